@@ -1,0 +1,128 @@
+"""Files that appear whole or not at all, and tables that are checked when read."""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ear.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Write to a name beside ``path``; it takes ``path``'s place only when the block ends without an error.
+
+    Works for files and for folders. The name carries the process id, so two jobs never share one; what a
+    killed job left is removed by the next one that writes the same path.
+
+    Args:
+        path: the final place. Missing parents are made.
+
+    Yields:
+        The place to write to, on the same file system.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.partial-*"):
+        _remove(stale)
+    partial = path.parent / f".{path.name}.partial-{os.getpid()}"
+    replaced = path.parent / f"{partial.name}-replaced"
+    try:
+        yield partial
+        if path.is_dir() and partial.exists():
+            os.replace(
+                path, replaced
+            )  # aside and whole: nothing can be put over a folder that holds something
+        os.replace(partial, path)
+    finally:
+        _remove(partial)
+        _remove(replaced)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a table as UTF-8 CSV with a header and Unix line ends, without the index, atomically."""
+    with atomic_path(path) as partial:
+        frame.to_csv(partial, index=False, lineterminator="\n")
+
+
+def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a UTF-8 CSV and check its header. Only empty cells are missing values: "None" and "NA" are words.
+
+    Args:
+        path: the file.
+        columns: names that must be there; further columns are kept.
+
+    Raises:
+        InputError: the file is missing, empty, not UTF-8, not CSV or lacks a column.
+    """
+    wanted = f"wanted a CSV file with columns {', '.join(columns)}"
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            frame = pd.read_csv(
+                path,
+                keep_default_na=False,
+                na_values=[""],
+                encoding="utf-8",
+                index_col=False,  # else a row with one cell too many moves all its cells by one column
+            )
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found, {wanted}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}, {wanted}") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: empty, {wanted}") from None
+    except pd.errors.ParserWarning:
+        raise InputError(f"{path}: found rows with more cells than the header, {wanted}") from None
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path}: not CSV ({str(error).strip()}), {wanted}") from None
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}:{_undecodable_line(path)}: found bytes that are not UTF-8, {wanted}"
+        ) from None
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{path}: found columns {', '.join(map(str, frame.columns))}, wanted also {', '.join(missing)}"
+        )
+    return frame
+
+
+def _undecodable_line(path: str | Path) -> int:
+    """Number of the first line that is not UTF-8 (the position in pandas' error is one inside its buffer)."""
+    try:
+        Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return error.object.count(b"\n", 0, error.start) + 1
+    return 1
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write indented JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text, atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,91 @@
+"""What every job of the workflow does around its work: log, threads, errors, time and memory."""
+
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ear.errors import InputError
+
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+QUIET_LIBRARIES = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",  # its threads are none of those that the job was given
+}
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
+    """Run the work of one rule's script.
+
+    The rule's log file gets everything from INFO on and Python's warnings, each line with its time, and
+    closes with wall time and peak memory. The terminal gets logged warnings and errors only. Bad input ends
+    the job with one line, ``error: …``, and exit code 1; any other exception goes on, with its traceback in
+    the log too.
+
+    Scripts import torch, transformers and what needs them inside the block: settings that a library reads
+    when it is imported then hold, and a failing import is logged.
+
+    Args:
+        snakemake: the object that Snakemake puts into a script; only ``log[0]`` is read.
+        threads: set torch to this number of CPU threads and to deterministic algorithms. Without it torch is
+            not imported.
+
+    Raises:
+        SystemExit: with code 1, in place of an InputError.
+    """
+    started = time.monotonic()
+    os.environ.update(QUIET_LIBRARIES)
+    root = logging.getLogger()
+    level_before = root.level
+    log_file = logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")
+    log_file.setFormatter(logging.Formatter(LINE))
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    terminal.addFilter(lambda record: record.name != "py.warnings")
+    root.setLevel(logging.INFO)
+    root.addHandler(log_file)
+    root.addHandler(terminal)
+    logging.captureWarnings(True)
+    try:
+        if threads is not None:
+            _set_threads(threads)
+        yield
+    except InputError as error:
+        root.removeHandler(terminal)
+        logger.error("%s", error)
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception:
+        root.removeHandler(terminal)  # the interpreter prints the traceback there
+        logger.exception("the job failed")
+        raise
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_MAXRSS / 1e6
+        logger.info("wall time %.1f s, peak memory %.0f MB", time.monotonic() - started, peak)
+        logging.captureWarnings(False)
+        root.removeHandler(terminal)
+        root.removeHandler(log_file)
+        root.setLevel(level_before)
+        log_file.close()
+
+
+def _set_threads(threads: int) -> None:
+    """Fix the number of CPU threads and the algorithms: with 1 and 2 threads the bytes of a result differ."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS has no deterministic algorithms without it
+    import torch
+
+    torch.set_num_threads(threads)
+    # Some operations have no deterministic form on a GPU; byte identity is not promised there, so they warn.
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())

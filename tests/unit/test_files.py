@@ -1,0 +1,145 @@
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ear.errors import InputError
+from ear.files import atomic_path, read_csv, sha256_file, write_csv, write_json, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["pairs.csv"]
+
+
+def test_nothing_is_at_the_place_before_the_block_ends(tmp_path):
+    path = tmp_path / "deep" / "er" / "adapter.safetensors"
+    with atomic_path(path) as partial:
+        partial.write_bytes(b"weights")
+        assert not path.exists()
+        assert partial.parent == path.parent  # so that the last step is a rename within one file system
+    assert path.read_bytes() == b"weights"
+    assert names(path.parent) == [path.name]
+
+
+def make_folder(path, **files):
+    path.mkdir()
+    for name, text in files.items():
+        (path / name).write_text(text)
+
+
+def test_a_folder_takes_the_place_of_a_folder_whole(tmp_path):
+    make_folder(tmp_path / "model", old="1", shared="1")
+    with atomic_path(tmp_path / "model") as partial:
+        make_folder(partial, new="2", shared="2")
+        assert names(tmp_path / "model") == ["old", "shared"]
+    assert names(tmp_path / "model") == ["new", "shared"]
+    assert (tmp_path / "model" / "shared").read_text() == "2"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_block_that_writes_nothing_does_not_cost_the_old_folder(tmp_path):
+    make_folder(tmp_path / "model", old="1")
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "model"):
+        pass
+    assert names(tmp_path / "model") == ["old"]
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "shard[0]"])
+def test_what_a_killed_job_left_is_removed_by_the_next(tmp_path, name):
+    job = textwrap.dedent(
+        """
+        import os, signal, sys
+        from ear.files import atomic_path
+        with atomic_path(sys.argv[1]) as partial:
+            partial.mkdir()
+            (partial / "image.png").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    path = tmp_path / name
+    path.write_text("old")
+    (tmp_path / f"other.{name}").write_text("kept")
+    killed = subprocess.run([sys.executable, "-c", job, str(path)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert len(names(tmp_path)) == 3  # with what the job had written beside it
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert names(tmp_path) == sorted([name, f"other.{name}"])
+
+
+def test_tables_come_back_as_they_were_written(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "prompt": ["None", "NA", "null", 'says "hé"', "a, b", "two\nlines", " blank "],
+            "seed": [2**63 - 1, 0, 1, 2, 3, 4, 5],
+            "value": [0.1 + 0.2, 1 / 3, 1e-300, 5e-324, np.nan, -0.0, 123456789.12345679],
+        }
+    )
+    write_csv(tmp_path / "table.csv", frame)
+    read = read_csv(tmp_path / "table.csv", ["seed", "prompt"])
+    assert read["prompt"].tolist() == frame["prompt"].tolist()
+    assert read["seed"].tolist() == frame["seed"].tolist()
+    np.testing.assert_array_equal(read["value"], frame["value"])
+    write_csv(tmp_path / "again.csv", read)
+    assert sha256_file(tmp_path / "again.csv") == sha256_file(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_that_a_spreadsheet_saved_are_read(tmp_path, newline, mark):
+    path = tmp_path / "pairs.csv"
+    path.write_bytes(f"{mark}unsafe,safe{newline}a church,a barn{newline}".encode())
+    assert read_csv(path, ["unsafe", "safe"]).to_dict("list") == {"unsafe": ["a church"], "safe": ["a barn"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"", "empty"),
+        (b"\n\n", "empty"),
+        (b"prompt,seed\n" + b"a,1\n" * 100_000 + b"caf\xe9,2\n", ":100002: found bytes that are not UTF-8"),
+        (b"prompt\na\n", "found columns prompt, wanted also seed"),
+        (b"prompt,seed\na,1,2\n", "more cells than the header"),  # not: "a" taken for a row label
+        (b"prompt,seed\na,1\nb,1,2\n", "line 3, saw 3"),
+        (b'prompt,seed\n"a,1\n', "not CSV"),
+    ],
+)
+def test_a_bad_table_is_one_line_that_names_the_file(tmp_path, content, wanted):
+    path = tmp_path / "pairs.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_csv(path, ["prompt", "seed"])
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert wanted in message
+    assert "\n" not in message
+
+
+def test_a_missing_table_and_a_folder_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.csv: not found, wanted a CSV file with columns prompt"):
+        read_csv(tmp_path / "nowhere.csv", ["prompt"])
+    with pytest.raises(InputError, match="Is a directory"):
+        read_csv(tmp_path, ["prompt"])
+
+
+def test_json_does_not_depend_on_the_order_of_keys(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": [1, 2]})
+    write_json(tmp_path / "b.json", {"a": [1, 2], "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2], "b": 1}

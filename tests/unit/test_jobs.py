@@ -1,0 +1,105 @@
+import logging
+import os
+import re
+import subprocess
+import sys
+import warnings
+from types import SimpleNamespace
+
+import pytest
+
+from ear.errors import InputError
+from ear.jobs import job
+
+TIMED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+
+
+@pytest.fixture
+def snakemake(tmp_path):
+    return SimpleNamespace(log=[str(tmp_path / "job.log")])
+
+
+def log_lines(snakemake):
+    with open(snakemake.log[0], encoding="utf-8") as handle:
+        return handle.read().splitlines()
+
+
+def test_the_log_holds_what_was_logged_and_closes_with_time_and_memory(snakemake, capsys):
+    with job(snakemake):
+        logging.getLogger("ear.render").info("rendering")
+        logging.getLogger("ear.render").debug("detail")
+        logging.getLogger("ear.render").warning("one shard is empty")
+        warnings.warn("an old argument", UserWarning, stacklevel=1)
+    lines = log_lines(snakemake)
+    assert TIMED.match(lines[0])
+    assert lines[0].endswith("INFO ear.render: rendering")
+    assert any("an old argument" in line for line in lines)
+    assert not any("detail" in line for line in lines)
+    closing = re.search(r"wall time (\d+\.\d) s, peak memory (\d+) MB$", lines[-1])
+    assert closing
+    assert 5 < int(closing[2]) < 100_000
+    assert capsys.readouterr().err == "WARNING: one shard is empty\n"
+
+
+def test_bad_input_is_one_line_and_exit_code_1(snakemake, capsys):
+    with pytest.raises(SystemExit) as caught, job(snakemake):
+        raise InputError("pairs.csv: row 3: found no safe_prompt, wanted one")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: pairs.csv: row 3: found no safe_prompt, wanted one\n"
+    log = log_lines(snakemake)
+    assert any(line.endswith("found no safe_prompt, wanted one") for line in log)
+    assert not any("Traceback" in line for line in log)
+
+
+def test_another_exception_leaves_its_traceback_in_the_log(snakemake):
+    with pytest.raises(ZeroDivisionError), job(snakemake):
+        1 / 0  # noqa: B018
+    log = log_lines(snakemake)
+    assert any("Traceback" in line for line in log)
+    assert any("ZeroDivisionError" in line for line in log)
+    assert "wall time" in log[-1]
+
+
+def test_a_job_leaves_logging_as_it_was(snakemake):
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    with pytest.raises(SystemExit), job(snakemake):
+        raise InputError("bad")
+    assert (root.level, list(root.handlers)) == before
+
+
+def run_script(tmp_path, body, **environment):
+    script = "\n".join(
+        [
+            "import sys",
+            "from types import SimpleNamespace",
+            "from ear.errors import InputError",
+            "from ear.jobs import job",
+            f"snakemake = SimpleNamespace(log=[{str(tmp_path / 'job.log')!r}])",
+            body,
+        ]
+    )
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120)
+
+
+def test_a_script_prints_one_traceback_and_none_for_bad_input(tmp_path):
+    crash = run_script(tmp_path, "with job(snakemake): 1 / 0")
+    assert crash.returncode == 1
+    assert crash.stderr.count("Traceback") == 1
+    assert "Traceback" in (tmp_path / "job.log").read_text()
+    bad = run_script(tmp_path, "with job(snakemake): raise InputError('config.yaml: seeds: found none')")
+    assert (bad.returncode, bad.stderr) == (1, "error: config.yaml: seeds: found none\n")
+
+
+def test_torch_is_loaded_and_set_only_where_threads_are_asked_for(tmp_path):
+    without = run_script(
+        tmp_path, "with job(snakemake): print('torch' in sys.modules, 'numpy' in sys.modules)"
+    )
+    assert without.stdout == "False False\n"
+    body = (
+        "with job(snakemake, threads=1):\n"
+        "    import torch\n"
+        "    print(torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())"
+    )
+    assert run_script(tmp_path, body, OMP_NUM_THREADS="2").stdout == "1 True\n"
