@@ -1,0 +1,6 @@
+"""What an experiment is: typed, checked before any job starts."""
+
+from ear.config.loading import parse_config
+from ear.config.models import ORIGINAL, Config
+
+__all__ = ["ORIGINAL", "Config", "parse_config"]

@@ -1,0 +1,99 @@
+"""The one place that spells a path under results/. Paths may hold Snakemake wildcards ("{concept}")."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of one experiment.
+
+    Attributes:
+        experiment: its name; everything it makes is below ``root``.
+    """
+
+    experiment: str
+
+    @property
+    def root(self) -> str:
+        """Folder of the experiment."""
+        return f"results/{self.experiment}"
+
+    def __call__(self, path: str) -> str:
+        """A path below the experiment's folder."""
+        return f"{self.root}/{path}"
+
+    @property
+    def world(self) -> str:
+        """The drawn training set."""
+        return self("world/captions.csv")
+
+    @property
+    def vq(self) -> str:
+        """Weights of the VQ tokenizer."""
+        return self("backbone/vq/vq.safetensors")
+
+    @property
+    def backbone(self) -> str:
+        """Config of the backbone, a transformers folder that appears whole."""
+        return self("backbone/model/config.json")
+
+    @property
+    def classifier(self) -> str:
+        """Config of the timm classifier's folder."""
+        return self("judges/classifier/config.json")
+
+    @property
+    def clip(self) -> str:
+        """Config of the open_clip model's folder."""
+        return self("judges/clip/open_clip_config.json")
+
+    def candidates(self, concept: str) -> str:
+        """Candidate pairs, before the visual filter."""
+        return self(f"prompts/{concept}/candidates.csv")
+
+    def evaluation_prompts(self, concept: str) -> str:
+        """Target, retention and general prompts of a concept."""
+        return self(f"prompts/{concept}/evaluation.csv")
+
+    @property
+    def reference(self) -> str:
+        """Drawn pictures of the general prompts, the reference of FID."""
+        return self("prompts/reference/manifest.csv")
+
+    @property
+    def captioned(self) -> str:
+        """Drawn held-out pictures to be captioned."""
+        return self("prompts/captions/manifest.csv")
+
+    def pair_manifest(self, concept: str) -> str:
+        """The original model's images of both sides of the candidate pairs."""
+        return self(f"images/{concept}/pairs/manifest.csv")
+
+    def pairs(self, concept: str) -> str:
+        """Pairs that passed the visual filter."""
+        return self(f"ecgvf/{concept}/pairs.csv")
+
+    def dropped(self, concept: str) -> str:
+        """Pairs that did not, and why."""
+        return self(f"ecgvf/{concept}/dropped.csv")
+
+    def streams(self, concept: str, seed: str | int, context: str, encoding: str) -> str:
+        """Token streams of the frozen model."""
+        return self(f"streams/{concept}/seed{seed}/{context}-{encoding}.safetensors")
+
+    def run(self, stage: str, concept: str, method: str, seed: str | int, file: str) -> str:
+        """A file of one (concept, method, seed) in a stage: erased, images or evaluation."""
+        return self(f"{stage}/{concept}/{method}/seed{seed}/{file}")
+
+    def table(self, name: str) -> str:
+        """A table of the results."""
+        return self(f"tables/{name}")
+
+    def figure(self, name: str, suffix: str = "png") -> str:
+        """A figure of the results."""
+        return self(f"figures/{name}.{suffix}")
+
+    @property
+    def report(self) -> str:
+        """The report page."""
+        return self("report.html")
