@@ -1,0 +1,1 @@
+"""Judges: is the concept in this image?"""

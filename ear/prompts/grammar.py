@@ -1,0 +1,135 @@
+"""Prompt pairs and evaluation prompts from the caption grammar of the mini world (ECGVF, steps 1 and 2).
+
+Frames of the grammar are split before any caption is made (``ear.world.captions.split_of``), so that training
+captions, pairs, evaluation prompts and general prompts share no sentence, whatever the concept.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ear.errors import InputError
+from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.seeding import stable_seed
+from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, Split, caption, frames_of
+from ear.world.scenes import OBJECTS
+
+Kind = Literal["object", "style", "attribute"]
+PHRASES: dict[Kind, str] = {"style": STYLE_PHRASE, "attribute": FIRE_PHRASE}
+REMOVED = "(removed)"
+
+
+class Grammar:
+    """Prompts of one concept.
+
+    Args:
+        concept: its name in the experiment ("van-gogh").
+        kind: "object", "style" or "attribute".
+        words: how prompts name it: one of the world's objects, or the world's style or attribute phrase.
+        seed: of the experiment; shuffles frames and replacements.
+
+    Raises:
+        InputError: the mini world cannot draw the concept.
+    """
+
+    def __init__(self, concept: str, kind: Kind, words: str, seed: int) -> None:
+        known = OBJECTS if kind == "object" else (PHRASES[kind],)
+        if words not in known:
+            raise InputError(
+                f"concepts.{concept}.words: found {words!r}, wanted one of {', '.join(map(repr, known))}"
+            )
+        self.concept, self.kind, self.words, self.seed = concept, kind, words, seed
+
+    def pairs(self, count: int) -> pd.DataFrame:
+        """Candidate pairs (``PAIR_COLUMNS``): a frame with the concept, and with another or none."""
+        frames = self._frames("pairs", count)
+        others = [name for name in OBJECTS if name != self.words]
+        rows = []
+        for number, frame in enumerate(frames):
+            other = others[number % len(others)]
+            unsafe = self._with_concept(frame, other)
+            safe = caption(frame, other, fire=False, van_gogh=False)
+            replacement = other if self.kind == "object" else REMOVED
+            rows.append((f"{self.concept}/pair/{number:04d}", unsafe, safe, self.words, replacement))
+        return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+    def target(self, count: int) -> pd.DataFrame:
+        """Held-out prompts that name the concept (``PROMPT_COLUMNS``)."""
+        names = [self.words] if self.kind == "object" else list(OBJECTS)
+        return self._prompts("target", count, names, with_concept=True)
+
+    def retention(self, count: int) -> pd.DataFrame:
+        """Held-out plain prompts (``PROMPT_COLUMNS``) of objects other than the concept."""
+        return self._prompts(
+            "retention", count, [name for name in OBJECTS if name != self.words], with_concept=False
+        )
+
+    def _prompts(self, prompt_set: str, count: int, names: list[str], with_concept: bool) -> pd.DataFrame:
+        rows = []
+        for number, frame in enumerate(self._frames("evaluation", count, prompt_set)):
+            name = names[number % len(names)]
+            text = (
+                self._with_concept(frame, name)
+                if with_concept
+                else caption(frame, name, fire=False, van_gogh=False)
+            )
+            rows.append((f"{self.concept}/{prompt_set}/{number:04d}", prompt_set, text, name))
+        return pd.DataFrame(rows, columns=PROMPT_COLUMNS)
+
+    def _with_concept(self, frame: Frame, name: str) -> str:
+        if self.kind == "object":
+            return caption(frame, self.words, fire=False, van_gogh=False)
+        return caption(frame, name, fire=self.kind == "attribute", van_gogh=self.kind == "style")
+
+    def _frames(self, split: Split, count: int, *purpose: str) -> list[Frame]:
+        return shuffled_frames(split, count, self.seed, self.concept, *purpose)
+
+
+def general_prompts(count: int, without: Sequence[str], seed: int) -> pd.DataFrame:
+    """Plain prompts without any of the concepts, the same for all of them (``PROMPT_COLUMNS``)."""
+    rows = [
+        (f"general/{number:04d}", "general", caption(frame, name, fire=False, van_gogh=False), name)
+        for number, (frame, name) in enumerate(general_subjects(count, without, seed))
+    ]
+    return pd.DataFrame(rows, columns=PROMPT_COLUMNS)
+
+
+def general_subjects(count: int, without: Sequence[str], seed: int) -> list[tuple[Frame, str]]:
+    """Frame and object of each general prompt, in order.
+
+    Args:
+        count: how many.
+        without: words of the concepts; objects among them are left out.
+        seed: of the experiment.
+
+    Raises:
+        InputError: the grammar holds fewer.
+    """
+    every = [(frame, name) for frame in frames_of("general") for name in OBJECTS if name not in without]
+    if count > len(every):
+        raise InputError(
+            f"prompts.general: found {count}, wanted at most {len(every)}, which is what the grammar holds"
+        )
+    order = np.random.Generator(np.random.Philox(stable_seed(seed, "general"))).permutation(len(every))[
+        :count
+    ]
+    return [every[row] for row in order]
+
+
+def shuffled_frames(split: Split, count: int, seed: int, *purpose: str) -> list[Frame]:
+    """The first ``count`` frames of a split, shuffled for a purpose.
+
+    Raises:
+        InputError: the split holds fewer.
+    """
+    frames = frames_of(split)
+    if count > len(frames):
+        raise InputError(
+            f"prompts of {'/'.join(purpose)}: found {count}, wanted at most {len(frames)} ({split} frames)"
+        )
+    order = np.random.Generator(np.random.Philox(stable_seed(seed, "frames", *purpose))).permutation(
+        len(frames)
+    )
+    return [frames[row] for row in order[:count]]

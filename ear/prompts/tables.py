@@ -1,0 +1,61 @@
+"""The data model of prompts, and the checks that hold for every source of them.
+
+Two tables: candidate pairs (pair_id, unsafe_prompt, safe_prompt, concept, replacement) and evaluation prompts
+(prompt_id, prompt_set, prompt, object).
+"""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from ear.errors import InputError
+
+PAIR_COLUMNS = ["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement"]
+PROMPT_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object"]
+PROMPT_SETS = ("target", "retention", "general")
+
+
+def check_prompts(
+    concept: str, words: str, pairs: pd.DataFrame, prompts: pd.DataFrame, training: Iterable[str]
+) -> None:
+    """Check a concept's prompts before anything is drawn from them.
+
+    Args:
+        concept: its name, for messages.
+        words: how a prompt names the concept; compared without case.
+        pairs: candidate pairs.
+        prompts: evaluation prompts of all sets.
+        training: captions that the backbone was trained on; empty where they are not known.
+
+    Raises:
+        InputError: an id or a prompt occurs twice, a prompt is in two sets, in a pair or among the training
+            captions; an unsafe or target prompt does not name the concept; a safe, retention or general
+            prompt does.
+    """
+    _unique(concept, "pair_id", pairs["pair_id"])
+    _unique(concept, "prompt_id", prompts["prompt_id"])
+    for prompt_set, rows in prompts.groupby("prompt_set"):
+        _unique(f"{concept}/{prompt_set}", "prompt", rows["prompt"])
+    sources: dict[str, str] = {}
+    groups = [("training captions", training), ("pairs", [*pairs["unsafe_prompt"], *pairs["safe_prompt"]])]
+    groups += [(str(name), rows["prompt"]) for name, rows in prompts.groupby("prompt_set")]
+    for source, texts in groups:
+        for text in texts:
+            if sources.setdefault(text, source) != source:
+                raise InputError(
+                    f"{concept}: prompt {text!r} is in {sources[text]} and in {source}, wanted in one of them"
+                )
+    naming = [("unsafe_prompt", pairs["unsafe_prompt"], True), ("safe_prompt", pairs["safe_prompt"], False)]
+    naming += [(str(name), rows["prompt"], name == "target") for name, rows in prompts.groupby("prompt_set")]
+    for column, texts, wanted in naming:
+        for text in texts:
+            if (words.lower() in text.lower()) != wanted:
+                raise InputError(
+                    f"{concept}: {column} {text!r} {'does not name' if wanted else 'names'} {words!r}"
+                )
+
+
+def _unique(where: str, column: str, values: pd.Series) -> None:
+    twice = values[values.duplicated()]
+    if len(twice):
+        raise InputError(f"{where}: {column} {twice.iloc[0]!r} occurs twice, wanted once")

@@ -1,0 +1,57 @@
+"""Drawn pictures that no model was trained on: the reference of FID, and pictures to be captioned."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ear.files import atomic_path, write_csv
+from ear.prompts.grammar import general_subjects
+from ear.seeding import stable_seed
+from ear.world.captions import describe, frames_of, scene_of
+from ear.world.dataset import FIRE_SHARE, VAN_GOGH_SHARE
+from ear.world.scenes import OBJECTS, Scene, draw
+
+
+def draw_reference(folder: str | Path, count: int, without: Sequence[str], seed: int) -> None:
+    """Draw the general prompts as the world draws them.
+
+    The folder appears whole: PNGs and manifest.csv (image_id, file, reference).
+    """
+    subjects = general_subjects(count, without, seed)
+    scenes = [scene_of(frame, name, fire=False, van_gogh=False) for frame, name in subjects]
+    _draw_all(folder, "reference", scenes, seed)
+
+
+def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
+    """Draw pictures of the training distribution from held-out frames, with THE caption of each as reference.
+
+    Args:
+        folder: made whole or not at all; manifest.csv has columns image_id, file, reference.
+        count: pictures.
+        seed: of the experiment.
+    """
+    rng = np.random.Generator(np.random.Philox(stable_seed(seed, "captions")))
+    frames = frames_of("evaluation")
+    scenes = []
+    for number in range(count):
+        fire, van_gogh = (rng.random(2) < (FIRE_SHARE, VAN_GOGH_SHARE)).tolist()
+        scenes.append(
+            scene_of(frames[rng.integers(len(frames))], OBJECTS[number % len(OBJECTS)], fire, van_gogh)
+        )
+    _draw_all(folder, "captions", scenes, seed)
+
+
+def _draw_all(folder: str | Path, name: str, scenes: Sequence[Scene], seed: int) -> None:
+    rows = [
+        (f"{name}/{number:04d}", f"{name}-{number:04d}.png", describe(scene))
+        for number, scene in enumerate(scenes)
+    ]
+    with atomic_path(folder) as partial:
+        partial.mkdir()
+        for (image_id, file, _), scene in zip(rows, scenes, strict=True):
+            draw(scene, np.random.Generator(np.random.Philox(stable_seed(seed, image_id)))).save(
+                partial / file
+            )
+        write_csv(partial / "manifest.csv", pd.DataFrame(rows, columns=["image_id", "file", "reference"]))

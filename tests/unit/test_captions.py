@@ -1,0 +1,122 @@
+"""The caption grammar: one sentence for each set of arguments, and splits that share nothing."""
+
+import re
+from collections import Counter
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ear.world.captions import (
+    FIRE_PHRASE,
+    PLACE_PHRASES,
+    SPLITS,
+    STYLE_PHRASE,
+    TIME_PHRASES,
+    Frame,
+    caption,
+    describe,
+    frames,
+    frames_of,
+    scene_of,
+    split_of,
+    words,
+)
+from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
+
+EVERYTHING = st.tuples(st.sampled_from(frames()), st.sampled_from(OBJECTS), st.booleans(), st.booleans())
+Arguments = tuple[Frame, str, bool, bool]
+
+
+@cache
+def all_captions() -> dict[str, list[Arguments]]:
+    found: dict[str, list[Arguments]] = {}
+    for frame in frames():
+        for object in OBJECTS:
+            for fire in (False, True):
+                for van_gogh in (False, True):
+                    text = caption(frame, object, fire, van_gogh)
+                    found.setdefault(text, []).append((frame, object, fire, van_gogh))
+    return found
+
+
+def test_caption_is_one_to_one_with_its_arguments() -> None:
+    assert len(all_captions()) == len(frames()) * len(OBJECTS) * 4
+    assert not [text for text, arguments in all_captions().items() if len(arguments) > 1]
+
+
+def read(text: str) -> tuple[str, str | None, str, str, bool, bool]:
+    """A reader of captions that knows the phrases but not the templates."""
+    thing = re.search(rf"\ban? (?:({'|'.join(COLOURS)}) )?({'|'.join(OBJECTS)})\b", text)
+    assert thing
+    place = [name for name, phrase in PLACE_PHRASES.items() if phrase in text]
+    time = [name for name, phrase in TIME_PHRASES.items() if phrase in text]
+    assert len(place) == len(time) == 1
+    return thing[2], thing[1], place[0], time[0], FIRE_PHRASE in text, STYLE_PHRASE in text
+
+
+@given(EVERYTHING)
+@settings(max_examples=300)
+def test_a_reader_finds_the_scene_in_the_caption_and_in_the_description(arguments: Arguments) -> None:
+    frame, object, fire, van_gogh = arguments
+    wanted = (object, frame.colour, frame.place, frame.time, fire, van_gogh)
+    scene = scene_of(frame, object, fire, van_gogh)
+    assert read(caption(*arguments)) == read(describe(scene)) == wanted
+    assert (scene.object, scene.colour, scene.place, scene.time, scene.fire, scene.van_gogh) == wanted
+
+
+@given(EVERYTHING)
+@settings(max_examples=300)
+def test_captions_read_well(arguments: Arguments) -> None:
+    text = caption(*arguments)
+    assert not re.search(r"  | ,|,,|^[ ,]|[ ,]$", text)
+    assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text)
+
+
+def test_frames_are_all_there_once() -> None:
+    assert len(frames()) == len(set(frames())) >= 1200
+    assert {frame.colour for frame in frames()} == {None, *COLOURS}
+    assert {frame.place for frame in frames()} == set(PLACES)
+    assert {frame.time for frame in frames()} == set(TIMES)
+
+
+def test_splits_partition_the_frames_at_their_sizes() -> None:
+    assert sorted(Counter(map(split_of, frames()))) == sorted(SPLITS)
+    members = [frame for split in SPLITS for frame in frames_of(split)]
+    assert len(members) == len(set(members)) == len(frames())
+    sizes = {split: len(frames_of(split)) for split in SPLITS}
+    assert sizes["evaluation"] >= 320 and sizes["pairs"] >= 100 and sizes["general"] >= 100
+    assert abs(sizes["train"] / len(frames()) - 0.5) < 0.05
+
+
+def test_split_is_pinned() -> None:
+    """A changed hash would move frames between splits and make old results incomparable."""
+    assert split_of(Frame(0, None, "hill", "day")) == "train"
+    assert split_of(Frame(7, "red", "snow", "night")) == "train"
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_split_holds_every_template_colour_place_and_time(split: str) -> None:
+    for attribute in ("template", "colour", "place", "time"):
+        values = {getattr(frame, attribute) for frame in frames()}
+        assert {getattr(frame, attribute) for frame in frames_of(split)} == values
+
+
+def test_no_caption_of_one_split_is_in_another() -> None:
+    for text, arguments in all_captions().items():
+        assert len({split_of(frame) for frame, *_ in arguments}) == 1, text
+
+
+def test_descriptions_are_no_captions() -> None:
+    described = {describe(scene_of(*arguments)) for found in all_captions().values() for arguments in found}
+    assert not described & set(all_captions())
+    assert len(described) == len(OBJECTS) * (len(COLOURS) + 1) * len(PLACES) * len(TIMES) * 4
+
+
+def test_words_are_those_of_the_captions() -> None:
+    descriptions = (describe(scene_of(*found[0])) for found in all_captions().values())
+    spoken = {
+        word for text in (*all_captions(), *descriptions) for word in re.findall(r"\w+|[^\w\s]", text.lower())
+    }
+    assert set(words()) == spoken

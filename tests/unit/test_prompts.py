@@ -1,0 +1,133 @@
+"""Prompts from the grammar, and the checks that every source must pass."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ear.errors import InputError
+from ear.filtering import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
+from ear.prompts.grammar import Grammar, general_prompts
+from ear.prompts.tables import check_prompts
+from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, caption, frames_of
+from ear.world.scenes import OBJECTS
+
+CONCEPTS = {
+    "church": ("object", "church"),
+    "van-gogh": ("style", STYLE_PHRASE),
+    "fire": ("attribute", FIRE_PHRASE),
+    "boat": ("object", "boat"),
+}
+WORDS = [words for _, words in CONCEPTS.values()]
+
+
+def prompts_of(concept, seed=42, count=300):
+    grammar = Grammar(concept, *CONCEPTS[concept], seed)
+    evaluation = [grammar.target(count), grammar.retention(count), general_prompts(count, WORDS, seed)]
+    return grammar.pairs(60), pd.concat(evaluation)
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_sets_are_disjoint_and_name_the_concept_as_they_should(concept, seed):
+    pairs, evaluation = prompts_of(concept, seed)
+    training = [
+        caption(frame, name, fire, style)
+        for frame in frames_of("train")
+        for name in OBJECTS
+        for fire in (False, True)
+        for style in (False, True)
+    ]
+    check_prompts(concept, CONCEPTS[concept][1], pairs, evaluation, training)
+    assert evaluation["prompt_set"].value_counts().eq(300).all()
+    assert len(pairs) == 60
+
+
+def test_pairs_differ_in_the_concept_only():
+    pairs, _ = prompts_of("van-gogh")
+    for unsafe, safe in zip(pairs["unsafe_prompt"], pairs["safe_prompt"], strict=True):
+        assert unsafe.replace(STYLE_PHRASE, "").replace(" ", "").replace(",", "") == safe.replace(
+            " ", ""
+        ).replace(",", "")
+    pairs, _ = prompts_of("church")
+    for row in pairs.itertuples():
+        assert row.unsafe_prompt.replace("church", row.replacement) == row.safe_prompt
+    assert pairs["replacement"].nunique() == len(OBJECTS) - 1
+
+
+def test_retention_of_an_object_leaves_it_out_and_of_a_style_keeps_all():
+    assert "church" not in set(prompts_of("church")[1].query("prompt_set == 'retention'")["object"])
+    assert set(prompts_of("fire")[1].query("prompt_set == 'retention'")["object"]) == set(OBJECTS)
+
+
+def test_general_prompts_are_the_same_for_all_concepts_and_hold_none():
+    generals = [prompts_of(name)[1].query("prompt_set == 'general'")["prompt"].tolist() for name in CONCEPTS]
+    assert all(general == generals[0] for general in generals)
+    assert not any(word.lower() in prompt.lower() for word in WORDS for prompt in generals[0])
+
+
+def broken(pairs, prompts, training, change):
+    tables = {"pairs": pairs.copy(), "prompts": prompts.copy(), "training": list(training)}
+    change(tables)
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t["training"].append(t["prompts"]["prompt"].iloc[0]), "training captions"),
+        (lambda t: t["training"].append(t["pairs"]["safe_prompt"].iloc[0]), "training captions"),
+        (lambda t: t["pairs"].__setitem__("safe_prompt", t["pairs"]["unsafe_prompt"]), "names 'church'"),
+        (
+            lambda t: t["pairs"].__setitem__("unsafe_prompt", t["pairs"]["safe_prompt"]),
+            "does not name 'church'",
+        ),
+        (lambda t: t["pairs"].__setitem__("pair_id", "p"), "twice"),
+        (lambda t: t["prompts"].__setitem__("prompt", "a church"), "twice"),
+        (lambda t: t.__setitem__("prompts", pd.concat([t["prompts"], t["prompts"].head(1)])), "twice"),
+        (
+            lambda t: t["prompts"].__setitem__(
+                "prompt", t["prompts"]["prompt"].str.replace("church", "house")
+            ),
+            "does not name 'church'",
+        ),
+    ],
+)
+def test_check_refuses(change, words):
+    pairs, prompts = prompts_of("church", count=20)
+    tables = broken(pairs, prompts, ["a seen caption"], change)
+    with pytest.raises(InputError, match=words) as caught:
+        check_prompts("church", "church", tables["pairs"], tables["prompts"], tables["training"])
+    assert str(caught.value).startswith("church")
+
+
+def test_grammar_refuses_what_the_world_cannot_draw():
+    with pytest.raises(InputError, match=r"concepts\.dog\.words: found 'dog', wanted one of 'church'"):
+        Grammar("dog", "object", "dog", 1)
+    with pytest.raises(InputError, match="wanted at most"):
+        Grammar("church", "object", "church", 1).target(10**5)
+
+
+def test_filter_keeps_pairs_that_show_the_concept_on_the_unsafe_side_only():
+    pairs = prompts_of("church")[0].head(4)
+    sides = pair_prompts(pairs)
+    shown = {"unsafe": [True, False, True, False], "safe": [False, False, True, True]}
+    verdicts = sides[["prompt_id"]].assign(shown=[*shown["unsafe"], *shown["safe"]], score=0.5)
+    kept, failed = filter_pairs(pairs, verdicts.sample(frac=1, random_state=0), drop=True)
+    assert kept["pair_id"].tolist() == pairs["pair_id"].tolist()[:1]
+    assert failed["reason"].tolist() == [
+        FALSE_NEGATIVE,
+        FALSE_POSITIVE,
+        f"{FALSE_NEGATIVE} and {FALSE_POSITIVE}",
+    ]
+    everything, reported = filter_pairs(pairs, verdicts, drop=False)
+    assert len(everything) == 4
+    assert reported.equals(failed)
+
+
+def test_filter_that_would_drop_every_pair_says_so():
+    pairs = prompts_of("church")[0].head(2)
+    verdicts = pair_prompts(pairs)[["prompt_id"]].assign(shown=False, score=0.1)
+    with pytest.raises(InputError, match="church: found no pair of 2"):
+        filter_pairs(pairs, verdicts, drop=True)
