@@ -1,0 +1,73 @@
+"""Image → caption with the backbone's understanding path (SigLIP-like vision tower, text head)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from PIL import Image
+
+from ear.files import read_csv
+from ear.janus import Backbone
+from ear.progress import progress
+from ear.questions import DESCRIBE
+from ear.render import shard_rows
+
+
+@torch.no_grad()
+def caption_images(
+    backbone: Backbone,
+    files: Sequence[Path],
+    desc: str,
+    question: str = DESCRIBE,
+    max_new_tokens: int = 48,
+    batch_size: int = 50,
+) -> list[str]:
+    """Ask the same question of every image and decode the answers greedily.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        files: N image files.
+        desc: label of the progress bar.
+        question: the user's words beside the image.
+        max_new_tokens: longest answer.
+        batch_size: images at once.
+
+    Returns:
+        N answers, stripped.
+    """
+    message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
+    text = backbone.processor.apply_chat_template([message], add_generation_prompt=True)
+    answers: list[str] = []
+    for start in progress(range(0, len(files), batch_size), desc=desc, unit=f"batch of {batch_size}"):
+        images = [Image.open(file).convert("RGB") for file in files[start : start + batch_size]]
+        inputs = backbone.processor(text=[text] * len(images), images=images, return_tensors="pt")
+        inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
+        output = backbone.model.generate(
+            **inputs, generation_mode="text", do_sample=False, max_new_tokens=max_new_tokens, use_cache=True
+        )
+        new = output[:, inputs["input_ids"].shape[1] :]
+        answers += [
+            answer.strip() for answer in backbone.processor.batch_decode(new, skip_special_tokens=True)
+        ]
+    return answers
+
+
+def caption_shard(
+    backbone: Backbone, manifest: str | Path, shard: int, shards: int, desc: str
+) -> pd.DataFrame:
+    """Caption one shard of the held-out pictures.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        manifest: table image_id, file (beside the manifest), reference.
+        shard: its number, from 0.
+        shards: how many there are.
+        desc: label of the progress bar.
+
+    Returns:
+        One row an image: image_id, reference, caption.
+    """
+    images = shard_rows(read_csv(manifest, ["image_id", "file", "reference"]), shard, shards)
+    captions = caption_images(backbone, [Path(manifest).parent / name for name in images["file"]], desc)
+    return images[["image_id", "reference"]].assign(caption=captions)

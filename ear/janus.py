@@ -1,0 +1,153 @@
+"""The backbone: Janus-Pro as it stands in transformers, from a folder or from the hub.
+
+Everything that the workflow does with a unified autoregressive model goes through :class:`Backbone`; the mini
+model of the default experiment and Janus-Pro-7B are the same class here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import JanusForConditionalGeneration, JanusProcessor
+
+from ear.errors import InputError
+
+Encoding = Literal["raw", "chat"]
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Left-padded prompts.
+
+    Attributes:
+        ids: (B, L) int64 token ids.
+        mask: (B, L) int64, 0 on the left padding and 1 elsewhere.
+    """
+
+    ids: Tensor
+    mask: Tensor
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+    @property
+    def length(self) -> int:
+        """L, the length of the longest prompt."""
+        return self.ids.shape[1]
+
+
+class Backbone:
+    """A Janus model with its processor, ready to encode prompts, read hidden states and decode image tokens.
+
+    Args:
+        model: transformers' model, already on its device.
+        processor: its processor.
+    """
+
+    def __init__(self, model: JanusForConditionalGeneration, processor: JanusProcessor) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.processor = processor
+        self.num_image_tokens: int = model.model.vision_model.config.num_image_tokens
+        self.codebook_size: int = model.config.vq_config.num_embeddings
+        self.pad_id: int = processor.tokenizer.pad_token_id
+
+    @classmethod
+    def load(cls, reference: str, dtype: str, device: str, revision: str | None = None) -> "Backbone":
+        """Load a transformers Janus checkpoint.
+
+        Args:
+            reference: a folder made by ``save_pretrained`` or a hub id ("deepseek-community/Janus-Pro-7B").
+            dtype: "float32", "float64" or "bfloat16".
+            device: "cpu" or "cuda".
+            revision: commit of the hub repository; none for a folder.
+
+        Raises:
+            InputError: there is no Janus model at ``reference``.
+        """
+        try:
+            model = JanusForConditionalGeneration.from_pretrained(
+                reference, revision=revision, dtype=DTYPES[dtype]
+            )
+            processor = JanusProcessor.from_pretrained(reference, revision=revision)
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{reference}: wanted a folder or hub id of a transformers Janus model; {reason}"
+            ) from error
+        return cls(cast(JanusForConditionalGeneration, model.to(device)), processor)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return self.model.device
+
+    def encode(self, prompts: Sequence[str], encoding: Encoding) -> Tokens:
+        """Token ids of prompts, left-padded to the longest.
+
+        Args:
+            prompts: B texts.
+            encoding: "chat" wraps each in the chat template and ends with begin_of_image, as transformers
+                generates images; "raw" takes the prompt's tokens alone, as the authors' training scripts do.
+        """
+        tokenizer = self.processor.tokenizer
+        if encoding == "chat":
+            messages = [
+                [{"role": "user", "content": [{"type": "text", "text": prompt}]}] for prompt in prompts
+            ]
+            texts = self.processor.apply_chat_template(messages, add_generation_prompt=True)
+            batch = self.processor(
+                text=list(texts), generation_mode="image", padding=True, return_tensors="pt"
+            )
+        else:
+            batch = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt")
+        return Tokens(batch["input_ids"].to(self.device), batch["attention_mask"].to(self.device))
+
+    def unconditional(self, tokens: Tokens) -> Tokens:
+        """Unconditional twins: pads (attended, as in transformers) for all but the first and last token."""
+        first = tokens.mask.argmax(dim=1, keepdim=True)  # (B, 1) column of the first unpadded token
+        columns = torch.arange(tokens.length, device=self.device)
+        keep = (columns == first) | (columns == tokens.length - 1)
+        return Tokens(torch.where(keep, tokens.ids, self.pad_id), tokens.mask)
+
+    def with_unconditional(self, tokens: Tokens) -> Tokens:
+        """Rows [conditional; unconditional] along the batch: (B, L) becomes (2B, L)."""
+        twins = self.unconditional(tokens)
+        return Tokens(torch.cat([tokens.ids, twins.ids]), torch.cat([tokens.mask, twins.mask]))
+
+    def embed_text(self, ids: Tensor) -> Tensor:
+        """Embeddings of text tokens: (B, L) → (B, L, D)."""
+        return self.model.get_input_embeddings()(ids)
+
+    def embed_image(self, tokens: Tensor) -> Tensor:
+        """Embeddings of image tokens: (B, T) → (B, T, D)."""
+        return self.model.prepare_embeddings_for_image_generation(tokens)
+
+    def image_logits(self, hidden: Tensor) -> Tensor:
+        """Logits over the codebook: (…, D) → (…, V)."""
+        return self.model.model.generation_head(hidden)
+
+    @property
+    def language_model(self) -> nn.Module:
+        """The Llama decoder; its ``last_hidden_state`` is taken after the final norm."""
+        return self.model.model.language_model
+
+    @torch.no_grad()
+    def pixels(self, tokens: Tensor) -> Iterator[np.ndarray]:
+        """Decode image tokens to pictures, one at a time.
+
+        A convolution's rounding depends on the size of its batch and on the place in it: decoded together, a
+        quarter of the mini world's images differ in a byte. Alone they cost no more.
+
+        Args:
+            tokens: (N, T) int64.
+
+        Yields:
+            N arrays (H, W, 3) uint8, in order.
+        """
+        for image_tokens in tokens:
+            decoded = self.model.decode_image_tokens(image_tokens[None])[0].float()  # (H, W, 3) in [-1, 1]
+            yield ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()

@@ -1,0 +1,107 @@
+"""A table of prompts becomes one shard: PNGs and the manifest that lists them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from ear.files import atomic_path, sha256_file, write_csv
+from ear.janus import Backbone
+from ear.progress import progress
+from ear.sampling import sample_prompts
+from ear.seeding import stable_seed
+
+MANIFEST_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file", "sha256"]
+
+
+def shard_rows(prompts: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
+    """Rows of one shard: every ``shards``-th prompt, so that shards are of one size and one mixture."""
+    return prompts.iloc[shard::shards].reset_index(drop=True)
+
+
+def image_seed(experiment_seed: int, prompt_id: str, sample: int = 0) -> int:
+    """Seed of one image, the same for all methods and fine-tuning seeds: they compare on equal uniforms."""
+    return stable_seed(experiment_seed, prompt_id, sample)
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Row numbers in batches of similar length; they depend on the whole table, not on what is left to do."""
+    order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def render_prompts(
+    backbone: Backbone,
+    prompts: pd.DataFrame,
+    folder: str | Path,
+    experiment_seed: int,
+    guidance: float,
+    temperature: float,
+    batch_size: int,
+    desc: str,
+) -> pd.DataFrame:
+    """Draw one image for each prompt into ``folder``; batches whose images are all there are not drawn again.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        prompts: columns prompt_id, prompt_set, prompt, object, window.
+        folder: where the PNGs go.
+        experiment_seed: with the prompt's id it fixes the image's uniforms.
+        guidance: scale of classifier-free guidance.
+        temperature: softmax temperature.
+        batch_size: prompts sampled at once.
+        desc: label of the progress bar.
+
+    Returns:
+        The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``prompts``.
+    """
+    folder = Path(folder)
+    rows = prompts.assign(
+        seed=[image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]],
+        file=[image_name(*row) for row in zip(prompts["prompt_id"], prompts["window"], strict=True)],
+    )
+    lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
+    batches = list(batches_by_length(lengths, batch_size))
+    for batch in progress(batches, desc=desc, unit=f"batch of {batch_size}"):
+        part = rows.iloc[batch]
+        if all((folder / name).exists() for name in part["file"]):
+            continue
+        tokens = sample_prompts(
+            backbone, list(part["prompt"]), list(part["seed"]), "chat", guidance, temperature
+        )
+        for name, array in zip(part["file"], backbone.pixels(tokens), strict=True):
+            with atomic_path(folder / name) as partial:
+                Image.fromarray(array).save(partial, format="PNG")
+    hashes = [sha256_file(folder / name) for name in rows["file"]]
+    return rows.assign(sha256=hashes)[MANIFEST_COLUMNS]
+
+
+def image_name(prompt_id: str, window: int) -> str:
+    """File of an image inside its shard; window 0 stands for images that no window length distinguishes."""
+    return f"{prompt_id.replace('/', '-')}{f'-W{window}' if window else ''}.png"
+
+
+def write_manifest(path: str | Path, rows: Sequence[pd.DataFrame]) -> None:
+    """Write a shard's manifest: it appears only when all images of the shard are there."""
+    write_csv(path, pd.concat(rows, ignore_index=True))
+
+
+def prompts_by_window(
+    prompts: pd.DataFrame, own: int, windows: Sequence[int], window_prompts: int
+) -> dict[int, pd.DataFrame]:
+    """What is drawn with each window length of a fine-tuning.
+
+    Args:
+        prompts: evaluation prompts of the concept.
+        own: the method's own window length (0 for the original model): drawn for all prompts.
+        windows: all trained lengths; those other than ``own`` are drawn for the first target prompts only.
+        window_prompts: how many of these.
+
+    Returns:
+        Window length → prompts with a column window, ``own`` first.
+    """
+    first_targets = prompts[prompts["prompt_set"] == "target"].head(window_prompts)
+    tables = {own: prompts} | {window: first_targets for window in windows if window != own}
+    return {window: table.assign(window=window) for window, table in tables.items()}

@@ -1,0 +1,156 @@
+"""The mini backbone: a small JanusForConditionalGeneration around the trained image tokenizer."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    GenerationConfig,
+    JanusConfig,
+    JanusForConditionalGeneration,
+    JanusProcessor,
+    JanusVisionConfig,
+    JanusVQVAE,
+    LlamaConfig,
+)
+
+from ear.files import atomic_path, write_csv, write_json
+from ear.world.canvas import SIZE
+from ear.world.dataset import load_training_set
+from ear.world.tokenizer import IMAGE, build_processor
+from ear.world.training import train_language_model
+from ear.world.vq import load_vq
+
+# At this width transformers' 0.02 for everything learns slowly; measured, see docs/method.md.
+TEXT_EMBEDDING_STD = 0.5
+GENERATION_EMBEDDING_SCALE = 2.8  # on unit-norm codebook rows of width 8: about unit variance an element
+
+
+def build_backbone(
+    vq: JanusVQVAE,
+    processor: JanusProcessor,
+    *,
+    hidden: int,
+    layers: int,
+    intermediate: int,
+    heads: int,
+    vision_hidden: int,
+    vision_layers: int,
+    vision_heads: int,
+    guidance: float,
+    seed: int,
+) -> JanusForConditionalGeneration:
+    """Assemble an untrained backbone around a trained image tokenizer.
+
+    Args:
+        vq: the image tokenizer; its weights are copied.
+        processor: gives the vocabulary and the special tokens.
+        hidden: D, width of the language model.
+        layers: decoder layers.
+        intermediate: width of their MLPs.
+        heads: attention heads.
+        vision_hidden: width of the vision tower, whose patches lie on the image tokenizer's grid.
+        vision_layers: encoder layers of the vision tower.
+        vision_heads: attention heads of the vision tower.
+        guidance: guidance scale of the generation config.
+        seed: of the initial weights.
+    """
+    grid = vq.config.num_patches
+    tokenizer = processor.tokenizer
+    tokens = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=512,
+        tie_word_embeddings=False,
+        **tokens,
+    )
+    vision = JanusVisionConfig(
+        hidden_size=vision_hidden,
+        num_hidden_layers=vision_layers,
+        num_attention_heads=vision_heads,
+        image_size=SIZE,
+        patch_size=SIZE // grid,
+        projection_dim=hidden,
+        num_image_tokens=grid**2,
+    )
+    vq_config = vq.config.to_dict() | {"projection_dim": hidden, "image_token_embed_dim": hidden}
+    config = JanusConfig(
+        text_config=text.to_dict(),
+        vision_config=vision.to_dict(),
+        vq_config=vq_config,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        tie_word_embeddings=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = JanusForConditionalGeneration(config)
+        _initialise(model)
+    model.model.vqmodel.load_state_dict(vq.state_dict())
+    with torch.no_grad():
+        codebook = vq.quantize.embedding.weight
+        model.model.generation_embeddings.weight.copy_(GENERATION_EMBEDDING_SCALE * codebook)
+    model.generation_config = GenerationConfig(
+        **tokens, guidance_scale=guidance, generation_kwargs={"boi_token_id": tokenizer.boi_token_id}
+    )
+    return model.eval()
+
+
+def train_backbone(
+    world_folder: str | Path,
+    vq_file: str | Path,
+    out_folder: str | Path,
+    *,
+    architecture: dict[str, Any],
+    training: dict[str, Any],
+    seed: int,
+) -> dict[str, float]:
+    """Build the backbone, train it on a drawn world and save it as a transformers folder.
+
+    Beside the folder appear ``training.csv`` (step, stage, loss) and ``training.json`` (the metrics).
+
+    Args:
+        world_folder: what ``draw_training_set`` wrote.
+        vq_file: what ``train_tokenizer`` wrote.
+        out_folder: of the model and its processor.
+        architecture: as ``build_backbone`` takes it.
+        training: as ``train_language_model`` takes it.
+        seed: of the initial weights and the batches.
+
+    Returns:
+        The metrics of ``train_language_model``.
+    """
+    images, table = load_training_set(world_folder)
+    vq = load_vq(vq_file)
+    processor = build_processor(vq.config.num_patches**2)
+    model = build_backbone(vq, processor, **architecture, seed=seed)
+    metrics, curve = train_language_model(model, processor, images, table, **training, seed=seed)
+    out_folder = Path(out_folder)
+    with atomic_path(out_folder) as partial:
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
+    write_csv(out_folder.parent / "training.csv", curve)
+    write_json(out_folder.parent / "training.json", metrics)
+    return metrics
+
+
+def _initialise(model: JanusForConditionalGeneration) -> None:
+    """1/√fan-in for the decoder's linear layers, PyTorch's defaults for all else, wider text embeddings."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm | nn.GroupNorm | nn.Embedding):
+            module.reset_parameters()
+    decoder = model.model.language_model
+    for module in decoder.layers.modules():
+        if isinstance(module, nn.Linear):
+            _normal(module.weight, module.in_features**-0.5)
+    _normal(decoder.embed_tokens.weight, TEXT_EMBEDDING_STD)
+    _normal(model.model.vision_model.embeddings.position_embedding.weight, TEXT_EMBEDDING_STD)
+
+
+def _normal(weight: Tensor, std: float) -> None:
+    nn.init.normal_(weight, std=std)

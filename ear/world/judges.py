@@ -1,0 +1,317 @@
+"""Trains the judges of the mini world on its drawn pictures: a timm classifier and an open_clip model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pandas as pd
+import timm
+import torch
+from open_clip.loss import ClipLoss
+from PIL import Image
+from safetensors.torch import save_file
+from timm.models import save_for_hf
+from torch import nn
+from torch.nn import functional
+
+from ear.errors import InputError
+from ear.files import atomic_path, read_csv, write_json
+from ear.judges.classifier import Classifier
+from ear.judges.clip import Clip
+from ear.progress import progress
+from ear.seeding import stable_seed
+from ear.world.captions import Frame, caption, frames_of, scene_of
+from ear.world.scenes import OBJECTS, draw
+
+SIZE = 64
+STYLES = ("plain", "van-gogh")
+FIRES = ("none", "fire")
+GROUPS = {"object": OBJECTS, "style": STYLES, "fire": FIRES}
+LABELS = tuple(f"{group}:{label}" for group, labels in GROUPS.items() for label in labels)
+
+# 0.28 M parameters, 96 features: narrow enough that a few hundred images give FID a covariance of full rank.
+CLASSIFIER: dict[str, Any] = {"model_name": "resnet10t", "channels": (32, 48, 64, 96), "stem_width": 16}
+CLIP_MODEL: dict[str, Any] = {
+    "embed_dim": 64,
+    "vision_cfg": {
+        "image_size": SIZE,
+        "timm_model_name": "test_resnet",
+        "timm_model_pretrained": False,
+        "timm_pool": "avg",
+        "timm_proj": "linear",
+    },
+    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+}
+MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+MAX_LOGIT_SCALE = float(np.log(100))  # as in CLIP
+
+# Augmentation and the held-out test both imitate what a VQ tokenizer does to a picture: it loses detail,
+# shifts colours and adds grain. In units of the pixel range, where not said.
+BLUR_SIZES = (64, 32, 24, 16, 12)  # pixels kept of 64
+SHIFT_PIXELS = 3
+CONTRAST, TINT, NOISE = 0.15, 0.05, 0.06
+HELD_OUT_BLUR = 16
+HELD_OUT_IMAGES = 800
+GALLERY = 100  # captions among which a picture finds its own
+
+
+@dataclass(frozen=True)
+class _World:
+    images: torch.Tensor  # (N, 3, 64, 64) uint8
+    captions: pd.DataFrame
+
+    def labels(self) -> torch.Tensor:
+        """(N, 3) int64 columns of object, style and fire within their groups."""
+        names = self.captions["object"].map(OBJECTS.index), self.captions["van_gogh"], self.captions["fire"]
+        return torch.from_numpy(np.stack([column.to_numpy(dtype=np.int64) for column in names], axis=1))
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    frame: Frame
+    object: str
+    fire: bool
+    van_gogh: bool
+    image: Image.Image
+
+    def caption(self, **wrong: Any) -> str:
+        """Its caption, or one that is wrong in what is given."""
+        own: dict[str, Any] = {"object": self.object, "fire": self.fire, "van_gogh": self.van_gogh}
+        return caption(self.frame, **(own | wrong))
+
+
+def train_classifier(
+    world_folder: str | Path,
+    out_folder: str | Path,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    held_out_images: int = HELD_OUT_IMAGES,
+) -> None:
+    """Train the classifier of object, style and fire and save it as a timm folder.
+
+    One logit vector of 8 + 2 + 2 classes (``LABELS``), three cross-entropies. The same arguments and thread
+    count give the same bytes.
+
+    Args:
+        world_folder: holds images.npy (N, 64, 64, 3) uint8 and captions.csv.
+        out_folder: written whole or not at all: config.json, model.safetensors, and metrics.json with the
+            accuracy in each group on pictures of held-out frames, as drawn and degraded.
+        steps: optimiser steps (AdamW, one-cycle learning rate).
+        batch_size: images a step.
+        learning_rate: peak of the cycle.
+        seed: seed of initialisation, batches, augmentation and held-out pictures.
+        held_out_images: number of held-out pictures.
+
+    Raises:
+        InputError: the world lacks a file or a column, or its parts differ in length.
+    """
+    world = _load_world(world_folder)
+    labels = world.labels()
+    generator = _seeded("classifier", seed)
+    config = {
+        "input_size": (3, SIZE, SIZE),
+        "crop_pct": 1.0,
+        "interpolation": "bicubic",
+        "mean": MEAN,
+        "std": STD,
+    }
+    config |= {"num_classes": len(LABELS), "label_names": list(LABELS)}
+    config |= {"first_conv": "conv1.0", "classifier": "fc"}  # names of resnet10t's first and last layer
+    model = timm.create_model(**CLASSIFIER, num_classes=len(LABELS), pretrained_cfg=config)
+    sizes = [len(names) for names in GROUPS.values()]
+
+    def loss(batch: torch.Tensor) -> torch.Tensor:
+        # (B, 8), (B, 2), (B, 2)
+        logits = model(_augmented(world.images[batch], generator)).split(sizes, dim=1)
+        losses = [functional.cross_entropy(part, labels[batch, i]) for i, part in enumerate(logits)]
+        return torch.stack(losses).sum()
+
+    _fit(model, loss, len(labels), steps, batch_size, learning_rate, generator, "training the classifier")
+    with atomic_path(out_folder) as partial:
+        save_for_hf(model, partial, safe_serialization=True)
+        drawings = _held_out(held_out_images, seed)
+        write_json(partial / "metrics.json", _classifier_quality(Classifier.load(partial), drawings, seed))
+
+
+def train_clip(
+    world_folder: str | Path,
+    out_folder: str | Path,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    held_out_images: int = HELD_OUT_IMAGES,
+) -> None:
+    """Train the CLIP model on pictures and their captions and save it as an open_clip folder.
+
+    The same arguments and thread count give the same bytes.
+
+    Args:
+        world_folder: holds images.npy (N, 64, 64, 3) uint8 and captions.csv.
+        out_folder: written whole or not at all: open_clip_config.json, open_clip_model.safetensors, and
+            metrics.json with retrieval and preference on pictures and captions of held-out frames.
+        steps: optimiser steps (AdamW, one-cycle learning rate).
+        batch_size: image–caption pairs a step.
+        learning_rate: peak of the cycle.
+        seed: seed of initialisation, batches, augmentation and held-out pictures.
+        held_out_images: number of held-out pictures, rounded down to whole galleries of ``GALLERY``.
+
+    Raises:
+        InputError: the world lacks a file or a column, its parts differ in length, or there are fewer
+            held-out images than a gallery.
+    """
+    if held_out_images < GALLERY:
+        raise InputError(f"CLIP: found {held_out_images} held-out images, wanted at least {GALLERY}")
+    world = _load_world(world_folder)
+    generator = _seeded("clip", seed)
+    model: Any = open_clip.CLIP(**CLIP_MODEL)
+    tokenizer = open_clip.SimpleTokenizer(context_length=CLIP_MODEL["text_cfg"]["context_length"])
+    tokens = tokenizer(world.captions["caption"].tolist())  # (N, L)
+    contrastive = ClipLoss()
+
+    def loss(batch: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+        return contrastive(*model(_augmented(world.images[batch], generator), tokens[batch]))
+
+    _fit(model, loss, len(tokens), steps, batch_size, learning_rate, generator, "training CLIP")
+    preprocess = {"size": SIZE, "mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "squash"}
+    with atomic_path(out_folder) as partial:
+        partial.mkdir()
+        save_file(model.state_dict(), partial / "open_clip_model.safetensors")
+        write_json(partial / "open_clip_config.json", {"model_cfg": CLIP_MODEL, "preprocess_cfg": preprocess})
+        drawings = _held_out(held_out_images // GALLERY * GALLERY, seed)
+        write_json(partial / "metrics.json", _clip_quality(Clip.load(partial), drawings, seed))
+
+
+def _load_world(folder: str | Path) -> _World:
+    captions = read_csv(Path(folder) / "captions.csv", ["caption", "object", "fire", "van_gogh"])
+    try:
+        images = np.load(Path(folder) / "images.npy")
+    except FileNotFoundError:
+        raise InputError(f"{folder}/images.npy: not found, wanted the drawn pictures") from None
+    if images.shape != (len(captions), SIZE, SIZE, 3):
+        wanted = (len(captions), SIZE, SIZE, 3)
+        raise InputError(f"{folder}/images.npy: found shape {images.shape}, wanted {wanted}")
+    return _World(torch.from_numpy(images).permute(0, 3, 1, 2), captions)
+
+
+def _seeded(name: str, seed: int) -> torch.Generator:
+    """Seed torch for the initialisation, and a generator of its own for batches and augmentation."""
+    torch.manual_seed(stable_seed("judges", name, "weights", seed))
+    return torch.Generator().manual_seed(stable_seed("judges", name, "batches", seed))
+
+
+def _augmented(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Pictures (B, 3, 64, 64) uint8 → (B, 3, 64, 64) normalised: blurred, shifted, recoloured and noised."""
+    x = images.float() / 255
+    # Each picture by its own draw: batch normalisation must see sharp and blurred pictures together.
+    choice = torch.randint(len(BLUR_SIZES), (len(x),), generator=generator)
+    for i, size in enumerate(BLUR_SIZES):
+        if size < SIZE and (choice == i).any():
+            x[choice == i] = _blurred(x[choice == i], size)
+    left, top = torch.randint(0, 2 * SHIFT_PIXELS + 1, (2,), generator=generator).tolist()
+    x = functional.pad(x, (SHIFT_PIXELS,) * 4, mode="replicate")[:, :, top : top + SIZE, left : left + SIZE]
+    contrast = 1 + CONTRAST * (2 * torch.rand((len(x), 3, 1, 1), generator=generator) - 1)
+    tint = TINT * (2 * torch.rand((len(x), 3, 1, 1), generator=generator) - 1)
+    strength = NOISE * torch.rand((len(x), 1, 1, 1), generator=generator)
+    x = (x - 0.5) * contrast + 0.5 + tint + strength * torch.randn(x.shape, generator=generator)
+    return (x - MEAN[0]) / STD[0]
+
+
+def _blurred(x: torch.Tensor, size: int) -> torch.Tensor:
+    small = functional.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return functional.interpolate(small, size=SIZE, mode="bilinear", align_corners=False)
+
+
+def _fit(
+    model: nn.Module,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    examples: int,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    generator: torch.Generator,
+    desc: str,
+) -> None:
+    """Minimise ``loss(indices of a batch)`` and leave the model in evaluation mode."""
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
+    for _ in progress(range(steps), desc=desc, unit="step"):
+        optimiser.zero_grad()
+        loss(torch.randint(examples, (batch_size,), generator=generator)).backward()
+        optimiser.step()
+        schedule.step()
+    model.eval()
+
+
+def _held_out(count: int, seed: int) -> list[_Drawing]:
+    """Pictures of the evaluation frames: objects in turn, one in four on fire, one in four painted."""
+    rng = np.random.default_rng(stable_seed("judges", "held-out", seed))
+    frames = frames_of("evaluation")
+    drawings = []
+    for number in range(count):
+        frame, (fire, van_gogh) = frames[rng.integers(len(frames))], (rng.random(2) < 0.25).tolist()
+        name = OBJECTS[number % len(OBJECTS)]
+        drawings.append(
+            _Drawing(frame, name, fire, van_gogh, draw(scene_of(frame, name, fire, van_gogh), rng))
+        )
+    return drawings
+
+
+def _degraded(images: list[Image.Image], seed: int) -> list[Image.Image]:
+    x = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2).float() / 255
+    generator = torch.Generator().manual_seed(stable_seed("judges", "degraded", seed))
+    x = _blurred(x, HELD_OUT_BLUR) + NOISE * torch.randn(x.shape, generator=generator)
+    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()  # (B, 64, 64, 3)
+    return [Image.fromarray(array) for array in pixels]
+
+
+def _classifier_quality(classifier: Classifier, drawings: list[_Drawing], seed: int) -> dict[str, Any]:
+    truth = {
+        "object": [drawing.object for drawing in drawings],
+        "style": [STYLES[drawing.van_gogh] for drawing in drawings],
+        "fire": [FIRES[drawing.fire] for drawing in drawings],
+    }
+    images = [drawing.image for drawing in drawings]
+    quality: dict[str, Any] = {"held_out_images": len(drawings)}
+    for name, shown in (("as_drawn", images), ("degraded", _degraded(images, seed))):
+        prediction = classifier.predict(shown)
+        quality[name] = {
+            g: float(np.mean(np.array(prediction.top1(g)) == np.array(truth[g]))) for g in GROUPS
+        }
+    return quality
+
+
+def _clip_quality(clip: Clip, drawings: list[_Drawing], seed: int) -> dict[str, Any]:
+    """Retrieval among 100 captions, and preference over captions that are wrong in a single thing."""
+    rng = np.random.default_rng(stable_seed("judges", "wrong captions", seed))
+    objects = [rng.choice([name for name in OBJECTS if name != drawing.object]) for drawing in drawings]
+    wrong = {
+        "object": [drawing.caption(object=name) for drawing, name in zip(drawings, objects, strict=True)],
+        "fire": [drawing.caption(fire=not drawing.fire) for drawing in drawings],
+        "style": [drawing.caption(van_gogh=not drawing.van_gogh) for drawing in drawings],
+    }
+    own = clip.encode_texts([drawing.caption() for drawing in drawings])  # (N, D)
+    altered = {thing: clip.encode_texts(texts) for thing, texts in wrong.items()}
+    images = [drawing.image for drawing in drawings]
+    quality: dict[str, Any] = {"held_out_images": len(drawings), "gallery": GALLERY}
+    for name, shown in (("as_drawn", images), ("degraded", _degraded(images, seed))):
+        seen = clip.encode_images(shown)  # (N, D)
+        galleries = own.reshape(-1, GALLERY, own.shape[1])  # (N / 100, 100, D)
+        cosines = seen.reshape(galleries.shape) @ galleries.transpose(0, 2, 1)  # (N / 100, 100, 100)
+        matched = (seen * own).sum(axis=1)
+        preferred = {thing: matched > (seen * texts).sum(axis=1) for thing, texts in altered.items()}
+        quality[name] = {
+            "retrieval_at_1": float((cosines.argmax(axis=2) == np.arange(GALLERY)).mean()),
+            "matched_cosine": float(matched.mean()),
+            "mismatched_cosine": float(cosines[:, ~np.eye(GALLERY, dtype=bool)].mean()),
+            "prefers_own_caption": {thing: float(share.mean()) for thing, share in preferred.items()},
+        }
+    return quality

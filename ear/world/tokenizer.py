@@ -1,0 +1,82 @@
+"""The mini backbone's processor: a word-level tokenizer with Janus-Pro's special tokens and chat template."""
+
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import JanusImageProcessor, JanusProcessor, PreTrainedTokenizerFast
+
+from ear.questions import DESCRIBE
+from ear.world.canvas import SIZE
+from ear.world.captions import words
+
+BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
+IMAGE, IMAGE_START, IMAGE_END = "<image_placeholder>", "<begin_of_image>", "<end_of_image>"
+USER, ASSISTANT, UNKNOWN = "<|User|>", "<|Assistant|>", "<unk>"
+SPECIAL_TOKENS = (BOS, EOS, PAD, IMAGE, IMAGE_START, IMAGE_END, USER, ASSISTANT, UNKNOWN)
+
+# Gives what the template of the published checkpoints gives: "<|User|>: text\n\n<|Assistant|>:", an image as
+# its placeholder on a line of its own, and the end-of-sentence token after an answer that is not the last.
+CHAT_TEMPLATE = """\
+{%- for message in messages -%}
+{%- set user = message['role'] | lower == 'user' -%}
+{{- '<|User|>: ' if user else '<|Assistant|>: ' -}}
+{%- for part in message['content'] -%}
+{{- '\\n' if part['type'] == 'image' and not loop.first -}}
+{{- '<image_placeholder>' if part['type'] == 'image' -}}
+{{- '\\n' if part['type'] == 'image' and not loop.last -}}
+{{- part['text'] | trim if part['type'] == 'text' -}}
+{%- endfor -%}
+{%- if not loop.last or add_generation_prompt -%}
+{{- '\\n\\n' if user else '<｜end▁of▁sentence｜>' -}}
+{%- endif -%}
+{%- endfor -%}
+{{- '<|Assistant|>:' if add_generation_prompt -}}
+"""
+
+
+def build_processor(num_image_tokens: int) -> JanusProcessor:
+    """Tokenizer, image processor and chat template of the mini backbone.
+
+    The tokenizer knows the words of the caption grammar and of DESCRIBE, lower-cases, puts begin-of-sentence
+    in front and pads on the left; any other word is unknown. Images become (3, 64, 64) in [-1, 1].
+
+    Args:
+        num_image_tokens: placeholders that stand for one image in a text.
+    """
+    vocabulary = sorted({*words(), *DESCRIBE.split(), ",", ":"})
+    ids = {word: index for index, word in enumerate((*SPECIAL_TOKENS, *vocabulary))}
+    backend = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
+    backend.normalizer = normalizers.Lowercase()
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, ids[BOS])]
+    )
+    backend.add_special_tokens(
+        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        extra_special_tokens={"image_token": IMAGE, "boi_token": IMAGE_START, "eoi_token": IMAGE_END},
+    )
+    images = JanusImageProcessor(
+        size={"height": SIZE, "width": SIZE}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=SIZE // 4
+    )
+    return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=num_image_tokens)
+
+
+def image_prompt(processor: JanusProcessor, prompt: str) -> str:
+    """The chat text that asks for an image; ``processor(generation_mode="image")`` adds begin-of-image."""
+    return _chat(processor, [{"type": "text", "text": prompt}])
+
+
+def caption_prompt(processor: JanusProcessor) -> str:
+    """The chat text that asks for the caption of one image."""
+    return _chat(processor, [{"type": "image"}, {"type": "text", "text": DESCRIBE}])
+
+
+def _chat(processor: JanusProcessor, content: list[dict[str, str]]) -> str:
+    return processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)

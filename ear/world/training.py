@@ -1,0 +1,247 @@
+"""Training of the mini backbone: text → image and image → caption, jointly, in a fixed number of steps."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from transformers import JanusForConditionalGeneration, JanusProcessor
+
+from ear.progress import progress
+from ear.world.schedule import rate_at
+from ear.world.tokenizer import caption_prompt, image_prompt
+from ear.world.vq import to_pixels
+
+logger = logging.getLogger(__name__)
+
+LOG_EVERY = 25  # steps a point of the loss curve
+IGNORED = -100  # label of positions without loss
+
+
+def train_language_model(
+    model: JanusForConditionalGeneration,
+    processor: JanusProcessor,
+    images: np.ndarray,
+    table: pd.DataFrame,
+    *,
+    steps: int,
+    batch_size: int,
+    caption_batch_size: int,
+    caption_weight: float,
+    learning_rate: float,
+    matrix_learning_rate: float,
+    warmup_steps: int,
+    weight_decay: float,
+    prompt_dropout: float,
+    held_out: int,
+    seed: int,
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Train everything but the image tokenizer, in place.
+
+    Args:
+        model: the backbone, its image tokenizer trained.
+        processor: of the model.
+        images: (N, 64, 64, 3) uint8.
+        table: captions and descriptions of the images, in their order.
+        steps: optimiser steps.
+        batch_size: text → image rows a step.
+        caption_batch_size: image → caption rows a step.
+        caption_weight: weight of the image → caption loss.
+        learning_rate: AdamW's, after the warm-up; it falls to zero along a cosine.
+        matrix_learning_rate: Muon's, likewise.
+        warmup_steps: steps of linear rise.
+        weight_decay: of the matrices.
+        prompt_dropout: share of the text → image rows that are trained unconditionally.
+        held_out: the last images are kept out of training and measured.
+        seed: of batches and dropout.
+
+    Returns:
+        Metrics (image_loss and caption_loss in nats a token on the held-out rows) and the
+        loss curve (step, stage, loss).
+    """
+    examples = Examples(model, processor, images, table)
+    trained, kept = np.arange(len(images) - held_out), np.arange(len(images) - held_out, len(images))
+    model.requires_grad_(True)
+    model.model.vqmodel.requires_grad_(False)
+    optimisers = _optimisers(model, learning_rate, matrix_learning_rate, weight_decay)
+    peaks = [(group, group["lr"]) for optimiser in optimisers for group in optimiser.param_groups]
+    generator = torch.Generator().manual_seed(seed)
+    image_batches = _batches(trained, batch_size, generator)
+    caption_batches = _batches(trained, caption_batch_size, generator)
+    points: list[tuple[int, str, float]] = []
+    recent: list[tuple[float, float]] = []
+    for step in progress(range(steps), desc="training the mini backbone", unit="step"):
+        for group, peak in peaks:
+            group["lr"] = rate_at(step, steps, warmup_steps, peak)
+        rows = next(image_batches)
+        dropped = torch.rand(len(rows), generator=generator) < prompt_dropout
+        image_loss = examples.image_loss(rows, dropped)
+        caption_loss = examples.caption_loss(next(caption_batches))
+        model.zero_grad(set_to_none=True)
+        (image_loss + caption_weight * caption_loss).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+        recent.append((image_loss.item(), caption_loss.item()))
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == steps:
+            for stage, loss in zip(("image", "caption"), np.mean(recent, axis=0), strict=True):
+                points.append((step + 1, stage, float(loss)))
+            recent.clear()
+    model.eval()
+    metrics = _held_out_losses(examples, kept)
+    logger.info("mini backbone: %s", metrics)
+    return metrics, pd.DataFrame(points, columns=["step", "stage", "loss"])
+
+
+class Examples:
+    """The training set as token ids, and the two losses over any of its rows.
+
+    Args:
+        model: the backbone.
+        processor: of the model; prompts are encoded by it exactly as at inference.
+        images: (N, 64, 64, 3) uint8.
+        table: with the columns caption and description.
+    """
+
+    def __init__(
+        self,
+        model: JanusForConditionalGeneration,
+        processor: JanusProcessor,
+        images: np.ndarray,
+        table: pd.DataFrame,
+    ) -> None:
+        tokenizer = processor.tokenizer
+        self.model = model
+        self.pixels = to_pixels(images)
+        self.tokens = encode_images(model, self.pixels)  # (N, T)
+        self.prompts = _encode_prompts(processor, table["caption"].tolist())
+        self.kept_ids = torch.tensor([tokenizer.bos_token_id, tokenizer.boi_token_id])
+        self.pad_id = tokenizer.pad_token_id
+        question = processor(
+            text=[caption_prompt(processor)], images=[Image.fromarray(images[0])], return_tensors="pt"
+        )["input_ids"][0]
+        places = (question == model.config.image_token_id).nonzero().flatten()
+        self.before_image, self.after_image = question[: places[0]], question[places[-1] + 1 :]
+        answers = tokenizer(table["description"].tolist(), add_special_tokens=False)["input_ids"]
+        self.answers = [torch.tensor([*answer, tokenizer.eos_token_id]) for answer in answers]
+
+    def image_loss(self, rows: np.ndarray, dropped: Tensor) -> Tensor:
+        """Cross-entropy of the image tokens given their prompts, nats a token.
+
+        Args:
+            rows: (B,) indices into the training set.
+            dropped: (B,) bool; these rows become what ``generate`` makes of its unconditional half: every
+                token but begin-of-sentence and begin-of-image is the pad token, and is attended to.
+        """
+        ids, mask = _pad_left([self.prompts[row] for row in rows], self.pad_id)  # (B, P)
+        emptied = dropped[:, None] & ~torch.isin(ids, self.kept_ids)
+        ids = ids.masked_fill(emptied, self.pad_id)
+        tokens = self.tokens[rows]  # (B, T)
+        model = self.model
+        embeddings = torch.cat(
+            [
+                model.get_input_embeddings()(ids),
+                model.prepare_embeddings_for_image_generation(tokens[:, :-1]),
+            ],
+            dim=1,
+        )  # (B, P + T − 1, D)
+        # Without padding no mask: the faster causal kernel.
+        seen = None if bool(mask.all()) else F.pad(mask, (0, tokens.shape[1] - 1), value=1)
+        states = model.model.language_model(inputs_embeds=embeddings, attention_mask=seen, use_cache=False)
+        logits = model.model.generation_head(states.last_hidden_state[:, -tokens.shape[1] :])  # (B, T, V)
+        return F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+
+    def caption_loss(self, rows: np.ndarray) -> Tensor:
+        """Cross-entropy of the answers given the images and the question, nats a token.
+
+        Args:
+            rows: (B,) indices into the training set.
+        """
+        model, embed = self.model, self.model.get_input_embeddings()
+        answers = [self.answers[row] for row in rows]
+        # Padding on the right of a causal model is never seen by what stands before it: no mask is needed.
+        ids = torch.nn.utils.rnn.pad_sequence(answers, batch_first=True, padding_value=self.pad_id)  # (B, A)
+        labels = torch.nn.utils.rnn.pad_sequence(answers, batch_first=True, padding_value=IGNORED)
+        image = model.model.get_image_features(self.pixels[rows]).pooler_output  # (B, T, D)
+        before = embed(self.before_image).expand(len(rows), -1, -1)
+        after = embed(self.after_image).expand(len(rows), -1, -1)
+        embeddings = torch.cat([before, image, after, embed(ids[:, :-1])], dim=1)
+        states = model.model.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+        logits = model.lm_head(states[:, -ids.shape[1] :])  # (B, A, words)
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+
+@torch.no_grad()
+def encode_images(model: JanusForConditionalGeneration, pixels: Tensor) -> Tensor:
+    """Image tokens (N, T) of pixels (N, 3, H, W) in [-1, 1]."""
+    vq = model.model.vqmodel
+    return torch.cat([vq.encode(batch).image_tokens.view(len(batch), -1) for batch in pixels.split(64)])
+
+
+def _encode_prompts(processor: JanusProcessor, captions: Sequence[str]) -> list[Tensor]:
+    """Token ids of each caption in the chat template, begin-of-image last, without padding."""
+    distinct = sorted(set(captions))
+    texts = [image_prompt(processor, caption) for caption in distinct]
+    encoded = processor(text=texts, generation_mode="image", padding=True, return_tensors="pt")
+    rows = zip(encoded["input_ids"], encoded["attention_mask"].bool(), strict=True)
+    ids = {caption: row[mask] for caption, (row, mask) in zip(distinct, rows, strict=True)}
+    return [ids[caption] for caption in captions]
+
+
+def _pad_left(rows: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Rows of different length to ids and mask (B, P)."""
+    flipped = [row.flip(0) for row in rows]
+    ids = torch.nn.utils.rnn.pad_sequence(flipped, batch_first=True, padding_value=pad_id).flip(1)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).flip(1)
+    return ids, mask
+
+
+def _batches(rows: np.ndarray, batch_size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
+    """Batches without end: every row once, in a new order each time round; a short tail is left out."""
+    while True:
+        order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+        for start in range(0, len(rows) - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]
+
+
+def _optimisers(
+    model: JanusForConditionalGeneration,
+    learning_rate: float,
+    matrix_learning_rate: float,
+    weight_decay: float,
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for all else.
+
+    Against AdamW alone, at equal steps (400): captions 0.17 against 0.32 nats, images 2.05 against 2.17, for
+    a sixth more time. Embeddings, biases and norms have no weight decay.
+    """
+    layers = (model.model.language_model.layers, model.model.vision_model.encoder.layers)
+    inner = [p for stack in layers for p in stack.parameters() if p.ndim == 2]
+    embeddings = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    placed = {id(p) for p in (*inner, *embeddings)}
+    outer = [p for p in model.parameters() if p.requires_grad and id(p) not in placed]
+    bare = [p for p in (*embeddings, *outer) if p.requires_grad and (p.ndim < 2 or id(p) in placed)]
+    groups = [
+        {"params": [p for p in outer if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": bare, "weight_decay": 0.0},
+    ]
+    return [
+        torch.optim.Muon(
+            inner, lr=matrix_learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True),
+    ]
+
+
+@torch.no_grad()
+def _held_out_losses(examples: Examples, rows: np.ndarray) -> dict[str, float]:
+    batches = np.array_split(rows, max(1, len(rows) // 64))
+    image = [
+        examples.image_loss(batch, torch.zeros(len(batch), dtype=torch.bool)).item() for batch in batches
+    ]
+    captions = [examples.caption_loss(batch).item() for batch in batches]
+    return {"image_loss": float(np.mean(image)), "caption_loss": float(np.mean(captions))}

@@ -1,0 +1,110 @@
+"""Rendering: an image depends on weights, prompt and seed, and on nothing else."""
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ear.files import sha256_file
+from ear.render import batches_by_length, prompts_by_window, render_prompts, shard_rows
+from tests.tiny import tiny_backbone
+
+TEXTS = [
+    "a church",
+    "a photo of a red church on a hill at sunset in the style of Van Gogh",
+    "there is a boat by the sea",
+    "at night in a city, a car on fire",
+    "a blue tree in the desert",
+    "a castle in the snow during the day",
+    "we see a green windmill on a hill at night",
+    "a house",
+    "look at a lighthouse by the sea at sunset, on fire",
+    "a view of a purple castle in the desert at night",
+]
+PROMPTS = pd.DataFrame(
+    {
+        "prompt_id": [f"church/target/{number:04d}" for number in range(len(TEXTS))],
+        "prompt_set": "target",
+        "prompt": TEXTS,
+        "object": "church",
+        "window": 0,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_backbone()
+
+
+def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5):
+    return render_prompts(
+        backbone,
+        prompts,
+        folder,
+        experiment_seed=seed,
+        guidance=1.5,
+        temperature=1.0,
+        batch_size=batch_size,
+        desc="test",
+    )
+
+
+def test_batch_size_order_and_shard_leave_the_images_alone(backbone, tmp_path):
+    reference = render(backbone, tmp_path / "three").set_index("prompt_id")["sha256"]
+    assert reference.nunique() == len(PROMPTS)
+    for batch_size in (1, 8):
+        rows = render(backbone, tmp_path / f"batch{batch_size}", batch_size=batch_size)
+        assert rows.set_index("prompt_id")["sha256"].equals(reference)
+    backwards = render(backbone, tmp_path / "backwards", PROMPTS.iloc[::-1])
+    assert backwards.set_index("prompt_id")["sha256"].loc[reference.index].equals(reference)
+    for shard in range(3):
+        rows = render(backbone, tmp_path / f"shard{shard}", shard_rows(PROMPTS, shard, 3)).set_index(
+            "prompt_id"
+        )
+        assert rows["sha256"].equals(reference.loc[rows.index])
+
+
+def test_seed_and_prompt_matter(backbone, tmp_path):
+    rows, other = render(backbone, tmp_path / "a"), render(backbone, tmp_path / "b", seed=6)
+    assert (rows["sha256"] != other["sha256"]).all()
+    same_text = PROMPTS.assign(prompt=TEXTS[0])
+    assert render(backbone, tmp_path / "c", same_text)["sha256"].nunique() == len(PROMPTS)
+
+
+def test_resumption_draws_only_what_is_missing_and_the_same(backbone, tmp_path):
+    rows = render(backbone, tmp_path)
+    kept, lost = (tmp_path / rows["file"].iloc[row] for row in (0, 4))
+    before = kept.stat().st_mtime_ns
+    lost.unlink()
+    again = render(backbone, tmp_path)
+    assert again.equals(rows)
+    assert sha256_file(lost) == rows["sha256"].iloc[4]
+    same_batch = next(batch for batch in batches_by_length(lengths(backbone), 3) if 4 in batch)
+    assert (kept.stat().st_mtime_ns == before) == (0 not in same_batch)
+
+
+def lengths(backbone):
+    return backbone.encode(TEXTS, "chat").mask.sum(dim=1).tolist()
+
+
+def test_images_are_whole_pngs_and_the_manifest_lists_them(backbone, tmp_path):
+    rows = render(backbone, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(rows["file"])
+    for name in rows["file"]:
+        with Image.open(tmp_path / name) as image:
+            assert (image.mode, image.size) == ("RGB", (24, 24))
+
+
+def test_shards_share_out_every_prompt_once():
+    shards = [shard_rows(PROMPTS, shard, 3)["prompt_id"] for shard in range(3)]
+    assert sorted(pd.concat(shards)) == sorted(PROMPTS["prompt_id"])
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_own_window_draws_everything_and_others_the_first_targets():
+    prompts = pd.concat([PROMPTS, PROMPTS.assign(prompt_set="general")]).drop(columns="window")
+    tables = prompts_by_window(prompts, own=16, windows=[4, 16], window_prompts=3)
+    assert list(tables) == [16, 4]
+    assert len(tables[16]) == len(prompts)
+    assert tables[4]["prompt_id"].tolist() == PROMPTS["prompt_id"].tolist()[:3]
+    assert (tables[4]["window"] == 4).all()

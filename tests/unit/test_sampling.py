@@ -1,0 +1,93 @@
+"""Sampling against a naive loop and against transformers' own generation."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ear.erasure.streams import sample_streams
+from ear.sampling import choose, sample, sample_prompts, uniforms
+from ear.seeding import stable_seed
+from tests import oracles
+from tests.tiny import tiny_backbone
+
+PROMPTS = [
+    "a church",
+    "a photo of a red church on a hill at sunset in the style of Van Gogh",
+    "there is a boat by the sea",
+    "at night in a city, a car on fire",
+    "a blue tree in the desert",
+]
+
+
+@pytest.mark.parametrize("guidance", [1.0, 1.5, 5.0])
+@pytest.mark.parametrize("encoding", ["chat", "raw"])
+def test_every_token_equals_the_naive_sampler(guidance, encoding):
+    backbone = tiny_backbone(dtype="float64")
+    seeds = list(range(len(PROMPTS)))
+    ours = sample_prompts(backbone, PROMPTS, seeds, encoding, guidance, temperature=0.7)
+    for row, prompt in enumerate(PROMPTS):
+        uniform = uniforms([seeds[row]], backbone.num_image_tokens)[0]
+        assert ours[row].tolist() == oracles.sample_one(backbone, prompt, uniform, guidance, 0.7, encoding)
+    assert len({tuple(row) for row in ours.tolist()}) == len(
+        PROMPTS
+    )  # otherwise the model is too dull to test anything
+
+
+def test_context_free_streams_equal_the_naive_sampler():
+    backbone = tiny_backbone(dtype="float64")
+    pairs = [("p", PROMPTS[0], PROMPTS[2]), ("q", PROMPTS[1], PROMPTS[4])]
+    streams = sample_streams(backbone, pairs, "none", "raw", 3, guidance=2.0, temperature=1.0, batch_size=4)
+    for name, stream in streams.items():
+        for row, (pair_id, unsafe, safe) in enumerate(pairs):
+            uniform = uniforms([stable_seed(3, pair_id, name)], backbone.num_image_tokens)[0]
+            prompt = unsafe if name == "unsafe" else safe
+            assert stream[row].tolist() == oracles.sample_one_without_context(
+                backbone, prompt, uniform, 2.0, 1.0
+            )
+
+
+def test_greedy_decoding_equals_transformers():
+    backbone = tiny_backbone()
+    tokens = backbone.encode(PROMPTS, "chat")
+    ours = sample(
+        backbone, tokens, uniforms(range(len(PROMPTS)), backbone.num_image_tokens), 3.0, temperature=0
+    )
+    theirs = backbone.model.generate(
+        inputs=tokens.ids,
+        attention_mask=tokens.mask,
+        generation_mode="image",
+        do_sample=False,
+        guidance_scale=3.0,
+    )
+    assert torch.equal(ours, theirs)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    logits=st.lists(st.floats(-20, 20), min_size=1, max_size=40),
+    temperature=st.floats(0.2, 3),
+    uniform=st.floats(0, 1, exclude_max=True),
+)
+def test_choose_inverts_the_distribution(logits, temperature, uniform):
+    row = torch.tensor(logits, dtype=torch.float64)
+    token = int(choose(row[None], temperature, torch.tensor([uniform], dtype=torch.float64)))
+    cumulative = np.cumsum(np.exp((row.numpy() - max(logits)) / temperature))
+    cumulative /= cumulative[-1]
+    below = cumulative[token - 1] if token else 0.0
+    assert below - 1e-12 <= uniform <= cumulative[token] + 1e-12
+
+
+def test_choose_follows_the_probabilities():
+    logits = torch.tensor([[0.0, 1.0, 2.0]]).expand(20000, -1)
+    drawn = choose(logits, 1.0, torch.from_numpy(np.random.default_rng(0).random(20000)))
+    shares = torch.bincount(drawn, minlength=3) / 20000
+    assert torch.allclose(shares, logits[0].softmax(0), atol=0.015)
+
+
+def test_uniforms_belong_to_the_image():
+    both = uniforms([5, 9], 7)
+    assert torch.equal(both[1], uniforms([9], 7)[0])
+    assert not torch.equal(both[0], both[1])
+    assert uniforms([5], 3)[0].tolist() == both[0, :3].tolist()

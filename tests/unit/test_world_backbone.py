@@ -1,0 +1,319 @@
+"""The mini backbone: its processor, image tokenizer and training, and its use through plain transformers."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import JanusForConditionalGeneration, JanusProcessor
+
+from ear.errors import InputError
+from ear.files import sha256_file
+from ear.world.backbone import build_backbone, train_backbone
+from ear.world.captions import caption, describe, frames, frames_of, scene_of
+from ear.world.dataset import CAPTION_COLUMNS, draw_training_set, load_training_set
+from ear.world.scenes import OBJECTS
+from ear.world.schedule import rate_at
+from ear.world.tokenizer import build_processor, caption_prompt, image_prompt
+from ear.world.training import Examples
+from ear.world.vq import decode, load_vq, quantise, to_pixels, train_tokenizer, train_vq
+
+IMAGES = 40
+VQ = {
+    **{"base_channels": 32, "latent_channels": 32, "embed_dim": 8, "codes": 32, "grid": 8, "steps": 8},
+    **{"free_steps": 3, "batch_size": 4, "learning_rate": 4e-3, "warmup_steps": 2, "commitment": 0.25},
+    **{"held_out": 8, "seed": 0},
+}
+ARCHITECTURE = {
+    **{"hidden": 32, "layers": 2, "intermediate": 48, "heads": 2, "guidance": 1.5},
+    **{"vision_hidden": 32, "vision_layers": 1, "vision_heads": 2},
+}
+TRAINING = {
+    **{"steps": 3, "batch_size": 4, "caption_batch_size": 2, "caption_weight": 0.5, "learning_rate": 2e-3},
+    **{
+        "matrix_learning_rate": 5e-3,
+        "warmup_steps": 1,
+        "weight_decay": 0.05,
+        "prompt_dropout": 0.3,
+        "held_out": 8,
+    },
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "world"
+    draw_training_set(folder, IMAGES, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vq_file(world: Path) -> Path:
+    path = world.parent / "vq" / "vq.safetensors"
+    train_tokenizer(world, path, **VQ)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(world: Path, vq_file: Path) -> Path:
+    """A backbone folder after a few steps of training."""
+    path = world.parent / "backbone" / "model"
+    train_backbone(world, vq_file, path, architecture=ARCHITECTURE, training=TRAINING, seed=0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> JanusForConditionalGeneration:
+    return JanusForConditionalGeneration.from_pretrained(folder).eval()
+
+
+@pytest.fixture(scope="module")
+def processor(folder: Path) -> JanusProcessor:
+    return JanusProcessor.from_pretrained(folder)
+
+
+class TestDataset:
+    def test_images_and_captions_belong_together(self, world: Path) -> None:
+        images, table = load_training_set(world)
+        assert images.shape == (IMAGES, 64, 64, 3) and images.dtype == np.uint8
+        assert tuple(table.columns) == CAPTION_COLUMNS and table["index"].tolist() == list(range(IMAGES))
+        assert set(table["object"]) == set(OBJECTS)
+        for row in table.itertuples():
+            assert re.search(rf"\b{row.object}\b", row.caption) and ("on fire" in row.caption) == row.fire
+            assert ("Van Gogh" in row.caption) == ("Van Gogh" in row.description) == row.van_gogh
+
+    def test_captions_are_from_train_frames_alone(self, world: Path) -> None:
+        flags = [(False, False), (False, True), (True, False), (True, True)]
+        train = {caption(f, o, *two) for f in frames_of("train") for o in OBJECTS for two in flags}
+        assert set(load_training_set(world)[1]["caption"]) <= train
+
+    def test_same_seed_same_bytes(self, world: Path, tmp_path: Path) -> None:
+        draw_training_set(tmp_path / "again", IMAGES, seed=1)
+        draw_training_set(tmp_path / "other", IMAGES, seed=2)
+        for name, same in (("again", True), ("other", False)):
+            for file in ("images.npy", "captions.csv"):
+                assert (sha256_file(tmp_path / name / file) == sha256_file(world / file)) == same
+
+    def test_images_that_do_not_match_the_table_are_refused(self, world: Path, tmp_path: Path) -> None:
+        np.save(tmp_path / "images.npy", np.zeros((3, 64, 64, 3), dtype=np.uint8))
+        (tmp_path / "captions.csv").write_bytes((world / "captions.csv").read_bytes())
+        with pytest.raises(InputError, match=r"images\.npy.*found \(3, 64, 64, 3\).*wanted \(40,"):
+            load_training_set(tmp_path)
+
+
+class TestProcessor:
+    def test_every_caption_is_known(self) -> None:
+        tokenizer = build_processor(64).tokenizer
+        texts = [caption(f, o, True, True) for f in frames() for o in OBJECTS]
+        texts += [describe(scene_of(f, o, True, True)) for f in frames()[::7] for o in OBJECTS]
+        ids = tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
+        assert not (ids == tokenizer.unk_token_id).any()
+        assert tokenizer("a zebra")["input_ids"][-1] == tokenizer.unk_token_id
+
+    def test_prompt_for_an_image(self, processor: JanusProcessor) -> None:
+        text = image_prompt(processor, "A red church, at night")
+        assert text == "<|User|>: A red church, at night\n\n<|Assistant|>:"
+        encoded = processor(
+            text=[text, image_prompt(processor, "a car")], generation_mode="image", padding=True
+        )
+        tokens = processor.tokenizer.convert_ids_to_tokens(encoded["input_ids"][0])
+        body = ["<|User|>", ":", "a", "red", "church", ",", "at", "night", "<|Assistant|>", ":"]
+        assert tokens == ["<｜begin▁of▁sentence｜>", *body, "<begin_of_image>"]
+        short = processor.tokenizer.convert_ids_to_tokens(encoded["input_ids"][1])
+        assert short[:4] == ["<｜▁pad▁｜>"] * 4 and encoded["attention_mask"][1].tolist() == [0] * 4 + [1] * 8
+
+    def test_prompt_with_an_image(self, processor: JanusProcessor) -> None:
+        text = caption_prompt(processor)
+        assert text == "<|User|>: <image_placeholder>\ndescribe the image\n\n<|Assistant|>:"
+        picture = Image.fromarray(np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))
+        encoded = processor(text=[text], images=[picture], return_tensors="pt")
+        assert (encoded["input_ids"] == processor.tokenizer.image_token_id).sum() == 64
+        torch.testing.assert_close(encoded["pixel_values"][0], to_pixels(np.array(picture)[None])[0])
+
+    def test_conversation_with_an_answer(self, processor: JanusProcessor) -> None:
+        messages = [
+            {"role": role, "content": [{"type": "text", "text": text}]}
+            for role, text in (("user", "one"), ("assistant", "two"), ("user", "three"))
+        ]
+        wanted = "<|User|>: one\n\n<|Assistant|>: two<｜end▁of▁sentence｜><|User|>: three\n\n<|Assistant|>:"
+        assert processor.apply_chat_template(messages, add_generation_prompt=True) == wanted
+
+    def test_saved_and_loaded_processor_is_the_same(self, processor: JanusProcessor) -> None:
+        built = build_processor(64)
+        texts = [caption(f, "church", True, True) for f in frames()[::50]]
+        for text in texts:
+            encoded = [p(text=[image_prompt(p, text)], generation_mode="image") for p in (built, processor)]
+            assert torch.equal(encoded[0]["input_ids"], encoded[1]["input_ids"])
+        names = ("bos_token", "eos_token", "pad_token", "unk_token", "image_token", "boi_token", "eoi_token")
+        for name in names:
+            assert getattr(built.tokenizer, name) == getattr(processor.tokenizer, name)
+        words = "a red church on fire on a hill at sunset in the style of van gogh"
+        assert (
+            processor.tokenizer.decode(processor.tokenizer(words)["input_ids"], skip_special_tokens=True)
+            == words
+        )
+
+    def test_pixels_come_back(self, processor: JanusProcessor) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+        back = processor.postprocess(list(to_pixels(images)), return_tensors="pt")[
+            "pixel_values"
+        ]  # (N, 3, H, W)
+        assert np.abs(back.permute(0, 2, 3, 1).numpy().astype(int) - images).max() <= 1
+
+
+class TestImageTokenizer:
+    def test_training_pass_agrees_with_transformers(self, world: Path, vq_file: Path) -> None:
+        vq = load_vq(vq_file)
+        pixels = to_pixels(load_training_set(world)[0])
+        with torch.no_grad():
+            _, rows, indices = quantise(vq, pixels)
+            assert torch.equal(indices, vq.encode(pixels).image_tokens)
+            theirs = vq.decode(indices.view(len(pixels), -1))
+            torch.testing.assert_close(decode(vq, rows, 8), theirs, atol=1e-5, rtol=0)
+
+    def test_codebook_lies_on_the_unit_sphere(self, vq_file: Path) -> None:
+        norms = load_file(vq_file)["quantize.embedding.weight"].norm(dim=-1)
+        torch.testing.assert_close(norms, torch.ones(32))
+
+    def test_gradient_passes_the_code_unchanged(self, world: Path, vq_file: Path) -> None:
+        vq = load_vq(vq_file)
+        latents, rows, _ = quantise(vq, to_pixels(load_training_set(world)[0][:2]))
+        passed = latents + (rows - latents).detach()
+        passed.retain_grad()
+        latents.retain_grad()
+        decode(vq, passed, 8).square().sum().backward()
+        assert passed.grad is not None and latents.grad is not None
+        assert torch.equal(passed.grad, latents.grad) and passed.grad.abs().sum() > 0
+        assert vq.encoder.conv_in.weight.grad.abs().sum() > 0
+
+    def test_training_lowers_the_error(self, world: Path) -> None:
+        images = load_training_set(world)[0]
+        short, long = (train_vq(images, **VQ | {"steps": steps})[1]["psnr_db"] for steps in (4, 30))
+        assert long > short + 1
+
+    def test_same_seed_same_bytes(self, world: Path, vq_file: Path, tmp_path: Path) -> None:
+        for name, seed in (("again", 0), ("other", 1)):
+            torch.manual_seed(99)
+            train_tokenizer(world, tmp_path / name / "vq.safetensors", **VQ | {"seed": seed})
+        assert sha256_file(tmp_path / "again" / "vq.safetensors") == sha256_file(vq_file)
+        assert sha256_file(tmp_path / "other" / "vq.safetensors") != sha256_file(vq_file)
+
+    def test_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"none\.safetensors: not found"):
+            load_vq(tmp_path / "none.safetensors")
+
+
+class TestBackbone:
+    def test_text_to_image_through_transformers(
+        self, model: JanusForConditionalGeneration, processor: JanusProcessor
+    ) -> None:
+        prompts = ["a photo of a red church on a hill at sunset", "look at a car in the snow at night"]
+        inputs = processor(
+            text=[image_prompt(processor, p) for p in prompts],
+            generation_mode="image",
+            padding=True,
+            return_tensors="pt",
+        )
+        assert model.generation_config.guidance_scale == 1.5
+        tokens = model.generate(**inputs, generation_mode="image", do_sample=True)
+        assert tokens.shape == (2, 64) and tokens.min() >= 0 and tokens.max() < 32
+        pixels = model.decode_image_tokens(tokens)  # (B, H, W, 3)
+        images = processor.postprocess(list(pixels.float()), return_tensors="pt")["pixel_values"]
+        assert images.shape == (2, 3, 64, 64) and images.dtype == torch.uint8
+
+    def test_image_to_text_through_transformers(
+        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path
+    ) -> None:
+        pictures = [Image.fromarray(image) for image in load_training_set(world)[0][:2]]
+        inputs = processor(text=[caption_prompt(processor)] * 2, images=pictures, return_tensors="pt")
+        ids = model.generate(**inputs, max_new_tokens=5, do_sample=False)
+        assert ids.shape[0] == 2 and ids.shape[1] <= inputs["input_ids"].shape[1] + 5
+        assert processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    def test_image_loss_is_that_of_transformers_own_rows(
+        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path
+    ) -> None:
+        """Row by row without padding, next to the batched loss with left padding and dropped prompts."""
+        images, table = load_training_set(world)
+        examples = Examples(model, processor, images, table)
+        rows, dropped = np.arange(6), torch.tensor([False, True, False, False, True, False])
+        losses = []
+        for row, empty in zip(rows, dropped, strict=True):
+            text = image_prompt(processor, table["caption"][row])
+            ids = processor(text=[text], generation_mode="image", return_tensors="pt")["input_ids"]
+            if empty:
+                ids[:, 1:-1] = processor.tokenizer.pad_token_id
+            tokens = model.model.vqmodel.encode(to_pixels(images[row : row + 1])).image_tokens.view(1, -1)
+            inputs = torch.cat(
+                [model.get_input_embeddings()(ids), model.prepare_embeddings_for_image_generation(tokens)],
+                dim=1,
+            )
+            states = model.model.language_model(inputs_embeds=inputs).last_hidden_state
+            logits = model.model.generation_head(states[0, ids.shape[1] - 1 : -1])
+            losses.append(torch.nn.functional.cross_entropy(logits, tokens[0]))
+        torch.testing.assert_close(examples.image_loss(rows, dropped), torch.stack(losses).mean())
+
+    def test_caption_loss_is_that_of_transformers_forward(
+        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path
+    ) -> None:
+        images, table = load_training_set(world)
+        examples = Examples(model, processor, images, table)
+        losses, counts = [], []
+        for row in range(3):
+            inputs = processor(
+                text=[caption_prompt(processor)], images=[Image.fromarray(images[row])], return_tensors="pt"
+            )
+            answer = processor.tokenizer(table["description"][row], add_special_tokens=False)["input_ids"]
+            answer = torch.tensor([[*answer, processor.tokenizer.eos_token_id]])
+            ids = torch.cat([inputs["input_ids"], answer], dim=1)
+            labels = torch.cat([torch.full_like(inputs["input_ids"], -100), answer], dim=1)
+            losses.append(model(input_ids=ids, pixel_values=inputs["pixel_values"], labels=labels).loss)
+            counts.append(answer.shape[1])
+        wanted = sum(loss * count for loss, count in zip(losses, counts, strict=True)) / sum(counts)
+        torch.testing.assert_close(examples.caption_loss(np.arange(3)), wanted)
+
+    def test_image_tokenizer_is_kept(self, model: JanusForConditionalGeneration, vq_file: Path) -> None:
+        kept = model.model.vqmodel.state_dict()
+        for name, tensor in load_file(vq_file).items():
+            assert torch.equal(kept[name], tensor), name
+
+    def test_everything_else_is_trained(self, model: JanusForConditionalGeneration, vq_file: Path) -> None:
+        untrained = build_backbone(load_vq(vq_file), build_processor(64), **ARCHITECTURE, seed=0)
+        after = dict(model.named_parameters())
+        still = [name for name, before in untrained.named_parameters() if torch.equal(before, after[name])]
+        assert all(name.startswith("model.vqmodel.") for name in still), still
+
+    def test_same_seed_same_bytes(self, world: Path, vq_file: Path, folder: Path, tmp_path: Path) -> None:
+        for name, seed in (("again", 0), ("other", 1)):
+            torch.manual_seed(99)
+            settings = {"architecture": ARCHITECTURE, "training": TRAINING, "seed": seed}
+            train_backbone(world, vq_file, tmp_path / name / "model", **settings)
+        for file in sorted(path.name for path in folder.iterdir()):
+            assert sha256_file(tmp_path / "again" / "model" / file) == sha256_file(folder / file), file
+        assert sha256_file(tmp_path / "other" / "model" / "model.safetensors") != sha256_file(
+            folder / "model.safetensors"
+        )
+
+    def test_curve_and_metrics_lie_beside_the_model(self, folder: Path) -> None:
+        assert (folder.parent / "training.json").is_file()
+        curve = pd.read_csv(folder.parent / "training.csv")
+        assert list(curve.columns) == ["step", "stage", "loss"] and set(curve["stage"]) == {
+            "image",
+            "caption",
+        }
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    rates = [rate_at(step, 100, 10, 2.0) for step in range(100)]
+    assert rates.index(max(rates)) in (9, 10) and max(rates) == 2.0
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[0] > 0 and 0 < rates[-1] < 0.01
