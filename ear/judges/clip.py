@@ -1,0 +1,83 @@
+"""An open_clip model: how well an image fits a text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+
+from ear.errors import InputError
+
+
+class Clip:
+    """An open_clip model with its own preprocessing and tokenizer."""
+
+    def __init__(self, model: Any, transform: Any, tokenizer: Any, device: str = "cpu") -> None:
+        """Wrap what open_clip made: the model, its evaluation transform and its tokenizer."""
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.transform = transform
+        self.tokenizer = tokenizer
+        self.device = device
+
+    @classmethod
+    def load(cls, reference: str | Path, pretrained: str | None = None, device: str = "cpu") -> "Clip":
+        """Load weights, preprocessing and tokenizer.
+
+        Args:
+            reference: a folder with open_clip_config.json and open_clip_model.safetensors, or a name that
+                open_clip knows.
+            pretrained: name of the weights ("openai" for "ViT-B-32") where ``reference`` is a name.
+            device: where it runs.
+
+        Raises:
+            InputError: the folder lacks a file, or a name comes without ``pretrained``.
+        """
+        folder = Path(reference)
+        if folder.is_dir():
+            for name in ("open_clip_config.json", "open_clip_model.safetensors"):
+                if not (folder / name).is_file():
+                    raise InputError(f"{folder}: found no {name}, wanted an open_clip folder")
+            source, weights = f"local-dir:{folder}", None
+        elif pretrained is None:
+            raise InputError(
+                f"CLIP: found {str(reference)!r} without weights, wanted a folder or a name with `pretrained`"
+            )
+        else:
+            source, weights = str(reference), pretrained
+        model, _, transform = open_clip.create_model_and_transforms(source, pretrained=weights, device=device)
+        return cls(model, transform, open_clip.get_tokenizer(source), device)
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image.Image], batch_size: int = 64) -> np.ndarray:
+        """(N, D) float32 unit embeddings of RGB images of any size."""
+        parts = []
+        for start in range(0, len(images), batch_size):
+            batch = torch.stack(
+                [self.transform(image.convert("RGB")) for image in images[start : start + batch_size]]
+            )
+            parts.append(self.model.encode_image(batch.to(self.device), normalize=True).float().cpu())
+        return torch.cat(parts).numpy()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """(N, D) float32 unit embeddings of texts, cut at the model's context length as in CLIP."""
+        parts = []
+        for start in range(0, len(texts), batch_size):
+            tokens = self.tokenizer(list(texts[start : start + batch_size])).to(self.device)  # (B, L)
+            parts.append(self.model.encode_text(tokens, normalize=True).float().cpu())
+        return torch.cat(parts).numpy()
+
+    def cosines(self, images: Sequence[Image.Image], texts: Sequence[str]) -> np.ndarray:
+        """(N,) float32 cosine of each image with its own text, in [-1, 1].
+
+        Raises:
+            InputError: there are not as many texts as images.
+        """
+        if len(images) != len(texts):
+            raise InputError(f"CLIP: found {len(texts)} texts for {len(images)} images, wanted one for each")
+        if not images:
+            return np.zeros(0, np.float32)
+        return np.einsum("nd,nd->n", self.encode_images(images), self.encode_texts(texts))

@@ -1,0 +1,68 @@
+"""Corpus BLEU of captions with a bootstrap interval, all counting done by sacrebleu."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sacrebleu.metrics.bleu import BLEU
+
+from ear.errors import InputError
+from ear.metrics.intervals import NOTHING, Interval, bootstrap_ends
+
+SMOOTHING = "exp"  # sacrebleu's default
+
+
+def corpus_bleu(captions: Sequence[str], references: Sequence[str], seed: int = 0) -> Interval:
+    """Corpus BLEU-4 (0 … 100) of captions, one reference each, with a bootstrap interval over images.
+
+    sacrebleu's defaults (mixed case, 13a tokens, exponential smoothing); a resample sums sacrebleu's counts
+    of each caption.
+
+    Args:
+        captions: (N,) what was said. An empty caption counts with length 0.
+        references: (N,) what was wanted, caption by caption.
+        seed: seed of the resamples.
+
+    Raises:
+        InputError: the two lists differ in length.
+    """
+    if len(captions) != len(references):
+        raise InputError(
+            f"BLEU: found {len(captions)} captions for {len(references)} references, wanted one for each"
+        )
+    if not captions:
+        return NOTHING
+    sentence = BLEU(
+        smooth_method=SMOOTHING, effective_order=True
+    )  # only its counts are used; they do not depend on the order
+    scores = [
+        sentence.sentence_score(said, [wanted]) for said, wanted in zip(captions, references, strict=True)
+    ]
+    counts = np.array(
+        [[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int64
+    )  # (N, 10)
+    low, high = bootstrap_ends(tuple(counts.T), _bleu_of_counts, seed=seed)
+    return Interval(float(_bleu_of_counts(*counts.T)), low, high, len(captions))
+
+
+def signature() -> str:
+    """sacrebleu's own description of the protocol, version included."""
+    bleu = BLEU(smooth_method=SMOOTHING)
+    bleu.corpus_score(["a"], [["a"]])  # the signature needs to know the number of references
+    return str(bleu.get_signature())
+
+
+def _bleu_of_counts(*counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    """BLEU from (…, N) arrays of hypothesis length, reference length, matches and totals of orders 1 to 4."""
+    sums = np.stack([array.sum(axis=axis) for array in counts], axis=-1)  # (…, 10)
+    orders = (len(counts) - 2) // 2
+    values = [
+        BLEU.compute_bleu(
+            correct=row[2 : 2 + orders],
+            total=row[2 + orders :],
+            sys_len=row[0],
+            ref_len=row[1],
+            smooth_method=SMOOTHING,
+        ).score
+        for row in sums.reshape(-1, len(counts)).tolist()
+    ]
+    return np.asarray(values).reshape(sums.shape[:-1])

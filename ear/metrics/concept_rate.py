@@ -1,0 +1,25 @@
+"""Rates over a verdicts table: how often the concept is shown, how often the object asked for is seen."""
+
+import pandas as pd
+
+from ear.metrics.intervals import Interval, wilson
+
+
+def concept_rate(verdicts: pd.DataFrame) -> Interval:
+    """Share of images in which the judge finds the concept, with its Wilson interval.
+
+    Args:
+        verdicts: rows with column ``shown`` (bool).
+    """
+    return wilson(int(verdicts["shown"].astype(bool).sum()), len(verdicts))
+
+
+def accuracy(verdicts: pd.DataFrame) -> Interval:
+    """Share of images whose most likely object is the one in the prompt, with its Wilson interval.
+
+    Args:
+        verdicts: rows with columns ``object`` (empty where the prompt names no object of the classifier: such
+            rows do not count) and ``top1_object``.
+    """
+    named = verdicts[verdicts["object"].notna()]
+    return wilson(int((named["object"] == named["top1_object"]).sum()), len(named))

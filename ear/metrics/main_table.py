@@ -1,0 +1,88 @@
+"""The main table of the results: a row a concept and method, as numbers, Markdown and LaTeX."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ear.metrics.table import ALL_SEEDS, lookup
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    heading: str
+    prompt_set: str
+    metric: str
+    decimals: int
+
+
+_COLUMNS = (
+    _Column("concept_rate", "Concept rate", "target", "concept_rate", 3),
+    _Column("retention_accuracy", "Retention accuracy", "retention", "accuracy", 3),
+    _Column("clip_score", "CLIP score", "general", "clip_score", 2),
+    _Column("fid", "FID", "general", "fid", 2),
+    _Column("bleu", "BLEU", "captions", "bleu", 2),
+)
+
+
+def main_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The main results, seeds together.
+
+    Concept rate on the target prompts, object accuracy on the retention prompts, CLIP score and FID on the
+    general prompts, BLEU of captions.
+
+    Args:
+        metrics: the metrics table (``ear.metrics.table.metrics_table``).
+
+    Returns:
+        Columns concept, method and for each metric its value, ``<metric>_low`` and ``<metric>_high``; rows in
+        the order of ``metrics``. What was not measured is NaN.
+    """
+    rows = []
+    for concept, method in metrics[["concept", "method"]].drop_duplicates().itertuples(index=False):
+        row: dict[str, str | float] = {"concept": concept, "method": method}
+        for column in _COLUMNS:
+            interval = lookup(
+                metrics,
+                concept=concept,
+                method=method,
+                seed=ALL_SEEDS,
+                prompt_set=column.prompt_set,
+                metric=column.metric,
+            )
+            row |= {
+                column.name: interval.value,
+                f"{column.name}_low": interval.low,
+                f"{column.name}_high": interval.high,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def to_markdown(main: pd.DataFrame) -> str:
+    """The main table as a Markdown pipe table, cells "value [low, high]"."""
+    return _formatted(main, "pipe")
+
+
+def to_latex(main: pd.DataFrame) -> str:
+    """The main table as a LaTeX ``tabular``, special characters escaped. It needs no LaTeX package."""
+    return _formatted(main, "latex")
+
+
+def _formatted(main: pd.DataFrame, style: str) -> str:
+    rows = [
+        [row["concept"], row["method"], *(_cell(row, column) for column in _COLUMNS)]
+        for row in main.to_dict(orient="records")
+    ]
+    headings = ["Concept", "Method", *(column.heading for column in _COLUMNS)]
+    frame = pd.DataFrame(rows, columns=headings)
+    return frame.to_markdown(index=False, tablefmt=style, disable_numparse=True) + "\n"
+
+
+def _cell(row: dict, column: _Column) -> str:
+    value, low, high = (row[column.name + end] for end in ("", "_low", "_high"))
+    if np.isnan(value):
+        return "-"
+    text = f"{value:.{column.decimals}f}"
+    return text if np.isnan(low) else f"{text} [{low:.{column.decimals}f}, {high:.{column.decimals}f}]"

@@ -1,0 +1,164 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ear.files import read_csv, write_csv
+from ear.metrics.clip_score import mean_clip_score
+from ear.metrics.intervals import Interval, wilson
+from ear.metrics.main_table import main_table, to_latex, to_markdown
+from ear.metrics.table import (
+    METRIC_COLUMNS,
+    SCORE_COLUMNS,
+    VERDICT_COLUMNS,
+    WINDOW_COLUMNS,
+    Job,
+    lookup,
+    metrics_table,
+    score_row,
+    window_table,
+)
+
+
+def verdicts(seed, windows):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for prompt_set, count in (("target", 12), ("retention", 10), ("general", 6)):
+        for window in windows if prompt_set == "target" else windows[:1]:
+            for number in range(count):
+                name = "church" if prompt_set == "target" else "car"
+                shown, seen = bool(rng.random() < 0.4), str(rng.choice(["church", "car"]))
+                prompt = f"church/{prompt_set}/{number:04d}"
+                rows.append(
+                    [
+                        prompt,
+                        prompt_set,
+                        "a church",
+                        name,
+                        window,
+                        shown,
+                        0.5,
+                        seen,
+                        100 * rng.random(),
+                        "p/1",
+                    ]
+                )
+    return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+
+
+def scores(fid, kid):
+    rows = [
+        score_row("fid", "general", Interval(fid, np.nan, np.nan, 6), "f/1"),
+        score_row("kid", "general", kid, "k/1"),
+        score_row("bleu", "captions", Interval(fid / 2, fid / 2 - 1, fid / 2 + 1, 9), "b/1"),
+    ]
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+@pytest.fixture
+def jobs():
+    return [
+        Job("church", "original", 0, None, verdicts(0, [0]), scores(10.0, Interval(0.1, 0.0, 0.2, 6))),
+        Job("church", "ear_1", 0, 16, verdicts(1, [16, 4]), scores(20.0, Interval(0.2, 0.1, 0.3, 6))),
+        Job("church", "ear_1", 1, 16, verdicts(2, [16, 4]), scores(30.0, Interval(0.4, 0.2, 0.6, 6))),
+    ]
+
+
+def test_every_job_and_the_seeds_together_are_in_the_table_once(jobs):
+    table = metrics_table(jobs)
+    assert tuple(table.columns) == METRIC_COLUMNS
+    assert not table.duplicated(["concept", "method", "seed", "prompt_set", "metric"]).any()
+    assert table.groupby("method", sort=False)["seed"].unique().map(list).to_dict() == {
+        "original": ["0", "all"],
+        "ear_1": ["0", "1", "all"],
+    }
+    assert len(table) == 5 * (3 * 3 + 3)
+
+
+def test_rates_pool_the_images_of_the_methods_own_window(jobs):
+    own = pd.concat([job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]])
+    names = {"concept": "church", "method": "ear_1", "seed": "all", "prompt_set": "target"}
+    table = metrics_table(jobs)
+    assert lookup(table, **names, metric="concept_rate") == wilson(int(own["shown"].sum()), 24)
+    assert lookup(table, **names, metric="clip_score") == mean_clip_score(own)
+    assert lookup(table, **names | {"seed": "0"}, metric="concept_rate").n == 12
+
+
+def test_scores_of_sets_are_averaged_over_seeds(jobs):
+    table = metrics_table(jobs)
+    names = {"concept": "church", "method": "ear_1", "seed": "all"}
+    fid = lookup(table, **names, metric="fid")
+    assert fid.value == 25 and np.isnan(fid.low) and np.isnan(fid.high) and fid.n == 12
+    kid = lookup(table, **names, metric="kid")
+    assert kid == pytest.approx((0.3, 0.15, 0.45, 12))
+    assert lookup(table, **names, metric="bleu").value == 12.5
+
+
+def test_objects_that_no_prompt_names_have_no_accuracy(jobs):
+    jobs[0].verdicts.loc[jobs[0].verdicts["prompt_set"] == "general", "object"] = None
+    found = metrics_table(jobs[:1]).query("prompt_set == 'general'")["metric"]
+    assert set(found) == {"concept_rate", "clip_score", "fid", "kid"}
+
+
+def test_window_table_has_every_window_of_the_erasing_methods(jobs):
+    table = window_table(jobs)
+    assert tuple(table.columns) == WINDOW_COLUMNS
+    assert set(table["method"]) == {"ear_1"}
+    assert table["window"].tolist() == [4, 4, 16, 16] * 3
+    own = pd.concat([job.verdicts.query("window == 4") for job in jobs[1:]])
+    row = lookup(table, seed="all", window="4", metric="concept_rate")
+    assert row == wilson(int(own["shown"].sum()), 24)
+
+
+def test_a_table_without_windows_keeps_its_columns(jobs):
+    assert tuple(window_table(jobs[:1]).columns) == WINDOW_COLUMNS
+
+
+def test_tables_read_back_from_disk_give_the_same_bytes(jobs, tmp_path):
+    write_csv(tmp_path / "first.csv", metrics_table(jobs))
+    again = []
+    for number, job in enumerate(jobs):
+        write_csv(tmp_path / f"v{number}.csv", job.verdicts)
+        write_csv(tmp_path / f"s{number}.csv", job.scores)
+        read = (
+            read_csv(tmp_path / f"v{number}.csv", VERDICT_COLUMNS),
+            read_csv(tmp_path / f"s{number}.csv", SCORE_COLUMNS),
+        )
+        again.append(Job(job.concept, job.method, job.seed, job.window, *read))
+    write_csv(tmp_path / "second.csv", metrics_table(again))
+    assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
+
+
+def test_main_table_has_a_row_a_method_with_intervals(jobs):
+    main = main_table(metrics_table(jobs))
+    assert main["method"].tolist() == ["original", "ear_1"]
+    assert main.loc[1, "fid"] == 25 and np.isnan(main.loc[1, "fid_low"])
+    assert main.loc[1, "concept_rate_low"] < main.loc[1, "concept_rate"] < main.loc[1, "concept_rate_high"]
+    markdown = to_markdown(main)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()]
+    assert cells[0] == [
+        "Concept",
+        "Method",
+        "Concept rate",
+        "Retention accuracy",
+        "CLIP score",
+        "FID",
+        "BLEU",
+    ]
+    assert cells[3][5] == "25.00" and cells[3][6] == "12.50 [11.50, 13.50]"
+
+
+def test_latex_escapes_names_and_uses_no_package(jobs):
+    latex = to_latex(main_table(metrics_table(jobs)))
+    assert r"ear\_1" in latex and r"\begin{tabular}" in latex
+    assert "toprule" not in latex and latex.count(r"\\") == 3
+
+
+def test_what_was_not_measured_is_a_dash(jobs):
+    job = jobs[0]
+    bare = Job(job.concept, job.method, 0, None, job.verdicts, job.scores.iloc[:0])
+    main = main_table(metrics_table([bare]))
+    assert main["bleu"].isna().all()
+    assert to_markdown(main).splitlines()[2].rstrip("| ").endswith("-")
+    assert pd.read_csv(io.StringIO(main.to_csv(index=False)))["fid"].isna().all()

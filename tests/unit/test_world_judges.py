@@ -1,0 +1,91 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from open_clip import SimpleTokenizer
+
+from ear.errors import InputError
+from ear.files import write_csv
+from ear.judges.classifier import Classifier
+from ear.judges.clip import Clip
+from ear.world.captions import caption, frames, frames_of, scene_of
+from ear.world.judges import CLIP_MODEL, GROUPS, SIZE, train_classifier, train_clip
+from ear.world.scenes import OBJECTS, draw
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A small drawn world: images.npy and captions.csv."""
+    folder, rng, frames = tmp_path_factory.mktemp("world"), np.random.default_rng(0), frames_of("train")
+    images, rows = [], []
+    for number in range(160):
+        frame, name = frames[rng.integers(len(frames))], OBJECTS[number % len(OBJECTS)]
+        fire, van_gogh = bool(rng.random() < 0.2), bool(rng.random() < 0.2)
+        images.append(np.asarray(draw(scene_of(frame, name, fire, van_gogh), rng)))
+        rows.append([caption(frame, name, fire, van_gogh), name, fire, van_gogh])
+    np.save(folder / "images.npy", np.stack(images))
+    write_csv(folder / "captions.csv", pd.DataFrame(rows, columns=["caption", "object", "fire", "van_gogh"]))
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Bytes are promised for one thread count."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_trained_classifier_is_a_timm_folder_and_repeats_byte_for_byte(world, tmp_path):
+    settings = {"steps": 40, "batch_size": 16, "learning_rate": 3e-3, "seed": 0, "held_out_images": 64}
+    train_classifier(world, tmp_path / "first", **settings)
+    train_classifier(world, tmp_path / "second", **settings)
+    assert set(contents(tmp_path / "first")) == {"config.json", "model.safetensors", "metrics.json"}
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+    classifier = Classifier.load(tmp_path / "first")
+    assert {group: tuple(labels) for group, labels in classifier.groups.items()} == GROUPS
+    assert classifier.config["input_size"] == (3, SIZE, SIZE)
+    quality = json.loads((tmp_path / "first/metrics.json").read_text())
+    assert quality["as_drawn"]["style"] > 0.85  # one picture in four is painted
+
+
+def test_a_trained_clip_model_is_an_open_clip_folder_and_repeats_byte_for_byte(world, tmp_path):
+    settings = {"steps": 30, "batch_size": 16, "learning_rate": 3e-3, "seed": 0, "held_out_images": 100}
+    train_clip(world, tmp_path / "first", **settings)
+    train_clip(world, tmp_path / "second", **settings)
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+    quality = json.loads((tmp_path / "first/metrics.json").read_text())["as_drawn"]
+    assert quality["matched_cosine"] > quality["mismatched_cosine"] + 0.1
+    clip = Clip.load(tmp_path / "first")
+    assert clip.encode_texts(["a church by the sea at night"]).shape == (1, 64)
+
+
+def test_no_caption_is_cut_by_the_context_length():
+    captions = [caption(frame, name, True, True) for frame in frames() for name in OBJECTS]
+    tokens = SimpleTokenizer(context_length=77)(captions)
+    assert int((tokens != 0).sum(1).max()) <= CLIP_MODEL["text_cfg"]["context_length"]
+
+
+@pytest.mark.parametrize("missing", ["images.npy", "captions.csv"])
+def test_a_world_that_lacks_a_file_is_refused(world, tmp_path, missing):
+    (tmp_path / "world").mkdir()
+    for path in world.iterdir():
+        if path.name != missing:
+            (tmp_path / "world" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match=f"{missing}: not found"):
+        train_classifier(tmp_path / "world", tmp_path / "out", 1, 4, 1e-3, 0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_world_whose_parts_differ_in_length_is_refused(world, tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((3, SIZE, SIZE, 3), np.uint8))
+    (tmp_path / "captions.csv").write_bytes((world / "captions.csv").read_bytes())
+    with pytest.raises(InputError, match=r"images\.npy: found shape \(3, 64, 64, 3\), wanted \(160, "):
+        train_clip(tmp_path, tmp_path / "out", 1, 4, 1e-3, 0)
