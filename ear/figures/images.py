@@ -1,0 +1,128 @@
+"""Images with their verdicts: what the sample grids and the gallery of the report are drawn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ear.errors import InputError
+from ear.figures.style import METHODS, order_methods
+from ear.files import read_csv
+
+MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file")
+VERDICT_COLUMNS = ("prompt_id", "shown", "top1_object")
+IMAGE_COLUMNS = (
+    "method",
+    "prompt_id",
+    "prompt_set",
+    "prompt",
+    "object",
+    "seed",
+    "path",
+    "shown",
+    "top1_object",
+)
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where one method's images of one concept are.
+
+    Attributes:
+        method: name of the method.
+        manifests: manifest.csv of each shard; ``file`` is relative to the manifest's folder.
+        verdicts: verdicts.csv on these images.
+        window: the window length whose images are meant, where the shards hold several; None takes all rows.
+    """
+
+    method: str
+    manifests: Sequence[Path]
+    verdicts: Path
+    window: int | None = None
+
+
+def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
+    """Join manifests and verdicts of several methods.
+
+    Returns:
+        One row an image, with IMAGE_COLUMNS. ``object`` is empty where the prompt names none; ``shown``
+        (bool) says whether the judge finds the concept. Ordered by method, then as in the manifests.
+
+    Raises:
+        InputError: a file lacks a column, an image has no verdict or several, or an image file is missing.
+    """
+    return pd.concat([_one_method(source) for source in sorted(sources, key=_place)], ignore_index=True)
+
+
+def _place(source: ImageSource) -> int:
+    return order_methods({*METHODS, source.method}).index(source.method)
+
+
+def _one_method(source: ImageSource) -> pd.DataFrame:
+    parts = []
+    for manifest in source.manifests:
+        part = read_csv(manifest, MANIFEST_COLUMNS)
+        part["path"] = [str(Path(manifest).parent / file) for file in part["file"]]
+        parts.append(part)
+    images = pd.concat(parts, ignore_index=True)
+    verdicts = read_csv(source.verdicts, VERDICT_COLUMNS)
+    if source.window is not None:
+        images = images[images["window"] == source.window]
+        if "window" in verdicts.columns:
+            verdicts = verdicts[verdicts["window"] == source.window]
+    key = ["prompt_id", *(name for name in ("window", "seed") if name in verdicts.columns)]
+    wanted = images[key].drop_duplicates()
+    for row in verdicts[verdicts.duplicated(key)][key].itertuples(index=False):
+        raise InputError(f"{source.verdicts}: {'/'.join(map(str, row))}: found several verdicts, wanted one")
+    if len(wanted) < len(images):
+        raise InputError(f"{source.verdicts}: found several images for one {'/'.join(key)}, wanted one")
+    joined = images.merge(verdicts[[*key, "shown", "top1_object"]], on=key, how="left", validate="one_to_one")
+    without = joined[joined["shown"].isna()]
+    if len(without):
+        raise InputError(
+            f"{source.verdicts}: found no verdict on {without['prompt_id'].iloc[0]}, wanted one an image"
+        )
+    joined["shown"] = joined["shown"].astype(bool)
+    joined.insert(0, "method", source.method)
+    columns = [
+        "method",
+        "prompt_id",
+        "prompt_set",
+        "prompt",
+        "object",
+        "seed",
+        "path",
+        "shown",
+        "top1_object",
+    ]
+    return joined[columns]
+
+
+def wrong_object(images: pd.DataFrame) -> pd.Series:
+    """Whether the image shows another object than its prompt names.
+
+    False where the prompt names none, and for target prompts: there, another object can be what is wanted.
+    """
+    return (
+        images["object"].notna()
+        & (images["prompt_set"] != "target")
+        & (images["object"] != images["top1_object"])
+    )
+
+
+def choose_prompts(images: pd.DataFrame, prompt_set: str, count: int) -> list[str]:
+    """The first ``count`` prompts of a set whose original image is as asked; others only to fill the number.
+
+    Target prompts: the judge finds the concept in the original image. Other sets: the original image has the
+    right object. The images of other methods play no part, so nothing is picked for its outcome.
+
+    Raises:
+        InputError: there are no such prompts.
+    """
+    original = images[(images["method"] == "original") & (images["prompt_set"] == prompt_set)]
+    as_asked = original["shown"] if prompt_set == "target" else ~wrong_object(original)
+    if original.empty:
+        raise InputError(f"verdicts: found no {prompt_set} prompt of the original, wanted one or more")
+    ordered = pd.concat([original[as_asked], original[~as_asked]])
+    return ordered["prompt_id"].drop_duplicates().head(count).tolist()
