@@ -1,0 +1,44 @@
+# EAR: Erasing Concepts from Unified Autoregressive Models, reproduced end to end.
+# Stages in pipeline order: see the includes. All that is made goes to results/<experiment>/.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# Snakemake merges config files key by key: reading the default beside another would leak the mini experiment's concepts into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+
+
+wildcard_constraints:
+    concept="|".join(experiment.concepts),
+    method="|".join(experiment.methods),
+    seed=r"\d+",
+    shard=r"\d+",
+
+
+include: "rules/backbone.smk"
+include: "rules/judges.smk"
+include: "rules/prompts.smk"
+include: "rules/render.smk"
+include: "rules/filter.smk"
+include: "rules/erase.smk"
+include: "rules/evaluate.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        paths.table("metrics.csv"),
+        paths.table("window-length.csv"),
+        paths.table("main.tex"),
+        figures(),
+        paths.report,

@@ -1,0 +1,66 @@
+# Erase: token streams of the frozen model, then fine-tuning. One job trains all windows of a (concept, method, seed).
+
+
+rule sample_streams:
+    input:
+        backbone=paths.backbone,
+        pairs=paths.pairs("{concept}"),
+    output:
+        streams=paths.streams("{concept}", "{seed}", "{context}", "{encoding}"),
+    params:
+        code=code("sample_streams"),
+        backbone=BACKBONE,
+        guidance=experiment.sampling.guidance,
+        temperature=experiment.sampling.temperature,
+        seed=experiment.seed,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/sample_streams-{concept}-{seed}-{context}-{encoding}.log"),
+    benchmark:
+        paths("benchmarks/sample_streams-{concept}-{seed}-{context}-{encoding}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=30,
+        batch_size=experiment.rendering.batch_size,
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        context="none|independent|aligned",
+        encoding="raw|chat",
+    script:
+        "../scripts/sample_streams.py"
+
+
+rule erase:
+    input:
+        backbone=paths.backbone,
+        pairs=paths.pairs("{concept}"),
+        streams=streams_of,
+    output:
+        adapter=paths.run("erased", "{concept}", "{method}", "{seed}", "adapter.safetensors"),
+        training=paths.run("erased", "{concept}", "{method}", "{seed}", "training.csv"),
+        windows=paths.run("erased", "{concept}", "{method}", "{seed}", "windows.csv"),
+    params:
+        code=code("erase"),
+        backbone=BACKBONE,
+        variant=lambda wildcards: experiment.methods[wildcards.method].variant,
+        own_window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
+        windows=lambda wildcards: experiment.trained_windows(wildcards.concept, wildcards.method),
+        settings=experiment.erasure.model_dump(include={"layers", "eta", "learning_rate", "threshold"}),
+        seed=experiment.seed,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/erase-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/erase-{concept}-{method}-{seed}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/erase.py"

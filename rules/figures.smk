@@ -1,0 +1,181 @@
+# Figures of the paper, before/after grids, and the report page. One rule a figure.
+
+PAGE_CAPTIONS = ["overview", "samples", "concept-rate", "tradeoff", "window-length", "training"]
+
+
+rule plot_concept_rate:
+    input:
+        table=paths.table("metrics.csv"),
+    output:
+        png=report(paths.figure("concept-rate"), caption="../report/concept-rate.rst", category="Figures"),
+        pdf=paths.figure("concept-rate", "pdf"),
+    params:
+        code=code("plot_concept_rate"),
+    log:
+        paths("logs/plot_concept_rate.log"),
+    benchmark:
+        paths("benchmarks/plot_concept_rate.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_concept_rate.py"
+
+
+rule plot_tradeoff:
+    input:
+        table=paths.table("metrics.csv"),
+    output:
+        png=report(paths.figure("tradeoff"), caption="../report/tradeoff.rst", category="Figures"),
+        pdf=paths.figure("tradeoff", "pdf"),
+    params:
+        code=code("plot_tradeoff"),
+    log:
+        paths("logs/plot_tradeoff.log"),
+    benchmark:
+        paths("benchmarks/plot_tradeoff.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_tradeoff.py"
+
+
+rule plot_window_length:
+    input:
+        table=paths.table("window-length.csv"),
+    output:
+        png=report(paths.figure("window-length"), caption="../report/window-length.rst", category="Figures"),
+        pdf=paths.figure("window-length", "pdf"),
+    params:
+        code=code("plot_window_length"),
+        methods=[name for name, method in experiment.methods.items() if method.sweep],
+        own_windows={name: concept.window for name, concept in experiment.concepts.items()},
+    log:
+        paths("logs/plot_window_length.log"),
+    benchmark:
+        paths("benchmarks/plot_window_length.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_window_length.py"
+
+
+rule plot_samples:
+    input:
+        manifests=lambda wildcards: image_manifests(wildcards.concept),
+        verdicts=lambda wildcards: image_verdicts(wildcards.concept),
+    output:
+        png=report(
+            paths.figure("samples-{concept}"), caption="../report/samples.rst", category="Before and after"
+        ),
+        pdf=paths.figure("samples-{concept}", "pdf"),
+    params:
+        code=code("plot_samples"),
+        windows=lambda wildcards: own_windows(wildcards.concept),
+        rows=experiment.evaluation.sample_rows,
+    log:
+        paths("logs/plot_samples-{concept}.log"),
+    benchmark:
+        paths("benchmarks/plot_samples-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_samples.py"
+
+
+rule plot_overview:
+    input:
+        manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
+        verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
+    output:
+        png=report(paths.figure("samples"), caption="../report/overview.rst", category="Before and after"),
+        pdf=paths.figure("samples", "pdf"),
+    params:
+        code=code("plot_overview"),
+        windows={concept: own_windows(concept) for concept in experiment.concepts},
+        method=experiment.evaluation.shown_method,
+    log:
+        paths("logs/plot_overview.log"),
+    benchmark:
+        paths("benchmarks/plot_overview.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_overview.py"
+
+
+rule plot_training:
+    input:
+        logs=lambda wildcards: [
+            paths.run("erased", wildcards.concept, method, experiment.seeds[0], "training.csv")
+            for method in experiment.erasing_methods
+        ],
+    output:
+        png=report(paths.figure("training-{concept}"), caption="../report/training.rst", category="Training"),
+        pdf=paths.figure("training-{concept}", "pdf"),
+    params:
+        code=code("plot_training"),
+        windows=lambda wildcards: {
+            method: experiment.method_window(wildcards.concept, method)
+            for method in experiment.erasing_methods
+        },
+    log:
+        paths("logs/plot_training-{concept}.log"),
+    benchmark:
+        paths("benchmarks/plot_training-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_training.py"
+
+
+rule write_report:
+    input:
+        metrics=paths.table("metrics.csv"),
+        window_length=paths.table("window-length.csv"),
+        figures=[path for path in figures() if path.endswith(".png")],
+        manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
+        verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
+        captions=[f"report/{name}.rst" for name in PAGE_CAPTIONS],
+        lock="requirements.lock",
+    output:
+        page=paths.report,
+    params:
+        code=code("write_report"),
+        windows={concept: own_windows(concept) for concept in experiment.concepts},
+        config=experiment.model_dump(),
+    log:
+        paths("logs/write_report.log"),
+    benchmark:
+        paths("benchmarks/write_report.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/write_report.py"

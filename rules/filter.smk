@@ -1,0 +1,28 @@
+# Filter (ECGVF, step 3): pairs whose images show the concept on the unsafe side only.
+
+
+rule filter_pairs:
+    input:
+        manifest=paths.pair_manifest("{concept}"),
+        candidates=paths.candidates("{concept}"),
+        classifier=paths.classifier,
+    output:
+        pairs=paths.pairs("{concept}"),
+        dropped=paths.dropped("{concept}"),
+    params:
+        code=code("filter_pairs"),
+        judge=lambda wildcards: experiment.concepts[wildcards.concept].judge.model_dump(),
+        drop=experiment.filter.drop,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/filter_pairs-{concept}.log"),
+    benchmark:
+        paths("benchmarks/filter_pairs-{concept}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/filter_pairs.py"

@@ -1,0 +1,51 @@
+# Prompts: pairs and evaluation prompts of each concept from the grammar (ECGVF, steps 1 and 2), and the drawn held-out pictures.
+
+
+rule make_prompts:
+    input:
+        world=paths.world,
+    output:
+        candidates=paths.candidates("{concept}"),
+        evaluation=paths.evaluation_prompts("{concept}"),
+    params:
+        code=code("make_prompts"),
+        kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
+        words=lambda wildcards: experiment.concepts[wildcards.concept].words,
+        all_words=[concept.words for concept in experiment.concepts.values()],
+        counts=experiment.prompts.model_dump(include={"pairs", "target", "retention", "general"}),
+        seed=experiment.seed,
+    log:
+        paths("logs/make_prompts-{concept}.log"),
+    benchmark:
+        paths("benchmarks/make_prompts-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/make_prompts.py"
+
+
+rule draw_held_out:
+    output:
+        reference=paths.reference,
+        captions=paths.captioned,
+    params:
+        code=code("draw_held_out"),
+        all_words=[concept.words for concept in experiment.concepts.values()],
+        counts=experiment.prompts.model_dump(include={"general", "captions"}),
+        seed=experiment.seed,
+    log:
+        paths("logs/draw_held_out.log"),
+    benchmark:
+        paths("benchmarks/draw_held_out.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/draw_held_out.py"

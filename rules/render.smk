@@ -1,0 +1,68 @@
+# Render: images of the original model and of every fine-tuned one, in shards.
+
+SAMPLING = dict(
+    guidance=experiment.sampling.guidance,
+    temperature=experiment.sampling.temperature,
+    experiment_seed=experiment.seed,
+)
+# Reaches every job that loads the backbone.
+BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
+
+
+rule render_pairs:
+    input:
+        backbone=paths.backbone,
+        candidates=paths.candidates("{concept}"),
+    output:
+        manifest=paths.pair_manifest("{concept}"),
+    params:
+        code=code("render_pairs"),
+        backbone=BACKBONE,
+        sampling=SAMPLING,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/render_pairs-{concept}.log"),
+    benchmark:
+        paths("benchmarks/render_pairs-{concept}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=60,
+        batch_size=experiment.rendering.batch_size,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/render_pairs.py"
+
+
+rule render_images:
+    input:
+        backbone=paths.backbone,
+        prompts=paths.evaluation_prompts("{concept}"),
+        captioned=paths.captioned,
+        adapters=adapters_of,
+    output:
+        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
+        captions=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/captions.csv"),
+    params:
+        code=code("render_images"),
+        backbone=BACKBONE,
+        sampling=SAMPLING,
+        shards=experiment.rendering.shards,
+        window_prompts=experiment.evaluation.window_prompts,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/render_images-{concept}-{method}-{seed}-{shard}.log"),
+    benchmark:
+        paths("benchmarks/render_images-{concept}-{method}-{seed}-{shard}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=120,
+        batch_size=experiment.rendering.batch_size,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/render_images.py"

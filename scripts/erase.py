@@ -1,0 +1,33 @@
+"""Fine-tuning: all windows of one (concept, method, seed)."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.erasure.presets import VARIANTS
+    from ear.erasure.run import erase, read_pairs
+    from ear.erasure.streams import load_streams
+    from ear.files import sha256_file
+    from ear.janus import Backbone
+    from ear.seeding import stable_seed
+
+    params, wildcards = snakemake.params, snakemake.wildcards
+    pairs = read_pairs(snakemake.input.pairs)
+    erase(
+        Path(snakemake.output.adapter).parent,
+        Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone),
+        pairs,
+        load_streams(snakemake.input.streams, [pair_id for pair_id, _, _ in pairs]),
+        VARIANTS[params.variant],
+        own_window=params.own_window,
+        windows=params.windows,
+        seed=stable_seed(params.seed, int(wildcards.seed)),
+        facts={
+            "concept": wildcards.concept,
+            "method": wildcards.method,
+            "fine_tuning_seed": int(wildcards.seed),
+            "pairs_sha256": sha256_file(snakemake.input.pairs),
+        },
+        **params.settings,
+    )

@@ -1,0 +1,11 @@
+"""Erasure against retention."""
+
+from ear.jobs import job
+
+with job(snakemake):
+    from ear.figures import style, tradeoff
+    from ear.figures.rows import METRICS_COLUMNS
+    from ear.files import read_csv
+
+    figure = tradeoff.draw(read_csv(snakemake.input.table, METRICS_COLUMNS))
+    style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,0 +1,39 @@
+"""Images and captions of one shard of a (concept, method, seed), with the adapters of all its windows."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.captioning import caption_shard
+    from ear.erasure.run import read_windows
+    from ear.files import read_csv, write_csv
+    from ear.janus import Backbone
+    from ear.prompts.tables import PROMPT_COLUMNS
+    from ear.render import prompts_by_window, render_prompts, shard_rows, write_manifest
+
+    source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+    shard, manifest = int(wildcards.shard), Path(snakemake.output.manifest)
+    name = f"{wildcards.concept}/{wildcards.method}/seed{wildcards.seed}"
+
+    backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
+    windows = read_windows(source.adapters or None)
+    prompts = read_csv(source.prompts, PROMPT_COLUMNS)
+    tables = prompts_by_window(prompts, windows.own, list(windows.adapters), params.window_prompts)
+    rows = []
+    for window, table in tables.items():
+        with windows.applied(backbone, window):
+            rows.append(
+                render_prompts(
+                    backbone,
+                    shard_rows(table, shard, params.shards),
+                    manifest.parent,
+                    batch_size=snakemake.resources.batch_size,
+                    desc=f"drawing {name}" + (f" W = {window}" if window else ""),
+                    **params.sampling,
+                )
+            )
+    with windows.applied(backbone, windows.own):
+        captions = caption_shard(backbone, source.captioned, shard, params.shards, desc=f"captioning {name}")
+    write_csv(snakemake.output.captions, captions)
+    write_manifest(manifest, rows)

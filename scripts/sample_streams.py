@@ -1,0 +1,25 @@
+"""Token streams of the frozen model for one (concept, seed), for all methods of one context and encoding."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.erasure.run import read_pairs
+    from ear.erasure.streams import sample_streams, save_streams
+    from ear.janus import Backbone
+    from ear.seeding import stable_seed
+
+    params, wildcards = snakemake.params, snakemake.wildcards
+    pairs = read_pairs(snakemake.input.pairs)
+    streams = sample_streams(
+        Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone),
+        pairs,
+        wildcards.context,
+        wildcards.encoding,
+        seed=stable_seed(params.seed, int(wildcards.seed), "streams"),
+        guidance=params.guidance,
+        temperature=params.temperature,
+        batch_size=snakemake.resources.batch_size,
+    )
+    save_streams(snakemake.output.streams, streams, [pair_id for pair_id, _, _ in pairs])

@@ -1,0 +1,15 @@
+"""The judge of object, style and fire: a timm classifier."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.world.judges import train_classifier
+
+    train_classifier(
+        Path(snakemake.input.world).parent,
+        Path(snakemake.output.config).parent,
+        seed=snakemake.params.seed,
+        **snakemake.params.settings,
+    )

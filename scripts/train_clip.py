@@ -1,0 +1,15 @@
+"""The judge of image-text agreement: a small open_clip model."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.world.judges import train_clip
+
+    train_clip(
+        Path(snakemake.input.world).parent,
+        Path(snakemake.output.config).parent,
+        seed=snakemake.params.seed,
+        **snakemake.params.settings,
+    )

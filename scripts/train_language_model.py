@@ -1,0 +1,17 @@
+"""The mini backbone: the language model around the trained VQ tokenizer, saved as a transformers folder."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.world.backbone import train_backbone
+
+    train_backbone(
+        Path(snakemake.input.world).parent,
+        snakemake.input.vq,
+        Path(snakemake.output.model).parent,
+        architecture={**snakemake.params.architecture, "guidance": snakemake.params.guidance},
+        training=snakemake.params.training,
+        seed=snakemake.params.seed,
+    )

@@ -1,0 +1,249 @@
+"""The smoke experiment, end to end in a copy of the repository, and what a second run does."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from ear.erasure.adapter import load_adapter
+from ear.erasure.run import read_windows
+from ear.files import sha256_file
+
+ROOT = Path(__file__).parents[2]
+CODE = [
+    "Snakefile",
+    "config.yaml",
+    "configs",
+    "ear",
+    "envs",
+    "profiles",
+    "report",
+    "requirements.lock",
+    "rules",
+    "scripts",
+]
+SMOKE = ["--configfile", "configs/smoke.yaml"]
+
+
+def copy_of_the_repository(folder):
+    """The files that a run reads, and nothing that a run made."""
+    folder.mkdir()
+    for name in CODE:
+        source, target = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    return folder
+
+
+def snakemake(folder, *arguments, check=True):
+    """Run Snakemake on the copy's own code."""
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    if check:
+        assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
+    return run
+
+
+def planned(folder, *arguments):
+    """Rules that a dry run would execute, each once, without `all`."""
+    run = snakemake(folder, *arguments, "--dry-run", "--quiet", "host", "progress")
+    lines = (run.stdout + run.stderr).splitlines()
+    return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))} - {
+        "all"
+    }
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished smoke run."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("smoke") / "repository")
+    snakemake(folder, *SMOKE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(done):
+    return done / "results" / "smoke"
+
+
+def test_every_promised_file_is_there(results):
+    erased = "erased/church/ear/seed0"
+    for name in [
+        "tables/metrics.csv",
+        "tables/window-length.csv",
+        "tables/main.tex",
+        "tables/main.md",
+        "ecgvf/church/pairs.csv",
+        "ecgvf/church/dropped.csv",
+        f"{erased}/adapter.safetensors",
+        f"{erased}/training.csv",
+        "report.html",
+        *(
+            f"figures/{name}.{kind}"
+            for name in ("concept-rate", "window-length", "tradeoff")
+            for kind in ("png", "pdf")
+        ),
+        "figures/samples-church.png",
+        "figures/samples-church.pdf",
+    ]:
+        assert (results / name).stat().st_size > 0, name
+    assert not (results / "erased/church/original").exists()
+    assert not list(results.rglob("*.partial-*"))
+
+
+def test_metrics_are_tidy_and_whole(results):
+    config = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text())
+    table = pd.read_csv(results / "tables/metrics.csv")
+    assert list(table) == [
+        "concept",
+        "method",
+        "seed",
+        "prompt_set",
+        "metric",
+        "value",
+        "ci_low",
+        "ci_high",
+        "n",
+    ]
+    found = set(table[["method", "seed"]].itertuples(index=False, name=None))
+    assert found == {("original", "0"), ("original", "all")} | {
+        (method, seed) for method in ("released", "ear") for seed in ("0", "1", "all")
+    }
+    key = ["concept", "method", "seed", "prompt_set", "metric"]
+    assert not table.duplicated(key).any()
+    assert set(table["metric"]) == {"concept_rate", "accuracy", "clip_score", "fid", "kid", "bleu"}
+    target = table[(table["prompt_set"] == "target") & (table["metric"] == "concept_rate")].set_index(
+        ["method", "seed"]
+    )
+    assert target.loc[("original", "0"), "n"] == config["prompts"]["target"]
+    assert target.loc[("ear", "all"), "n"] == 2 * config["prompts"]["target"]
+    with_interval = table[table["metric"] != "fid"]
+    assert (with_interval["ci_low"] <= with_interval["value"]).all()
+    assert (with_interval["value"] <= with_interval["ci_high"]).all()
+
+
+def test_window_lengths_are_all_measured(results):
+    table = pd.read_csv(results / "tables/window-length.csv")
+    assert set(table.loc[table["method"] == "ear", "window"]) == {4, 16}
+    assert set(table.loc[table["method"] == "released", "window"]) == {4}
+
+
+def test_threshold_skipped_some_windows_and_kept_others(results):
+    log = pd.read_csv(results / "erased/church/ear/seed0/training.csv")
+    assert 0 < log["skipped"].sum() < len(log)
+
+
+def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(results):
+    hashes = set()
+    for path in results.glob("erased/church/*/seed*/windows.csv"):
+        windows = read_windows(path)
+        for window, adapter in windows.adapters.items():
+            weights, facts = load_adapter(adapter)
+            hashes.add(sha256_file(adapter))
+            assert (facts["concept"], facts["window"]) == ("church", window)
+            assert facts["method"] == path.parts[-3]
+            assert facts["pairs_sha256"] == sha256_file(results / "ecgvf/church/pairs.csv")
+            assert set(weights) == {f"layers.0.self_attn.{name}_proj" for name in "qkvo"}
+    assert len(hashes) == 2 * (1 + 2)  # seeds × (released at one window, ear at two)
+    streams = results / "streams/church"
+    assert load_file(streams / "seed0/none-raw.safetensors").keys() == {"unsafe", "target", "neutral"}
+    assert load_file(streams / "seed0/aligned-chat.safetensors").keys() == {"unsafe"}
+
+
+def test_manifests_hold_for_their_images(results):
+    manifests = list(results.glob("images/church/*/seed*/shard*/manifest.csv"))
+    assert len(manifests) == 5 * 2
+    for path in manifests:
+        table = pd.read_csv(path)
+        assert all(sha256_file(path.parent / row.file) == row.sha256 for row in table.itertuples())
+
+
+def test_nothing_of_the_mini_experiment_leaks_into_another(done):
+    assert [path.name for path in (done / "results").iterdir()] == ["smoke"]
+    assert not list((done / "results").rglob("*gogh*"))
+    assert "van-gogh" not in (done / "results/smoke/report.html").read_text()
+
+
+def test_a_second_run_has_nothing_to_do(done):
+    run = snakemake(done, *SMOKE)
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+def test_comments_rerun_nothing_and_code_reruns_its_stage(done):
+    module = done / "ear/metrics/bleu.py"
+    text = module.read_text()
+    try:
+        module.write_text("# a remark\n" + text)
+        assert planned(done, *SMOKE) == set()
+        module.write_text(text + "\nCHANGED = True\n")
+        jobs = planned(done, *SMOKE)
+    finally:
+        module.write_text(text)
+    assert {"evaluate", "tabulate"} <= jobs
+    assert not jobs & {
+        "train_vq",
+        "train_language_model",
+        "render_images",
+        "erase",
+        "sample_streams",
+        "filter_pairs",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted", "unwanted"),
+    [
+        (
+            ("concepts", "church", "window"),
+            8,
+            {"erase", "render_images", "evaluate"},
+            {"train_vq", "sample_streams"},
+        ),
+        (("rendering", "batch_size"), 5, set(), {"render_images", "render_pairs", "sample_streams"}),
+        (("evaluation", "sample_rows"), 1, {"plot_samples"}, {"evaluate", "plot_tradeoff"}),
+        (("sampling", "guidance"), 2.0, {"render_images", "sample_streams"}, {"train_vq", "make_prompts"}),
+    ],
+)
+def test_a_changed_key_reruns_what_depends_on_it(done, tmp_path, key, value, wanted, unwanted):
+    config = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text())
+    node = config
+    for part in key[:-1]:
+        node = node[part]
+    node[key[-1]] = value
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(config))
+    jobs = planned(done, "--configfile", str(changed))
+    assert wanted <= jobs
+    assert not jobs & unwanted
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda config: config | {"typo": 1}, "typo: unknown key, wanted one of experiment, seed"),
+        (lambda config: config | {"seeds": "zero"}, "seeds: found 'zero', wanted"),
+        (lambda config: {}, "experiment: missing, wanted"),
+    ],
+)
+def test_a_broken_config_ends_in_one_line_before_any_job(tmp_path, edit, words):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    config = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text())
+    (folder / "broken.yaml").write_text(yaml.safe_dump(edit(config)))
+    run = snakemake(folder, "--configfile", "broken.yaml", check=False)
+    assert run.returncode != 0
+    errors = [
+        line for line in run.stderr.splitlines() if not line.startswith("Using workflow specific profile")
+    ]
+    assert len(errors) == 1, run.stderr
+    assert errors[0].startswith("error: ")
+    assert words in errors[0]
+    assert not (folder / "results").exists()
