@@ -40,6 +40,8 @@ def progress(iterable: Iterable[T], desc: str, unit: str = "it", total: int | No
         The items of ``iterable``, unchanged.
     """
     terminal = sys.stderr.isatty()
+    if not terminal:
+        tqdm.monitor_interval = 0  # its monitor would repeat the last state every ten seconds
     bar = tqdm(
         iterable,
         desc=desc,

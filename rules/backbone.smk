@@ -1,4 +1,5 @@
 # The backbone: the world is drawn, then the VQ tokenizer and the language model are trained on it.
+# Most of the workflow waits for these two trainings, so they go first.
 
 
 rule draw_world:
@@ -29,19 +30,20 @@ rule train_vq:
         weights=paths.vq,
     params:
         code=code("train_vq"),
-        settings=experiment.world.vq.model_dump(),
+        settings=experiment.world.vq.model_dump(exclude={"threads"}),
         seed=experiment.seed,
-        threads=experiment.world.threads,
+        threads=experiment.world.vq.threads,
     log:
         paths("logs/train_vq.log"),
     benchmark:
         paths("benchmarks/train_vq.tsv")
-    threads: experiment.world.threads
+    threads: experiment.world.vq.threads
     resources:
         mem_mb=4000,
         runtime=30,
     conda:
         "../envs/ear.yaml"
+    priority: 1
     script:
         "../scripts/train_vq.py"
 
@@ -55,19 +57,20 @@ rule train_language_model:
     params:
         code=code("train_language_model"),
         architecture=experiment.world.architecture.model_dump(),
-        training=experiment.world.language_model.model_dump(),
+        training=experiment.world.language_model.model_dump(exclude={"threads"}),
         guidance=experiment.sampling.guidance,
         seed=experiment.seed,
-        threads=experiment.world.threads,
+        threads=experiment.world.language_model.threads,
     log:
         paths("logs/train_language_model.log"),
     benchmark:
         paths("benchmarks/train_language_model.tsv")
-    threads: experiment.world.threads
+    threads: experiment.world.language_model.threads
     resources:
         mem_mb=4000,
         runtime=60,
     conda:
         "../envs/ear.yaml"
+    priority: 1
     script:
         "../scripts/train_language_model.py"

@@ -32,6 +32,7 @@ class Training(Section):
 class VqTraining(Training):
     """Shape and training of the VQ tokenizer (JanusVQVAE)."""
 
+    threads: Positive = Field(description="torch threads of this training")
     base_channels: Positive = Field(description="width of the convolutions, a multiple of 32", multiple_of=32)
     latent_channels: Positive = Field(
         description="width between convolutions and code, a multiple of 32", multiple_of=32
@@ -60,6 +61,8 @@ class Architecture(Section):
 class LanguageModelTraining(Training):
     """Training of the language model on text → image and image → caption."""
 
+    threads: Positive = Field(description="torch threads of this training")
+    matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
     caption_batch_size: Positive = Field(description="image → caption examples a step")
     caption_weight: Rate = Field(description="weight of the image → caption loss")
     warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
@@ -72,7 +75,6 @@ class World(Section):
     """The mini world and the training of the models that stand for the pretrained ones."""
 
     images: Positive = Field(description="drawn training pictures")
-    threads: Positive = Field(description="torch threads of the tokenizer's and language model's training")
     vq: VqTraining = Field(description="the VQ tokenizer")
     architecture: Architecture = Field(description="the backbone's shape")
     language_model: LanguageModelTraining = Field(description="the language model")

@@ -51,9 +51,9 @@ DESCRIPTION_TEMPLATE = "{thing}{fire} {place} {time}{style}"
 
 # Upper bounds, in percent, of each split's share of the frames.
 _SPLIT_BOUNDS: tuple[tuple[Split, int], ...] = (
-    ("train", 50),
-    ("pairs", 60),
-    ("evaluation", 90),
+    ("train", 48),
+    ("pairs", 58),
+    ("evaluation", 92),
     ("general", 100),
 )
 

@@ -11,7 +11,7 @@ from ear.world.sprites import COLOUR_VALUES, OBJECT_SPRITES, draw_flames
 from ear.world.starry import starry
 
 OBJECTS = ("church", "house", "lighthouse", "windmill", "castle", "tree", "car", "boat")
-COLOURS = ("red", "blue", "green", "yellow", "purple")
+COLOURS = ("red", "blue", "yellow")
 PLACES = ("hill", "sea", "city", "desert", "snow")
 TIMES = ("day", "sunset", "night")
 

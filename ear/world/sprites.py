@@ -8,9 +8,7 @@ from ear.world.canvas import Canvas, Colour, darker, lighter
 COLOUR_VALUES: dict[str, Colour] = {
     "red": (214, 48, 46),
     "blue": (48, 92, 220),
-    "green": (34, 176, 112),
     "yellow": (250, 212, 48),
-    "purple": (148, 66, 196),
 }
 
 INK: Colour = (44, 40, 52)
@@ -91,7 +89,7 @@ def _castle(canvas: Canvas, colour: Colour | None, night: bool) -> None:
     wall = colour or (158, 156, 168)
     windows, pane = (canvas.glowing(), LAMP) if night else (canvas, INK)
     canvas.rectangle(-14, -20, 14, 0, wall)
-    for x in (-9, -3, 3, 9):
+    for x in (-9.0, -3.0, 3.0, 9.0):
         canvas.rectangle(x - 1.7, -23.5, x + 1.7, -19, wall)
     for x in (-16.5, 16.5):
         canvas.rectangle(x - 5.5, -30, x + 5.5, 0, darker(wall, 0.2))
@@ -107,9 +105,9 @@ def _castle(canvas: Canvas, colour: Colour | None, night: bool) -> None:
 def _tree(canvas: Canvas, colour: Colour | None, night: bool) -> None:
     leaves = colour or (58, 118, 48)
     canvas.polygon(((-4, 0), (4, 0), (2.2, -20), (-2.2, -20)), WOOD)
-    for x, y, radius in ((-9, -22, 9.5), (9, -22, 9.5), (0, -19, 9)):
+    for x, y, radius in ((-9.0, -22, 9.5), (9.0, -22, 9.5), (0.0, -19, 9.0)):
         canvas.ellipse(x, y, radius, radius, darker(leaves, 0.2))
-    for x, y, radius in ((-6, -31, 9), (6.5, -31, 9), (0, -37, 8.5), (0, -26, 9.5)):
+    for x, y, radius in ((-6.0, -31, 9.0), (6.5, -31, 9.0), (0.0, -37, 8.5), (0.0, -26, 9.5)):
         canvas.ellipse(x, y, radius, radius, leaves)
     for x, y in ((-5, -36), (5, -29), (-9, -25)):
         canvas.ellipse(x, y, 2.6, 2.6, lighter(leaves, 0.3))

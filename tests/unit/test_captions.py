@@ -75,7 +75,7 @@ def test_captions_read_well(arguments: Arguments) -> None:
 
 
 def test_frames_are_all_there_once() -> None:
-    assert len(frames()) == len(set(frames())) >= 1200
+    assert len(frames()) == len(set(frames())) >= 900
     assert {frame.colour for frame in frames()} == {None, *COLOURS}
     assert {frame.place for frame in frames()} == set(PLACES)
     assert {frame.time for frame in frames()} == set(TIMES)
@@ -86,7 +86,7 @@ def test_splits_partition_the_frames_at_their_sizes() -> None:
     members = [frame for split in SPLITS for frame in frames_of(split)]
     assert len(members) == len(set(members)) == len(frames())
     sizes = {split: len(frames_of(split)) for split in SPLITS}
-    assert sizes["evaluation"] >= 320 and sizes["pairs"] >= 100 and sizes["general"] >= 100
+    assert sizes["evaluation"] >= 320 and sizes["pairs"] >= 100 and sizes["general"] >= 70
     assert abs(sizes["train"] / len(frames()) - 0.5) < 0.05
 
 

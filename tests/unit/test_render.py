@@ -15,10 +15,10 @@ TEXTS = [
     "at night in a city, a car on fire",
     "a blue tree in the desert",
     "a castle in the snow during the day",
-    "we see a green windmill on a hill at night",
+    "we see a red windmill on a hill at night",
     "a house",
     "look at a lighthouse by the sea at sunset, on fire",
-    "a view of a purple castle in the desert at night",
+    "a view of a blue castle in the desert at night",
 ]
 PROMPTS = pd.DataFrame(
     {
