@@ -140,7 +140,10 @@ class Threshold(Section):
     """μ of thresholded loss masking: a value, or a quantile of the window losses before training."""
 
     value: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(None, description="μ itself")
-    quantile: Share | None = Field(None, description="share of windows below μ before training")
+    quantile: Share | None = Field(None, description="quantile of the window losses before training")
+    factor: Rate = Field(
+        1.0, description="μ is the quantile times this: losses fall far below it in training"
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

@@ -106,8 +106,8 @@ def erase(
         layers: K.
         eta: η.
         learning_rate: of Adam.
-        threshold: {"value": μ} or {"quantile": share of windows below μ before training}; used if the variant
-            has a threshold.
+        threshold: {"value": μ} or {"quantile": q, "factor": f}, μ then being f times the q-quantile of the
+            window losses before training; used if the variant has a threshold.
         seed: of the fine-tuning run.
         facts: what else the adapters' metadata should say (concept, method, pairs' hash).
     """
@@ -147,4 +147,4 @@ def _limit(trainer: Trainer, window: int, threshold: Mapping[str, float | None])
     if value is not None:
         return value
     assert quantile is not None, "the config holds one of value and quantile"
-    return trainer.quantile_threshold(window, quantile)
+    return (threshold["factor"] or 1.0) * trainer.quantile_threshold(window, quantile)

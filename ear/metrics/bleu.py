@@ -32,7 +32,7 @@ def corpus_bleu(captions: Sequence[str], references: Sequence[str], seed: int = 
     if not captions:
         return NOTHING
     sentence = BLEU(
-        smooth_method=SMOOTHING, effective_order=True
+        smooth_method=SMOOTHING, lowercase=True, effective_order=True
     )  # only its counts are used; they do not depend on the order
     scores = [
         sentence.sentence_score(said, [wanted]) for said, wanted in zip(captions, references, strict=True)
@@ -46,7 +46,7 @@ def corpus_bleu(captions: Sequence[str], references: Sequence[str], seed: int = 
 
 def signature() -> str:
     """sacrebleu's own description of the protocol, version included."""
-    bleu = BLEU(smooth_method=SMOOTHING)
+    bleu = BLEU(smooth_method=SMOOTHING, lowercase=True)
     bleu.corpus_score(["a"], [["a"]])  # the signature needs to know the number of references
     return str(bleu.get_signature())
 
@@ -62,6 +62,7 @@ def _bleu_of_counts(*counts: np.ndarray, axis: int = -1) -> np.ndarray:
             sys_len=row[0],
             ref_len=row[1],
             smooth_method=SMOOTHING,
+            lowercase=True,
         ).score
         for row in sums.reshape(-1, len(counts)).tolist()
     ]

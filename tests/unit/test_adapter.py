@@ -101,7 +101,7 @@ def erased(folder, backbone, windows=(3, 9), own=3):
         layers=2,
         eta=1.0,
         learning_rate=1e-3,
-        threshold={"value": None, "quantile": 0.3},
+        threshold={"value": None, "quantile": 0.3, "factor": 1.0},
         seed=5,
         facts={"concept": "church"},
     )
