@@ -14,7 +14,7 @@ SMOOTHING = "exp"  # sacrebleu's default
 def corpus_bleu(captions: Sequence[str], references: Sequence[str], seed: int = 0) -> Interval:
     """Corpus BLEU-4 (0 … 100) of captions, one reference each, with a bootstrap interval over images.
 
-    sacrebleu's defaults (mixed case, 13a tokens, exponential smoothing); a resample sums sacrebleu's counts
+    sacrebleu's defaults (13a tokens, exponential smoothing) without case; a resample sums sacrebleu's counts
     of each caption.
 
     Args:
@@ -62,7 +62,6 @@ def _bleu_of_counts(*counts: np.ndarray, axis: int = -1) -> np.ndarray:
             sys_len=row[0],
             ref_len=row[1],
             smooth_method=SMOOTHING,
-            lowercase=True,
         ).score
         for row in sums.reshape(-1, len(counts)).tolist()
     ]
