@@ -37,14 +37,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     replaced = path.parent / f"{partial.name}-replaced"
     try:
         yield partial
+        _make_readable(partial)
         if path.is_dir() and partial.exists():
-            os.replace(
-                path, replaced
-            )  # aside and whole: nothing can be put over a folder that holds something
+            # Aside and whole: nothing can be put over a folder that holds something.
+            os.replace(path, replaced)
         os.replace(partial, path)
     finally:
         _remove(partial)
         _remove(replaced)
+
+
+def _make_readable(path: Path) -> None:
+    """Give files the usual mode: safetensors writes them for their owner alone, and results are shared."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        if file.is_file():
+            file.chmod(0o666 & ~mask)
 
 
 def _remove(path: Path) -> None:

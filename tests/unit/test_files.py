@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -143,3 +144,17 @@ def test_json_does_not_depend_on_the_order_of_keys(tmp_path):
     write_json(tmp_path / "b.json", {"a": [1, 2], "b": 1})
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2], "b": 1}
+
+
+def test_what_a_library_writes_for_its_owner_alone_can_be_read_by_others(tmp_path):
+    mask = os.umask(0o022)
+    try:
+        with atomic_path(tmp_path / "file") as partial:
+            partial.touch(mode=0o600)
+        with atomic_path(tmp_path / "folder") as partial:
+            partial.mkdir()
+            (partial / "file").touch(mode=0o600)
+    finally:
+        os.umask(mask)
+    for name in ("file", "folder/file"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o644
