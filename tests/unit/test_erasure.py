@@ -1,13 +1,18 @@
 """Fine-tuning against a naive step-by-step loop, in float64."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ear.erasure.presets import VARIANTS, Variant
 from ear.erasure.streams import sample_streams
 from ear.erasure.trainer import Trainer, window_bounds
+from ear.prompts.grammar import Grammar
+from ear.world.captions import STYLE_PHRASE
 from tests import oracles
 from tests.tiny import tiny_backbone
 
@@ -116,3 +121,17 @@ def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
         }
     assert orders["released"] == {("a", "b", "c")}
     assert len(orders["ear"]) > 1
+
+
+def test_under_the_mini_experiments_threshold_some_windows_are_skipped_and_most_are_not():
+    mini = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["erasure"]
+    table = Grammar("van-gogh", "style", STYLE_PHRASE, seed=42).pairs(40)
+    pairs = list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
+    backbone = tiny_backbone()
+    streams = sample_streams(
+        backbone, pairs, "aligned", "chat", 7, guidance=1.5, temperature=0.5, batch_size=40
+    )
+    trainer = Trainer(backbone, pairs, streams, VARIANTS["ear"], 3, mini["eta"], 1e-3, seed=1)
+    threshold = mini["threshold"]["factor"] * trainer.quantile_threshold(3, mini["threshold"]["quantile"])
+    log = trainer.run(3, threshold, desc="test")
+    assert 0 < log["skipped"].mean() < 0.5
