@@ -1,12 +1,14 @@
 """A table of prompts becomes one shard: PNGs and the manifest that lists them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
-from ear.files import atomic_path, sha256_file, write_csv
+from ear.erasure.adapter import fingerprint
+from ear.files import atomic_path, sha256_file, write_csv, write_text
 from ear.janus import Backbone
 from ear.progress import progress
 from ear.sampling import sample_prompts
@@ -44,6 +46,8 @@ def render_prompts(
 ) -> pd.DataFrame:
     """Draw one image for each prompt into ``folder``; batches whose images are all there are not drawn again.
 
+    Images of other weights, settings or prompts that an earlier run left there are removed first.
+
     Args:
         backbone: the model, with its adapter if it has one.
         prompts: columns prompt_id, prompt_set, prompt, object, window.
@@ -58,10 +62,12 @@ def render_prompts(
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``prompts``.
     """
     folder = Path(folder)
+    drawn_from = f"{fingerprint(backbone.model.state_dict())} {experiment_seed} {guidance} {temperature}"
     rows = prompts.assign(
         seed=[image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]],
         file=[image_name(*row) for row in zip(prompts["prompt_id"], prompts["window"], strict=True)],
     )
+    _remove_stale(folder, rows, drawn_from)
     lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
     batches = list(batches_by_length(lengths, batch_size))
     for batch in progress(batches, desc=desc, unit=f"batch of {batch_size}"):
@@ -76,6 +82,20 @@ def render_prompts(
                 Image.fromarray(array).save(partial, format="PNG")
     hashes = [sha256_file(folder / name) for name in rows["file"]]
     return rows.assign(sha256=hashes)[MANIFEST_COLUMNS]
+
+
+def _remove_stale(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
+    """Remove images that were not drawn from these weights, settings and prompts.
+
+    What they were drawn from stands beside the folder, a file for each window length.
+    """
+    key = hashlib.sha256(f"{drawn_from}\n{rows.to_csv(index=False)}".encode()).hexdigest()
+    stamp = folder.parent / f".{folder.name}-W{rows['window'].iloc[0]}.drawn-from"
+    if stamp.exists() and stamp.read_text() == key:
+        return
+    for name in rows["file"]:
+        (folder / name).unlink(missing_ok=True)
+    write_text(stamp, key)
 
 
 def image_name(prompt_id: str, window: int) -> str:

@@ -108,3 +108,13 @@ def test_own_window_draws_everything_and_others_the_first_targets():
     assert len(tables[16]) == len(prompts)
     assert tables[4]["prompt_id"].tolist() == PROMPTS["prompt_id"].tolist()[:3]
     assert (tables[4]["window"] == 4).all()
+
+
+def test_images_of_other_weights_or_settings_are_not_taken_for_these(backbone, tmp_path):
+    render(backbone, tmp_path / "shard0")
+    other = tiny_backbone(seed=1)
+    fresh = render(other, tmp_path / "elsewhere")
+    assert render(other, tmp_path / "shard0")["sha256"].tolist() == fresh["sha256"].tolist()
+    other_seed = render(other, tmp_path / "shard0", seed=9)
+    assert other_seed["sha256"].tolist() == render(other, tmp_path / "third", seed=9)["sha256"].tolist()
+    assert (other_seed["sha256"] != fresh["sha256"]).all()
