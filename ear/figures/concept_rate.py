@@ -5,24 +5,26 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ear.figures import style
-from ear.figures.rows import one_row, pooled
+from ear.figures.rows import one_row, pooled, single_seeds
 
 
 @style.styled
 def draw(metrics: pd.DataFrame) -> Figure:
-    """Concept rate with its 95 % interval: a panel a concept, a row a method.
+    """Concept rate with its 95 % interval: a panel a concept, a row a method. Below it, the single seeds.
 
     Args:
         metrics: the tidy table of metrics; its rows ``concept_rate`` on ``target`` are plotted as they are.
 
     Returns:
         The figure. In each panel, the points are Line2D artists labelled by the method's name, their
-        intervals Line2D artists labelled by that and ``interval``.
+        intervals Line2D artists labelled by that and ``interval``, and the single seeds, of which there are
+        none or several, by that and ``seeds``.
 
     Raises:
         InputError: the table has no such rows or several for one method.
     """
-    rows = pooled(metrics, ("concept", "method"), "metrics.csv", metric="concept_rate", prompt_set="target")
+    key, plotted = ("concept", "method"), {"metric": "concept_rate", "prompt_set": "target"}
+    rows, seeds = pooled(metrics, key, "metrics.csv", **plotted), single_seeds(metrics, key, **plotted)
     concepts, methods = style.order_concepts(rows["concept"]), style.order_methods(rows["method"])
     width = max(style.COLUMN_WIDTH, min(style.TEXT_WIDTH, 0.9 + 2.0 * len(concepts)))
     figure, axes = style.panels(1, len(concepts), width, 0.78 + 0.2 * len(methods), sharex=True, sharey=True)
@@ -32,7 +34,9 @@ def draw(metrics: pd.DataFrame) -> Figure:
             if row is None:
                 style.note_missing(ax, 0.5, y, "not measured", ha="center")
                 continue
-            look = style.method_style(method)
+            look = style.method_style(method, methods)
+            of_seeds = seeds.loc[(seeds["concept"] == concept) & (seeds["method"] == method), "value"]
+            style.mark_seeds(ax, look, of_seeds, [y + 0.3] * len(of_seeds), f"{method} seeds")
             ends = [row["ci_low"], row["ci_high"]]
             ax.plot(
                 ends,

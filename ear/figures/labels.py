@@ -39,6 +39,10 @@ def place_labels(figure: Figure, axes: Sequence[Axes], labels: Mapping[str, str]
         obstacles = [Bbox([centre - radius, centre + radius]) for centre in centres]
         obstacles += [text.get_window_extent() for text in ax.texts if text.get_text()]
         obstacles += _interval_boxes(ax)
+        others = [line for line in ax.get_lines() if line not in points]
+        obstacles += [
+            Bbox([mark - radius / 2, mark + radius / 2]) for line in others for mark in _marks(line)
+        ]
         for line, centre in zip(points, centres, strict=True):
             for vertical, horizontal in product(("bottom", "top"), ("left", "right")):
                 text = _write(ax, line, labels[str(line.get_label())], horizontal, vertical)
@@ -78,7 +82,11 @@ def _write(ax: Axes, line: Line2D, name: str, horizontal: str, vertical: str) ->
 
 
 def _centre(line: Line2D) -> np.ndarray:
-    return np.asarray(line.get_transform().transform(line.get_xydata())[0])
+    return _marks(line)[0]
+
+
+def _marks(line: Line2D) -> np.ndarray:
+    return np.asarray(line.get_transform().transform(line.get_xydata()))  # (marks, 2) in pixels
 
 
 def _distance(box: Bbox, point: np.ndarray) -> float:

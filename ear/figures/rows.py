@@ -8,7 +8,17 @@ from ear.errors import InputError
 
 METRICS_COLUMNS = ("concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n")
 WINDOW_COLUMNS = ("concept", "method", "seed", "window", "metric", "value", "ci_low", "ci_high", "n")
-TRAINING_COLUMNS = ("window_length", "step", "pair", "window", "loss", "threshold", "skipped", "grad_norm")
+TRAINING_COLUMNS = (
+    "window_length",
+    "step",
+    "pair",
+    "window",
+    "loss",
+    "threshold",
+    "skipped",
+    "kept",
+    "grad_norm",
+)
 
 
 def pooled(table: pd.DataFrame, key: Sequence[str], source: str, **conditions: str) -> pd.DataFrame:
@@ -42,6 +52,20 @@ def pooled(table: pd.DataFrame, key: Sequence[str], source: str, **conditions: s
         one = "/".join(map(str, wrong[0]))
         raise InputError(f"{source}: {one}: found several rows, wanted one, or one of them with seed = all")
     return chosen.reset_index(drop=True)
+
+
+def single_seeds(table: pd.DataFrame, key: Sequence[str], **conditions: str) -> pd.DataFrame:
+    """The rows of single seeds that meet the conditions, for each key that has several; others have none.
+
+    Args:
+        table: as for :func:`pooled`.
+        key: columns that name a row, without the seed.
+        conditions: column = wanted value.
+    """
+    rows = table[table["value"].notna() & (table["seed"].astype(str) != "all")]
+    for column, wanted in conditions.items():
+        rows = rows[rows[column] == wanted]
+    return rows[rows.duplicated(list(key), keep=False)].reset_index(drop=True)
 
 
 def one_row(rows: pd.DataFrame, concept: str, method: str) -> pd.Series | None:

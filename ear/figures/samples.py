@@ -1,5 +1,7 @@
 """Before and after: images of one concept by prompt and method."""
 
+import textwrap
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -7,9 +9,12 @@ from ear.figures import style
 from ear.figures.grid import PROMPT_SIZE, Grid, legend_height, wrap
 from ear.figures.images import choose_prompts
 
-SIDE, GAP, BLOCK_GAP = 0.82, 0.06, 0.32  # inches
-TEXT = 1.45
-HEADER = 0.2
+# Inches. Many methods share the width of a page: their cells shrink, down to what still shows an image.
+MAX_WIDTH, MAX_SIDE, MIN_SIDE = 8.1, 0.82, 0.5
+GAP, BLOCK_GAP = 0.06, 0.32
+TEXT, MARGIN = 1.45, 0.04
+PROMPT_LINE = 0.13  # a line of a prompt
+HEADER_LINE, HEADER_LETTER = 0.14, 0.071  # a line of a column's name, a letter of it
 
 
 @style.styled
@@ -36,39 +41,39 @@ def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, retention_
         "Retention prompts: without the concept": choose_prompts(images, "retention", retention_prompts),
     }
     rows = sum(map(len, blocks.values()))
-    width = max(style.COLUMN_WIDTH + 0.3, TEXT + GAP + len(methods) * (SIDE + GAP) + 0.04)
-    height = HEADER + len(blocks) * BLOCK_GAP + rows * (SIDE + GAP) + legend_height(width)
+    side = min(MAX_SIDE, max(MIN_SIDE, (MAX_WIDTH - TEXT - GAP - MARGIN) / len(methods) - GAP))
+    names = [_broken(style.method_style(method).label, side + GAP) for method in methods]
+    header = 0.06 + HEADER_LINE * (1 + max(name.count("\n") for name in names))
+    width = max(style.COLUMN_WIDTH + 0.3, TEXT + GAP + len(methods) * (side + GAP) + MARGIN)
+    height = header + len(blocks) * BLOCK_GAP + rows * (side + GAP) + legend_height(width)
     grid = Grid(width, height)
-    left = [TEXT + GAP + column * (SIDE + GAP) for column in range(len(methods))]
-    for x, method in zip(left, methods, strict=True):
-        grid.text(
-            x + SIDE / 2,
-            0.16,
-            style.method_style(method).label,
-            ha="center",
-            va="center",
-            fontsize=8,
-            fontweight="bold",
-        )
-    y = HEADER
+    left = [TEXT + GAP + column * (side + GAP) for column in range(len(methods))]
+    for x, name in zip(left, names, strict=True):
+        options = {"ha": "center", "va": "baseline", "fontsize": 7.5, "linespacing": 1.15}
+        grid.text(x + side / 2, header, name, fontweight="bold", **options)
+    y = header
     for title, prompt_ids in blocks.items():
         grid.text(
             0.05, y + BLOCK_GAP - 0.1, title, fontsize=8, va="baseline", fontweight="bold", color=style.MUTED
         )
-        grid.rule(0.05, left[-1] + SIDE, y + BLOCK_GAP - 0.05)
+        grid.rule(0.05, left[-1] + side, y + BLOCK_GAP - 0.05)
         y += BLOCK_GAP
         for prompt_id in prompt_ids:
             prompt = images.loc[images["prompt_id"] == prompt_id, "prompt"].iloc[0]
             grid.text(
                 0.05,
-                y + SIDE / 2,
-                wrap(prompt, TEXT - 0.05, 6),
+                y + side / 2,
+                wrap(prompt, TEXT - 0.05, int(side / PROMPT_LINE)),
                 fontsize=PROMPT_SIZE,
                 va="center",
                 linespacing=1.25,
             )
             for x, method in zip(left, methods, strict=True):
-                grid.image(x, y, SIDE, images, method, prompt_id)
-            y += SIDE + GAP
+                grid.image(x, y, side, images, method, prompt_id)
+            y += side + GAP
     grid.legend(0.05, y + 0.13)
     return grid.figure
+
+
+def _broken(name: str, inches: float) -> str:
+    return "\n".join(textwrap.wrap(name, max(1, int(inches / HEADER_LETTER)), break_long_words=False))

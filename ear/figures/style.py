@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from ear.files import atomic_path
 from ear.seeding import stable_seed
@@ -21,6 +23,7 @@ LineStyle = Literal["-", "--", "-.", ":"]
 
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 6.9  # inches, of a two-column page
 DPI = 300
+SEED_SIZE = 2.8  # points, of the mark of a single seed
 INK, MUTED, RULE = "#222222", "#6b6b6b", "#d9d9d9"
 
 # DejaVu Sans ships with matplotlib: the same bytes on every machine.
@@ -63,7 +66,7 @@ class MethodStyle:
 
     Attributes:
         label: name for readers.
-        colour: of the Okabe–Ito palette, safe for the colour-blind.
+        colour: told apart from every other by the colour-blind too.
         marker: matplotlib marker, so that colour is never the only sign.
         size: marker size in points; markers of one size do not look it.
     """
@@ -81,11 +84,22 @@ METHODS: dict[str, MethodStyle] = {
     "single-step": MethodStyle("Single step", "#56B4E9", "v", 5.0),
     "wga": MethodStyle("WGA", "#009E73", "^", 5.0),
     "ear": MethodStyle("EAR", "#0072B2", "*", 7.6),
+    "obliviate": MethodStyle("Obliviate (KL)", "#C1272D", "P", 5.0),
+    "gradient-ascent": MethodStyle("Gradient ascent", "#332288", "X", 5.0),
+    "negative-prompt": MethodStyle("Negative prompt", "#661100", "h", 5.0),
 }
-"""Methods in the order of every figure and table: the original, the published, ours part by part."""
+"""Methods in the order of every figure and table: the original, the published, ours part by part, the peers.
 
-_FURTHER_COLOURS = ("#D55E00", "#882255", "#117733", "#332288")
-_FURTHER_MARKERS = ("P", "X", "d", "p", "h")
+Colours are Okabe and Ito's as far as those go. The two nearest are ΔE 16 apart (CIE 1976), with any kind
+of colour blindness.
+"""
+
+_ACRONYMS = {"ear": "EAR", "wga": "WGA"}
+_FURTHER_COLOURS = ("#000000", "#999933", "#117733")
+_FURTHER_MARKERS = ("p", "d", "<", ">", "8")
+_FURTHER_LOOKS = [  # neighbours differ in both
+    (_FURTHER_COLOURS[number % 3], _FURTHER_MARKERS[number % 5]) for number in range(15)
+]
 
 
 @dataclass(frozen=True)
@@ -114,14 +128,28 @@ _FURTHER_CONCEPTS: tuple[tuple[str, str, LineStyle], ...] = (
 )
 
 
-def method_style(method: str) -> MethodStyle:
-    """Look of a method; one of the config's own making gets a further colour and marker by its name."""
+def method_style(method: str, methods: Iterable[str] = ()) -> MethodStyle:
+    """Look of a method; one of the config's own making gets a further colour and marker by its name.
+
+    Args:
+        method: name of the method.
+        methods: all that share the figure: those of the config's own making are kept apart from each other,
+            as long as there are looks.
+    """
     if method in METHODS:
         return METHODS[method]
-    choice = stable_seed("look", method)
-    colour = _FURTHER_COLOURS[choice % len(_FURTHER_COLOURS)]
-    marker = _FURTHER_MARKERS[choice // len(_FURTHER_COLOURS) % len(_FURTHER_MARKERS)]
-    return MethodStyle(method.replace("-", " ").capitalize(), colour, marker, 4.6)
+    taken: list[tuple[str, str]] = []
+    for name in sorted({*methods, method} - METHODS.keys()):
+        first = stable_seed("look", name) % len(_FURTHER_LOOKS)
+        own_order = _FURTHER_LOOKS[first:] + _FURTHER_LOOKS[:first]
+        look = min(
+            own_order, key=lambda one: (taken.count(one), sum(one[0] == c or one[1] == m for c, m in taken))
+        )
+        if name == method:
+            break
+        taken.append(look)
+    label = " ".join(_ACRONYMS.get(word, word) for word in method.split("-"))
+    return MethodStyle(capital(label), *look, 4.6)
 
 
 def concept_style(concept: str, concepts: Iterable[str] = ()) -> ConceptStyle:
@@ -171,6 +199,26 @@ def panels(
 def capital(text: str) -> str:
     """The text with its first letter in upper case and the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def mark_seeds(ax: Axes, look: MethodStyle | ConceptStyle, x: ArrayLike, y: ArrayLike, label: str) -> None:
+    """Draw a small faint mark for each single seed, below the mark of all seeds together."""
+    if not np.size(x):
+        return
+    marks = Line2D(
+        np.asarray(x),
+        np.asarray(y),
+        linestyle="none",
+        color=look.colour,
+        marker=look.marker,
+        markersize=SEED_SIZE,
+        markeredgewidth=0,
+        alpha=0.5,
+        label=label,
+        clip_on=False,
+        zorder=2.5,
+    )
+    ax.add_line(marks)
 
 
 def note_missing(axes: Axes, x: float, y: float, note: str, **text: Any) -> None:

@@ -1,93 +1,146 @@
 """Erasure against retention: what a method pays for forgetting the concept."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
 
 from ear.figures import style
 from ear.figures.labels import place_labels
-from ear.figures.rows import one_row, pooled
+from ear.figures.rows import one_row, pooled, single_seeds
+
+KEY = ("concept", "method")
+ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
+RETENTION = {"metric": "accuracy", "prompt_set": "retention"}
+# The corner where good methods crowd gets a row of its own, once so many are in it.
+CORNER, CROWD = 0.1, 3
+CORNER_MARGIN = 0.005
+LEGEND_COLUMN = 1.3  # inches
 
 
 @style.styled
 def draw(metrics: pd.DataFrame) -> Figure:
     """Concept rate on target prompts (x) against accuracy on retention prompts (y), a panel a concept.
 
-    Methods without one of the two values are left out of the panel and named in its corner.
+    Methods without one of the two values are left out of the panel and named in its corner. Where three
+    methods or more lie in the upper left corner of a panel (a tenth of both axes), a second row of panels
+    enlarges it.
 
     Args:
         metrics: the tidy table of metrics; its rows ``concept_rate`` on ``target`` and ``accuracy`` on
             ``retention`` are plotted as they are, with their 95 % intervals.
 
     Returns:
-        The figure. In each panel, the points are Line2D artists labelled by the method's name. Methods are
-        named beside their points, or in a legend where the names would overlap.
+        The figure. In each panel, the points are Line2D artists labelled by the method's name, and those of
+        single seeds, where there are several, by that and ``seeds``. Methods are named beside their points,
+        or in a legend where the names would overlap.
 
     Raises:
         InputError: the table has no such rows or several for one method.
     """
-    key = ("concept", "method")
-    erasure = pooled(metrics, key, "metrics.csv", metric="concept_rate", prompt_set="target")
-    retention = pooled(metrics, key, "metrics.csv", metric="accuracy", prompt_set="retention")
+    erasure = pooled(metrics, KEY, "metrics.csv", **ERASURE)
+    retention = pooled(metrics, KEY, "metrics.csv", **RETENTION)
+    seeds = single_seeds(metrics, KEY, **ERASURE).merge(
+        single_seeds(metrics, KEY, **RETENTION), on=[*KEY, "seed"], suffixes=("_x", "_y")
+    )
     concepts = style.order_concepts(erasure["concept"])
     methods = style.order_methods(erasure["method"])
+    crowded = _crowded(erasure, retention)
     width = style.COLUMN_WIDTH if len(concepts) == 1 else min(style.TEXT_WIDTH, 0.5 + 2.13 * len(concepts))
-    figure, axes = style.panels(1, len(concepts), width, 2.55, sharex=True, sharey=True)
-    for ax, concept in zip(axes[0], concepts, strict=True):
+    figure, axes = style.panels(
+        1 + crowded, len(concepts), width, 4.6 if crowded else 2.55, sharex="row", sharey="row"
+    )
+    for column, concept in zip(axes.T, concepts, strict=True):
         left_out = []
         for method in methods:
             x, y = one_row(erasure, concept, method), one_row(retention, concept, method)
             if x is None or y is None:
                 left_out.append(style.method_style(method).label)
-            else:
-                _plot_method(ax, method, x, y)
-        ax.set_title(style.capital(style.concept_style(concept).label))
+                continue
+            of_seeds = seeds[(seeds["concept"] == concept) & (seeds["method"] == method)]
+            for ax in column:
+                _plot_method(ax, method, methods, x, y, of_seeds)
+        column[0].set_title(style.capital(style.concept_style(concept).label))
         if left_out:
-            style.note_missing(
-                ax, 0.98, 0.04, f"no retention: {', '.join(left_out)}", ha="right", transform=ax.transAxes
-            )
+            note = f"no retention: {', '.join(left_out)}"
+            style.note_missing(column[0], 0.98, 0.04, note, ha="right", transform=column[0].transAxes)
+    _set_axes(axes[0, 0], float(retention[["value", "ci_low"]].min().min()))
+    if crowded:
+        _enlarge(axes)
+    for ax in axes.flat:
         ax.grid()
-    first = axes[0, 0]
-    first.set_xlim(-0.05, 1.05)
-    first.set_xticks([0, 0.25, 0.5, 0.75, 1])
-    first.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
-    first.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    first.yaxis.set_major_formatter(PercentFormatter(1, symbol=None))
-    low = float(retention[["value", "ci_low"]].min().min())
-    first.set_ylim(max(-0.03, low - 0.12), 1.03)
-    first.set_ylabel("retention images with\nthe right object (%)  higher is better →")
     figure.supxlabel("target images that show the concept (%)  ← lower is better", fontsize=8)
     for ax in axes[0]:
         _mark_good_corner(ax)
-    if not place_labels(
-        figure, list(axes[0]), {method: style.method_style(method).label for method in methods}
-    ):
-        handles = [_point(method) for method in methods]
+    labels = {method: style.method_style(method).label for method in methods}
+    if crowded or not place_labels(figure, list(axes[0]), labels):
+        handles = [_point(method, methods) for method in methods]
+        columns = min(len(handles), int(width / LEGEND_COLUMN))
         figure.legend(
             handles=handles,
             loc="outside upper center",
-            ncols=len(handles),
+            ncols=-(-len(handles) // -(-len(handles) // columns)),  # rows of like length
             handletextpad=0.1,
             columnspacing=1.2,
         )
     return figure
 
 
-def _plot_method(ax: Axes, method: str, erasure: pd.Series, retention: pd.Series) -> None:
-    look = style.method_style(method)
+def _crowded(erasure: pd.DataFrame, retention: pd.DataFrame) -> bool:
+    points = erasure.merge(retention, on=list(KEY), suffixes=("_x", "_y"))
+    cornered = points[(points["value_x"] <= CORNER) & (points["value_y"] >= 1 - CORNER)]
+    return bool((cornered["concept"].value_counts() >= CROWD).any())
+
+
+def _set_axes(first: Axes, lowest: float) -> None:
+    first.set_xlim(-0.05, 1.05)
+    first.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    first.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+    first.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    first.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=None))
+    first.set_ylim(max(-0.03, lowest - 0.12), 1.03)
+    first.set_ylabel("retention images with\nthe right object (%)  higher →")
+
+
+def _enlarge(axes: np.ndarray) -> None:
+    """Turn the second row into the framed corner of the first."""
+    for whole, part in axes.T:
+        side = CORNER + 2 * CORNER_MARGIN
+        corner = (-CORNER_MARGIN, 1 - CORNER - CORNER_MARGIN)
+        whole.add_patch(
+            Rectangle(corner, side, side, fill=False, edgecolor=style.MUTED, linewidth=0.7, zorder=2)
+        )
+        part.set_title("upper left corner, enlarged", fontweight="normal", fontsize=7, color=style.MUTED)
+        for artist in part.get_lines():
+            artist.set_clip_on(True)
+    first = axes[1, 0]
+    first.set_xlim(-CORNER_MARGIN, CORNER + CORNER_MARGIN)
+    first.set_ylim(1 - CORNER - CORNER_MARGIN, 1 + CORNER_MARGIN)
+    for axis in (first.xaxis, first.yaxis):
+        axis.set_major_locator(MultipleLocator(CORNER / 5))
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=None))
+    first.set_ylabel("retention (%)")
+
+
+def _plot_method(
+    ax: Axes, method: str, methods: list[str], erasure: pd.Series, retention: pd.Series, seeds: pd.DataFrame
+) -> None:
+    look = style.method_style(method, methods)
     x, y = erasure["value"], retention["value"]
-    ax.hlines(y, erasure["ci_low"], erasure["ci_high"], color=look.colour, linewidth=1.2, alpha=0.7)
-    ax.vlines(x, retention["ci_low"], retention["ci_high"], color=look.colour, linewidth=1.2, alpha=0.7)
-    point = _point(method)
+    ax.hlines(y, erasure["ci_low"], erasure["ci_high"], color=look.colour, linewidth=1.1, alpha=0.5)
+    ax.vlines(x, retention["ci_low"], retention["ci_high"], color=look.colour, linewidth=1.1, alpha=0.5)
+    style.mark_seeds(ax, look, seeds["value_x"], seeds["value_y"], f"{method} seeds")
+    point = _point(method, methods)
     point.set_data([x], [y])
     point.set(label=method, clip_on=False, zorder=3)
     ax.add_line(point)
 
 
-def _point(method: str) -> Line2D:
-    look = style.method_style(method)
+def _point(method: str, methods: list[str]) -> Line2D:
+    look = style.method_style(method, methods)
     return Line2D(
         [],
         [],
@@ -105,16 +158,17 @@ def _mark_good_corner(ax: Axes) -> None:
     arrow = {"arrowstyle": "-|>", "color": style.MUTED, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
     ax.annotate(
         "",
-        xy=(0.05, 0.17),
-        xytext=(0.17, 0.05),
+        xy=(0.83, 0.22),
+        xytext=(0.95, 0.1),
         xycoords="axes fraction",
         textcoords="axes fraction",
         arrowprops=arrow,
     )
     ax.text(
-        0.19,
-        0.045,
+        0.81,
+        0.16,
         "better",
+        ha="right",
         color=style.MUTED,
         fontsize=7,
         style="italic",

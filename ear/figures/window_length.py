@@ -8,24 +8,27 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from ear.figures import style
-from ear.figures.rows import pooled
+from ear.figures.rows import pooled, single_seeds
 
 
 @style.styled
 def draw(window_length: pd.DataFrame, own_window: Mapping[str, int]) -> Figure:
-    """Concept rate by W: a panel a method, a line a concept, 95 % intervals.
+    """Concept rate by W: a panel a method, a line a concept, 95 % intervals, faint marks for single seeds.
 
     Args:
         window_length: the tidy table by window; its rows ``concept_rate`` are plotted as they are.
         own_window: concept → the W that the experiment uses in all other results; ringed where measured.
 
     Returns:
-        The figure. In each panel, a concept's line is a Line2D labelled by the concept's name.
+        The figure. In each panel, a concept's line is a Line2D labelled by the concept's name, and its single
+        seeds by that and ``seeds``.
 
     Raises:
         InputError: the table has no such rows or several for one point.
     """
-    rows = pooled(window_length, ("concept", "method", "window"), "window-length.csv", metric="concept_rate")
+    key = ("concept", "method", "window")
+    rows = pooled(window_length, key, "window-length.csv", metric="concept_rate")
+    seeds = single_seeds(window_length, key, metric="concept_rate")
     concepts, methods = style.order_concepts(rows["concept"]), style.order_methods(rows["method"])
     windows = sorted(int(window) for window in rows["window"].unique())
     width = style.COLUMN_WIDTH if len(methods) == 1 else min(style.TEXT_WIDTH, 0.6 + 2.3 * len(methods))
@@ -53,6 +56,8 @@ def draw(window_length: pd.DataFrame, own_window: Mapping[str, int]) -> Figure:
                 clip_on=False,
                 zorder=3,
             )
+            of_seeds = seeds[(seeds["method"] == method) & (seeds["concept"] == concept)]
+            style.mark_seeds(ax, look, of_seeds["window"], of_seeds["value"], f"{concept} seeds")
             own = line[line["window"] == own_window.get(concept)]
             ax.plot(own["window"], own["value"], label=f"{concept} own", **_ring(look.colour))
         ax.set_xscale("log", base=2)

@@ -1,6 +1,6 @@
-"""A value with its 95 % interval: Wilson for rates, the percentile bootstrap for means and other scores."""
+"""A value with its 95 % interval: Wilson for rates, the bootstrap for means, Student's t over seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,11 +29,11 @@ class Interval(NamedTuple):
 NOTHING = Interval(np.nan, np.nan, np.nan, 0)
 
 
-def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval:
     """Rate with Wilson's score interval (1927), which stays inside [0, 1] and has a width at rates 0 and 1.
 
     Args:
-        successes: number of items that count, 0 … n.
+        successes: number of items that count, 0 … n; a fraction where it is a mean number over seeds.
         n: number of items. With 0 items every number is NaN.
         confidence: coverage of the interval.
 
@@ -44,8 +44,59 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
         raise InputError(f"rate: found {successes} successes of {n}, wanted 0 to {n}")
     if n == 0:
         return NOTHING
-    interval = stats.binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
-    return Interval(successes / n, float(interval.low), float(interval.high), int(n))
+    rate, z = successes / n, float(stats.norm.ppf((1 + confidence) / 2))
+    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)  # without rounding at the bounds
+    return Interval(rate, low, 1.0 if successes == n else min(1.0, centre + half), int(n))
+
+
+def over_seeds(
+    seeds: Sequence[Interval],
+    items: Interval,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Mean of a score over fine-tuning seeds, its interval made of the two levels that make it uncertain.
+
+    The seeds score the same prompts, so prompts are shared by the seeds and more seeds do not make more
+    prompts. With v_s the S seeds' values, v their mean, [l, u] the interval ``items`` and t the quantile of
+    Student's t with S − 1 degrees of freedom:
+
+        d    = t · sd(v_1 … v_S) / √S
+        low  = v − √( (v − l)² + d² )        high = v + √( (u − v)² + d² )
+
+    Half-widths of independent parts are added in quadrature, each end by itself (Zou and Donner's MOVER,
+    Statistics in Medicine 27, 2008): the interval keeps the skew of ``items`` near a bound and is never
+    narrower than it. The chance of a single prompt under a single seed is in both parts: counted twice, it
+    makes the interval somewhat too wide rather than too narrow.
+
+    Assumes that the seeds are a random sample and their effects roughly normal. For rates of 2 … 98 % on 100
+    prompts and 2 … 5 seeds, simulation finds 95 … 100 % coverage where the seeds' log-odds have a standard
+    deviation up to 1, and 80 … 95 % where it is 2 (a few seeds then make the rate). Three seeds cannot show a
+    failure that happens once in ten: where all seeds agree, d is 0 and ``items`` is the interval. With two
+    seeds t is 12.7 and the interval wide wherever they differ.
+
+    Args:
+        seeds: the value of each seed.
+        items: interval of the mean from the prompts alone, with all randomness but that of the seeds.
+        bounds: least and greatest value that the score can have.
+        confidence: coverage of the interval.
+
+    Returns:
+        The mean of the seeds' values; ``n`` is their sum. With one seed the ends are those of ``items``; they
+        are NaN where those are.
+    """
+    values = np.array([seed.value for seed in seeds])  # (S,)
+    spread = 0.0
+    if len(values) > 1:
+        quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+        spread = float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    low, high = mean - np.hypot(mean - items.low, spread), mean + np.hypot(items.high - mean, spread)
+    # Clipping carries NaN along; max() and min() would not.
+    ends = np.clip([low, high], *bounds) if len(values) > 1 else (items.low, items.high)
+    return Interval(mean, float(ends[0]), float(ends[1]), sum(seed.n for seed in seeds))
 
 
 def bootstrap_mean(

@@ -36,12 +36,14 @@ def main_table(metrics: pd.DataFrame) -> pd.DataFrame:
         metrics: the metrics table (``ear.metrics.table.metrics_table``).
 
     Returns:
-        Columns concept, method and for each metric its value, ``<metric>_low`` and ``<metric>_high``; rows in
-        the order of ``metrics``. What was not measured is NaN.
+        Columns concept, method, seeds (their number) and for each metric its value, ``<metric>_low`` and
+        ``<metric>_high``; rows in the order of ``metrics``. What was not measured is NaN.
     """
     rows = []
+    single = metrics[metrics["seed"].astype(str) != ALL_SEEDS]
     for concept, method in metrics[["concept", "method"]].drop_duplicates().itertuples(index=False):
-        row: dict[str, str | float] = {"concept": concept, "method": method}
+        seeds = single.loc[(single["concept"] == concept) & (single["method"] == method), "seed"].nunique()
+        row: dict[str, str | float] = {"concept": concept, "method": method, "seeds": seeds}
         for column in _COLUMNS:
             interval = lookup(
                 metrics,
@@ -72,10 +74,10 @@ def to_latex(main: pd.DataFrame) -> str:
 
 def _formatted(main: pd.DataFrame, style: str) -> str:
     rows = [
-        [row["concept"], row["method"], *(_cell(row, column) for column in _COLUMNS)]
+        [row["concept"], row["method"], str(row["seeds"]), *(_cell(row, column) for column in _COLUMNS)]
         for row in main.to_dict(orient="records")
     ]
-    headings = ["Concept", "Method", *(column.heading for column in _COLUMNS)]
+    headings = ["Concept", "Method", "Seeds", *(column.heading for column in _COLUMNS)]
     frame = pd.DataFrame(rows, columns=headings)
     return frame.to_markdown(index=False, tablefmt=style, disable_numparse=True) + "\n"
 

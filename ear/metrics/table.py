@@ -12,7 +12,7 @@ import pandas as pd
 
 from ear.metrics.clip_score import mean_clip_score
 from ear.metrics.concept_rate import accuracy, concept_rate
-from ear.metrics.intervals import Interval
+from ear.metrics.intervals import NOTHING, Interval, over_seeds, wilson
 
 VERDICT_COLUMNS = (
     *("prompt_id", "prompt_set", "prompt", "object", "window"),
@@ -28,6 +28,7 @@ _OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
     "accuracy": accuracy,
     "clip_score": mean_clip_score,
 }
+_BOUNDS = {"concept_rate": (0, 1), "accuracy": (0, 1), "clip_score": (0, 100), "bleu": (0, 100)}
 _OF_WINDOWS = ("concept_rate", "clip_score")
 
 
@@ -60,12 +61,13 @@ class Job:
 def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """The table of all metrics: each job's, then the seeds together (seed "all", also of one seed alone).
 
-    Seeds together: ``concept_rate`` and ``accuracy`` are Wilson intervals of the pooled counts, which takes
-    the images as independent although the same prompts recur in each seed; ``clip_score`` is a bootstrap over
-    prompts, each with its images of all seeds. ``fid``, ``kid`` and ``bleu`` are means over the seeds, since
-    pooled images would change FID's bias; the ends of their intervals are the means of the seeds' ends, which
-    is never narrower than the interval of the mean, however the seeds are correlated (a mean's deviation is
-    at most the mean deviation). ``n`` is the total over the seeds.
+    Seeds together: the value is the mean of the seeds' values, its interval that of
+    :func:`ear.metrics.intervals.over_seeds`, which takes the prompts as shared by the seeds. What the prompts
+    alone leave open is, for ``concept_rate`` and ``accuracy``, Wilson's interval of the mean count on the
+    prompts of one seed; for ``clip_score`` a bootstrap over prompts, each with its images of all seeds; for
+    ``kid`` and ``bleu`` the means of the seeds' ends, which is never narrower than the interval of the mean,
+    however the seeds are correlated (a mean's deviation is at most the mean deviation). ``fid`` has no
+    interval. ``n`` is the total over the seeds.
 
     Returns:
         Columns METRIC_COLUMNS, concepts, methods and seeds in the order of ``jobs``.
@@ -73,13 +75,10 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for group in _by_method(jobs):
         concept, method = group[0].concept, group[0].method
-        for job in group:
-            rows += _image_rows(job.own(), concept=concept, method=method, seed=str(job.seed))
-            rows += _score_rows([job], str(job.seed))
-        rows += _image_rows(
-            pd.concat([job.own() for job in group]), concept=concept, method=method, seed=ALL_SEEDS
-        )
-        rows += _score_rows(group, ALL_SEEDS)
+        for seed, jobs_of_seed in [*((str(job.seed), [job]) for job in group), (ALL_SEEDS, group)]:
+            verdicts = [job.own() for job in jobs_of_seed]
+            rows += _image_rows(verdicts, concept=concept, method=method, seed=seed)
+            rows += _score_rows(jobs_of_seed, seed)
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
 
@@ -93,11 +92,11 @@ def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for group in _by_method([job for job in jobs if job.window is not None]):
-        targets = [(str(job.seed), job.verdicts[job.verdicts["prompt_set"] == "target"]) for job in group]
-        targets.append((ALL_SEEDS, pd.concat([frame for _, frame in targets])))
-        for seed, frame in targets:
-            for window in sorted(frame["window"].unique()):
-                images = frame[frame["window"] == window]
+        targets = [(str(job.seed), [job.verdicts[job.verdicts["prompt_set"] == "target"]]) for job in group]
+        targets.append((ALL_SEEDS, [frame for _, frames in targets for frame in frames]))
+        for seed, frames in targets:
+            for window in sorted(set().union(*(frame["window"] for frame in frames))):
+                images = [frame[frame["window"] == window] for frame in frames]
                 for metric in _OF_WINDOWS:
                     names = {
                         "concept": group[0].concept,
@@ -105,7 +104,7 @@ def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
                         "seed": seed,
                         "window": int(window),
                     }
-                    rows.append(names | {"metric": metric} | _numbers(_OF_IMAGES[metric](images)))
+                    rows.append(names | {"metric": metric} | _numbers(_measure(metric, images)))
     return pd.DataFrame(rows, columns=list(WINDOW_COLUMNS))
 
 
@@ -116,25 +115,45 @@ def _by_method(jobs: Iterable[Job]) -> list[list[Job]]:
     return list(groups.values())
 
 
-def _image_rows(verdicts: pd.DataFrame, **names: str) -> list[dict[str, Any]]:
+def _image_rows(seeds: Sequence[pd.DataFrame], **names: str) -> list[dict[str, Any]]:
     rows = []
-    for prompt_set in verdicts["prompt_set"].unique():
-        images = verdicts[verdicts["prompt_set"] == prompt_set]
-        for metric, measure in _OF_IMAGES.items():
-            interval = measure(images)
+    for prompt_set in seeds[0]["prompt_set"].unique():
+        images = [verdicts[verdicts["prompt_set"] == prompt_set] for verdicts in seeds]
+        for metric in _OF_IMAGES:
+            interval = _measure(metric, images)
             if interval.n:
                 rows.append(names | {"prompt_set": prompt_set, "metric": metric} | _numbers(interval))
     return rows
 
 
+def _measure(metric: str, seeds: Sequence[pd.DataFrame]) -> Interval:
+    """The metric over the verdicts of one seed, or over those of several."""
+    measured = [interval for verdicts in seeds if (interval := _OF_IMAGES[metric](verdicts)).n]
+    if len(measured) < 2:
+        return measured[0] if measured else NOTHING
+    if metric == "clip_score":
+        prompts = mean_clip_score(pd.concat(seeds))
+    else:
+        n = min(interval.n for interval in measured)
+        prompts = wilson(n * float(np.mean([interval.value for interval in measured])), n)
+    return over_seeds(measured, prompts, _BOUNDS[metric])
+
+
 def _score_rows(group: Sequence[Job], seed: str) -> list[dict[str, Any]]:
     scores = pd.concat([job.scores for job in group])
     rows = []
-    for (metric, prompt_set), seeds in scores.groupby(["metric", "prompt_set"], sort=False):
-        value, low, high = (float(seeds[name].mean(skipna=False)) for name in ("value", "ci_low", "ci_high"))
+    for (metric, prompt_set), found in scores.groupby(["metric", "prompt_set"], sort=False):
+        columns = found[["value", "ci_low", "ci_high", "n"]]
+        seeds = [
+            Interval(float(value), float(low), float(high), int(n))
+            for value, low, high, n in columns.to_numpy()
+        ]
+        value, low, high = (float(columns[name].mean(skipna=False)) for name in columns.columns[:3])
+        items = Interval(value, low, high, seeds[0].n)
+        interval = over_seeds(seeds, items, _BOUNDS.get(str(metric), (-np.inf, np.inf)))
         names = {"concept": group[0].concept, "method": group[0].method, "seed": seed}
         names |= {"prompt_set": str(prompt_set), "metric": str(metric)}
-        rows.append(names | _numbers(Interval(value, low, high, int(seeds["n"].sum()))))
+        rows.append(names | _numbers(interval))
     return rows
 
 

@@ -71,13 +71,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a table: who, and a cell for each column, None where the table has no number."""
+    """A line of a table: who, a cell for each column (None: no number in the table), number of seeds."""
 
     concept: str
     concept_label: str
     method: str
     method_label: str
     cells: list[Cell | None]
+    seeds: int = 1
 
 
 def make_cell(row: pd.Series, metric: str) -> Cell:
@@ -115,7 +116,9 @@ def main_table(metrics: pd.DataFrame) -> tuple[list[Column], list[Line]]:
                 for row, column in zip(found, columns, strict=True)
             ]
             label = capital(concept_style(concept).label)
-            lines.append(Line(concept, label, method, method_style(method).label, cells))
+            own = rows[(rows["concept"] == concept) & (rows["method"] == method)]
+            seeds = own.loc[own["seed"].astype(str) != "all", "seed"].nunique()
+            lines.append(Line(concept, label, method, method_style(method).label, cells, seeds))
     return columns, lines
 
 

@@ -1,5 +1,7 @@
 """Figures show the numbers of their tables, exactly, and the same figure gives the same bytes."""
 
+import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from ear.figures import concept_rate, overview, samples, style, tradeoff, traini
 from ear.figures.grid import PROMPT_WIDTH_PER_INCH, wrap
 from ear.figures.images import IMAGE_COLUMNS, ImageSource, choose_prompts, image_table
 from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+from ear.metrics.table import Job
+from ear.metrics.table import metrics_table as make_metrics_table
+from tests import comparison
 
 CONCEPTS = ("church", "van-gogh", "fire")
 
@@ -83,6 +88,58 @@ def test_tradeoff_shows_the_table() -> None:
             assert (x.value, y.ci_low, x.value, y.ci_high) in segments(figure, panel)
 
 
+@pytest.fixture(scope="module")
+def ten_methods() -> pd.DataFrame:
+    return read_metrics(comparison.jobs(60, windows=(16,)))
+
+
+def read_metrics(jobs: list[Job]) -> pd.DataFrame:
+    table = make_metrics_table(jobs)
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)))
+
+
+def seed_values(table: pd.DataFrame, concept: str, method: str, metric: str, prompt_set: str) -> list[float]:
+    rows = table[(table.concept == concept) & (table.method == method) & (table.seed != "all")]
+    return rows.loc[(rows.metric == metric) & (rows.prompt_set == prompt_set), "value"].tolist()
+
+
+def test_single_seeds_are_drawn_beside_their_mean_as_they_are_in_the_table(ten_methods: pd.DataFrame) -> None:
+    rates, corners = concept_rate.draw(ten_methods), tradeoff.draw(ten_methods)
+    for panel, concept in enumerate(CONCEPTS):
+        for method in comparison.METHODS:
+            x = seed_values(ten_methods, concept, method, "concept_rate", "target")
+            y = seed_values(ten_methods, concept, method, "accuracy", "retention")
+            for figure, below in ((rates, panel), (corners, panel), (corners, panel + 3)):
+                drawn = lines(figure, below)
+                assert (f"{method} seeds" in drawn) == (len(x) > 1) == (method not in comparison.UNTRAINED)
+            if len(x) > 1:
+                assert list(lines(rates, panel)[f"{method} seeds"].get_xdata()) == x
+                assert lines(rates, panel)[method].get_xdata() == pytest.approx([np.mean(x)])
+                seeds = lines(corners, panel)[f"{method} seeds"].get_xydata()
+                np.testing.assert_array_equal(seeds, np.column_stack([x, y]))
+
+
+def test_tradeoff_enlarges_a_crowded_corner_and_nothing_else(ten_methods: pd.DataFrame) -> None:
+    figure = tradeoff.draw(ten_methods)
+    assert len(figure.axes) == 6 and len(figure.legends) == 1
+    whole, part = figure.axes[0], figure.axes[3]
+    np.testing.assert_array_equal(lines(figure, 0)["ear"].get_xydata(), lines(figure, 3)["ear"].get_xydata())
+    (frame,) = (patch for patch in whole.patches if isinstance(patch, Rectangle))
+    assert frame.get_bbox().intervalx == pytest.approx(part.get_xlim())
+    assert frame.get_bbox().intervaly == pytest.approx(part.get_ylim())
+    figure.canvas.draw()
+    assert not any(line.get_clip_on() is False for line in part.get_lines())
+    sparse = ten_methods[ten_methods.method.isin(["original", "paper", "ear"])]
+    assert len(tradeoff.draw(sparse).axes) == 3
+
+
+def test_ten_methods_stand_in_their_order(ten_methods: pd.DataFrame) -> None:
+    rows = [label.get_text() for label in concept_rate.draw(ten_methods).axes[0].get_yticklabels()]
+    legend = [text.get_text() for text in tradeoff.draw(ten_methods).legends[0].get_texts()]
+    wanted = [*(look.label for look in style.METHODS.values()), "EAR conditional"]
+    assert rows == legend == wanted
+
+
 def test_tradeoff_leaves_out_and_names_methods_without_retention() -> None:
     table = metrics_table()
     table = table[~((table.concept == "church") & (table.method == "ear") & (table.metric == "accuracy"))]
@@ -132,7 +189,8 @@ def training_table() -> pd.DataFrame:
     for method, window, threshold in (("ear", 16, 1.0), ("wga", 16, np.nan), ("single-step", 1, np.nan)):
         loss = rng.lognormal(size=120)
         part = pd.DataFrame({"method": method, "window_length": window, "step": range(120), "loss": loss})
-        parts.append(part.assign(threshold=threshold, skipped=loss <= threshold))
+        skipped = loss <= threshold
+        parts.append(part.assign(threshold=threshold, skipped=skipped, kept=1.0 - skipped))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -148,7 +206,23 @@ def test_training_curves_show_losses_skipped_windows_and_median() -> None:
         assert figure.axes[panel].get_yscale() == "log"
         assert ("threshold" in drawn) == (method == "ear")
     skipped = table[table.method == "ear"].skipped.mean()
-    assert f"{skipped:.0%} skipped" in figure.axes[2].get_title()
+    assert f"{skipped:.0%} skipped" in figure.axes[2].texts[0].get_text()
+
+
+def test_training_curves_of_other_objectives_and_thresholds() -> None:
+    objectives = dict.fromkeys(comparison.METHODS, "mse") | {"gradient-ascent": "ascent", "obliviate": "kl"}
+    figure = training_curves.draw(comparison.training(), objectives)
+    panels = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
+    labels = [style.method_style(method).label for method in comparison.METHODS]
+    assert list(panels) == [label for label in labels if label not in ("Original", "Negative prompt")]
+    scales = {label: ax.get_yscale() for label, ax in panels.items()}
+    assert {label for label, scale in scales.items() if scale == "linear"} == {"Gradient ascent"}
+    assert panels["Obliviate (KL)"].texts[0].get_text() == "KL divergence, W = 64"
+    assert "of tokens kept" in panels["EAR conditional"].texts[0].get_text()
+    with_line = [
+        label for label, ax in panels.items() if "threshold" in [line.get_label() for line in ax.get_lines()]
+    ]
+    assert with_line == ["Released", "Paper", "EAR"]  # a threshold on tokens is no height of windows
 
 
 def test_training_curves_want_one_window_length_a_method() -> None:
@@ -171,14 +245,6 @@ def test_missing_rows_are_errors() -> None:
         tradeoff.draw(table[table.metric == "concept_rate"])
 
 
-def test_methods_of_the_configs_own_get_a_look_that_depends_on_their_name_alone() -> None:
-    looks = {style.method_style(f"my-method-{number}") for number in range(20)}
-    assert len({(look.colour, look.marker) for look in looks}) > 5
-    assert style.method_style("my-method") == style.method_style("my-method")
-    assert style.order_methods(["zeta", "ear", "alpha", "original"]) == ["original", "ear", "alpha", "zeta"]
-    concept_rate.draw(metrics_table().replace({"method": {"ear": "my-method"}}))
-
-
 def test_saved_figures_are_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         style.save(concept_rate.draw(metrics_table()), tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
@@ -187,11 +253,6 @@ def test_saved_figures_are_the_same_bytes(tmp_path: Path) -> None:
     assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
-
-
-def test_methods_look_different_without_colour() -> None:
-    looks = style.METHODS.values()
-    assert len({look.marker for look in looks}) == len({look.colour for look in looks}) == len(style.METHODS)
 
 
 # The original misses the concept in target prompt 0; the erased model shows it at W = 4 and not at W = 16.
@@ -283,6 +344,22 @@ def test_text_of_the_grids_stays_inside(tmp_path: Path) -> None:
         for text in figure.texts:
             box = text.get_window_extent()
             assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0, text.get_text()
+
+
+def test_many_methods_share_the_width_of_a_page(tmp_path: Path) -> None:
+    table = image_table(write_images(tmp_path, tuple(comparison.METHODS)))
+    figure = samples.draw(table, "church")
+    assert figure.get_figwidth() <= samples.MAX_WIDTH + 1e-9
+    figure.canvas.draw()
+    heads = [
+        text
+        for text in figure.texts
+        if text.get_text().replace("\n", " ")
+        in {style.method_style(method).label for method in comparison.METHODS}
+    ]
+    boxes = sorted((text.get_window_extent() for text in heads), key=lambda box: box.x0)
+    assert len(boxes) == 10 and boxes[-1].x1 <= figure.bbox.x1
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_overview_shows_original_and_method_of_every_concept(tmp_path: Path) -> None:

@@ -8,19 +8,22 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ear.errors import InputError
-from ear.metrics.intervals import bootstrap_ends, bootstrap_mean, wilson
+from ear.metrics.intervals import NOTHING, Interval, bootstrap_ends, bootstrap_mean, over_seeds, wilson
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_is_the_closed_form(counts):
+def test_wilson_agrees_with_scipy(counts):
     successes, n = counts
-    z, p = stats.norm.ppf(0.975), successes / n
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    expected = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
     result = wilson(successes, n)
-    assert result.value == p and result.n == n
-    assert result.low == pytest.approx(max(0, centre - half), abs=1e-9)
-    assert result.high == pytest.approx(min(1, centre + half), abs=1e-9)
+    assert result.value == successes / n and result.n == n
+    assert result[1:3] == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert (result.low == 0) == (successes == 0) and (result.high == 1) == (successes == n)
+
+
+def test_wilson_of_a_mean_count_lies_between_its_neighbours():
+    below, between, above = wilson(3, 40), wilson(10 / 3, 40), wilson(4, 40)
+    assert below.low < between.low < above.low and below.high < between.high < above.high
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.3, 0.9])
@@ -39,6 +42,62 @@ def test_a_rate_of_no_images_is_no_number():
 def test_a_rate_above_one_is_refused():
     with pytest.raises(InputError, match="found 4 successes of 3"):
         wilson(4, 3)
+
+
+def of_seeds(values, n):
+    return over_seeds(
+        [Interval(v, np.nan, np.nan, n) for v in values], wilson(n * np.mean(values), n), (0, 1)
+    )
+
+
+def test_seeds_that_agree_leave_the_interval_of_the_prompts():
+    assert of_seeds([0.0, 0.0, 0.0], 300)[1:3] == wilson(0, 300)[1:3]
+    assert of_seeds([0.25, 0.25], 80) == (0.25, *wilson(20, 80)[1:3], 160)
+    assert of_seeds([0.25], 80) == wilson(20, 80)
+
+
+def test_without_a_prompt_level_the_interval_over_seeds_is_students():
+    values = [21.0, 24.5, 22.3, 26.1]
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    level = Interval(np.mean(values), np.mean(values), np.mean(values), 0)
+    result = over_seeds([Interval(v, np.nan, np.nan, 50) for v in values], level)
+    assert result == pytest.approx((np.mean(values), expected.low, expected.high, 200))
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=6))
+def test_an_interval_over_seeds_holds_that_of_its_prompts_and_stays_a_share(counts):
+    result, prompts = of_seeds([count / 60 for count in counts], 60), wilson(np.mean(counts), 60)
+    assert 0 <= result.low <= prompts.low + 1e-12 and prompts.high - 1e-12 <= result.high <= 1
+    assert result.low <= result.value <= result.high
+
+
+def test_a_score_without_ends_has_none_over_seeds():
+    result = over_seeds([Interval(20.0, np.nan, np.nan, 6), Interval(30.0, np.nan, np.nan, 6)], NOTHING)
+    assert result.value == 25 and np.isnan([result.low, result.high]).all()
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize(("rate", "seed_sd", "prompt_sd"), [
+    (0.02, 0.0, 0.0), (0.02, 1.0, 0.0), (0.02, 0.3, 2.0), (0.1, 1.0, 0.0), (0.1, 1.0, 2.0), (0.5, 0.3, 0.0),
+    (0.5, 1.0, 2.0), (0.97, 0.0, 2.0), (0.97, 1.0, 0.0),
+])  # fmt: skip
+def test_an_interval_over_seeds_covers_the_rate_of_new_seeds_and_prompts(rate, seed_sd, prompt_sd, seeds):
+    rng, n, runs = np.random.default_rng(seeds), 100, 1000
+    log_odds = np.log(rate / (1 - rate))
+
+    def chance(of_seed, of_prompt):
+        return 1 / (1 + np.exp(-(log_odds + seed_sd * of_seed + prompt_sd * of_prompt)))
+
+    truth = chance(*rng.normal(size=(2, 500_000))).mean()
+    shown = rng.random((runs, seeds, n)) < chance(
+        rng.normal(size=(runs, seeds, 1)), rng.normal(size=(runs, 1, n))
+    )
+    intervals = [of_seeds(values, n) for values in shown.mean(axis=2)]
+    covered = np.mean([low <= truth <= high for _, low, high, _ in intervals])
+    assert covered >= 0.92
+    if seed_sd == 1.0:  # pooled images, taken as independent, miss the rate of other seeds
+        pooled = [wilson(int(count), n * seeds) for count in shown.sum(axis=(1, 2))]
+        assert np.mean([low <= truth <= high for _, low, high, _ in pooled]) < 0.75
 
 
 def test_bootstrap_agrees_with_a_naive_loop():

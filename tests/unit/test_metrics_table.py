@@ -3,10 +3,11 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from ear.files import read_csv, write_csv
 from ear.metrics.clip_score import mean_clip_score
-from ear.metrics.intervals import Interval, wilson
+from ear.metrics.intervals import Interval, over_seeds, wilson
 from ear.metrics.main_table import main_table, to_latex, to_markdown
 from ear.metrics.table import (
     METRIC_COLUMNS,
@@ -76,13 +77,25 @@ def test_every_job_and_the_seeds_together_are_in_the_table_once(jobs):
     assert len(table) == 5 * (3 * 3 + 3)
 
 
-def test_rates_pool_the_images_of_the_methods_own_window(jobs):
-    own = pd.concat([job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]])
-    names = {"concept": "church", "method": "ear_1", "seed": "all", "prompt_set": "target"}
+def test_seeds_together_are_the_mean_over_seeds_at_the_methods_own_window(jobs):
+    own = [job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]]
+    names = {"concept": "church", "method": "ear_1", "prompt_set": "target"}
     table = metrics_table(jobs)
-    assert lookup(table, **names, metric="concept_rate") == wilson(int(own["shown"].sum()), 24)
-    assert lookup(table, **names, metric="clip_score") == mean_clip_score(own)
-    assert lookup(table, **names | {"seed": "0"}, metric="concept_rate").n == 12
+    seeds = [lookup(table, **names, seed=seed, metric="concept_rate") for seed in ("0", "1")]
+    assert seeds == [wilson(int(frame["shown"].sum()), 12) for frame in own]
+    shown = np.mean([seed.value for seed in seeds])
+    together = lookup(table, **names, seed="all", metric="concept_rate")
+    assert together == over_seeds(seeds, wilson(12 * shown, 12), (0, 1)) and together.n == 24
+    clip = lookup(table, **names, seed="all", metric="clip_score")
+    prompts = mean_clip_score(pd.concat(own))
+    assert clip.value == pytest.approx(prompts.value)
+    assert 0 <= clip.low <= prompts.low and prompts.high <= clip.high <= 100
+
+
+def test_one_seed_stands_for_all(jobs):
+    table = metrics_table(jobs[:2]).drop(columns="concept")
+    alone, together = (table[table["seed"] == seed].drop(columns="seed") for seed in ("0", "all"))
+    pd.testing.assert_frame_equal(alone.reset_index(drop=True), together.reset_index(drop=True))
 
 
 def test_scores_of_sets_are_averaged_over_seeds(jobs):
@@ -91,8 +104,10 @@ def test_scores_of_sets_are_averaged_over_seeds(jobs):
     fid = lookup(table, **names, metric="fid")
     assert fid.value == 25 and np.isnan(fid.low) and np.isnan(fid.high) and fid.n == 12
     kid = lookup(table, **names, metric="kid")
-    assert kid == pytest.approx((0.3, 0.15, 0.45, 12))
-    assert lookup(table, **names, metric="bleu").value == 12.5
+    half = np.hypot(0.15, stats.t.ppf(0.975, 1) * 0.1)  # mean of the seeds' half-widths; 0.2 and 0.4
+    assert kid == pytest.approx((0.3, 0.3 - half, 0.3 + half, 12))
+    bleu = lookup(table, **names, metric="bleu")
+    assert bleu.value == 12.5 and bleu.low == 0
 
 
 def test_objects_that_no_prompt_names_have_no_accuracy(jobs):
@@ -106,9 +121,9 @@ def test_window_table_has_every_window_of_the_erasing_methods(jobs):
     assert tuple(table.columns) == WINDOW_COLUMNS
     assert set(table["method"]) == {"ear_1"}
     assert table["window"].tolist() == [4, 4, 16, 16] * 3
-    own = pd.concat([job.verdicts.query("window == 4") for job in jobs[1:]])
+    seeds = [wilson(int(job.verdicts.query("window == 4")["shown"].sum()), 12) for job in jobs[1:]]
     row = lookup(table, seed="all", window="4", metric="concept_rate")
-    assert row == wilson(int(own["shown"].sum()), 24)
+    assert row == over_seeds(seeds, wilson(12 * np.mean([seed.value for seed in seeds]), 12), (0, 1))
 
 
 def test_a_table_without_windows_keeps_its_columns(jobs):
@@ -140,13 +155,15 @@ def test_main_table_has_a_row_a_method_with_intervals(jobs):
     assert cells[0] == [
         "Concept",
         "Method",
+        "Seeds",
         "Concept rate",
         "Retention accuracy",
         "CLIP score",
         "FID",
         "BLEU",
     ]
-    assert cells[3][5] == "25.00" and cells[3][6] == "12.50 [11.50, 13.50]"
+    assert [row[2] for row in cells[2:]] == ["1", "2"] == main["seeds"].astype(str).tolist()
+    assert cells[2][7] == "5.00 [4.00, 6.00]" and cells[3][6] == "25.00"
 
 
 def test_latex_escapes_names_and_uses_no_package(jobs):

@@ -13,7 +13,10 @@ from PIL import Image
 from ear.errors import InputError
 from ear.figures.images import ImageSource
 from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+from ear.metrics.table import metrics_table
+from ear.report.numbers import main_table
 from ear.report.page import ReportFigure, render_caption, render_report
+from tests import comparison
 
 CAPTIONS = Path(__file__).parents[2] / "report"
 HOSTILE = "<img src=x onerror=alert(1)> a \"church\" & 'boat' </script>"
@@ -148,6 +151,13 @@ def test_summary_holds_the_numbers_of_the_table(page: Page, report: Path) -> Non
     assert len(summarised) == 2 * 2 * 2
     for row in summarised.itertuples():
         assert f"{100 * row.value:.1f} % [{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]" in said
+
+
+def test_lines_name_their_number_of_seeds() -> None:
+    _, lines = main_table(metrics_table(comparison.jobs(20, windows=(16,))))
+    assert len(lines) == 3 * len(comparison.METHODS)
+    assert {line.method for line in lines if line.seeds == 1} == set(comparison.UNTRAINED)
+    assert {line.seeds for line in lines} == {1, 3}
 
 
 def test_all_figures_are_there_with_captions(page: Page) -> None:
