@@ -7,10 +7,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from ear.batching import BatchSize
+from ear.chat import DESCRIBE, caption_prompt
 from ear.files import read_csv
 from ear.janus import Backbone
 from ear.progress import progress
-from ear.questions import DESCRIBE
 from ear.render import shard_rows
 
 
@@ -21,7 +22,7 @@ def caption_images(
     desc: str,
     question: str = DESCRIBE,
     max_new_tokens: int = 48,
-    batch_size: int = 50,
+    batch_size: BatchSize | None = None,
 ) -> list[str]:
     """Ask the same question of every image and decode the answers greedily.
 
@@ -31,26 +32,31 @@ def caption_images(
         desc: label of the progress bar.
         question: the user's words beside the image.
         max_new_tokens: longest answer.
-        batch_size: images at once.
+        batch_size: images at once, 50 unless given; it gets smaller where memory runs out.
 
     Returns:
         N answers, stripped.
     """
-    message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
-    text = backbone.processor.apply_chat_template([message], add_generation_prompt=True)
-    answers: list[str] = []
-    for start in progress(range(0, len(files), batch_size), desc=desc, unit=f"batch of {batch_size}"):
-        images = [Image.open(file).convert("RGB") for file in files[start : start + batch_size]]
-        inputs = backbone.processor(text=[text] * len(images), images=images, return_tensors="pt")
+    batch_size = batch_size or BatchSize(50)
+    request = caption_prompt(backbone.processor, question)
+
+    def answer(part: Sequence[Path]) -> list[str]:
+        images = [Image.open(file).convert("RGB") for file in part]
+        inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
         inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
         output = backbone.model.generate(
             **inputs, generation_mode="text", do_sample=False, max_new_tokens=max_new_tokens, use_cache=True
         )
         new = output[:, inputs["input_ids"].shape[1] :]
-        answers += [
-            answer.strip() for answer in backbone.processor.batch_decode(new, skip_special_tokens=True)
-        ]
-    return answers
+        return [text.strip() for text in backbone.processor.batch_decode(new, skip_special_tokens=True)]
+
+    parts = [files[start : start + batch_size.wanted] for start in range(0, len(files), batch_size.wanted)]
+    return [
+        text
+        for part in progress(parts, desc=desc, unit=f"batch of {batch_size.wanted}")
+        for texts in batch_size.each(part, answer)
+        for text in texts
+    ]
 
 
 def caption_shard(

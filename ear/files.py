@@ -31,9 +31,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.partial-*"):
-        _remove(stale)
-    partial = path.parent / f".{path.name}.partial-{os.getpid()}"
+    remove_partials(path.parent, path.name)
+    partial = _partial(path)
     replaced = path.parent / f"{partial.name}-replaced"
     try:
         yield partial
@@ -45,6 +44,31 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         _remove(partial)
         _remove(replaced)
+
+
+@contextmanager
+def put_file(path: Path) -> Iterator[Path]:
+    """``atomic_path`` for one of many files: the folder is there, and partial files are not looked for.
+
+    Looking through the folder for each file would take quadratic time: call ``remove_partials`` once before.
+    """
+    partial = _partial(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path, name: str | None = None) -> None:
+    """Remove what killed jobs left half-written in a folder, of all names or of one."""
+    for stale in folder.glob(f".{glob.escape(name) if name else '*'}.partial-*"):
+        _remove(stale)
+
+
+def _partial(path: Path) -> Path:
+    """Where a file is while it is written."""
+    return path.parent / f".{path.name}.partial-{os.getpid()}"
 
 
 def _make_readable(path: Path) -> None:

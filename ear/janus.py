@@ -4,8 +4,10 @@ Everything that the workflow does with a unified autoregressive model goes throu
 model of the default experiment and Janus-Pro-7B are the same class here.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
@@ -13,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
+from ear.chat import image_prompt
 from ear.errors import InputError
 
 Encoding = Literal["raw", "chat"]
+GPU_PICTURES = 16  # decoded at once: 384 × 384 pixels take about 0.3 GB each in float32
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
@@ -40,17 +44,35 @@ class Tokens:
         return self.ids.shape[1]
 
 
+def tensor_digest(tensor: Tensor) -> bytes:
+    """SHA-256 of a tensor's dtype, shape and bytes."""
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.digest()
+
+
 class Backbone:
     """A Janus model with its processor, ready to encode prompts, read hidden states and decode image tokens.
 
     Args:
         model: transformers' model, already on its device.
         processor: its processor.
+        reference: the folder or hub id it came from, for metadata.
+        revision: commit of the hub repository, none for a folder.
     """
 
-    def __init__(self, model: JanusForConditionalGeneration, processor: JanusProcessor) -> None:
+    def __init__(
+        self,
+        model: JanusForConditionalGeneration,
+        processor: JanusProcessor,
+        reference: str = "",
+        revision: str | None = None,
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.processor = processor
+        self.reference = reference
+        self.revision = revision
+        self._digests: dict[str, tuple[int, bytes]] = {}
         self.num_image_tokens: int = model.model.vision_model.config.num_image_tokens
         self.codebook_size: int = model.config.vq_config.num_embeddings
         self.pad_id: int = processor.tokenizer.pad_token_id
@@ -78,12 +100,27 @@ class Backbone:
             raise InputError(
                 f"{reference}: wanted a folder or hub id of a transformers Janus model; {reason}"
             ) from error
-        return cls(cast(JanusForConditionalGeneration, model.to(device)), processor)
+        return cls(cast(JanusForConditionalGeneration, model.to(device)), processor, reference, revision)
 
     @property
     def device(self) -> torch.device:
         """The device of the weights."""
         return self.model.device
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights as they stand, with their names, dtypes and shapes.
+
+        A tensor is read again only if it was written to since the last call: the first call on a 7B model
+        reads 15 GB, a call after an adapter was applied the replaced weights alone.
+        """
+        whole = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            version, digest = self._digests.get(name, (-1, b""))
+            if version != tensor._version:
+                digest = tensor_digest(tensor)
+                self._digests[name] = (tensor._version, digest)
+            whole.update(name.encode() + b"\n" + digest)
+        return whole.hexdigest()
 
     def encode(self, prompts: Sequence[str], encoding: Encoding) -> Tokens:
         """Token ids of prompts, left-padded to the longest.
@@ -95,13 +132,8 @@ class Backbone:
         """
         tokenizer = self.processor.tokenizer
         if encoding == "chat":
-            messages = [
-                [{"role": "user", "content": [{"type": "text", "text": prompt}]}] for prompt in prompts
-            ]
-            texts = self.processor.apply_chat_template(messages, add_generation_prompt=True)
-            batch = self.processor(
-                text=list(texts), generation_mode="image", padding=True, return_tensors="pt"
-            )
+            texts = [image_prompt(self.processor, prompt) for prompt in prompts]
+            batch = self.processor(text=texts, generation_mode="image", padding=True, return_tensors="pt")
         else:
             batch = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt")
         return Tokens(batch["input_ids"].to(self.device), batch["attention_mask"].to(self.device))
@@ -135,12 +167,18 @@ class Backbone:
         """The Llama decoder; its ``last_hidden_state`` is taken after the final norm."""
         return self.model.model.language_model
 
+    @cached_property
+    def linears(self) -> list[nn.Linear]:
+        """Linear layers of the language model."""
+        return [module for module in self.language_model.modules() if type(module) is nn.Linear]
+
     @torch.no_grad()
     def pixels(self, tokens: Tensor) -> Iterator[np.ndarray]:
-        """Decode image tokens to pictures, one at a time.
+        """Decode image tokens to pictures: on the CPU one at a time, on a GPU ``GPU_PICTURES`` at once.
 
         A convolution's rounding depends on the size of its batch and on the place in it: decoded together, a
-        quarter of the mini world's images differ in a byte. Alone they cost no more.
+        quarter of the mini world's images differ in a byte. On the CPU, where bytes are promised, they cost
+        no more alone.
 
         Args:
             tokens: (N, T) int64.
@@ -148,6 +186,6 @@ class Backbone:
         Yields:
             N arrays (H, W, 3) uint8, in order.
         """
-        for image_tokens in tokens:
-            decoded = self.model.decode_image_tokens(image_tokens[None])[0].float()  # (H, W, 3) in [-1, 1]
-            yield ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+        for batch in tokens.split(GPU_PICTURES if self.device.type == "cuda" else 1):
+            decoded = self.model.decode_image_tokens(batch).float()  # (B, H, W, 3) in [-1, 1]
+            yield from ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()

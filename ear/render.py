@@ -1,17 +1,20 @@
 """A table of prompts becomes one shard: PNGs and the manifest that lists them."""
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ear.erasure.adapter import fingerprint
-from ear.files import atomic_path, sha256_file, write_csv, write_text
+from ear.batching import BatchSize
+from ear.files import put_file, remove_partials, sha256_file, write_csv, write_text
 from ear.janus import Backbone
 from ear.progress import progress
-from ear.sampling import sample_prompts
+from ear.sampling import Guidance, sample_prompts
 from ear.seeding import stable_seed
 
 MANIFEST_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file", "sha256"]
@@ -39,9 +42,9 @@ def render_prompts(
     prompts: pd.DataFrame,
     folder: str | Path,
     experiment_seed: int,
-    guidance: float,
+    guidance: Guidance,
     temperature: float,
-    batch_size: int,
+    batch_size: BatchSize,
     desc: str,
 ) -> pd.DataFrame:
     """Draw one image for each prompt into ``folder``; batches whose images are all there are not drawn again.
@@ -53,42 +56,81 @@ def render_prompts(
         prompts: columns prompt_id, prompt_set, prompt, object, window.
         folder: where the PNGs go.
         experiment_seed: with the prompt's id it fixes the image's uniforms.
-        guidance: scale of classifier-free guidance.
+        guidance: classifier-free guidance, perhaps away from a negative prompt.
         temperature: softmax temperature.
-        batch_size: prompts sampled at once.
+        batch_size: prompts sampled at once; it gets smaller where memory runs out.
         desc: label of the progress bar.
 
     Returns:
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``prompts``.
     """
     folder = Path(folder)
-    drawn_from = f"{fingerprint(backbone.model.state_dict())} {experiment_seed} {guidance} {temperature}"
+    drawn_from = f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
     rows = prompts.assign(
         seed=[image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]],
         file=[image_name(*row) for row in zip(prompts["prompt_id"], prompts["window"], strict=True)],
     )
     _remove_stale(folder, rows, drawn_from)
     lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
-    batches = list(batches_by_length(lengths, batch_size))
-    for batch in progress(batches, desc=desc, unit=f"batch of {batch_size}"):
-        part = rows.iloc[batch]
-        if all((folder / name).exists() for name in part["file"]):
-            continue
-        tokens = sample_prompts(
-            backbone, list(part["prompt"]), list(part["seed"]), "chat", guidance, temperature
-        )
-        for name, array in zip(part["file"], backbone.pixels(tokens), strict=True):
-            with atomic_path(folder / name) as partial:
-                Image.fromarray(array).save(partial, format="PNG")
+    batches = list(batches_by_length(lengths, batch_size.wanted))
+
+    def draw(part: Sequence[int]) -> list[tuple[str, np.ndarray]]:
+        drawn = rows.iloc[list(part)]
+        prompts, seeds = list(drawn["prompt"]), list(drawn["seed"])
+        tokens = sample_prompts(backbone, prompts, seeds, "chat", guidance, temperature)
+        return list(zip(drawn["file"], backbone.pixels(tokens), strict=True))
+
+    with ImageWriter() as writer:
+        for batch in progress(batches, desc=desc, unit=f"batch of {batch_size.wanted}"):
+            if all((folder / name).exists() for name in rows["file"].iloc[batch]):
+                continue
+            for images in batch_size.each(batch, draw):
+                for name, pixels in images:
+                    writer.write(folder / name, pixels)
     hashes = [sha256_file(folder / name) for name in rows["file"]]
     return rows.assign(sha256=hashes)[MANIFEST_COLUMNS]
 
 
+class ImageWriter:
+    """Writes PNGs on a thread of its own while the next ones are drawn; leaving its block waits for all.
+
+    A file that cannot be written ends the job: its error is raised by a later ``write`` or at the end.
+    """
+
+    WAITING = 256  # pictures held in memory at most; then ``write`` waits
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._written: deque[Future[None]] = deque()
+
+    def __enter__(self) -> "ImageWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            for written in self._written:
+                written.result()
+
+    def write(self, path: Path, pixels: np.ndarray) -> None:
+        """Write (H, W, 3) uint8 to ``path``; the file appears whole."""
+        if len(self._written) == self.WAITING:
+            self._written.popleft().result()
+        self._written.append(self._pool.submit(_write_png, path, pixels))
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    with put_file(path) as partial:
+        Image.fromarray(pixels).save(partial, format="PNG")
+
+
 def _remove_stale(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
-    """Remove images that were not drawn from these weights, settings and prompts.
+    """Remove what a killed job left half-written, and images of other weights, settings or prompts.
 
     What they were drawn from stands beside the folder, a file for each window length.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
     key = hashlib.sha256(f"{drawn_from}\n{rows.to_csv(index=False)}".encode()).hexdigest()
     stamp = folder.parent / f".{folder.name}-W{rows['window'].iloc[0]}.drawn-from"
     if stamp.exists() and stamp.read_text() == key:

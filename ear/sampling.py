@@ -1,18 +1,58 @@
 """Guided sampling of image tokens, many prompts in lockstep, each with random numbers of its own.
 
-The decoding loop is transformers' Janus generation (classifier-free guidance, static KV cache) with one
-difference: the random number of each token comes from the image's own generator, so an image depends on
-(weights, prompt, seed) and on nothing else that shares its batch.
+The loop is transformers' Janus generation (classifier-free guidance) with one difference: the random number
+of each token comes from the image's own generator, so an image depends on (weights, prompt, seed, guidance)
+and on nothing else that shares its batch.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import StaticCache
+from torch.nn.functional import pad
 
+from ear.decoding import Decoder, cpu_kernels
+from ear.errors import InputError
 from ear.janus import Backbone, Encoding, Tokens
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How the logits of several prompts make those that are drawn from.
+
+    With c, u and n the logits given the prompt, its unconditional twin and the negative prompt, all three
+    read along the same image tokens: ``u + scale · (c − u) − strength · (n − u)``.
+
+    Sources: the negation of concepts by Liu et al. 2022, "Compositional Visual Generation with Composable
+    Diffusion Models" (arXiv 2206.01714), and the guidance away from unsafe concepts by Schramowski et al.
+    2023, "Safe Latent Diffusion" (arXiv 2211.05105); there on the noise estimate of a diffusion model, here
+    on the logits of an autoregressive one.
+
+    Attributes:
+        scale: of classifier-free guidance; 1 is the conditional distribution itself.
+        negative: prompt that the logits are pushed away from.
+        strength: how far, at least 0.
+
+    Raises:
+        InputError: a strength that is negative or has no prompt.
+    """
+
+    scale: float
+    negative: str | None = None
+    strength: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.strength < 0:
+            raise InputError(f"guidance: found strength {self.strength}, wanted at least 0")
+        if self.strength and not self.negative:
+            raise InputError(f"guidance: found strength {self.strength} and no negative prompt, wanted both")
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch that one image takes: conditional, unconditional and perhaps negative."""
+        return 3 if self.strength else 2
 
 
 def uniforms(seeds: Sequence[int], count: int) -> Tensor:
@@ -21,18 +61,21 @@ def uniforms(seeds: Sequence[int], count: int) -> Tensor:
     return torch.from_numpy(np.stack(rows))
 
 
-def guided(logits: Tensor, guidance: float) -> Tensor:
-    """Classifier-free guidance, uncond + s · (cond − uncond).
+def guided(logits: Tensor, guidance: Guidance) -> Tensor:
+    """Guided logits.
 
     Args:
-        logits: (2B, V), rows [conditional; unconditional].
-        guidance: s; 1 is the conditional distribution itself.
+        logits: (2B, V), rows [conditional; unconditional], or (3B, V) with [negative] below them.
+        guidance: has as many rows.
 
     Returns:
         (B, V).
     """
-    conditional, unconditional = logits.chunk(2)
-    return unconditional + guidance * (conditional - unconditional)
+    conditional, unconditional, *negative = logits.chunk(guidance.rows)
+    pushed = unconditional + guidance.scale * (conditional - unconditional)
+    for away in negative:
+        pushed = pushed - guidance.strength * (away - unconditional)
+    return pushed
 
 
 def choose(logits: Tensor, temperature: float, uniform: Tensor) -> Tensor:
@@ -55,7 +98,12 @@ def choose(logits: Tensor, temperature: float, uniform: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample(
-    backbone: Backbone, tokens: Tokens, uniform: Tensor, guidance: float, temperature: float
+    backbone: Backbone,
+    tokens: Tokens,
+    uniform: Tensor,
+    guidance: Guidance,
+    temperature: float,
+    negative: Tokens | None = None,
 ) -> Tensor:
     """Sample all image tokens of a batch of prompts.
 
@@ -63,31 +111,48 @@ def sample(
         backbone: the model.
         tokens: B left-padded prompts.
         uniform: (B, T) float64 in [0, 1), T image tokens.
-        guidance: scale of classifier-free guidance.
+        guidance: how the rows' logits are put together.
         temperature: softmax temperature; 0 decodes greedily.
+        negative: the negative prompt, one row; needed where ``guidance`` has a strength.
 
     Returns:
         (B, T) int64 codebook indices.
     """
-    steps = uniform.shape[1]
-    rows = backbone.with_unconditional(tokens)
-    mask = torch.cat([rows.mask, rows.mask.new_ones(len(rows), steps - 1)], dim=1)  # (2B, L + T − 1)
-    positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
-    cache = StaticCache(config=backbone.model.config.get_text_config(), max_cache_len=mask.shape[1])
-    embeds = backbone.embed_text(rows.ids)  # (2B, L, D), later (2B, 1, D)
-    seen, drawn = 0, []
-    for step in range(steps):
-        seen += embeds.shape[1]
-        hidden = backbone.language_model(
-            inputs_embeds=embeds,
-            attention_mask=mask[:, :seen],
-            position_ids=positions[:, seen - embeds.shape[1] : seen],
-            past_key_values=cache,
-        ).last_hidden_state[:, -1]
-        logits = guided(backbone.image_logits(hidden), guidance)
-        drawn.append(choose(logits, temperature, uniform[:, step]))
-        embeds = backbone.embed_image(drawn[-1].repeat(2)[:, None])
+    rows = guidance_rows(backbone, tokens, guidance, negative)
+    uniform = uniform.to(backbone.device)
+    with cpu_kernels(backbone, len(rows)):
+        decoder = Decoder(backbone, rows, uniform.shape[1])
+        drawn = [choose(guided(decoder.read_prompts(), guidance), temperature, uniform[:, 0])]
+        for step in range(1, uniform.shape[1]):
+            logits = decoder.read(drawn[-1].repeat(guidance.rows))
+            drawn.append(choose(guided(logits, guidance), temperature, uniform[:, step]))
     return torch.stack(drawn, dim=1)
+
+
+def guidance_rows(
+    backbone: Backbone, tokens: Tokens, guidance: Guidance, negative: Tokens | None = None
+) -> Tokens:
+    """Rows [conditional; unconditional] of B prompts, and [negative] where the guidance has a strength.
+
+    All are padded on the left to one length, so that the image begins in one column.
+    """
+    if not guidance.strength:
+        return backbone.with_unconditional(tokens)
+    if negative is None:
+        raise ValueError("a guidance with a strength needs the tokens of its negative prompt")
+    length = max(tokens.length, negative.length)
+    prompts = backbone.with_unconditional(_padded(tokens, length, backbone.pad_id))
+    away = _padded(negative, length, backbone.pad_id)
+    return Tokens(
+        torch.cat([prompts.ids, away.ids.expand(len(tokens), -1)]),
+        torch.cat([prompts.mask, away.mask.expand(len(tokens), -1)]),
+    )
+
+
+def _padded(tokens: Tokens, length: int, pad_id: int) -> Tokens:
+    """Padding on the left up to ``length``."""
+    missing = (length - tokens.length, 0)
+    return Tokens(pad(tokens.ids, missing, value=pad_id), pad(tokens.mask, missing))
 
 
 def sample_prompts(
@@ -95,9 +160,11 @@ def sample_prompts(
     prompts: Sequence[str],
     seeds: Sequence[int],
     encoding: Encoding,
-    guidance: float,
+    guidance: Guidance,
     temperature: float,
 ) -> Tensor:
     """Encode prompts and sample their image tokens: B texts, B seeds → (B, T) int64."""
     tokens = backbone.encode(prompts, encoding)
-    return sample(backbone, tokens, uniforms(seeds, backbone.num_image_tokens), guidance, temperature)
+    negative = backbone.encode([guidance.negative], encoding) if guidance.negative else None
+    uniform = uniforms(seeds, backbone.num_image_tokens)
+    return sample(backbone, tokens, uniform, guidance, temperature, negative)

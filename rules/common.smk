@@ -1,13 +1,13 @@
 # What all stages share: the typed config, the paths, and the fingerprint of a rule's code.
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from ear.config import ORIGINAL, parse_config
-from ear.erasure.presets import VARIANTS
+from ear.config import parse_config
 from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
 from ear.paths import Paths
@@ -27,25 +27,35 @@ def code(script):
 
 
 def runs():
-    """All (concept, method, seed) of the experiment; the original model has no fine-tuning seed and stands as seed 0."""
+    """All (concept, method, seed) of the experiment; a method that trains nothing stands as seed 0."""
     return [
         (concept, method, seed)
         for concept in experiment.concepts
         for method in experiment.methods
-        for seed in ([0] if method == ORIGINAL else experiment.seeds)
+        for seed in (experiment.seeds if experiment.methods[method].trains else [0])
     ]
 
 
 def adapters_of(wildcards):
-    """List of the method's adapters; the original model has none."""
-    if wildcards.method == ORIGINAL:
+    """List of the method's adapters; a method that trains nothing has none."""
+    if not experiment.methods[wildcards.method].trains:
         return []
     return paths.run("erased", wildcards.concept, wildcards.method, wildcards.seed, "windows.csv")
 
 
+def exported_adapter(wildcards):
+    """The adapter of an erased model; a method that trains none has no model of its own."""
+    if wildcards.method not in experiment.trained_methods:
+        raise InputError(
+            f"export/{wildcards.concept}/{wildcards.method}: found a method that trains no weights, "
+            f"wanted one of {', '.join(experiment.trained_methods)}"
+        )
+    return paths.run("erased", wildcards.concept, wildcards.method, wildcards.seed, "adapter.safetensors")
+
+
 def streams_of(wildcards):
     """The streams that the method's variant reads."""
-    variant = VARIANTS[experiment.methods[wildcards.method].variant]
+    variant = experiment.settings(wildcards.concept, wildcards.method).variant
     return paths.streams(wildcards.concept, wildcards.seed, variant.context, variant.encoding)
 
 
@@ -59,7 +69,8 @@ def figures():
 def shown_runs(concept):
     """One run a method, whose images are shown: the first fine-tuning seed."""
     return [
-        (concept, method, 0 if method == ORIGINAL else experiment.seeds[0]) for method in experiment.methods
+        (concept, method, experiment.seeds[0] if experiment.methods[method].trains else 0)
+        for method in experiment.methods
     ]
 
 
@@ -78,8 +89,11 @@ def image_verdicts(concept):
 
 
 def own_windows(concept):
-    """Method → its own window length; none for the original."""
-    return {
-        method: None if method == ORIGINAL else experiment.method_window(concept, method)
-        for method in experiment.methods
-    }
+    """Method → its own window length; none for a method that trains nothing."""
+    return {method: experiment.method_window(concept, method) for method in experiment.methods}
+
+
+def negative_prompt(wildcards):
+    """The words that a method's logits are pushed away from, and how far; none for most methods."""
+    strength = experiment.methods[wildcards.method].strength
+    return strength and {"negative": experiment.concepts[wildcards.concept].words, "strength": strength}

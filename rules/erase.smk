@@ -45,10 +45,8 @@ rule erase:
     params:
         code=code("erase"),
         backbone=BACKBONE,
-        variant=lambda wildcards: experiment.methods[wildcards.method].variant,
-        own_window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
+        settings=lambda wildcards: asdict(experiment.settings(wildcards.concept, wildcards.method)),
         windows=lambda wildcards: experiment.trained_windows(wildcards.concept, wildcards.method),
-        settings=experiment.erasure.model_dump(include={"layers", "eta", "learning_rate", "threshold"}),
         seed=experiment.seed,
         threads=experiment.backbone.threads,
     log:

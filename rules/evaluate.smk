@@ -20,11 +20,7 @@ rule evaluate:
     params:
         code=code("evaluate"),
         judge=lambda wildcards: experiment.concepts[wildcards.concept].judge.model_dump(),
-        window=lambda wildcards: (
-            None
-            if wildcards.method == ORIGINAL
-            else experiment.method_window(wildcards.concept, wildcards.method)
-        ),
+        window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
         threads=experiment.backbone.threads,
     log:
         paths("logs/evaluate-{concept}-{method}-{seed}.log"),
@@ -56,7 +52,7 @@ rule tabulate:
         windows={
             f"{concept}/{method}": experiment.method_window(concept, method)
             for concept in experiment.concepts
-            for method in experiment.erasing_methods
+            for method in experiment.trained_methods
         },
     log:
         paths("logs/tabulate.log"),

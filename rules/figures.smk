@@ -127,7 +127,7 @@ rule plot_training:
     input:
         logs=lambda wildcards: [
             paths.run("erased", wildcards.concept, method, experiment.seeds[0], "training.csv")
-            for method in experiment.erasing_methods
+            for method in experiment.trained_methods
         ],
     output:
         png=report(paths.figure("training-{concept}"), caption="../report/training.rst", category="Training"),
@@ -136,7 +136,11 @@ rule plot_training:
         code=code("plot_training"),
         windows=lambda wildcards: {
             method: experiment.method_window(wildcards.concept, method)
-            for method in experiment.erasing_methods
+            for method in experiment.trained_methods
+        },
+        objectives=lambda wildcards: {
+            method: experiment.settings(wildcards.concept, method).variant.objective
+            for method in experiment.trained_methods
         },
     log:
         paths("logs/plot_training-{concept}.log"),

@@ -1,7 +1,6 @@
 # Render: images of the original model and of every fine-tuned one, in shards.
 
 SAMPLING = dict(
-    guidance=experiment.sampling.guidance,
     temperature=experiment.sampling.temperature,
     experiment_seed=experiment.seed,
 )
@@ -19,6 +18,7 @@ rule render_pairs:
         code=code("render_pairs"),
         backbone=BACKBONE,
         sampling=SAMPLING,
+        guidance=experiment.sampling.guidance,
         threads=experiment.backbone.threads,
     log:
         paths("logs/render_pairs-{concept}.log"),
@@ -49,6 +49,8 @@ rule render_images:
         code=code("render_images"),
         backbone=BACKBONE,
         sampling=SAMPLING,
+        guidance=experiment.sampling.guidance,
+        negative=negative_prompt,
         shards=experiment.rendering.shards,
         window_prompts=experiment.evaluation.window_prompts,
         threads=experiment.backbone.threads,

@@ -5,23 +5,23 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.erasure.presets import VARIANTS
+    from ear.erasure.presets import Settings
     from ear.erasure.run import erase, read_pairs
-    from ear.erasure.streams import load_streams
+    from ear.erasure.streams import load_streams, made_from
     from ear.files import sha256_file
     from ear.janus import Backbone
     from ear.seeding import stable_seed
 
     params, wildcards = snakemake.params, snakemake.wildcards
+    backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)
     pairs = read_pairs(snakemake.input.pairs)
     erase(
         Path(snakemake.output.adapter).parent,
-        Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone),
+        backbone,
         pairs,
-        load_streams(snakemake.input.streams, [pair_id for pair_id, _, _ in pairs]),
-        VARIANTS[params.variant],
-        own_window=params.own_window,
-        windows=params.windows,
+        load_streams(snakemake.input.streams, made_from(backbone, pairs)),
+        Settings.from_dict(params.settings),
+        params.windows,
         seed=stable_seed(params.seed, int(wildcards.seed)),
         facts={
             "concept": wildcards.concept,
@@ -29,5 +29,4 @@ with job(snakemake, threads=snakemake.params.threads):
             "fine_tuning_seed": int(wildcards.seed),
             "pairs_sha256": sha256_file(snakemake.input.pairs),
         },
-        **params.settings,
     )

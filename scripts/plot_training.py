@@ -13,4 +13,5 @@ with job(snakemake):
     for (method, window), path in zip(snakemake.params.windows.items(), snakemake.input.logs, strict=True):
         table = read_csv(path, TRAINING_COLUMNS)
         parts.append(table[table["window_length"] == window].assign(method=method))
-    style.save(training_curves.draw(pd.concat(parts)), snakemake.output.png, snakemake.output.pdf)
+    figure = training_curves.draw(pd.concat(parts), snakemake.params.objectives)
+    style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -5,12 +5,14 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear.batching import BatchSize
     from ear.captioning import caption_shard
     from ear.erasure.run import read_windows
     from ear.files import read_csv, write_csv
     from ear.janus import Backbone
     from ear.prompts.tables import PROMPT_COLUMNS
     from ear.render import prompts_by_window, render_prompts, shard_rows, write_manifest
+    from ear.sampling import Guidance
 
     source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     shard, manifest = int(wildcards.shard), Path(snakemake.output.manifest)
@@ -20,6 +22,8 @@ with job(snakemake, threads=snakemake.params.threads):
     windows = read_windows(source.adapters or None)
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)
     tables = prompts_by_window(prompts, windows.own, list(windows.adapters), params.window_prompts)
+    guidance = Guidance(params.guidance, **(params.negative or {}))
+    batch_size = BatchSize(snakemake.resources.batch_size)
     rows = []
     for window, table in tables.items():
         with windows.applied(backbone, window):
@@ -28,7 +32,8 @@ with job(snakemake, threads=snakemake.params.threads):
                     backbone,
                     shard_rows(table, shard, params.shards),
                     manifest.parent,
-                    batch_size=snakemake.resources.batch_size,
+                    guidance=guidance,
+                    batch_size=batch_size,
                     desc=f"drawing {name}" + (f" W = {window}" if window else ""),
                     **params.sampling,
                 )

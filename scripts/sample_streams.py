@@ -6,14 +6,15 @@ from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.erasure.run import read_pairs
-    from ear.erasure.streams import sample_streams, save_streams
+    from ear.erasure.streams import made_from, sample_streams, save_streams
     from ear.janus import Backbone
     from ear.seeding import stable_seed
 
     params, wildcards = snakemake.params, snakemake.wildcards
     pairs = read_pairs(snakemake.input.pairs)
+    backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)
     streams = sample_streams(
-        Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone),
+        backbone,
         pairs,
         wildcards.context,
         wildcards.encoding,
@@ -22,4 +23,4 @@ with job(snakemake, threads=snakemake.params.threads):
         temperature=params.temperature,
         batch_size=snakemake.resources.batch_size,
     )
-    save_streams(snakemake.output.streams, streams, [pair_id for pair_id, _, _ in pairs])
+    save_streams(snakemake.output.streams, streams, made_from(backbone, pairs))

@@ -54,9 +54,23 @@ def sample_one(backbone, prompt, uniforms, guidance, temperature, encoding="chat
 
 
 @torch.no_grad()
-def sample_one_without_context(backbone, prompt, uniforms, guidance, temperature):
-    """The release's sampling: after the prompt, each token is read alone, at position 0."""
-    conditional, unconditional = prompt_rows(backbone, prompt, "raw")
+def sample_one_away(backbone, prompt, negative, uniforms, guidance, strength, temperature, encoding="chat"):
+    """One image's tokens, pushed away from a negative prompt: three full forward passes for every token."""
+    rows = [*prompt_rows(backbone, prompt, encoding), prompt_rows(backbone, negative, encoding)[0]]
+    head, tokens = backbone.model.model.generation_head, []
+    for uniform in uniforms.tolist():
+        cond, uncond, away = (head(hidden_states(backbone, ids, tokens)[-1]) for ids in rows)
+        logits = uncond + guidance * (cond - uncond) - strength * (away - uncond)
+        tokens.append(pick(logits, temperature, uniform) if temperature else int(logits.argmax()))
+    return tokens
+
+
+@torch.no_grad()
+def sample_one_without_context(backbone, prompt, unsafe, uniforms, guidance, temperature):
+    """The release's sampling: the prompt is cut or padded to the unsafe one, then each token is read alone."""
+    pad, length = backbone.processor.tokenizer.pad_token_id, len(prompt_rows(backbone, unsafe, "raw")[0])
+    conditional = (prompt_rows(backbone, prompt, "raw")[0] + [pad] * length)[:length]
+    unconditional = [conditional[0]] + [pad] * (length - 2) + [conditional[-1]]
     head, tokens = backbone.model.model.generation_head, []
     for uniform in uniforms.tolist():
         if tokens:
@@ -69,56 +83,93 @@ def sample_one_without_context(backbone, prompt, uniforms, guidance, temperature
     return tokens
 
 
-def train(backbone, pairs, streams, context, encoding, layers, eta, learning_rate, window, threshold):
+def train(backbone, pairs, streams, settings, window, threshold):
     """Fine-tune step by step, as the equations read. Returns (final weights, [(loss, skipped), …])."""
+    variant = settings.variant
     lm = backbone.model.model.language_model
     parameters = [
         getattr(lm.layers[index].self_attn, f"{name}_proj").weight
-        for index in range(layers)
+        for index in range(settings.layers)
         for name in "qkvo"
     ]
-    make = _context_free_steps if context == "none" else _context_steps
+    make = _context_free_steps if variant.context == "none" else _context_steps
     with torch.no_grad():
         goals = [
-            make(backbone, pair, {k: v[row] for k, v in streams.items()}, context, encoding, eta)
+            make(backbone, pair, {k: v[row] for k, v in streams.items()}, settings)
             for row, pair in enumerate(pairs)
         ]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimiser, history = torch.optim.Adam(parameters, lr=learning_rate), []
-    for (_, unsafe, safe), targets, stream in zip(pairs, goals, streams["unsafe"].tolist(), strict=True):
-        for start in range(0, len(stream) - window + 1, window):
-            if context == "none":
+    optimiser = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[settings.optimiser](
+        parameters, lr=settings.learning_rate
+    )
+    history = []
+    prepared = list(zip(pairs, goals, streams["unsafe"].tolist(), strict=True)) * settings.passes
+    for (_, unsafe, safe), targets, stream in prepared:
+        for start in range(0, len(stream), window):
+            stop = min(start + window, len(stream))
+            if stop - start < window and variant.tail == "drop":
+                break
+            if variant.context == "none":
                 states = [
-                    _state_alone(backbone, unsafe, stream, step) for step in range(start, start + window)
+                    _state_alone(backbone, unsafe, stream, step, variant.encoding)
+                    for step in range(start, stop)
                 ]
             else:
-                missing = _missing(backbone, unsafe, (unsafe, safe), encoding)
-                states = _states_with_cache(
-                    backbone, unsafe, encoding, stream, start, start + window, missing
-                )
-            loss = sum(((state - targets[start + i]) ** 2).mean() for i, state in enumerate(states))
-            skipped = threshold is not None and loss.item() <= threshold
-            history.append((loss.item(), skipped))
-            if not skipped:
+                missing = _missing(backbone, unsafe, (unsafe, safe), variant.encoding)
+                states = _states_with_cache(backbone, unsafe, variant.encoding, stream, start, stop, missing)
+            if variant.rows == "conditional":
+                states = [state[:1] for state in states]
+            losses = [
+                _loss(backbone, variant, state, targets[start + i], stream[start + i])
+                for i, state in enumerate(states)
+            ]
+            counted = _counted(losses, variant.threshold, threshold)
+            history.append((sum(loss.item() for loss in losses), not counted))
+            if counted:
                 optimiser.zero_grad()
-                loss.backward()
+                sum(counted).backward()
+                if variant.max_grad_norm is not None:
+                    torch.nn.utils.clip_grad_norm_(parameters, variant.max_grad_norm)
                 optimiser.step()
     return [parameter.detach().clone() for parameter in parameters], history
 
 
-def _state_alone(backbone, prompt, stream, step):
+def _counted(losses, on, threshold):
+    """The losses of a window that are stepped on (TLM)."""
+    numbers = [loss.item() for loss in losses]
+    if on == "off":
+        return losses
+    if on == "token":
+        return [loss for loss, number in zip(losses, numbers, strict=True) if number > threshold]
+    measured = sum(numbers) if on == "window-sum" else sum(numbers) / len(numbers)
+    return losses if measured > threshold else []
+
+
+def _loss(backbone, variant, state, target, token):
+    """L_t of one token, from its states (rows, …, D)."""
+    if variant.objective == "mse":
+        return ((state - target) ** 2).mean()
+    student = torch.softmax(backbone.model.model.generation_head(state[0]), dim=-1)
+    if variant.objective == "ascent":
+        return torch.log(student[token])
+    return sum(p * (torch.log(p) - torch.log(q)) for p, q in zip(target, student, strict=True))
+
+
+def _state_alone(backbone, prompt, stream, step, encoding):
     """Release: step 0 is the prompt, all positions; a later step is the token before it, alone; both rows."""
     if step == 0:
-        return torch.stack([hidden_states(backbone, ids, []) for ids in prompt_rows(backbone, prompt, "raw")])
+        rows = prompt_rows(backbone, prompt, encoding)
+        return torch.stack([hidden_states(backbone, ids, []) for ids in rows])
     return torch.stack([hidden_states(backbone, [], stream[step - 1 : step])] * 2)
 
 
-def _context_free_steps(backbone, pair, streams, context, encoding, eta):
+def _context_free_steps(backbone, pair, streams, settings):
     _, unsafe, safe = pair
-    rows = prompt_rows(backbone, unsafe, "raw")
+    encoding, eta = settings.variant.encoding, settings.eta
+    rows = prompt_rows(backbone, unsafe, encoding)
     length, pad = len(rows[0]), backbone.processor.tokenizer.pad_token_id
-    fitted = (prompt_rows(backbone, safe, "raw")[0] + [pad] * length)[:length]
+    fitted = (prompt_rows(backbone, safe, encoding)[0] + [pad] * length)[:length]
     safe_rows = fitted, [fitted[0]] + [pad] * (length - 2) + [fitted[-1]]
     unsafe_first, safe_first = (
         torch.stack([hidden_states(backbone, ids, []) for ids in pair_rows])
@@ -131,23 +182,31 @@ def _context_free_steps(backbone, pair, streams, context, encoding, eta):
             for name, stream in streams.items()
         }
         targets.append(torch.stack([state["target"] - eta * (state["unsafe"] - state["neutral"])] * 2))
-    return targets
+    return _trained_rows(targets, settings)
 
 
-def _context_steps(backbone, pair, streams, context, encoding, eta):
+def _trained_rows(targets, settings):
+    return [target[:1] for target in targets] if settings.variant.rows == "conditional" else targets
+
+
+def _context_steps(backbone, pair, streams, settings):
     _, unsafe, safe = pair
+    variant, eta = settings.variant, settings.eta
     stream = {name: streams[name].tolist() for name in streams}
     read = [("unsafe", unsafe), ("unsafe", safe), ("unsafe", safe)]
-    if context == "independent":
+    if variant.context == "independent":
         read = [("unsafe", unsafe), ("target", safe), ("neutral", safe)]
     states = []
     for name, prompt in read:
-        rows, missing = [], _missing(backbone, prompt, (unsafe, safe), encoding)
-        for ids in prompt_rows(backbone, prompt, encoding):
+        rows, missing = [], _missing(backbone, prompt, (unsafe, safe), variant.encoding)
+        for ids in prompt_rows(backbone, prompt, variant.encoding):
             rows.append(hidden_states(backbone, ids, stream[name][:-1], missing)[len(ids) - 1 :])
         states.append(torch.stack(rows))  # (2, T, D)
+    if variant.objective == "kl":
+        cond, uncond = backbone.model.model.generation_head(states[0])  # (T, V) each
+        return list(torch.softmax(uncond - eta * (cond - uncond), dim=-1))
     target = states[1] - eta * (states[0] - states[2])
-    return [target[:, step] for step in range(target.shape[1])]
+    return _trained_rows([target[:, step] for step in range(target.shape[1])], settings)
 
 
 def _missing(backbone, prompt, both, encoding):

@@ -2,23 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from ear.erasure.presets import VARIANTS
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-"""Lower-case letters, digits and hyphens: names become folders and wildcards."""
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-ORIGINAL = "original"
-
-
-class Section(BaseModel):
-    """A section of the config: no unknown keys, no silent conversions ("3" is no number)."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from ear.config.erasure import NONE, ORIGINAL, Erasure, Method
+from ear.config.section import Name, NotNegative, Positive, Rate, Section, Share
+from ear.erasure.presets import VARIANTS, Settings
 
 
 class Training(Section):
@@ -66,7 +54,7 @@ class LanguageModelTraining(Training):
     caption_batch_size: Positive = Field(description="image → caption examples a step")
     caption_weight: Rate = Field(description="weight of the image → caption loss")
     warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="of AdamW")
+    weight_decay: NotNegative = Field(description="of AdamW")
     prompt_dropout: Share = Field(description="share of prompts replaced by the unconditional row")
     held_out: Positive = Field(description="training pictures kept out and measured")
 
@@ -136,43 +124,6 @@ class Concept(Section):
     window: Positive = Field(description="W, image tokens a window")
 
 
-class Threshold(Section):
-    """μ of thresholded loss masking: a value, or a quantile of the window losses before training."""
-
-    value: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(None, description="μ itself")
-    quantile: Share | None = Field(None, description="quantile of the window losses before training")
-    factor: Rate = Field(
-        1.0, description="μ is the quantile times this: losses fall far below it in training"
-    )
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.value is None) == (self.quantile is None):
-            raise ValueError("wanted either value or quantile")
-        return self
-
-
-class Erasure(Section):
-    """Settings of fine-tuning that all methods share."""
-
-    layers: Positive = Field(description="K, decoder layers whose attention is trained, from the first")
-    eta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        description="η, push away from the unsafe states"
-    )
-    learning_rate: Rate = Field(description="of Adam")
-    threshold: Threshold = Field(description="μ, for the methods that have one")
-    windows: list[Positive] = Field(description="window lengths of the ablation, image tokens")
-
-
-class Method(Section):
-    """A method: a variant of EAR, or none."""
-
-    variant: Literal[("none", *VARIANTS)] = Field(  # type: ignore[valid-type]
-        description="a variant of ear.erasure.presets, or none for the original"
-    )
-    sweep: bool = Field(False, description="train every window length of erasure.windows too")
-
-
 class Rendering(Section):
     """How drawing is cut into jobs and batches."""
 
@@ -220,8 +171,9 @@ class Config(Section):
                 f"methods: found no {ORIGINAL} with variant none, wanted it: all others are compared with it"
             )
         for name, method in self.methods.items():
-            if name != ORIGINAL and method.variant == "none":
+            if name != ORIGINAL and method.variant == NONE:
                 raise ValueError(f"methods.{name}.variant: found none, wanted one of {', '.join(VARIANTS)}")
+            method.check(name)
         if self.evaluation.shown_method not in self.erasing_methods:
             raise ValueError(
                 f"evaluation.shown_method: found {self.evaluation.shown_method}, "
@@ -234,28 +186,54 @@ class Config(Section):
             )
         windows = {f"concepts.{name}.window": concept.window for name, concept in self.concepts.items()}
         windows |= {f"erasure.windows[{place}]": window for place, window in enumerate(self.erasure.windows)}
+        layers = {"erasure.layers": self.erasure.layers}
+        for name, method in self.methods.items():
+            if isinstance(window := method.choices.get("window"), int):
+                windows[f"methods.{name}.choices.window"] = window
+            if isinstance(chosen := method.choices.get("layers"), int):
+                layers[f"methods.{name}.choices.layers"] = chosen
         for key, window in windows.items():
-            if window > self.world.vq.grid**2:
+            if window > self.image_tokens:
                 raise ValueError(
-                    f"{key}: found {window}, wanted at most {self.world.vq.grid**2}, the tokens of an image"
+                    f"{key}: found {window}, wanted at most {self.image_tokens}, the tokens of an image"
                 )
-        if self.erasure.layers > self.world.architecture.layers:
-            raise ValueError(
-                f"erasure.layers: found {self.erasure.layers}, "
-                f"wanted at most world.architecture.layers = {self.world.architecture.layers}"
-            )
+        for key, count in layers.items():
+            if count > self.world.architecture.layers:
+                raise ValueError(
+                    f"{key}: found {count}, "
+                    f"wanted at most world.architecture.layers = {self.world.architecture.layers}"
+                )
         return self
 
     @property
+    def image_tokens(self) -> int:
+        """T, image tokens of an image."""
+        return self.world.vq.grid**2
+
+    @property
     def erasing_methods(self) -> list[str]:
-        """Methods that train an adapter."""
+        """All methods but the original."""
         return [name for name in self.methods if name != ORIGINAL]
 
-    def method_window(self, concept: str, method: str) -> int:
-        """The method's own window length for a concept: fixed by the variant, or the concept's."""
-        return VARIANTS[self.methods[method].variant].window or self.concepts[concept].window
+    @property
+    def trained_methods(self) -> list[str]:
+        """Methods that train adapters."""
+        return [name for name, method in self.methods.items() if method.trains]
+
+    def settings(self, concept: str, method: str) -> Settings:
+        """All choices of a method's fine-tuning for a concept."""
+        return self.methods[method].settings(self.erasure, self.concepts[concept].window, self.image_tokens)
+
+    def method_window(self, concept: str, method: str) -> int | None:
+        """The method's own window length for a concept; None for methods that train nothing."""
+        if not self.methods[method].trains:
+            return None
+        window = self.settings(concept, method).variant.window
+        assert isinstance(window, int), "settings resolve the window"
+        return window
 
     def trained_windows(self, concept: str, method: str) -> list[int]:
         """Window lengths that a job of this concept and method trains, ascending."""
         swept = self.erasure.windows if self.methods[method].sweep else []
-        return sorted({self.method_window(concept, method), *swept})
+        own = self.method_window(concept, method)
+        return sorted({*swept} | ({own} if own else set()))

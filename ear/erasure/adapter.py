@@ -1,12 +1,18 @@
-"""The saved result of a fine-tuning: the replaced weights, and what they were made from."""
+"""The saved result of a fine-tuning: the replaced weights, and what they were made from.
 
-import hashlib
+An adapter is a safetensors file. Its tensors are named by the module of the language model whose weight they
+replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "ear", the JSON of
+:class:`AdapterFacts`. Equal training gives equal bytes: no times, no places on a machine.
+"""
+
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -15,23 +21,77 @@ from ear.errors import InputError
 from ear.files import atomic_path
 from ear.janus import Backbone
 
-FORMAT = "ear-adapter/1"
+FORMAT = "ear-adapter/2"
+KEY = "ear"
+SUFFIX = ".weight"
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip archive; a bare pickle
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors with their names, dtypes and shapes."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+class BackboneFacts(BaseModel):
+    """What a frozen backbone is.
+
+    Attributes:
+        reference: hub id, or the folder it was loaded from.
+        revision: commit of the hub repository, none for a folder.
+        sha256: fingerprint of all of its weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    reference: str
+    revision: str | None
+    sha256: Sha256
+
+    def __str__(self) -> str:
+        return f"{self.reference or 'without a name'} (sha256 {self.sha256[:12]}…)"
+
+
+class AdapterFacts(BaseModel):
+    """What an adapter was made from. Keys beyond these are kept.
+
+    Attributes:
+        format: of the file.
+        backbone: the frozen model θ*, as it stood before training.
+        concept: erased concept.
+        method: name of the method.
+        fine_tuning_seed: of the run; None where it is not known.
+        settings: of the method: variant, layers, η, learning rate, …
+        window: W, image tokens; None where the method has none or it is not known.
+        threshold: μ; None where windows are not skipped or it is not known.
+        versions: package → version that trained it.
+        pairs_sha256: of the table of prompt pairs; None where it is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    format: Literal["ear-adapter/2"]
+    backbone: BackboneFacts
+    concept: str
+    method: str
+    fine_tuning_seed: int | None
+    settings: dict[str, Any]
+    window: int | None
+    threshold: FiniteFloat | None
+    versions: dict[str, str]
+    pairs_sha256: Sha256 | None
+
+
+def backbone_facts(backbone: Backbone) -> BackboneFacts:
+    """What a backbone is, as its weights stand now. Of an absolute folder the last part alone is kept."""
+    reference = Path(backbone.reference)
+    return BackboneFacts(
+        reference=reference.name if reference.is_absolute() else backbone.reference,
+        revision=backbone.revision,
+        sha256=backbone.fingerprint(),
+    )
 
 
 def save_adapter(
     path: str | Path,
     weights: Mapping[str, Tensor],
-    replaced: Mapping[str, Tensor],
+    frozen: Mapping[str, str | None],
     metadata: Mapping[str, Any],
 ) -> None:
     """Write an adapter, atomically.
@@ -39,58 +99,94 @@ def save_adapter(
     Args:
         path: a .safetensors file.
         weights: module name in the language model ("layers.0.self_attn.q_proj") → new weight.
-        replaced: the same modules' weights in the frozen backbone; their fingerprint ties the adapter to it.
-        metadata: further facts (concept, method, settings, versions), anything JSON can hold.
+        frozen: fields of the :class:`BackboneFacts` of the model θ*, taken before training.
+        metadata: the other fields of :class:`AdapterFacts`, and further ones that JSON can hold.
+
+    Raises:
+        InputError: a weight is not finite, or a field is missing or of the wrong kind.
     """
-    facts = {"format": FORMAT, "backbone_sha256": fingerprint(replaced), **metadata}
+    _check_finite(path, weights)
+    try:
+        facts = AdapterFacts.model_validate({"format": FORMAT, "backbone": dict(frozen), **metadata})
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}") from None
     with atomic_path(path) as partial:
         save_file(
-            {f"{name}.weight": tensor.cpu().contiguous() for name, tensor in weights.items()},
+            {f"{name}{SUFFIX}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
             partial,
-            metadata={"ear": json.dumps(facts, sort_keys=True)},
+            metadata={KEY: json.dumps(facts.model_dump(), sort_keys=True, allow_nan=False)},
         )
 
 
-def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read an adapter: (weights by module name, metadata).
+def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
+    """Read an adapter: (weights by module name, what it was made from). Never runs code from the file.
 
     Raises:
-        InputError: the file is missing, not safetensors, truncated, or not an adapter.
+        InputError: the file is missing, not safetensors, truncated, not an adapter of this format, or holds
+            values that are not finite.
     """
+    wanted = f"wanted an adapter ({FORMAT}, safetensors)"
     try:
         with safe_open(path, framework="pt") as handle:
-            weights = {name.removesuffix(".weight"): handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-            metadata = json.loads((handle.metadata() or {}).get("ear", "{}"))
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+            text = (handle.metadata() or {}).get(KEY)
     except FileNotFoundError:
-        raise InputError(f"{path}: not found, wanted an adapter.safetensors") from None
+        raise InputError(f"{path}: not found, {wanted}") from None
+    except OSError as error:
+        raise InputError(f"{path}: found no file that can be read ({error}), {wanted}") from None
     except SafetensorError as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
-    if metadata.get("format") != FORMAT:
-        raise InputError(f"{path}: found format {metadata.get('format')!r}, wanted {FORMAT!r}")
-    return weights, metadata
+        raise InputError(f"{path}: found {_kind(Path(path), error)}, {wanted}") from None
+    if text is None:
+        raise InputError(f"{path}: found no metadata {KEY!r}, {wanted}")
+    try:
+        facts = AdapterFacts.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{path}: metadata: {_first(error)}") from None
+    strange = sorted(name for name in tensors if not name.endswith(SUFFIX))
+    if strange or not tensors:
+        found = f"tensor {strange[0]!r}" if strange else "no tensors"
+        raise InputError(f"{path}: found {found}, wanted weights named <module>{SUFFIX}")
+    weights = {name.removesuffix(SUFFIX): tensor for name, tensor in tensors.items()}
+    _check_finite(path, weights)
+    return weights, facts
 
 
-@torch.no_grad()
+def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: Backbone) -> None:
+    """Check that weights could take the place of a backbone's own.
+
+    Raises:
+        InputError: a module is unknown, or a weight has another shape or dtype than the backbone's.
+    """
+    modules = dict(backbone.language_model.named_modules())
+    for name, tensor in weights.items():
+        module = modules.get(name)
+        if not isinstance(module, nn.Linear):
+            raise InputError(f"{source}: found module {name!r}, wanted a linear layer of the language model")
+        for what, found, wanted in (
+            ("shape", tuple(tensor.shape), tuple(module.weight.shape)),
+            ("dtype", tensor.dtype, module.weight.dtype),
+        ):
+            if found != wanted:
+                raise InputError(f"{source}: {name}{SUFFIX}: found {what} {found}, wanted {wanted}")
+
+
 def apply_adapter(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
     """Put an adapter's weights into a backbone.
+
+    All is checked before a weight is touched; what can be told without reading the backbone comes first.
 
     Returns:
         The weights it replaced, by module name: pass them to :func:`put_weights` to go back.
 
     Raises:
-        InputError: the adapter was made from other weights than the backbone's.
+        InputError: the file is no whole adapter, or it was made from other weights than the backbone's.
     """
-    weights, metadata = load_adapter(path)
-    modules = dict(backbone.language_model.named_modules())
-    unknown = sorted(set(weights) - set(modules))
-    if unknown:
-        raise InputError(f"{path}: module {unknown[0]} is not in the backbone; it was made for another model")
-    replaced = {name: modules[name].weight.detach().clone() for name in weights}
-    if fingerprint(replaced) != metadata["backbone_sha256"]:
-        raise InputError(
-            f"{path}: made from backbone {metadata['backbone_sha256'][:12]}, "
-            f"found backbone {fingerprint(replaced)[:12]}"
-        )
+    weights, facts = load_adapter(path)
+    check_weights(path, weights, backbone)
+    found = backbone_facts(backbone)
+    if found.sha256 != facts.backbone.sha256:
+        raise InputError(f"{path}: made from backbone {facts.backbone}, found backbone {found}")
+    replaced = {name: _weight(backbone, name).detach().clone() for name in weights}
     put_weights(backbone, weights)
     return replaced
 
@@ -99,4 +195,39 @@ def apply_adapter(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
 def put_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> None:
     """Copy weights into the language model's modules of those names."""
     for name, tensor in weights.items():
-        cast(nn.Linear, backbone.language_model.get_submodule(name)).weight.copy_(tensor)
+        _weight(backbone, name).copy_(tensor)
+
+
+def _weight(backbone: Backbone, name: str) -> nn.Parameter:
+    return backbone.language_model.get_submodule(name).get_parameter("weight")
+
+
+def _check_finite(source: str | Path, weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in weights.items():
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            raise InputError(
+                f"{source}: {name}{SUFFIX}: found {bad} of {tensor.numel()} values NaN or infinite, "
+                "wanted finite values"
+            )
+
+
+def _kind(path: Path, error: SafetensorError) -> str:
+    """What a file is that safetensors refused."""
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if start.startswith(PICKLE_STARTS):
+        return "a pickle, which may hold code and is not opened"
+    return f"no whole safetensors file ({str(error).splitlines()[0]})"
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing wrong with the metadata, in one line."""
+    detail = error.errors()[0]
+    key, message = ".".join(map(str, detail["loc"])), detail["msg"].splitlines()[0]
+    if detail["type"] == "missing":
+        return f"found no {key}, wanted it"
+    if detail["type"] == "json_invalid":
+        return f"found no JSON ({message}), wanted a JSON object"
+    wanted = message.removeprefix("Input should be ")
+    return f"{key + ': ' if key else ''}found {reprlib.repr(detail['input'])}, wanted {wanted}"

@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from ear.erasure.adapter import apply_adapter, put_weights, save_adapter
-from ear.erasure.presets import Variant
+from ear.erasure.adapter import apply_adapter, backbone_facts, put_weights, save_adapter
+from ear.erasure.checkpoint import SECONDS_BETWEEN, Checkpoint
+from ear.erasure.presets import Settings
 from ear.erasure.streams import Pair
 from ear.erasure.trainer import Trainer
 from ear.errors import InputError
@@ -80,71 +81,59 @@ def erase(
     backbone: Backbone,
     pairs: Sequence[Pair],
     streams: Mapping[str, Tensor],
-    variant: Variant,
-    own_window: int,
+    settings: Settings,
     windows: Sequence[int],
-    layers: int,
-    eta: float,
-    learning_rate: float,
-    threshold: Mapping[str, float | None],
     seed: int,
     facts: Mapping[str, Any],
+    seconds_between_checkpoints: float = SECONDS_BETWEEN,
 ) -> None:
     """Fine-tune with each window length and save the adapters.
 
     Writes adapter.safetensors (the own window), windows/W<w>.safetensors (the others), training.csv (one row
-    a window of tokens) and, last, windows.csv, which lists the adapters.
+    a window of tokens) and, last, windows.csv, which lists the adapters. Killed at any moment and called
+    again, it goes on from the last checkpoint and ends with the same bytes.
 
     Args:
         folder: where they go.
         backbone: the frozen model θ*.
         pairs: prompt pairs that passed the filter.
         streams: name → (P, T) int64 token streams of θ*.
-        variant: of the method.
-        own_window: W of the method for this concept, image tokens.
-        windows: all lengths to train, ``own_window`` among them.
-        layers: K.
-        eta: η.
-        learning_rate: of Adam.
-        threshold: {"value": μ} or {"quantile": q, "factor": f}, μ then being f times the q-quantile of the
-            window losses before training; used if the variant has a threshold.
+        settings: all choices of the fine-tuning; its variant's window is the own one.
+        windows: all lengths to train, the own one among them.
         seed: of the fine-tuning run.
         facts: what else the adapters' metadata should say (concept, method, pairs' hash).
+        seconds_between_checkpoints: least time between two checkpoints of a window length.
     """
     folder = Path(folder)
-    trainer = Trainer(backbone, pairs, streams, variant, layers, eta, learning_rate, seed)
-    replaced = trainer.weights()
-    settings = {
-        "variant": asdict(variant),
-        "layers": layers,
-        "eta": eta,
-        "learning_rate": learning_rate,
-        "seed": seed,
-    }
+    frozen = backbone_facts(backbone).model_dump()
     versions = {name: importlib.metadata.version(name) for name in VERSIONED}
-    logs, rows = [], []
+    made_from = {
+        **facts,
+        "settings": asdict(settings),
+        "seed": seed,
+        "versions": versions,
+    }
+    trainer = Trainer(backbone, pairs, streams, settings, seed)
+    data = {"pairs": list(pairs), "streams": {name: stream.tolist() for name, stream in streams.items()}}
+    logs, rows, checkpoints = [], [], []
     for window in windows:
-        limit = _limit(trainer, window, threshold) if variant.threshold else None
-        trainer.restore()
-        log = trainer.run(window, limit, desc=f"erasing with W = {window}")
-        file = "adapter.safetensors" if window == own_window else f"windows/W{window}.safetensors"
-        metadata = {**facts, **settings, "window": window, "threshold": limit, "versions": versions}
-        save_adapter(folder / file, trainer.weights(), replaced, metadata)
+        own = window == settings.variant.window
+        file = "adapter.safetensors" if own else f"windows/W{window}.safetensors"
+        checkpoint = Checkpoint(
+            folder / f".training-W{window}.safetensors",
+            of={**made_from, **data, "backbone": frozen, "window": window},
+            seconds_between=seconds_between_checkpoints,
+        )
+        log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)
+        threshold, skipped = trainer.threshold(window), log["skipped"].mean()
+        metadata = {**made_from, "window": window, "threshold": threshold}
+        save_adapter(folder / file, trainer.weights(), frozen, metadata)
         logs.append(log)
-        rows.append(
-            (window, window == own_window, file, sha256_file(folder / file), limit, log["skipped"].mean())
-        )
-        logger.info(
-            "W = %d: %d windows, %.0f %% skipped, μ = %s", window, len(log), 100 * rows[-1][-1], limit
-        )
+        rows.append((window, own, file, sha256_file(folder / file), threshold, skipped))
+        checkpoints.append(checkpoint)
+        logger.info("W = %d: %d windows, %.0f %% skipped, μ = %s", window, len(log), 100 * skipped, threshold)
     trainer.restore()
     write_csv(folder / "training.csv", pd.concat(logs, ignore_index=True))
     write_csv(folder / "windows.csv", pd.DataFrame(rows, columns=WINDOW_COLUMNS))
-
-
-def _limit(trainer: Trainer, window: int, threshold: Mapping[str, float | None]) -> float:
-    value, quantile = threshold.get("value"), threshold.get("quantile")
-    if value is not None:
-        return value
-    assert quantile is not None, "the config holds one of value and quantile"
-    return (threshold["factor"] or 1.0) * trainer.quantile_threshold(window, quantile)
+    for checkpoint in checkpoints:
+        checkpoint.remove()

@@ -1,23 +1,27 @@
 """Token streams of the frozen model θ*, sampled once and shared by every variant and window that reads them.
 
 Since the streams come from θ* alone, all pairs and all streams are sampled in lockstep before any training.
-Source: the paper's Section "Windowed Gradient Accumulation"; `train_*.py` of the release sample inside of the
-    training loop.
+Source: the paper's Section "Windowed Gradient Accumulation"; `train_*.py` of the release sample inside of
+the training loop.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional
 
+from ear.batching import BatchSize
 from ear.erasure.presets import STREAM_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.files import atomic_path
 from ear.janus import Backbone, Tokens
-from ear.sampling import choose, guided, sample, uniforms
+from ear.sampling import Guidance, choose, guided, sample, uniforms
 from ear.seeding import stable_seed
 
 Pair = tuple[str, str, str]
@@ -51,81 +55,140 @@ def sample_streams(
     Returns:
         For each name of ``STREAM_NAMES[context]`` a (P, T) int64 tensor, rows in the order of ``pairs``.
     """
+    names, steps = STREAM_NAMES[context], backbone.num_image_tokens
+    texts = {"unsafe": [unsafe for _, unsafe, _ in pairs], "safe": [safe for _, _, safe in pairs]}
+    ids = {side: unpadded(backbone.encode(prompts, encoding)) for side, prompts in texts.items()}
+    if context == "none":
+        ids["safe"] = [
+            fitted(safe, len(unsafe), backbone.pad_id) for unsafe, safe in zip(*ids.values(), strict=True)
+        ]
     jobs = [
-        (unsafe if name == "unsafe" else safe, stable_seed(seed, pair_id, name))
-        for name in STREAM_NAMES[context]
-        for pair_id, unsafe, safe in pairs
+        (prompt, stable_seed(seed, pair_id, name))
+        for name in names
+        for (pair_id, _, _), prompt in zip(pairs, ids["unsafe" if name == "unsafe" else "safe"], strict=True)
     ]
-    sampler = _sample_without_context if context == "none" else sample
-    parts = []
-    for start in range(0, len(jobs), batch_size):
-        prompts, seeds = zip(*jobs[start : start + batch_size], strict=True)
-        tokens = backbone.encode(prompts, encoding)
-        parts.append(
-            sampler(backbone, tokens, uniforms(seeds, backbone.num_image_tokens), guidance, temperature).cpu()
-        )
-    return dict(zip(STREAM_NAMES[context], torch.cat(parts).split(len(pairs)), strict=True))
+    scale = Guidance(guidance)
+    table = context_free_states(backbone) if context == "none" else None
+
+    def sampled(part: Sequence[tuple[Tensor, int]]) -> Tensor:
+        prompts, seeds = zip(*part, strict=True)
+        tokens, uniform = left_padded(prompts, backbone.pad_id), uniforms(seeds, steps)
+        if table is None:
+            return sample(backbone, tokens, uniform, scale, temperature).cpu()
+        return _sample_without_context(backbone, table, tokens, uniform, scale, temperature).cpu()
+
+    streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled)))
+    return dict(zip(names, streams.split(len(pairs)), strict=True))
 
 
 @torch.no_grad()
 def _sample_without_context(
-    backbone: Backbone, tokens: Tokens, uniform: Tensor, guidance: float, temperature: float
+    backbone: Backbone,
+    table: Tensor,
+    tokens: Tokens,
+    uniform: Tensor,
+    guidance: Guidance,
+    temperature: float,
 ) -> Tensor:
     """Sample as the release does: the first token from the prompt, each later one from its predecessor alone.
 
     Called with one token and no cache, both guidance rows are the same row, so guidance has no effect after
-    the first token and the logits are a table over the codebook.
+    the first token, and the states are a table over the codebook.
     """
-    rows = backbone.with_unconditional(tokens)
-    hidden = read_prompt(backbone, rows.ids, rows.mask)[:, -1]
-    table = backbone.image_logits(context_free_states(backbone))  # (V, V)
+    hidden = read_prompt(backbone, backbone.with_unconditional(tokens))[:, -1]
     drawn = [choose(guided(backbone.image_logits(hidden), guidance), temperature, uniform[:, 0])]
     for step in range(1, uniform.shape[1]):
-        drawn.append(choose(table[drawn[-1]], temperature, uniform[:, step]))
+        drawn.append(choose(backbone.image_logits(table[drawn[-1]]), temperature, uniform[:, step]))
     return torch.stack(drawn, dim=1)
 
 
-def read_prompt(backbone: Backbone, ids: Tensor, mask: Tensor) -> Tensor:
-    """Hidden states of left-padded prompts: (B, L) ids and mask → (B, L, D)."""
-    positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
+def unpadded(tokens: Tokens) -> list[Tensor]:
+    """The ids of each prompt, without its padding."""
+    return [ids[mask.bool()] for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
+
+
+def left_padded(prompts: Sequence[Tensor], pad_id: int) -> Tokens:
+    """Prompts of any length as one batch."""
+    length = max(len(ids) for ids in prompts)
+    rows = [functional.pad(ids, (length - len(ids), 0), value=pad_id) for ids in prompts]
+    masks = [functional.pad(torch.ones_like(ids), (length - len(ids), 0)) for ids in prompts]
+    return Tokens(torch.stack(rows), torch.stack(masks))
+
+
+def fitted(ids: Tensor, length: int, pad_id: int) -> Tensor:
+    """A prompt cut to a length, or padded on the right to it with pads that are attended to.
+
+    So the release fits the safe prompt to the unsafe one. Source: its `train_*.py`.
+    """
+    return functional.pad(ids[:length], (0, max(0, length - len(ids))), value=pad_id)
+
+
+def read_prompt(backbone: Backbone, tokens: Tokens) -> Tensor:
+    """Hidden states of left-padded prompts: (B, L) tokens → (B, L, D)."""
     return backbone.language_model(
-        inputs_embeds=backbone.embed_text(ids), attention_mask=mask, position_ids=positions, use_cache=False
+        inputs_embeds=backbone.embed_text(tokens.ids),
+        attention_mask=tokens.mask,
+        position_ids=(tokens.mask.cumsum(dim=1) - 1).clamp_min(0),
+        use_cache=False,
     ).last_hidden_state
+
+
+def read_alone(backbone: Backbone, codes: Tensor) -> Tensor:
+    """Hidden states of image tokens that are read alone, at position 0: (N,) → (N, D).
+
+    With one token to attend to, attention returns its value, whatever query and key are: the same number as
+    from the whole attention, for half the work.
+    """
+    model: Any = backbone.language_model
+    hidden = backbone.embed_image(codes[:, None])[:, 0]  # (N, D)
+    for layer in model.layers:
+        attention = layer.self_attn
+        values = attention.v_proj(layer.input_layernorm(hidden))  # (N, KV heads · D_head)
+        heads = values.unflatten(-1, (-1, attention.head_dim))
+        shared = heads.repeat_interleave(attention.num_key_value_groups, dim=1)  # each KV head's queries
+        hidden = hidden + attention.o_proj(shared.flatten(1))
+        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+    return model.norm(hidden)
 
 
 @torch.no_grad()
 def context_free_states(backbone: Backbone, batch_size: int = 4096) -> Tensor:
     """Hidden state of each codebook entry alone at position 0, under the current weights: (V, D)."""
     codes = torch.arange(backbone.codebook_size, device=backbone.device)
-    parts = [
-        backbone.language_model(
-            inputs_embeds=backbone.embed_image(part[:, None]), use_cache=False
-        ).last_hidden_state[:, 0]
-        for part in codes.split(batch_size)
-    ]
-    return torch.cat(parts)
+    return torch.cat([read_alone(backbone, part) for part in codes.split(batch_size)])
 
 
-def save_streams(path: str | Path, streams: dict[str, Tensor], pair_ids: Sequence[str]) -> None:
-    """Write streams and the ids of their pairs as safetensors, atomically."""
+def made_from(backbone: Backbone, pairs: Sequence[Pair]) -> str:
+    """What streams belong to: SHA-256 of the frozen weights and of the pairs in their order."""
+    return hashlib.sha256(f"{backbone.fingerprint()} {list(pairs)}".encode()).hexdigest()
+
+
+def save_streams(path: str | Path, streams: Mapping[str, Tensor], source: str) -> None:
+    """Write streams as safetensors, atomically, with what :func:`made_from` says of them."""
     with atomic_path(path) as partial:
         save_file(
             {name: value.contiguous() for name, value in streams.items()},
             partial,
-            metadata={"pairs": ",".join(pair_ids)},
+            metadata={"made_from": source},
         )
 
 
-def load_streams(path: str | Path, pair_ids: Sequence[str]) -> dict[str, Tensor]:
+def load_streams(path: str | Path, source: str) -> dict[str, Tensor]:
     """Read streams.
 
     Raises:
-        InputError: the file was made for other pairs, or the same in another order.
+        InputError: the file is missing, not whole, or was made for another backbone or other pairs.
     """
-    with safe_open(path, framework="pt") as handle:
-        found = (handle.metadata() or {}).get("pairs", "").split(",")
-        if found != list(pair_ids):
-            raise InputError(
-                f"{path}: streams of {len(found)} other pairs, wanted those of the {len(pair_ids)} given"
-            )
-        return {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
+    try:
+        with safe_open(path, framework="pt") as handle:
+            found = (handle.metadata() or {}).get("made_from", "none")
+            streams = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found, wanted a file of token streams") from None
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+    if found != source:
+        raise InputError(
+            f"{path}: found streams of other weights or pairs ({found[:12]}), wanted {source[:12]}"
+        )
+    return streams

@@ -1,10 +1,11 @@
 """Fine-tuning in windows: windowed gradient accumulation (WGA) and thresholded loss masking (TLM).
 
-WGA sums L_t over a window of W image tokens, then takes one backward pass and one optimiser step. TLM takes
-the step only if the summed loss exceeds μ. Adam, one pass over the pairs, one pair at a time. Source: the
-paper's Section "Method"; `train_*.py` of the release.
+WGA sums L_t over a window of W image tokens, then takes one backward pass and one optimiser step. TLM leaves
+out what does not exceed μ. One pair at a time. Source: the paper's Section "Method"; `train_*.py` of the
+release.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,14 +14,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ear.erasure.objective import Example, Reader, make_reader, step_losses
-from ear.erasure.presets import Variant
+from ear.erasure.checkpoint import Checkpoint
+from ear.erasure.objective import OBJECTIVES
+from ear.erasure.presets import Optimiser, Settings, Tail, ThresholdOn
+from ear.erasure.reading import make_reader
 from ear.erasure.streams import Pair
+from ear.errors import InputError
 from ear.janus import Backbone
 from ear.progress import progress
 from ear.seeding import stable_seed
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
+LOG_COLUMNS = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "kept", "grad_norm"]
 
 
 def trained_modules(backbone: Backbone, layers: int) -> dict[str, nn.Linear]:
@@ -29,17 +34,28 @@ def trained_modules(backbone: Backbone, layers: int) -> dict[str, nn.Linear]:
     return {name: backbone.language_model.get_submodule(name) for name in names}  # type: ignore[misc]
 
 
-def window_bounds(steps: int, window: int) -> list[tuple[int, int]]:
-    """(start, stop) of an image's whole windows; steps left over are discarded, as in the release."""
-    return [(start, start + window) for start in range(0, steps - window + 1, window)]
+def window_bounds(steps: int, window: int, tail: Tail) -> list[tuple[int, int]]:
+    """(start, stop) of an image's windows; the steps left over are the last window or none."""
+    stops = steps if tail == "keep" else steps - window + 1
+    return [(start, min(start + window, steps)) for start in range(0, stops, window)]
 
 
-def initial_window_losses(examples: Sequence[Example], window: int) -> np.ndarray:
-    """Summed loss of every window before training: (pairs, windows) float64."""
-    bounds = window_bounds(len(examples[0].stream), window)
-    return np.array(
-        [[float(example.initial_loss[start:stop].sum()) for start, stop in bounds] for example in examples]
-    )
+def kept(losses: Tensor, on: ThresholdOn, threshold: float | None) -> Tensor | None:
+    """The factor of each token in a window's loss, or None for no step (TLM).
+
+    Args:
+        losses: (w,) L_t.
+        on: what has to exceed μ.
+        threshold: μ, None with ``on="off"``.
+    """
+    if on == "off" or threshold is None:
+        return torch.ones_like(losses)
+    exceeds = {
+        "window-sum": losses.sum() > threshold,
+        "window-mean": losses.mean() > threshold,
+        "token": losses > threshold,
+    }[on]
+    return exceeds.expand(len(losses)).to(losses.dtype) if exceeds.any() else None
 
 
 class Trainer:
@@ -50,10 +66,7 @@ class Trainer:
             :meth:`restore`.
         pairs: P prompt pairs.
         streams: name → (P, T) int64, rows in the order of ``pairs``.
-        variant: the variant of the method.
-        layers: K, how many of the first decoder layers have their attention trained.
-        eta: η of the objective.
-        learning_rate: of Adam.
+        settings: all choices.
         seed: shuffles the pairs where the variant says so.
     """
 
@@ -62,78 +75,152 @@ class Trainer:
         backbone: Backbone,
         pairs: Sequence[Pair],
         streams: Mapping[str, Tensor],
-        variant: Variant,
-        layers: int,
-        eta: float,
-        learning_rate: float,
+        settings: Settings,
         seed: int,
     ) -> None:
-        self.learning_rate = learning_rate
-        self.modules = trained_modules(backbone, layers)
-        self.reader: Reader = make_reader(backbone, variant.context, variant.encoding)
+        self.settings = settings
+        self.variant = settings.variant
+        self.modules = trained_modules(backbone, settings.layers)
+        objective = OBJECTIVES[self.variant.objective](backbone.image_logits, settings.eta)
+        self.reader = make_reader(backbone, self.variant, objective, settings.micro_batch)
         order = list(range(len(pairs)))
-        if variant.order == "seed":
+        if self.variant.order == "seed":
             order = (
                 np.random.Generator(np.random.Philox(stable_seed(seed, "order"))).permutation(order).tolist()
             )
         self.pair_ids = [pairs[row][0] for row in order]
-        rows = [{name: stream[row].to(backbone.device) for name, stream in streams.items()} for row in order]
-        self.examples = [
-            self.reader.example(pairs[row], row_streams, eta)
-            for row, row_streams in zip(
-                progress(order, desc="frozen targets", unit="pair"), rows, strict=True
-            )
-        ]
+        self.examples = self.reader.examples(
+            [pairs[row] for row in order], {name: stream[order] for name, stream in streams.items()}
+        )
         self._frozen = {name: module.weight.detach().clone() for name, module in self.modules.items()}
 
-    def quantile_threshold(self, window: int, quantile: float) -> float:
-        """μ as a quantile of the window losses before training."""
-        return float(np.quantile(initial_window_losses(self.examples, window), quantile))
+    def threshold(self, window: int) -> float | None:
+        """μ for a window length: a value, or from a quantile of the losses before training."""
+        chosen = self.settings.threshold
+        if chosen is None:
+            return None
+        if chosen.value is not None:
+            return chosen.value
+        assert chosen.quantile is not None, "the config holds one of value and quantile"
+        losses = self._initial_losses(window)
+        return chosen.factor * float(np.quantile(losses, chosen.quantile))
+
+    def _initial_losses(self, window: int) -> np.ndarray:
+        """What the threshold looks at, before training: all windows' sums or means, or all tokens."""
+        per_pair = [example.initial_losses.double().cpu() for example in self.examples]
+        if self.variant.threshold == "token":
+            return torch.cat(per_pair).numpy()
+        bounds = window_bounds(len(per_pair[0]), window, self.variant.tail)
+        reduce = torch.sum if self.variant.threshold == "window-sum" else torch.mean
+        return np.array([float(reduce(losses[slice(*bound)])) for losses in per_pair for bound in bounds])
 
     def restore(self) -> None:
         """Put the weights of θ* back."""
         for name, module in self.modules.items():
             module.weight.detach().copy_(self._frozen[name])
 
-    def run(self, window: int, threshold: float | None, desc: str) -> pd.DataFrame:
-        """Train once over the pairs with one window length, from the weights as they stand.
+    def run(self, window: int, desc: str, checkpoint: Checkpoint | None = None) -> pd.DataFrame:
+        """Train over the pairs with one window length, from θ*.
 
         Args:
             window: W, image tokens a window.
-            threshold: μ; a window is skipped unless its summed loss exceeds it. None switches the threshold
-                off.
             desc: label of the progress bar.
+            checkpoint: where it goes on from, and what it is written to at its intervals and at the end.
 
         Returns:
-            One row a window: window_length, step, pair, window (index in the image), loss, threshold,
-            skipped, grad_norm (empty where skipped).
+            One row a window: window_length, step, pair, window (index in the image), loss (sum of L_t),
+            threshold (μ), skipped, kept (share of the window's tokens in the loss that is stepped on),
+            grad_norm (before clipping; empty where skipped).
+
+        Raises:
+            InputError: a loss is not finite.
         """
-        parameters = [module.weight.requires_grad_(True) for module in self.modules.values()]
-        optimiser = torch.optim.Adam(parameters, lr=self.learning_rate)
-        records: list[tuple[Any, ...]] = []
-        for pair_id, example in progress(
-            list(zip(self.pair_ids, self.examples, strict=True)), desc=desc, unit="pair"
-        ):
-            for index, (start, stop) in enumerate(window_bounds(len(example.stream), window)):
-                states = self.reader.states(example.prompt, example.stream, start, stop)
-                loss = step_losses(states, example, start, stop).sum()
-                skipped = threshold is not None and loss.item() <= threshold
-                grad_norm = None
-                if not skipped:
-                    optimiser.zero_grad()
-                    loss.backward()
-                    grad_norm = nn.utils.get_total_norm(
-                        [p.grad for p in parameters if p.grad is not None]
-                    ).item()
-                    optimiser.step()
-                records.append(
-                    (window, len(records), pair_id, index, loss.item(), threshold, skipped, grad_norm)
-                )
+        self.restore()
+        parameters = [module.weight for module in self.modules.values()]
         for parameter in parameters:
-            parameter.requires_grad_(False)
-        columns = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "grad_norm"]
-        return pd.DataFrame(records, columns=columns)
+            # Zero, not none, where a window has no gradient for it (q and k without context): the moments of
+            # Adam move it all the same, as in the release.
+            parameter.requires_grad_(True).grad = torch.zeros_like(parameter)
+        optimiser = make_optimiser(self.settings.optimiser, parameters, self.settings.learning_rate)
+        threshold = self.threshold(window)
+        records: list[list[Any]] = []
+        done = 0
+        if checkpoint and (saved := checkpoint.load()):
+            tensors, done, records = saved
+            self._resume(optimiser, tensors)
+        order = list(zip(self.pair_ids, self.examples, strict=True)) * self.settings.passes
+        for pair_id, example in progress(order[done:], desc=desc, unit="pair"):
+            for index, bound in enumerate(window_bounds(len(example.stream), window, self.variant.tail)):
+                optimiser.zero_grad(set_to_none=False)
+                losses, factors = self.reader.accumulate(
+                    example, *bound, lambda losses: kept(losses, self.variant.threshold, threshold)
+                )
+                skipped, loss = factors is None, losses.sum().item()
+                if not math.isfinite(loss):
+                    raise InputError(
+                        f"pair {pair_id}, window {index}: found a loss of {loss}, wanted a finite one: "
+                        "the training diverged, lower its learning rate"
+                    )
+                share, grad_norm = 0.0, None
+                if factors is not None:
+                    share, grad_norm = factors.mean().item(), self._step(optimiser, parameters)
+                records.append(
+                    [window, len(records), pair_id, index, loss, threshold, skipped, share, grad_norm]
+                )
+            done += 1
+            if checkpoint and (checkpoint.due or done == len(order)):
+                checkpoint.save(self._state(optimiser), done, records)
+        for parameter in parameters:
+            parameter.requires_grad_(False).grad = None
+        return pd.DataFrame(records, columns=LOG_COLUMNS)
+
+    def _step(self, optimiser: torch.optim.Optimizer, parameters: list[Tensor]) -> float:
+        """One optimiser step; the gradients' norm before it was scaled down."""
+        norm = nn.utils.get_total_norm(
+            [parameter.grad for parameter in parameters if parameter.grad is not None]
+        )
+        if self.variant.max_grad_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.variant.max_grad_norm, norm)
+        optimiser.step()
+        torch.autograd.graph.increment_version(parameters)  # the fused step forgets to: see fingerprint()
+        return norm.item()
 
     def weights(self) -> dict[str, Tensor]:
         """The trained modules' weights as they stand, by module name, copied."""
         return {name: module.weight.detach().clone() for name, module in self.modules.items()}
+
+    def _state(self, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """Weights and optimiser state, by "layers.0.self_attn.q_proj/weight", "…/exp_avg" and so on."""
+        tensors: dict[str, Tensor] = {}
+        for name, module in self.modules.items():
+            held = {"weight": module.weight.detach(), **optimiser.state.get(module.weight, {})}
+            tensors |= {f"{name}/{key}": value for key, value in held.items()}
+        return tensors
+
+    @torch.no_grad()
+    def _resume(self, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`_state` gave."""
+        for name, module in self.modules.items():
+            held = {
+                key.removeprefix(f"{name}/"): value
+                for key, value in tensors.items()
+                if key.startswith(f"{name}/")
+            }
+            module.weight.copy_(held.pop("weight"))
+            if held:
+                device = module.weight.device
+                # Adam counts its steps on the CPU, wherever the weights are.
+                optimiser.state[module.weight] = {
+                    key: value if key == "step" else value.to(device) for key, value in held.items()
+                }
+
+
+def make_optimiser(
+    name: Optimiser, parameters: Sequence[Tensor], learning_rate: float
+) -> torch.optim.Optimizer:
+    """The optimiser of a name, as :class:`~ear.erasure.presets.Settings` defines it."""
+    if name == "adam":
+        # On a GPU torch's own default, whose roundings in bfloat16 are the release's.
+        fused = True if parameters[0].device.type == "cpu" else None
+        return torch.optim.Adam(parameters, lr=learning_rate, fused=fused)
+    return torch.optim.SGD(parameters, lr=learning_rate)

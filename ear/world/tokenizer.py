@@ -3,7 +3,7 @@
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import JanusImageProcessor, JanusProcessor, PreTrainedTokenizerFast
 
-from ear.questions import DESCRIBE
+from ear.chat import DESCRIBE
 from ear.world.canvas import SIZE
 from ear.world.captions import words
 
@@ -66,17 +66,3 @@ def build_processor(num_image_tokens: int) -> JanusProcessor:
         size={"height": SIZE, "width": SIZE}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=SIZE // 4
     )
     return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=num_image_tokens)
-
-
-def image_prompt(processor: JanusProcessor, prompt: str) -> str:
-    """The chat text that asks for an image; ``processor(generation_mode="image")`` adds begin-of-image."""
-    return _chat(processor, [{"type": "text", "text": prompt}])
-
-
-def caption_prompt(processor: JanusProcessor) -> str:
-    """The chat text that asks for the caption of one image."""
-    return _chat(processor, [{"type": "image"}, {"type": "text", "text": DESCRIBE}])
-
-
-def _chat(processor: JanusProcessor, content: list[dict[str, str]]) -> str:
-    return processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
+from ear.chat import caption_prompt, image_prompt
 from ear.progress import progress
 from ear.world.schedule import rate_at
-from ear.world.tokenizer import caption_prompt, image_prompt
 from ear.world.vq import to_pixels
 
 logger = logging.getLogger(__name__)

@@ -1,127 +1,266 @@
 """Adapters: what is saved comes back, and what does not belong is refused in one line."""
 
+import json
+import pickle
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from ear.erasure.adapter import apply_adapter, load_adapter, put_weights, save_adapter
-from ear.erasure.presets import VARIANTS
+from ear.erasure.adapter import FORMAT, apply_adapter, backbone_facts, load_adapter, put_weights, save_adapter
+from ear.erasure.presets import VARIANTS, Threshold
 from ear.erasure.run import WINDOW_COLUMNS, erase, read_windows
-from ear.erasure.streams import load_streams, sample_streams, save_streams
+from ear.erasure.streams import load_streams, made_from, save_streams
 from ear.erasure.trainer import trained_modules
 from ear.errors import InputError
 from ear.files import read_csv
 from ear.janus import Backbone
 from tests.tiny import tiny_backbone
+from tests.unit.test_erasure import chosen, streams_of
 
 PAIRS = [
     ("a", "a photo of a church on a hill at night", "a photo of a red house on a hill at night"),
     ("b", "there is a church in the snow", "there is a car in the snow"),
 ]
+JOB = {"concept": "church", "method": "ear", "fine_tuning_seed": 0, "pairs_sha256": "0" * 64}
+TRAINING = {"settings": {"layers": 2}, "window": 3, "threshold": None, "versions": {"torch": "2"}}
+QUERY = "layers.0.self_attn.q_proj"
+
+
+class Touch:
+    """An object whose unpickling creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
 
 
 def weights_of(backbone):
     return {name: module.weight.detach().clone() for name, module in trained_modules(backbone, 2).items()}
 
 
+def changed(backbone):
+    return {name: weight + 1 for name, weight in weights_of(backbone).items()}
+
+
+def save(path, weights, backbone, **metadata):
+    save_adapter(path, weights, backbone_facts(backbone).model_dump(), {**JOB, **TRAINING, **metadata})
+    return path
+
+
+def same(weights, others):
+    return weights.keys() == others.keys() and all(
+        torch.equal(weights[name], others[name]) for name in weights
+    )
+
+
+def refused(call, *words):
+    """The call ends with one line that holds the words."""
+    with pytest.raises(InputError) as caught:
+        call()
+    line = str(caught.value)
+    assert "\n" not in line
+    assert all(word in line for word in words), line
+
+
 @pytest.fixture
 def saved(tmp_path):
     """A backbone and an adapter for it."""
     backbone = tiny_backbone()
-    replaced = weights_of(backbone)
-    changed = {name: weight + 1 for name, weight in replaced.items()}
-    save_adapter(tmp_path / "adapter.safetensors", changed, replaced, {"concept": "church"})
-    return backbone, changed, tmp_path / "adapter.safetensors"
+    return backbone, save(tmp_path / "adapter.safetensors", changed(backbone), backbone)
 
 
-def test_weights_and_facts_come_back(saved):
-    _, changed, path = saved
+def rewritten(path, change):
+    """The file's copy with changed metadata, a text."""
+    with safe_open(path, framework="pt") as handle:
+        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+        text = handle.metadata()["ear"]
+    copy = path.with_name("rewritten.safetensors")
+    save_file(tensors, copy, metadata={"ear": change(text)})
+    return copy
+
+
+def test_weights_and_facts_come_back(tmp_path):
+    backbone = tiny_backbone()
+    backbone.reference, backbone.revision = "org/janus", "abc"
+    path = save(tmp_path / "adapter", changed(backbone), backbone, threshold=0.5, note={"more": [1]})
     weights, facts = load_adapter(path)
-    assert weights.keys() == changed.keys()
-    assert all(torch.equal(weights[name], changed[name]) for name in changed)
-    assert facts["concept"] == "church"
+    assert same(weights, changed(backbone))
+    assert (facts.format, facts.concept, facts.method, facts.fine_tuning_seed) == (FORMAT, "church", "ear", 0)
+    assert (facts.window, facts.threshold, facts.settings) == (3, 0.5, {"layers": 2})
+    assert (facts.backbone.reference, facts.backbone.revision) == ("org/janus", "abc")
+    assert facts.backbone.sha256 == backbone.fingerprint()
+    assert facts.model_extra == {"note": {"more": [1]}}
+
+
+def test_the_same_training_gives_the_same_bytes_wherever_the_backbone_lies(tmp_path):
+    files = []
+    for number, folder in enumerate(("/home/one/model", "/scratch/two/model")):
+        backbone = tiny_backbone()
+        backbone.reference = folder
+        files.append(save(tmp_path / f"{number}", changed(backbone), backbone).read_bytes())
+    assert files[0] == files[1]
+    assert b"scratch" not in files[1]
 
 
 def test_applying_and_going_back(saved):
-    backbone, changed, path = saved
-    before = weights_of(backbone)
+    backbone, path = saved
+    before, wanted, frozen = weights_of(backbone), changed(backbone), backbone.fingerprint()
     replaced = apply_adapter(backbone, path)
-    assert all(torch.equal(weight, changed[name]) for name, weight in weights_of(backbone).items())
+    assert same(weights_of(backbone), wanted)
     put_weights(backbone, replaced)
-    assert all(torch.equal(weight, before[name]) for name, weight in weights_of(backbone).items())
+    assert same(weights_of(backbone), before)
+    assert backbone.fingerprint() == frozen
 
 
-def test_another_backbone_is_refused_and_left_alone(saved):
+def test_another_backbone_is_refused_by_name_and_left_alone(saved):
+    backbone, path = saved
     other = tiny_backbone(seed=1)
+    other.reference = "org/other"
     before = weights_of(other)
-    with pytest.raises(
-        InputError, match=r"adapter\.safetensors: made from backbone \w{12}, found backbone \w{12}"
-    ):
-        apply_adapter(other, saved[2])
-    with pytest.raises(InputError, match="not in the backbone"):
-        apply_adapter(tiny_backbone(layers=1), saved[2])
-    assert all(torch.equal(weight, before[name]) for name, weight in weights_of(other).items())
+    prints = (f"{model.fingerprint()[:12]}" for model in (backbone, other))
+    refused(lambda: apply_adapter(other, path), str(path), "made from backbone", "org/other", *prints)
+    assert same(weights_of(other), before)
 
 
-def test_what_is_no_adapter_is_refused(saved, tmp_path):
-    whole = saved[2].read_bytes()
-    (tmp_path / "cut").write_bytes(whole[:-10])
+def test_a_backbone_that_differs_outside_of_the_replaced_weights_is_another_one(saved):
+    backbone, path = saved
+    with torch.no_grad():
+        backbone.model.lm_head.weight[0, 0] += 1
+    refused(lambda: apply_adapter(backbone, path), "made from backbone")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: {"layers.9.self_attn.q_proj": w[QUERY]}, ["found module 'layers.9.self_attn.q_proj'"]),
+        (lambda w: {"layers.0.self_attn": w[QUERY]}, ["found module 'layers.0.self_attn'"]),
+        (lambda w: {QUERY: w[QUERY][:8]}, [QUERY, "found shape (8, 32), wanted (32, 32)"]),
+        (lambda w: {QUERY: w[QUERY].double()}, [QUERY, "found dtype torch.float64, wanted torch.float32"]),
+    ],
+    ids=["unknown", "no linear layer", "shape", "dtype"],
+)
+def test_weights_that_do_not_fit_are_refused_before_any_is_touched(tmp_path, change, words):
+    backbone = tiny_backbone()
+    before = weights_of(backbone)
+    first = {"layers.0.self_attn.k_proj": changed(backbone)["layers.0.self_attn.k_proj"]}
+    path = save(tmp_path / "adapter", first | change(changed(backbone)), backbone)
+    refused(lambda: apply_adapter(backbone, path), str(path), *words)
+    assert same(weights_of(backbone), before)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_neither_written_nor_applied(tmp_path, value):
+    backbone = tiny_backbone()
+    before, broken = weights_of(backbone), changed(backbone)
+    broken[QUERY][0, :2] = value
+    words = (QUERY, "found 2 of 1024 values NaN or infinite")
+    refused(lambda: save(tmp_path / "adapter", broken, backbone), *words)
+    assert not (tmp_path / "adapter").exists()
+    path = save(tmp_path / "adapter", changed(backbone), backbone)
+    with safe_open(path, framework="pt") as handle:
+        metadata = handle.metadata()
+    save_file({f"{name}.weight": tensor for name, tensor in broken.items()}, path, metadata=metadata)
+    refused(lambda: apply_adapter(backbone, path), str(path), *words)
+    assert same(weights_of(backbone), before)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 200, -1])
+def test_a_truncated_file_is_refused(saved, tmp_path, keep):
+    (tmp_path / "cut").write_bytes(saved[1].read_bytes()[:keep])
+    refused(lambda: load_adapter(tmp_path / "cut"), str(tmp_path / "cut"), "no whole safetensors", FORMAT)
+
+
+def test_what_is_no_safetensors_file_is_refused(tmp_path):
     (tmp_path / "text").write_text("not weights")
-    save_streams(tmp_path / "streams", {"unsafe": torch.zeros(1, 1)}, ["a"])
-    for name, words in [
-        ("cut", "not a whole safetensors file"),
-        ("text", "not a whole safetensors file"),
-        ("streams", "found format None"),
-        ("nothing", "not found"),
-    ]:
-        with pytest.raises(InputError, match=words) as caught:
-            load_adapter(tmp_path / name)
-        assert "\n" not in str(caught.value)
+    refused(lambda: load_adapter(tmp_path / "text"), "no whole safetensors file", FORMAT)
+    refused(lambda: load_adapter(tmp_path / "nothing"), f"{tmp_path / 'nothing'}: not found", FORMAT)
+    refused(lambda: load_adapter(tmp_path), "found no file that can be read", FORMAT)
 
 
-def test_streams_of_other_pairs_are_refused(tmp_path):
-    save_streams(tmp_path / "streams", {"unsafe": torch.arange(6).view(2, 3)}, ["a", "b"])
-    assert load_streams(tmp_path / "streams", ["a", "b"])["unsafe"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    for pair_ids in (["b", "a"], ["a"], ["a", "c"]):
-        with pytest.raises(InputError, match="streams"):
-            load_streams(tmp_path / "streams", pair_ids)
+@pytest.mark.parametrize("write", [torch.save, lambda item, path: path.write_bytes(pickle.dumps(item))])
+def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path, write):
+    trap = tmp_path / "trap"
+    write({QUERY: Touch(trap)}, tmp_path / "adapter")
+    refused(lambda: load_adapter(tmp_path / "adapter"), str(tmp_path / "adapter"), "found a pickle", FORMAT)
+    assert not trap.exists()
 
 
-def erased(folder, backbone, windows=(3, 9), own=3):
-    streams = sample_streams(
-        backbone, PAIRS, "aligned", "chat", 7, guidance=2.0, temperature=1.0, batch_size=4
-    )
-    erase(
-        folder,
-        backbone,
-        PAIRS,
-        streams,
-        VARIANTS["ear"],
-        own_window=own,
-        windows=windows,
-        layers=2,
-        eta=1.0,
-        learning_rate=1e-3,
-        threshold={"value": None, "quantile": 0.3, "factor": 1.0},
-        seed=5,
-        facts={"concept": "church"},
-    )
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text[:-5], ["found no JSON"]),
+        (lambda text: "[1]", ["wanted an object"]),
+        (lambda text: text.replace(FORMAT, "ear-adapter/1"), ["'ear-adapter/1'", f"wanted '{FORMAT}'"]),
+        (lambda text: text.replace('"method"', '"way"'), ["found no method"]),
+        (lambda text: text.replace('"sha256"', '"sha"'), ["found no backbone.sha256"]),
+        (lambda text: text.replace('"window": 3', '"window": "3"'), ["window: found '3'", "integer"]),
+    ],
+    ids=["no JSON", "no object", "format", "no method", "no fingerprint", "kind"],
+)
+def test_wrong_metadata_are_refused(saved, change, words):
+    path = rewritten(saved[1], change)
+    refused(lambda: load_adapter(path), str(path), "metadata", *words)
+
+
+def test_tensors_of_something_else_are_refused(saved, tmp_path):
+    save_streams(tmp_path / "streams", {"unsafe": torch.zeros(1, 1)}, "source")
+    refused(lambda: load_adapter(tmp_path / "streams"), "found no metadata 'ear'")
+    with safe_open(saved[1], framework="pt") as handle:
+        metadata = handle.metadata()
+    for tensors, words in (({"bias": torch.zeros(1)}, "found tensor 'bias'"), ({}, "found no tensors")):
+        save_file(tensors, tmp_path / "other", metadata=metadata)
+        refused(lambda: load_adapter(tmp_path / "other"), words, "wanted weights named <module>.weight")
+
+
+def test_incomplete_metadata_are_not_written(tmp_path):
+    backbone = tiny_backbone()
+    frozen = backbone_facts(backbone).model_dump()
+    path = tmp_path / "adapter"
+    refused(lambda: save_adapter(path, changed(backbone), frozen, JOB), "found no settings")
+    assert not path.exists()
+
+
+def test_metadata_are_json_with_sorted_keys(saved):
+    with safe_open(saved[1], framework="pt") as handle:
+        text = handle.metadata()["ear"]
+    assert text == json.dumps(json.loads(text), sort_keys=True)
+
+
+def test_streams_of_another_source_are_refused(tmp_path):
+    backbone = tiny_backbone()
+    source = made_from(backbone, PAIRS)
+    save_streams(tmp_path / "streams", {"unsafe": torch.arange(6).view(2, 3)}, source)
+    assert load_streams(tmp_path / "streams", source)["unsafe"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    for other in (made_from(backbone, PAIRS[::-1]), made_from(tiny_backbone(seed=1), PAIRS)):
+        refused(lambda other=other: load_streams(tmp_path / "streams", other), "streams", other[:12])
+
+
+def erased(folder, backbone, windows=(3, 9)):
+    settings = chosen(VARIANTS["ear"], Threshold(value=None, quantile=0.3, factor=1.0), window=3)
+    streams = streams_of(backbone, settings, PAIRS)
+    erase(folder, backbone, PAIRS, streams, settings, windows, seed=5, facts=JOB)
 
 
 def test_one_job_saves_every_window_and_leaves_the_backbone_alone(tmp_path):
     backbone = tiny_backbone()
-    before = weights_of(backbone)
+    before, frozen = weights_of(backbone), backbone.fingerprint()
     erased(tmp_path / "first", backbone)
-    assert all(torch.equal(weight, before[name]) for name, weight in weights_of(backbone).items())
+    assert same(weights_of(backbone), before)
     windows = read_windows(tmp_path / "first/windows.csv")
     assert windows.own == 3
     assert windows.adapters[3].name == "adapter.safetensors"
     assert windows.adapters.keys() == {3, 9}
     for window in (3, 9):
+        facts = load_adapter(windows.adapters[window])[1]
+        assert (facts.window, facts.backbone.sha256) == (window, frozen)
         with windows.applied(backbone, window):
-            assert not torch.equal(
-                weights_of(backbone)["layers.0.self_attn.v_proj"], before["layers.0.self_attn.v_proj"]
-            )
-    assert all(torch.equal(weight, before[name]) for name, weight in weights_of(backbone).items())
+            assert not torch.equal(weights_of(backbone)[QUERY], before[QUERY])
+    assert same(weights_of(backbone), before)
 
 
 def test_a_window_does_not_depend_on_the_others_and_a_run_repeats_itself(tmp_path):
@@ -146,7 +285,7 @@ def test_the_original_model_has_no_adapter():
     before = weights_of(backbone)
     windows = read_windows(None)
     with windows.applied(backbone, windows.own):
-        assert all(torch.equal(weight, before[name]) for name, weight in weights_of(backbone).items())
+        assert same(weights_of(backbone), before)
 
 
 def test_a_folder_without_a_model_is_one_line(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from ear.config import parse_config
 from ear.config.models import Config
+from ear.erasure.presets import Settings
 from ear.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,26 @@ BROKEN = [
     ("methods.ear.variant", "eer", ["'eer'", "released", "single-step"]),
     ("methods.ear.variant", "none", ["none", "released"]),
     ("methods.original", ..., ["original"]),
+    ("methods.ear.variant", "wga", ["wga", "another name"]),
+    ("methods.ear.choices", {"context": "none"}, ["choices.context", "another name"]),
+    ("methods.ear.choices", {"contxt": "none"}, ["unknown key", "context"]),
+    ("methods.ear.choices", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
+    ("methods.ear.choices", {"layers": 7}, ["choices.layers", "7", "world.architecture.layers = 6"]),
+    ("methods.ear.strength", 1.0, ["1.0", "none"]),
+    ("methods.mine", {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
+    ("methods.mine", {"variant": "ear", "choices": {"window": 65}}, ["choices.window", "65", "64"]),
+    (
+        "methods.mine",
+        {"variant": "negative-prompt", "strength": 1.0, "choices": {"eta": 1.0}},
+        ["mine.choices", "trains nothing"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "obliviate", "choices": {"context": "none"}},
+        ["mine.choices", "none", "aligned and conditional"],
+    ),
+    ("erasure.optimiser", "lion", ["'lion'", "adam", "sgd"]),
+    ("erasure.micro_batch", 0, ["0", "greater than or equal to 1"]),
     ("evaluation.window_prompts", 301, ["301", "prompts.target = 300"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
 ]
@@ -110,3 +132,27 @@ def test_windows_of_a_method():
     assert config.trained_windows("church", "single-step") == [1]
     assert config.trained_windows("church", "wga") == [config.concepts["church"].window]
     assert set(config.erasure.windows) <= set(config.trained_windows("church", "ear"))
+
+
+def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
+    raw = changed(
+        "methods.mine", {"variant": "ear", "choices": {"rows": "conditional", "eta": 2.0, "window": "image"}}
+    )
+    config = parse_config(raw, "config.yaml")
+    ear, mine = config.settings("church", "ear"), config.settings("church", "mine")
+    assert mine.variant == replace(ear.variant, rows="conditional", window=64)
+    assert mine == replace(ear, variant=mine.variant, eta=2.0)
+    assert (ear.layers, ear.eta) == (MINI["erasure"]["layers"], MINI["erasure"]["eta"])
+    assert ear.variant.window == MINI["concepts"]["church"]["window"]
+    assert config.settings("church", "wga").threshold is None
+    assert Settings.from_dict(json.loads(json.dumps(asdict(mine)))) == mine
+
+
+def test_a_negative_prompt_trains_nothing():
+    config = parse_config(
+        changed("methods.negative-prompt", {"variant": "negative-prompt", "strength": 1.0}), "config.yaml"
+    )
+    assert "negative-prompt" in config.erasing_methods
+    assert "negative-prompt" not in config.trained_methods
+    assert config.method_window("church", "negative-prompt") is None
+    assert config.trained_windows("church", "negative-prompt") == []

@@ -1,5 +1,6 @@
 """Fine-tuning against a naive step-by-step loop, in float64."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.presets import VARIANTS, Variant
+from ear.erasure.presets import VARIANTS, Settings, Threshold, Variant
 from ear.erasure.streams import sample_streams
-from ear.erasure.trainer import Trainer, window_bounds
+from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
+from ear.errors import InputError
 from ear.prompts.grammar import Grammar
 from ear.world.captions import STYLE_PHRASE
 from tests import oracles
@@ -23,14 +25,31 @@ PAIRS = [
 ]
 
 
-def trained(variant, window, threshold, grid=3, eta=1.0, layers=2, seed=0):
+def chosen(variant: Variant, threshold: float | Threshold | None = None, **changes) -> Settings:
+    """Settings of a variant; other choices of the variant or of the experiment by name."""
+    if threshold is None:
+        variant = replace(variant, threshold="off")
+    elif not isinstance(threshold, Threshold):
+        threshold = Threshold(value=threshold, quantile=None, factor=1.0)
+    bound = {key: changes.pop(key) for key in list(changes) if hasattr(variant, key)}
+    free = {"layers": 2, "eta": 1.0, "learning_rate": 1e-3, "optimiser": "adam", "passes": 1}
+    free |= {"micro_batch": 64, **changes}
+    return Settings(replace(variant, **bound), threshold=threshold, **free)
+
+
+def streams_of(backbone, choices, pairs=PAIRS, guidance=2.0, temperature=1.0):
+    variant = choices.variant
+    return sample_streams(
+        backbone, pairs, variant.context, variant.encoding, 7, guidance, temperature, batch_size=40
+    )
+
+
+def trained(choices, window, grid=3, seed=0):
     """Weights and history of our trainer and of the naive loop, from the same streams."""
     backbone = tiny_backbone(seed, grid=grid, dtype="float64")
-    streams = sample_streams(
-        backbone, PAIRS, variant.context, variant.encoding, 7, guidance=2.0, temperature=1.0, batch_size=4
-    )
-    trainer = Trainer(backbone, PAIRS, streams, variant, layers, eta, 1e-3, seed=1)
-    log = trainer.run(window, threshold, desc="test")
+    streams = streams_of(backbone, choices)
+    trainer = Trainer(backbone, PAIRS, streams, choices, seed=1)
+    log = trainer.run(window, desc="test")
     ours = list(trainer.weights().values())
     trainer.restore()
     order = [[pair[0] for pair in PAIRS].index(pair_id) for pair_id in trainer.pair_ids]
@@ -38,87 +57,175 @@ def trained(variant, window, threshold, grid=3, eta=1.0, layers=2, seed=0):
         backbone,
         [PAIRS[row] for row in order],
         {name: stream[order] for name, stream in streams.items()},
-        variant.context,
-        variant.encoding,
-        layers,
-        eta,
-        1e-3,
+        choices,
         window,
-        threshold,
+        choices.threshold and choices.threshold.value,
     )
     return ours, log, naive, history
 
 
-@pytest.mark.parametrize("name", ["released", "paper", "ear"])
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
-@given(data=st.data())
-def test_weights_equal_the_naive_loop(name, data):
-    grid = data.draw(st.integers(2, 3), label="grid")
-    window = data.draw(st.integers(1, grid**2), label="window")
-    eta = data.draw(st.sampled_from([0.0, 0.5, 1.0]), label="eta")
-    threshold = data.draw(st.sampled_from([None, 2.0, 30.0]), label="threshold")
-    layers = data.draw(st.integers(1, 3), label="layers")
-    seed = data.draw(st.integers(0, 50), label="seed")
-    ours, log, naive, history = trained(VARIANTS[name], window, threshold, grid, eta, layers, seed)
+def assert_equal_runs(ours, log, naive, history):
     assert [skipped for _, skipped in history] == log["skipped"].tolist()
-    assert log["loss"].tolist() == pytest.approx([loss for loss, _ in history], rel=1e-9, abs=1e-12)
+    assert log["loss"].tolist() == pytest.approx([loss for loss, _ in history], rel=1e-9, abs=1e-9)
     for mine, theirs in zip(ours, naive, strict=True):
         assert (mine - theirs).abs().max() <= 1e-9
 
 
-def test_threshold_skips_some_windows_and_keeps_others():
-    backbone = tiny_backbone()
-    variant = VARIANTS["ear"]
-    streams = sample_streams(
-        backbone, PAIRS, "aligned", "chat", 7, guidance=2.0, temperature=1.0, batch_size=4
+@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent"])
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(data=st.data())
+def test_weights_equal_the_naive_loop(name, data):
+    def draw(label, *values):
+        return data.draw(st.sampled_from(values), label=label)
+
+    peer = name in ("obliviate", "gradient-ascent")
+    grid = draw("grid", 2, 3)
+    choices = chosen(
+        VARIANTS[name],
+        threshold=draw("μ", None, 0.3, 2.0, 30.0),
+        layers=draw("layers", 1, 2, 3),
+        eta=draw("eta", 0.0, 0.5, 2.0),
+        optimiser=draw("optimiser", "adam", "sgd"),
+        passes=draw("passes", 1, 2),
+        micro_batch=draw("micro_batch", 1, 2, 3, 64),
+        rows="conditional" if peer else draw("rows", "both", "conditional"),
+        encoding=draw("encoding", "raw", "chat"),
+        tail=draw("tail", "drop", "keep"),
+        max_grad_norm=draw("max_grad_norm", None, 0.1),
     )
-    trainer = Trainer(backbone, PAIRS, streams, variant, 2, 1.0, 1e-4, seed=1)
-    log = trainer.run(3, trainer.quantile_threshold(3, 0.4), desc="test")
-    assert 0 < log["skipped"].sum() < len(log)
-    assert (log["skipped"] == (log["loss"] <= log["threshold"])).all()
+    if choices.threshold:
+        on = draw("threshold", "window-sum", "window-mean", "token")
+        choices = replace(choices, variant=replace(choices.variant, threshold=on))
+    window = data.draw(st.integers(1, grid**2), label="window")
+    assert_equal_runs(*trained(choices, window, grid, data.draw(st.integers(0, 50), label="seed")))
+
+
+@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent"])
+def test_micro_batches_change_no_gradient(name):
+    whole, log, _, _ = trained(chosen(VARIANTS[name]), window=9)
+    for micro_batch in (1, 2, 4, 8):
+        parts, log_of_parts, _, _ = trained(chosen(VARIANTS[name], micro_batch=micro_batch), window=9)
+        assert log_of_parts["grad_norm"].tolist() == pytest.approx(log["grad_norm"].tolist(), rel=1e-9)
+        for one, other in zip(whole, parts, strict=True):
+            assert (one - other).abs().max() <= 1e-9
+
+
+def test_a_micro_batch_bounds_what_a_pass_keeps_for_its_gradient():
+    """Bytes that autograd saves at once grow with the micro-batch and not with W."""
+
+    def peak(window, micro_batch):
+        backbone = tiny_backbone(grid=8)
+        choices = chosen(VARIANTS["ear"], micro_batch=micro_batch)
+        trainer = Trainer(backbone, PAIRS[:1], streams_of(backbone, choices, PAIRS[:1]), choices, seed=1)
+        weights = {parameter.data_ptr() for parameter in backbone.model.parameters()}
+        held, peaks = 0, []
+
+        def forget(size):
+            nonlocal held
+            held -= size
+
+        def pack(tensor):
+            nonlocal held
+            if tensor.data_ptr() in weights:
+                return tensor
+            held += tensor.nbytes
+            peaks.append(held)
+            holder = Holder(tensor)
+            holder.gone = lambda size=tensor.nbytes: forget(size)
+            return holder
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: getattr(held, "tensor", held)):
+            trainer.run(window, desc="test")
+        return max(peaks)
+
+    print(peak(64, 8), peak(64, 64), peak(16, 8), peak(16, 16))
+    assert peak(64, 8) < 0.5 * peak(64, 64)
+    assert peak(64, 8) < 1.5 * peak(16, 8)
+
+
+class Holder:
+    """A saved tensor that tells when autograd lets go of it."""
+
+    gone = staticmethod(lambda: None)
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def __del__(self):
+        self.gone()
+
+
+@pytest.mark.parametrize("on", ["window-sum", "window-mean", "token"])
+def test_threshold_skips_what_does_not_exceed_its_quantile(on):
+    backbone = tiny_backbone()
+    choices = chosen(
+        replace(VARIANTS["ear"], threshold=on),
+        Threshold(value=None, quantile=0.6, factor=1.0),
+        learning_rate=1e-4,
+    )
+    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    log = trainer.run(3, desc="test")
     assert log["grad_norm"].isna().tolist() == log["skipped"].tolist()
+    assert log["skipped"].tolist() == (log["kept"] == 0).tolist()
+    if on == "token":
+        assert ((log["kept"] > 0) & (log["kept"] < 1)).any()
+    else:
+        assert 0 < log["skipped"].sum() < len(log)
+        measured = log["loss"] / (3 if on == "window-mean" else 1)
+        assert (log["skipped"] == (measured <= log["threshold"])).all()
 
 
 def test_all_windows_skipped_leaves_the_weights():
-    ours, log, _, _ = trained(VARIANTS["ear"], 3, threshold=1e9)
+    ours, log, _, _ = trained(chosen(VARIANTS["ear"], 1e9), 3)
     frozen = tiny_backbone(dtype="float64")
     assert log["skipped"].all()
     assert torch.equal(ours[0], frozen.language_model.layers[0].self_attn.q_proj.weight)
 
 
-def test_unfinished_window_is_discarded():
-    assert window_bounds(9, 4) == [(0, 4), (4, 8)]
-    assert window_bounds(576, 100)[-1] == (400, 500)
+def test_the_tail_is_discarded_or_kept():
+    assert window_bounds(9, 4, "drop") == [(0, 4), (4, 8)]
+    assert window_bounds(9, 4, "keep") == [(0, 4), (4, 8), (8, 9)]
+    assert window_bounds(8, 4, "keep") == window_bounds(8, 4, "drop") == [(0, 4), (4, 8)]
+    assert window_bounds(576, 100, "drop")[-1] == (400, 500)
 
 
 def test_released_reads_no_context():
     """Without context, attention has no choice to make after the first step: q and k get no gradient."""
-    variant = Variant(context="none", encoding="raw", threshold=False, order="file")
     backbone = tiny_backbone(dtype="float64")
-    streams = sample_streams(backbone, PAIRS, "none", "raw", 7, guidance=2.0, temperature=1.0, batch_size=4)
-    trainer = Trainer(backbone, PAIRS, streams, variant, 1, 1.0, 1e-3, seed=1)
-    example = trainer.examples[0]
+    choices = chosen(VARIANTS["released"], layers=1)
+    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
     attention = backbone.language_model.layers[0].self_attn
     for name in "qkvo":
         getattr(attention, f"{name}_proj").weight.requires_grad_(True)
-    _, later = trainer.reader.states(example.prompt, example.stream, 1, 5)
-    later.square().sum().backward()
-    assert attention.q_proj.weight.grad.abs().max() == 0
-    assert attention.k_proj.weight.grad.abs().max() == 0
+    trainer.reader.accumulate(trainer.examples[0], 1, 5, torch.ones_like)
+    assert attention.q_proj.weight.grad is None
+    assert attention.k_proj.weight.grad is None
     assert attention.v_proj.weight.grad.abs().max() > 0
+
+
+def test_gradient_ascent_makes_the_unsafe_stream_less_likely_and_the_frozen_model_stays_out():
+    backbone = tiny_backbone()
+    choices = chosen(VARIANTS["gradient-ascent"], passes=3)
+    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    log = trainer.run(9, desc="test")
+    assert log["loss"].iloc[-3:].mean() < log["loss"].iloc[:3].mean() - 1
+
+
+def test_a_diverged_training_ends_in_one_line():
+    backbone = tiny_backbone()
+    choices = chosen(VARIANTS["ear"], learning_rate=1e30)
+    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    with pytest.raises(InputError, match=r"window \d+: found a loss of (nan|inf).*lower its learning rate"):
+        trainer.run(3, desc="test")
 
 
 def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
     backbone = tiny_backbone()
     orders = {}
     for name in ("released", "ear"):
-        variant = VARIANTS[name]
-        streams = sample_streams(
-            backbone, PAIRS, variant.context, variant.encoding, 7, 2.0, 1.0, batch_size=9
-        )
-        orders[name] = {
-            tuple(Trainer(backbone, PAIRS, streams, variant, 1, 1.0, 1e-3, seed=s).pair_ids) for s in range(8)
-        }
+        choices = chosen(VARIANTS[name], layers=1)
+        streams = streams_of(backbone, choices)
+        orders[name] = {tuple(Trainer(backbone, PAIRS, streams, choices, seed=s).pair_ids) for s in range(8)}
     assert orders["released"] == {("a", "b", "c")}
     assert len(orders["ear"]) > 1
 
@@ -128,10 +235,28 @@ def test_under_the_mini_experiments_threshold_some_windows_are_skipped_and_most_
     table = Grammar("van-gogh", "style", STYLE_PHRASE, seed=42).pairs(40)
     pairs = list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
     backbone = tiny_backbone()
-    streams = sample_streams(
-        backbone, pairs, "aligned", "chat", 7, guidance=1.5, temperature=0.5, batch_size=40
-    )
-    trainer = Trainer(backbone, pairs, streams, VARIANTS["ear"], 3, mini["eta"], 1e-3, seed=1)
-    threshold = mini["threshold"]["factor"] * trainer.quantile_threshold(3, mini["threshold"]["quantile"])
-    log = trainer.run(3, threshold, desc="test")
+    choices = chosen(VARIANTS["ear"], Threshold(value=None, **mini["threshold"]), layers=3, eta=mini["eta"])
+    streams = streams_of(backbone, choices, pairs, guidance=1.5, temperature=0.5)
+    log = Trainer(backbone, pairs, streams, choices, seed=1).run(3, desc="test")
     assert 0 < log["skipped"].mean() < 0.5
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_bfloat16_is_the_dtype_of_weights_and_optimiser_alike(name):
+    backbone = tiny_backbone(dtype="bfloat16")
+    choices = chosen(VARIANTS[name], window=3, micro_batch=2)
+    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    before = trainer.weights()
+    log = trainer.run(3, desc="test")
+    assert log["loss"].notna().all()
+    for module, weight in trainer.weights().items():
+        assert weight.dtype == torch.bfloat16
+        assert not torch.equal(weight, before[module])
+
+
+def test_the_optimiser_keeps_its_state_in_the_dtype_of_the_weights():
+    weight = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    optimiser = make_optimiser("adam", [weight], 1e-3)
+    weight.sum().backward()
+    optimiser.step()
+    assert optimiser.state[weight]["exp_avg"].dtype == torch.bfloat16

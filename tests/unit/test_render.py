@@ -1,11 +1,15 @@
 """Rendering: an image depends on weights, prompt and seed, and on nothing else."""
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from ear.batching import BatchSize
 from ear.files import sha256_file
-from ear.render import batches_by_length, prompts_by_window, render_prompts, shard_rows
+from ear.render import ImageWriter, batches_by_length, prompts_by_window, render_prompts, shard_rows
+from ear.sampling import Guidance, sample_prompts
 from tests.tiny import tiny_backbone
 
 TEXTS = [
@@ -30,21 +34,23 @@ PROMPTS = pd.DataFrame(
     }
 )
 
+PLAIN = Guidance(1.5)
+
 
 @pytest.fixture(scope="module")
 def backbone():
     return tiny_backbone()
 
 
-def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5):
+def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5, guidance=PLAIN):
     return render_prompts(
         backbone,
         prompts,
         folder,
         experiment_seed=seed,
-        guidance=1.5,
+        guidance=guidance,
         temperature=1.0,
-        batch_size=batch_size,
+        batch_size=BatchSize(batch_size),
         desc="test",
     )
 
@@ -118,3 +124,51 @@ def test_images_of_other_weights_or_settings_are_not_taken_for_these(backbone, t
     other_seed = render(other, tmp_path / "shard0", seed=9)
     assert other_seed["sha256"].tolist() == render(other, tmp_path / "third", seed=9)["sha256"].tolist()
     assert (other_seed["sha256"] != fresh["sha256"]).all()
+
+
+def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
+    wanted = render(backbone, tmp_path / "undisturbed", batch_size=8)
+    sizes = []
+
+    def scarce(backbone, prompts, *arguments):
+        sizes.append(len(prompts))
+        if len(prompts) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return sample_prompts(backbone, prompts, *arguments)
+
+    monkeypatch.setattr("ear.render.sample_prompts", scarce)
+    rows = render(backbone, tmp_path / "scarce", batch_size=8)
+    assert sizes == [8, 4, 2, 2, 2, 2, 2]
+    assert rows.equals(wanted)
+
+
+def test_a_negative_prompt_draws_images_of_its_own_whatever_the_batch(backbone, tmp_path):
+    away = Guidance(1.5, "a church", strength=1.0)
+    plain = render(backbone, tmp_path / "shard0")
+    pushed = render(backbone, tmp_path / "shard0", guidance=away)
+    assert (pushed["sha256"] != plain["sha256"]).any()
+    assert render(backbone, tmp_path / "other", batch_size=1, guidance=away).equals(pushed)
+
+
+def test_a_picture_that_cannot_be_written_ends_the_job(tmp_path):
+    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+    with pytest.raises(FileNotFoundError), ImageWriter() as writer:
+        writer.write(tmp_path / "nowhere" / "a.png", pixels)
+        writer.write(tmp_path / "b.png", pixels)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
+
+
+def test_all_pictures_are_there_when_the_block_ends(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 3), dtype=np.uint8)
+    with ImageWriter() as writer:  # more than may wait
+        for number, picture in enumerate(pixels):
+            writer.write(tmp_path / f"{number}.png", picture)
+    assert len(list(tmp_path.iterdir())) == 600
+    for number in (0, 299, 599):
+        assert (np.asarray(Image.open(tmp_path / f"{number}.png")) == pixels[number]).all()
+
+
+def test_what_a_killed_job_left_half_written_is_removed(backbone, tmp_path):
+    (tmp_path / ".church-target-0003.png.partial-123").write_bytes(b"half")
+    rows = render(backbone, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(rows["file"])

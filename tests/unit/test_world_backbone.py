@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
+from ear.chat import caption_prompt, image_prompt
 from ear.errors import InputError
 from ear.files import sha256_file
 from ear.world.backbone import build_backbone, train_backbone
@@ -18,7 +19,7 @@ from ear.world.captions import caption, describe, frames, frames_of, scene_of
 from ear.world.dataset import CAPTION_COLUMNS, draw_training_set, load_training_set
 from ear.world.scenes import OBJECTS
 from ear.world.schedule import rate_at
-from ear.world.tokenizer import build_processor, caption_prompt, image_prompt
+from ear.world.tokenizer import build_processor
 from ear.world.training import Examples
 from ear.world.vq import decode, load_vq, quantise, to_pixels, train_tokenizer, train_vq
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -115,9 +116,9 @@ def test_metrics_are_tidy_and_whole(results):
         "n",
     ]
     found = set(table[["method", "seed"]].itertuples(index=False, name=None))
-    assert found == {("original", "0"), ("original", "all")} | {
-        (method, seed) for method in ("released", "ear") for seed in ("0", "1", "all")
-    }
+    assert found == {
+        (method, seed) for method in ("original", "negative-prompt") for seed in ("0", "all")
+    } | {(method, seed) for method in ("released", "ear") for seed in ("0", "1", "all")}
     key = ["concept", "method", "seed", "prompt_set", "metric"]
     assert not table.duplicated(key).any()
     assert set(table["metric"]) == {"concept_rate", "accuracy", "clip_score", "fid", "kid", "bleu"}
@@ -149,9 +150,9 @@ def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(result
         for window, adapter in windows.adapters.items():
             weights, facts = load_adapter(adapter)
             hashes.add(sha256_file(adapter))
-            assert (facts["concept"], facts["window"]) == ("church", window)
-            assert facts["method"] == path.parts[-3]
-            assert facts["pairs_sha256"] == sha256_file(results / "ecgvf/church/pairs.csv")
+            assert (facts.concept, facts.window) == ("church", window)
+            assert facts.method == path.parts[-3]
+            assert facts.pairs_sha256 == sha256_file(results / "ecgvf/church/pairs.csv")
             assert set(weights) == {f"layers.0.self_attn.{name}_proj" for name in "qkvo"}
     assert len(hashes) == 2 * (1 + 2)  # seeds × (released at one window, ear at two)
     streams = results / "streams/church"
@@ -161,10 +162,27 @@ def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(result
 
 def test_manifests_hold_for_their_images(results):
     manifests = list(results.glob("images/church/*/seed*/shard*/manifest.csv"))
-    assert len(manifests) == 5 * 2
+    assert len(manifests) == 6 * 2
     for path in manifests:
         table = pd.read_csv(path)
         assert all(sha256_file(path.parent / row.file) == row.sha256 for row in table.itertuples())
+
+
+def test_an_erased_model_is_exported_on_demand(done, results):
+    folder = results / "export/church/ear/seed0"
+    assert not folder.exists()
+    snakemake(done, str((folder / "README.md").relative_to(done)), *SMOKE)
+    tensors = load_file(folder / "model.safetensors")
+    weights, _ = load_adapter(results / "erased/church/ear/seed0/adapter.safetensors")
+    for name, weight in weights.items():
+        assert torch.equal(tensors[f"model.language_model.{name}.weight"], weight)
+
+
+def test_a_method_that_trains_nothing_has_no_export(done):
+    target = "results/smoke/export/church/negative-prompt/seed0/README.md"
+    run = snakemake(done, target, *SMOKE, check=False)
+    assert run.returncode != 0
+    assert "found a method that trains no weights, wanted one of released, ear" in run.stdout + run.stderr
 
 
 def test_nothing_of_the_mini_experiment_leaks_into_another(done):
@@ -208,6 +226,8 @@ def test_comments_rerun_nothing_and_code_reruns_its_stage(done):
             {"erase", "render_images", "evaluate"},
             {"train_vq", "sample_streams"},
         ),
+        (("erasure", "threshold", "quantile"), 0.5, {"erase"}, {"sample_streams", "render_pairs"}),
+        (("methods", "negative-prompt", "strength"), 2.0, {"render_images"}, {"erase", "sample_streams"}),
         (("rendering", "batch_size"), 5, set(), {"render_images", "render_pairs", "sample_streams"}),
         (("evaluation", "sample_rows"), 1, {"plot_samples"}, {"evaluate", "plot_tradeoff"}),
         (("sampling", "guidance"), 2.0, {"render_images", "sample_streams"}, {"train_vq", "make_prompts"}),
