@@ -30,6 +30,7 @@ include: "rules/prompts.smk"
 include: "rules/render.smk"
 include: "rules/filter.smk"
 include: "rules/erase.smk"
+include: "rules/export.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
 

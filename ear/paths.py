@@ -82,8 +82,12 @@ class Paths:
         return self(f"streams/{concept}/seed{seed}/{context}-{encoding}.safetensors")
 
     def run(self, stage: str, concept: str, method: str, seed: str | int, file: str) -> str:
-        """A file of one (concept, method, seed) in a stage: erased, images or evaluation."""
+        """A file of one (concept, method, seed) in a stage: erased, images, evaluation or export."""
         return self(f"{stage}/{concept}/{method}/seed{seed}/{file}")
+
+    def export(self, concept: str, method: str, seed: str | int) -> str:
+        """Model card of an erased model, a transformers folder that appears whole."""
+        return self.run("export", concept, method, seed, "README.md")
 
     def table(self, name: str) -> str:
         """A table of the results."""

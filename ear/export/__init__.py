@@ -1,0 +1,1 @@
+"""An erased model as a plain transformers folder with a model card."""

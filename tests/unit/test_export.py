@@ -1,0 +1,247 @@
+"""An exported model: transformers alone draws with it, and its card says what was measured."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from huggingface_hub import ModelCard
+from PIL import Image
+from transformers import GenerationConfig, JanusForConditionalGeneration
+
+from ear.chat import image_prompt
+from ear.erasure.adapter import apply_adapter, load_adapter, put_weights
+from ear.erasure.authors import read_authors_weights
+from ear.export.card import AUTHORS_FILE, CARD, Drawing, Subject
+from ear.export.model import export_model
+from ear.figures.rows import METRICS_COLUMNS
+from ear.files import sha256_file, write_csv
+from ear.world.tokenizer import build_processor
+from tests.tiny import tiny_backbone
+from tests.unit.test_adapter import JOB, refused, same, save, weights_of
+
+SUBJECT = Subject(experiment="tiny", kind="object", words="church")
+DRAWING = Drawing(prompt="a photo of a church on a hill at night", guidance=2.0, temperature=0.5)
+ROWS = [
+    ("church", "original", "0", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
+    ("church", "original", "all", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
+    ("church", "ear", "0", "target", "concept_rate", 0.1234, 0.0561, 0.2345, 100),
+    ("church", "ear", "all", "target", "concept_rate", 0.1234, 0.0561, 0.2345, 100),
+    ("church", "ear", "0", "retention", "accuracy", 0.8761, 0.8, 0.9, 80),
+    ("church", "ear", "0", "general", "fid", 43.21, None, None, 300),
+    ("church", "wga", "0", "target", "concept_rate", 0.7777, 0.7, 0.8, 100),
+    ("fire", "ear", "0", "target", "concept_rate", 0.6666, 0.6, 0.7, 100),
+]
+# `ear` stands in for all of this project: with it gone, transformers has to do alone.
+WITHOUT_EAR = """
+import runpy, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "ear":
+            raise ImportError("blocked")
+
+sys.meta_path.insert(0, Blocker())
+try:
+    import ear
+except ImportError:
+    pass
+else:
+    sys.exit("ear can be imported")
+import torch
+torch.set_num_threads(1)
+print(runpy.run_path(sys.argv[1])["tokens"].tolist())
+"""
+
+
+def metrics(path, rows):
+    write_csv(path, pd.DataFrame(rows, columns=list(METRICS_COLUMNS)))
+    return path
+
+
+def exported(folder, backbone, rows=ROWS, drawing=DRAWING, **facts):
+    """Export of an adapter that was not trained: attention changed by noise."""
+    generator = torch.Generator().manual_seed(3)
+    weights = {
+        name: weight + torch.randn(weight.shape, generator=generator).to(weight.dtype) * 0.1
+        for name, weight in weights_of(backbone).items()
+    }
+    adapter = save(folder / "adapter.safetensors", weights, backbone, **facts)
+    export_model(
+        folder / "export", backbone, adapter, metrics(folder / "metrics.csv", rows), SUBJECT, drawing
+    )
+    return folder / "export", adapter
+
+
+def code_of(card):
+    (block,) = re.findall(r"```python\n(.*?)```", card.read_text(), re.DOTALL)
+    return block
+
+
+@torch.no_grad()
+def drawn_here(backbone):
+    """Tokens of the same request, from the model in this process."""
+    inputs = backbone.processor(
+        text=[image_prompt(backbone.processor, DRAWING.prompt)], generation_mode="image", return_tensors="pt"
+    )
+    torch.manual_seed(0)
+    return backbone.model.generate(
+        **inputs,
+        generation_mode="image",
+        do_sample=True,
+        temperature=DRAWING.temperature,
+        top_k=0,
+        guidance_scale=DRAWING.guidance,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(tmp_path, dtype):
+    backbone = tiny_backbone(dtype=dtype)
+    frozen = drawn_here(backbone)
+    folder, adapter = exported(tmp_path, backbone)
+    code = code_of(folder / CARD)
+    assert len(code.splitlines()) <= 15
+    (tmp_path / "sample.py").write_text(code)
+    run = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", WITHOUT_EAR, tmp_path / "sample.py"],
+        cwd=folder,  # the card's code loads "."
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "warning"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert not re.search("warn|missing|unexpected|newly initialized", run.stderr, re.IGNORECASE), run.stderr
+
+    replaced = apply_adapter(backbone, adapter)
+    tokens = drawn_here(backbone)
+    assert run.stdout.strip() == str(tokens.tolist())
+    assert not torch.equal(tokens, frozen)
+    with Image.open(folder / "image.png") as image:
+        assert image.size == (24, 24)  # grid 3, 8 pixels a token
+        found = np.asarray(image).astype(int)
+    assert abs(found - next(backbone.pixels(tokens)).astype(int)).max() <= 1
+    put_weights(backbone, replaced)
+
+
+def test_the_folder_holds_the_adapted_weights_in_the_backbones_dtype(tmp_path):
+    backbone = tiny_backbone(dtype="bfloat16")
+    before = weights_of(backbone)
+    folder, adapter = exported(tmp_path, backbone)
+    assert same(weights_of(backbone), before)
+    model, loading = JanusForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    assert all(not found for found in loading.values()), loading
+    assert model.dtype == torch.bfloat16
+    apply_adapter(backbone, adapter)
+    assert same(model.state_dict(), backbone.model.state_dict())
+    assert same(read_authors_weights(folder / AUTHORS_FILE), load_adapter(adapter)[0])
+    assert (folder / "model.safetensors").exists()
+
+
+def test_generation_config_has_what_drawing_needs_even_where_the_backbone_had_it_not(tmp_path):
+    backbone = tiny_backbone()
+    backbone.model.generation_config = GenerationConfig()
+    folder, _ = exported(tmp_path, backbone)
+    config = GenerationConfig.from_pretrained(folder)
+    tokenizer = build_processor(num_image_tokens=9).tokenizer
+    assert config.generation_kwargs == {"boi_token_id": tokenizer.convert_tokens_to_ids(tokenizer.boi_token)}
+    assert (config.guidance_scale, config.pad_token_id) == (2.0, tokenizer.pad_token_id)
+    assert backbone.model.generation_config.guidance_scale is None
+
+
+def test_the_cards_numbers_are_the_tables(tmp_path):
+    folder, adapter = exported(tmp_path, tiny_backbone())
+    text = (folder / CARD).read_text()
+    assert "| 90.0 % [80.0, 95.0] | 12.3 % [5.6, 23.4] | 100 |" in text
+    assert "| – | 87.6 % [80.0, 90.0] | 80 |" in text
+    assert "| – | 43.2 | 300 |" in text
+    assert "77.8" not in text and "66.7" not in text  # of another method, of another concept
+    assert (
+        "Not measured for this model: CLIP score (general prompts), KID × 10³ (general prompts), BLEU (captions of held-out pictures)."
+        in text
+    )
+    facts = load_adapter(adapter)[1]
+    for told in (facts.backbone.sha256, sha256_file(adapter), "torch 2", "| layers | 2 |", "arXiv"):
+        assert told in text
+    assert "All seeds" not in text
+
+
+def test_several_seeds_stand_beside_the_own_one(tmp_path):
+    row = list(next(row for row in ROWS if row[1:3] == ("ear", "all")))
+    row[5:8] = (0.2222, 0.2, 0.3)
+    others = [row for row in ROWS if row[1:3] != ("ear", "all")]
+    second = ("church", "ear", "1", "target", "concept_rate", 0.3333, 0.3, 0.4, 100)
+    folder, _ = exported(tmp_path, tiny_backbone(), [*others, tuple(row), second])
+    text = (folder / CARD).read_text()
+    assert "| 12.3 % [5.6, 23.4] | 22.2 % [20.0, 30.0] | 100 |" in text
+    assert "33.3" not in text
+
+
+def test_without_any_number_the_card_says_so(tmp_path):
+    folder, _ = exported(tmp_path, tiny_backbone(), rows=[])
+    text = (folder / CARD).read_text()
+    assert "Not measured for this model: Concept shown (target prompts)" in text
+    assert "| Before |" not in text
+
+
+def test_the_card_is_the_hubs(tmp_path):
+    backbone = tiny_backbone()
+    backbone.reference, backbone.revision = "deepseek-community/Janus-Pro-1B", "0123abc"
+    folder, _ = exported(tmp_path, backbone)
+    card = ModelCard.load(folder / CARD)
+    assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "any-to-any")
+    assert card.data.base_model == "deepseek-community/Janus-Pro-1B"
+    assert "license" not in yaml.safe_load(card.content.split("---")[1])
+    assert card.text.startswith("\n# Church erased with EAR\n")
+    assert "revision 0123abc" in card.text
+
+
+def test_a_backbone_in_a_folder_is_no_base_model_of_the_hub(tmp_path):
+    for number, reference in enumerate(("results/mini/backbone/model", "", str(tmp_path))):
+        backbone = tiny_backbone()
+        backbone.reference = reference
+        (tmp_path / str(number)).mkdir()
+        folder, _ = exported(tmp_path / str(number), backbone)
+        assert ModelCard.load(folder / CARD).data.base_model is None
+        assert str(tmp_path) not in (folder / CARD).read_text()
+
+
+def test_prompts_with_quotes_are_code_all_the_same(tmp_path):
+    prompt = 'a "church" of\nSt. Émile\\'
+    folder, _ = exported(tmp_path, tiny_backbone(), drawing=Drawing(prompt, 2.0, 1.0))
+    (line,) = [line for line in code_of(folder / CARD).splitlines() if line.startswith("folder, prompt")]
+    names = {}
+    exec(line, names)
+    assert names["prompt"] == prompt
+
+
+def test_an_export_that_fails_leaves_what_was_there(tmp_path):
+    backbone = tiny_backbone()
+    folder, _ = exported(tmp_path, backbone)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = tiny_backbone(seed=1)
+    frozen = weights_of(other)
+    arguments = (tmp_path / "adapter.safetensors", tmp_path / "metrics.csv", SUBJECT)
+    refused(lambda: export_model(folder, other, *arguments, DRAWING), "made from backbone")
+    no_guidance = Drawing(DRAWING.prompt, 1.0, 1.0)
+    refused(lambda: export_model(folder, backbone, *arguments, no_guidance), "found 1.0, wanted more than 1")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert same(weights_of(other), frozen)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "adapter.safetensors", "export", "metrics.csv"
+    ]  # fmt: skip
+
+
+def test_the_same_export_gives_the_same_bytes(tmp_path):
+    written = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        folder, _ = exported(tmp_path / name, tiny_backbone(), **JOB)
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1]
