@@ -44,9 +44,9 @@ def streams_of(backbone, choices, pairs=PAIRS, guidance=2.0, temperature=1.0):
     )
 
 
-def trained(choices, window, grid=3, seed=0):
+def trained(choices, window, **shape):
     """Weights and history of our trainer and of the naive loop, from the same streams."""
-    backbone = tiny_backbone(seed, grid=grid, dtype="float64")
+    backbone = tiny_backbone(**shape, dtype="float64")
     streams = streams_of(backbone, choices)
     trainer = Trainer(backbone, PAIRS, streams, choices, seed=1)
     log = trainer.run(window, desc="test")
@@ -97,7 +97,15 @@ def test_weights_equal_the_naive_loop(name, data):
         on = draw("threshold", "window-sum", "window-mean", "token")
         choices = replace(choices, variant=replace(choices.variant, threshold=on))
     window = data.draw(st.integers(1, grid**2), label="window")
-    assert_equal_runs(*trained(choices, window, grid, data.draw(st.integers(0, 50), label="seed")))
+    heads = draw("heads", 2, 4)
+    shape = {
+        "seed": data.draw(st.integers(0, 50), label="seed"),
+        "grid": grid,
+        "hidden": draw("hidden", 16, 32),
+        "heads": heads,
+        "key_value_heads": draw("key_value_heads", heads, heads // 2),
+    }
+    assert_equal_runs(*trained(choices, window, **shape))
 
 
 @pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent"])
