@@ -11,9 +11,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ear.erasure.presets import Settings
-from ear.erasure.streams import Pair, fitted, left_padded, read_prompt
+from ear.erasure.streams import Pair, fitted, read_prompt
 from ear.erasure.trainer import make_optimiser, trained_modules, window_bounds
-from ear.janus import Backbone, Tokens
+from ear.janus import Backbone, Tokens, left_padded
 from ear.sampling import Guidance, choose, guided, uniforms
 from ear.seeding import stable_seed
 

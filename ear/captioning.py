@@ -50,13 +50,11 @@ def caption_images(
         new = output[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in backbone.processor.batch_decode(new, skip_special_tokens=True)]
 
-    parts = [files[start : start + batch_size.wanted] for start in range(0, len(files), batch_size.wanted)]
-    return [
-        text
-        for part in progress(parts, desc=desc, unit=f"batch of {batch_size.wanted}")
-        for texts in batch_size.each(part, answer)
-        for text in texts
-    ]
+    count = -(-len(files) // batch_size.wanted)
+    batches = progress(
+        batch_size.each(files, answer), desc=desc, unit=f"batch of {batch_size.wanted}", total=count
+    )
+    return [text for texts in batches for text in texts]
 
 
 def caption_shard(

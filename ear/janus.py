@@ -13,6 +13,7 @@ from typing import Literal, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
 from ear.chat import image_prompt
@@ -42,6 +43,19 @@ class Tokens:
     def length(self) -> int:
         """L, the length of the longest prompt."""
         return self.ids.shape[1]
+
+
+def unpadded(tokens: Tokens) -> list[Tensor]:
+    """The ids of each prompt, without its padding."""
+    return [ids[mask.bool()] for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
+
+
+def left_padded(prompts: Sequence[Tensor], pad_id: int) -> Tokens:
+    """Prompts of any length, (L_i,) ids each, as one batch."""
+    length = max(len(ids) for ids in prompts)
+    rows = [functional.pad(ids, (length - len(ids), 0), value=pad_id) for ids in prompts]
+    masks = [functional.pad(torch.ones_like(ids), (length - len(ids), 0)) for ids in prompts]
+    return Tokens(torch.stack(rows), torch.stack(masks))
 
 
 def tensor_digest(tensor: Tensor) -> bytes:

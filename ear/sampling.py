@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ear.decoding import Decoder, cpu_kernels
 from ear.errors import InputError
-from ear.janus import Backbone, Encoding, Tokens
+from ear.janus import Backbone, Encoding, Tokens, left_padded, unpadded
 
 
 @dataclass(frozen=True)
@@ -140,19 +139,12 @@ def guidance_rows(
         return backbone.with_unconditional(tokens)
     if negative is None:
         raise ValueError("a guidance with a strength needs the tokens of its negative prompt")
-    length = max(tokens.length, negative.length)
-    prompts = backbone.with_unconditional(_padded(tokens, length, backbone.pad_id))
-    away = _padded(negative, length, backbone.pad_id)
+    both = left_padded([*unpadded(tokens), *unpadded(negative)], backbone.pad_id)  # (B + 1, L)
+    prompts = backbone.with_unconditional(Tokens(both.ids[:-1], both.mask[:-1]))
     return Tokens(
-        torch.cat([prompts.ids, away.ids.expand(len(tokens), -1)]),
-        torch.cat([prompts.mask, away.mask.expand(len(tokens), -1)]),
+        torch.cat([prompts.ids, both.ids[-1:].expand(len(tokens), -1)]),
+        torch.cat([prompts.mask, both.mask[-1:].expand(len(tokens), -1)]),
     )
-
-
-def _padded(tokens: Tokens, length: int, pad_id: int) -> Tokens:
-    """Padding on the left up to ``length``."""
-    missing = (length - tokens.length, 0)
-    return Tokens(pad(tokens.ids, missing, value=pad_id), pad(tokens.mask, missing))
 
 
 def sample_prompts(

@@ -15,16 +15,8 @@ from transformers import DynamicCache
 from ear.batching import BatchSize
 from ear.erasure.objective import Example, Objective, States
 from ear.erasure.presets import Variant
-from ear.erasure.streams import (
-    Pair,
-    context_free_states,
-    fitted,
-    left_padded,
-    read_alone,
-    read_prompt,
-    unpadded,
-)
-from ear.janus import Backbone, Tokens
+from ear.erasure.streams import Pair, context_free_states, fitted, read_alone, read_prompt
+from ear.janus import Backbone, Tokens, left_padded, unpadded
 from ear.kernels import onednn_linears
 from ear.progress import progress
 
@@ -139,7 +131,6 @@ class Reader(ABC):
     def _read(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> States:
         """States of steps start … stop − 1; ``cache`` holds all before them, and gets theirs."""
 
-    @abstractmethod
     def _backward(
         self,
         example: Example,
@@ -147,7 +138,9 @@ class Reader(ABC):
         factors: Tensor,
         cache: DynamicCache | None,
     ) -> None:
-        """Gradient of a window that was read without one."""
+        """Gradient of a window that was read without one: of micro-batches that owe each other nothing."""
+        for (at, end), part in zip(bounds, factors.split(self.micro_batch), strict=True):
+            (self._losses(example, at, end, cache) * part).sum().backward()
 
 
 class ContextFreeReader(Reader):
@@ -189,16 +182,6 @@ class ContextFreeReader(Reader):
         if not len(seen):
             return States(first, None)
         return States(first, read_alone(self.backbone, seen)[None])  # (1, w, D)
-
-    def _backward(
-        self,
-        example: Example,
-        bounds: Sequence[tuple[int, int]],
-        factors: Tensor,
-        cache: DynamicCache | None,
-    ) -> None:
-        for (at, end), part in zip(bounds, factors.split(self.micro_batch), strict=True):
-            (self._losses(example, at, end, cache) * part).sum().backward()
 
 
 class ContextReader(Reader):

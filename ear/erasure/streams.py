@@ -20,7 +20,7 @@ from ear.batching import BatchSize
 from ear.erasure.presets import STREAM_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.files import atomic_path
-from ear.janus import Backbone, Tokens
+from ear.janus import Backbone, Tokens, left_padded, unpadded
 from ear.sampling import Guidance, choose, guided, sample, uniforms
 from ear.seeding import stable_seed
 
@@ -100,19 +100,6 @@ def _sample_without_context(
     for step in range(1, uniform.shape[1]):
         drawn.append(choose(backbone.image_logits(table[drawn[-1]]), temperature, uniform[:, step]))
     return torch.stack(drawn, dim=1)
-
-
-def unpadded(tokens: Tokens) -> list[Tensor]:
-    """The ids of each prompt, without its padding."""
-    return [ids[mask.bool()] for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
-
-
-def left_padded(prompts: Sequence[Tensor], pad_id: int) -> Tokens:
-    """Prompts of any length as one batch."""
-    length = max(len(ids) for ids in prompts)
-    rows = [functional.pad(ids, (length - len(ids), 0), value=pad_id) for ids in prompts]
-    masks = [functional.pad(torch.ones_like(ids), (length - len(ids), 0)) for ids in prompts]
-    return Tokens(torch.stack(rows), torch.stack(masks))
 
 
 def fitted(ids: Tensor, length: int, pad_id: int) -> Tensor:

@@ -40,6 +40,13 @@ def window_bounds(steps: int, window: int, tail: Tail) -> list[tuple[int, int]]:
     return [(start, min(start + window, steps)) for start in range(0, stops, window)]
 
 
+def measured(losses: Tensor, on: ThresholdOn) -> Tensor:
+    """What the threshold looks at in a window's L_t: their sum or mean, (1,), or each of them, (w,)."""
+    if on == "token":
+        return losses
+    return (losses.sum() if on == "window-sum" else losses.mean())[None]
+
+
 def kept(losses: Tensor, on: ThresholdOn, threshold: float | None) -> Tensor | None:
     """The factor of each token in a window's loss, or None for no step (TLM).
 
@@ -48,13 +55,9 @@ def kept(losses: Tensor, on: ThresholdOn, threshold: float | None) -> Tensor | N
         on: what has to exceed μ.
         threshold: μ, None with ``on="off"``.
     """
-    if on == "off" or threshold is None:
+    if threshold is None:
         return torch.ones_like(losses)
-    exceeds = {
-        "window-sum": losses.sum() > threshold,
-        "window-mean": losses.mean() > threshold,
-        "token": losses > threshold,
-    }[on]
+    exceeds = measured(losses, on) > threshold
     return exceeds.expand(len(losses)).to(losses.dtype) if exceeds.any() else None
 
 
@@ -107,12 +110,11 @@ class Trainer:
 
     def _initial_losses(self, window: int) -> np.ndarray:
         """What the threshold looks at, before training: all windows' sums or means, or all tokens."""
-        per_pair = [example.initial_losses.double().cpu() for example in self.examples]
-        if self.variant.threshold == "token":
-            return torch.cat(per_pair).numpy()
-        bounds = window_bounds(len(per_pair[0]), window, self.variant.tail)
-        reduce = torch.sum if self.variant.threshold == "window-sum" else torch.mean
-        return np.array([float(reduce(losses[slice(*bound)])) for losses in per_pair for bound in bounds])
+        on, per_pair = self.variant.threshold, [example.initial_losses.double() for example in self.examples]
+        steps = len(per_pair[0])
+        bounds = [(0, steps)] if on == "token" else window_bounds(steps, window, self.variant.tail)
+        found = [measured(losses[slice(*bound)], on) for losses in per_pair for bound in bounds]
+        return torch.cat(found).cpu().numpy()
 
     def restore(self) -> None:
         """Put the weights of θ* back."""

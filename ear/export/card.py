@@ -18,12 +18,13 @@ from ear.erasure.adapter import AdapterFacts, BackboneFacts
 from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.style import capital, concept_style, method_style
 from ear.files import read_csv
+from ear.metrics.table import ALL_SEEDS
 from ear.report.numbers import MAIN_COLUMNS, METRICS, Cell, make_cell
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
-ORIGINAL, ALL_SEEDS = "original", "all"
+ORIGINAL = "original"
 SETS = {"captions": "captions of held-out pictures"}
 
 
