@@ -1,0 +1,199 @@
+"""The declarative list of assets: what each is, where it is from, under which licence, and how big."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+
+from ear.errors import InputError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Positive = Annotated[int, Field(ge=1)]
+Patterns = Annotated[list[Text], Field(min_length=1)]
+"""Shell patterns of paths inside of the asset's folder; * matches / too, as on the hub."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Hub(_Section):
+    """A repository of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    repo: Text = Field(description="owner/name")
+    revision: Commit | None = Field(
+        description="commit; null: the newest one at the first fetch, then the lock's"
+    )
+    files: Patterns = Field(description="what of it is fetched")
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        return f"Hugging Face hub, {self.repo}"
+
+
+class Download(_Section):
+    """One file of the web, or a zip archive of which some files are kept."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+    name: Text | None = Field(None, description="file name, where the address does not end in it")
+    size: Positive | None = Field(None, description="exact size in bytes, where known")
+    unpack: Patterns | None = Field(None, description="it is a zip archive: the members to keep")
+    flat: bool = Field(
+        False, description="unpack names members wherever they are, and leaves their folders out"
+    )
+
+    @property
+    def file(self) -> str:
+        """Name of the downloaded file."""
+        return self.name or urlsplit(self.url).path.rsplit("/", 1)[1]
+
+
+class Urls(_Section):
+    """Files of the web."""
+
+    kind: Literal["url"]
+    downloads: Annotated[list[Download], Field(min_length=1)]
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        urls = [download.url for download in self.downloads]
+        if len(urls) == 1:
+            return urls[0]
+        return f"{urls[0].rsplit('/', 1)[0]}/ ({len(urls)} files)"
+
+
+class Package(_Section):
+    """A file inside of an installed Python package."""
+
+    kind: Literal["package"]
+    package: Text
+    file: Text = Field(description="path inside of the package")
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        return f"installed Python package {self.package}, {self.file}"
+
+
+class Shape(_Section):
+    """Shape of a backbone, so that its cost is known before it is fetched."""
+
+    layers: Positive
+    hidden: Positive
+    intermediate: Positive
+    heads: Positive
+    image_tokens: Positive
+    codebook: Positive
+    image_size: Positive = Field(description="pixels a side")
+
+
+class Asset(_Section):
+    """One asset: a folder of files under its name."""
+
+    title: Text
+    licence: Text
+    size: Positive = Field(description="size of what is fetched, in bytes")
+    approximate: bool = Field(False, description="the size is an estimate")
+    source: Annotated[Hub | Urls | Package, Field(discriminator="kind")]
+    needs: Patterns | None = Field(
+        None, description="patterns that must each match a file, a|b either; default: all that is fetched"
+    )
+    sha256: dict[str, Sha256 | None] = Field({}, description="file → hash; null: not known, the lock has it")
+    shape: Shape | None = None
+
+    @field_validator("sha256")
+    @classmethod
+    def _plain_paths(cls, hashes: dict[str, Any]) -> dict[str, Any]:
+        for path in hashes:
+            if path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(f"found path {path}, wanted one inside of the asset's folder")
+        return hashes
+
+    @property
+    def size_words(self) -> str:
+        """Size for people: "about 14.8 GB"."""
+        return ("about " if self.approximate else "") + size_in_words(self.size)
+
+    @property
+    def patterns(self) -> list[str]:
+        """Patterns of the files that belong to the asset."""
+        match self.source:
+            case Hub(files=files):
+                return files
+            case Package(file=file):
+                return [file.rsplit("/", 1)[-1]]
+            case Urls(downloads=downloads):
+                return [pattern for one in downloads for pattern in one.unpack or [one.file]]
+
+    @property
+    def needed(self) -> list[str]:
+        """Patterns that must each match a file; "a|b" is met by either."""
+        return self.needs or self.patterns
+
+    @property
+    def trees(self) -> list[str]:
+        """Folders that archives unpack to, with a slash at the end: each is recorded by one digest."""
+        if not isinstance(self.source, Urls):
+            return []
+        unpacked = [one.unpack or [] for one in self.source.downloads if not one.flat]
+        return sorted({p.split("/", 1)[0] + "/" for patterns in unpacked for p in patterns if "/" in p})
+
+    @property
+    def archives(self) -> list[str]:
+        """Names of archives: the lock has their hashes, the asset's folder does not keep them."""
+        downloads = self.source.downloads if isinstance(self.source, Urls) else []
+        return [one.file for one in downloads if one.unpack]
+
+
+def load_catalogue(path: str | Path) -> dict[str, Asset]:
+    """Read the list of assets.
+
+    Args:
+        path: YAML: name → asset.
+
+    Returns:
+        The assets by name, in the order of the file.
+
+    Raises:
+        InputError: the file is missing, is not YAML or has a wrong key: file, key, found, wanted.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}, wanted the list of assets") from None
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"{path}: not YAML ({' '.join(str(error).split())}), wanted the list of assets"
+        ) from None
+    try:
+        return TypeAdapter(dict[Name, Asset]).validate_python(raw)
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        found = repr(first["input"]) if first["type"] != "missing" else "nothing"
+        more = f" (and {len(others)} more)" if others else ""
+        raise InputError(f"{path}: {key}: found {found[:60]}, wanted: {first['msg']}{more}") from None
+
+
+def size_in_words(count: int) -> str:
+    """A number of bytes with a decimal unit: 14 850 000 000 is "14.8 GB"."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count} B"

@@ -1,0 +1,209 @@
+"""A repository of the hub, served by a small hub of our own: the real client asks it."""
+
+import hashlib
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import huggingface_hub
+import pytest
+
+from ear.assets.catalogue import Asset
+from ear.assets.fetch import fetch_asset
+from ear.assets.hub import fetched
+from ear.assets.lock import read_lock
+from ear.errors import InputError
+
+COMMIT, LATER = "1" * 40, "2" * 40
+WEIGHTS = bytes(range(256)) * 1000
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+class TinyHub:
+    """One repository, me/model: ``commits`` is commit → path → content, the last one is the newest."""
+
+    def __init__(self):
+        self.commits, self.asked, self.down, self.refusal, self.lie = {}, [], 0, None, {}
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.answer(self)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def answer(self, request):
+        path = request.path.split("?")[0]
+        self.asked.append(path)
+        if self.down:
+            self.down -= 1
+            return self.reply(request, 500)
+        if self.refusal:
+            return self.reply(request, 403, **{"X-Error-Code": self.refusal, "X-Error-Message": "no"})
+        if match := re.fullmatch(r"/api/models/me/model(?:/revision/(\w+))?", path):
+            commit = match[1] or list(self.commits)[-1]
+            if commit not in self.commits:
+                return self.reply(request, 404, **{"X-Error-Code": "RevisionNotFound"})
+            siblings = [self.entry(path, text, "rfilename") for path, text in self.commits[commit].items()]
+            return self.reply(request, 200, {"id": "me/model", "sha": commit, "siblings": siblings})
+        if match := re.fullmatch(r"/api/models/me/model/tree/(\w+)", path):
+            files = self.commits[match[1]].items()
+            return self.reply(
+                request, 200, [self.entry(path, text, "path") | {"type": "file"} for path, text in files]
+            )
+        if match := re.fullmatch(r"/me/model/resolve/(\w+)/(.+)", path):
+            content = self.commits[match[1]][match[2]]
+            facts = {"X-Repo-Commit": match[1], "ETag": f'"{self.hash(match[2], content)}"'}
+            return self.reply(request, 200, content, **facts)
+        return self.reply(request, 404, **{"X-Error-Code": "RepoNotFound"})
+
+    def hash(self, path, content):
+        return self.lie.get(path, sha256(content))
+
+    def entry(self, path, content, key):
+        large = {"lfs": {"oid": self.hash(path, content), "size": len(content), "pointerSize": 130}}
+        large["lfs"]["sha256"] = large["lfs"]["oid"]
+        extra = large if path.endswith(".safetensors") else {}
+        return {key: path, "size": len(content), "oid": "0" * 40, "blobId": "0" * 40} | extra
+
+    @staticmethod
+    def reply(request, status, content=b"", **headers):
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        request.send_response(status)
+        for key, value in ({"Content-Length": str(len(body))} | headers).items():
+            request.send_header(key, value)
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(body)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    hub = TinyHub()
+    hub.commits[COMMIT] = {
+        "config.json": b"{}",
+        "unet/model.safetensors": WEIGHTS,
+        "README.md": b"read me",
+        "model.bin": b"old",
+    }
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(
+        huggingface_hub.constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+    )
+    yield hub
+    hub.server.shutdown()
+    hub.server.server_close()
+
+
+def model(revision=None, **settings):
+    source = {"kind": "hub", "repo": "me/model", "revision": revision} | settings
+    source.setdefault("files", ["*.json", "*.safetensors"])
+    return Asset.model_validate({"title": "A model", "licence": "MIT", "size": 1, "source": source})
+
+
+def fetch(folder, asset, pauses=(0.0, 0.0)):
+    places = {"root": None, "store": str(folder / "store"), "lock": str(folder / "assets.lock.json")}
+    return json.loads(fetch_asset("model", asset, folder / "links", pauses=pauses, **places).read_text())
+
+
+def refused(folder, asset, **settings):
+    with pytest.raises(InputError) as error:
+        fetch(folder, asset, **settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_an_unpinned_repository_is_resolved_once_and_then_kept(hub, tmp_path):
+    record = fetch(tmp_path, model())
+    assert record["revision"] == COMMIT
+    assert record["files"] == {
+        "config.json": {"bytes": 2, "sha256": sha256(b"{}")},
+        "unet/model.safetensors": {"bytes": len(WEIGHTS), "sha256": sha256(WEIGHTS)},
+    }
+    assert (tmp_path / "links" / "unet" / "model.safetensors").read_bytes() == WEIGHTS
+    assert read_lock(tmp_path / "assets.lock.json")["model"].revision == COMMIT
+    hub.commits[LATER] = {"config.json": b"{1}", "unet/model.safetensors": WEIGHTS}
+    hub.asked.clear()
+    assert fetch(tmp_path, model()) == record
+    assert not hub.asked  # a compute node without a network can check it
+
+
+def test_the_lock_names_the_commit_for_a_store_that_is_empty(hub, tmp_path):
+    fetch(tmp_path, model())
+    (tmp_path / "store").rename(tmp_path / "old")
+    hub.commits[LATER] = {"config.json": b"{1}", "unet/model.safetensors": WEIGHTS}
+    assert fetch(tmp_path, model())["revision"] == COMMIT
+
+
+def test_a_pinned_commit_is_fetched_and_another_one_in_the_store_or_lock_refused(hub, tmp_path):
+    hub.commits[LATER] = {"config.json": b"{1}"}
+    assert fetch(tmp_path, model(COMMIT))["revision"] == COMMIT
+    assert f"found revision {COMMIT}, wanted {LATER} as in the catalogue" in refused(tmp_path, model(LATER))
+    (tmp_path / "assets.lock.json").unlink()
+    assert f"found commit {COMMIT}, wanted {LATER}: remove the folder" in refused(tmp_path, model(LATER))
+
+
+def test_a_file_that_went_missing_is_fetched_again(hub, tmp_path):
+    record = fetch(tmp_path, model())
+    (tmp_path / "store" / "model" / "config.json").unlink()
+    assert fetched(tmp_path / "store" / "model") is None
+    hub.commits[LATER] = {"config.json": b"{1}", "unet/model.safetensors": WEIGHTS}
+    assert fetch(tmp_path, model()) == record
+
+
+def test_a_large_file_that_is_not_what_the_hub_states_is_refused_at_the_first_fetch(hub, tmp_path):
+    hub.lie["unet/model.safetensors"] = "a" * 64
+    assert f"wanted {'a' * 64} (hub)" in refused(tmp_path, model())
+    assert read_lock(tmp_path / "assets.lock.json") == {}
+
+
+def test_a_hub_that_is_down_for_a_while_is_waited_for(hub, tmp_path):
+    hub.down = 2
+    assert fetch(tmp_path, model())["revision"] == COMMIT
+
+
+def test_a_hub_that_stays_down_is_one_line(hub, tmp_path):
+    hub.down = 99
+    told = refused(tmp_path, model(), pauses=())
+    assert told.startswith("model: Hugging Face hub, me/model: the hub answers 500; or put *.json")
+    assert told.endswith("into <folder>/model/ and name that folder in assets.root")
+
+
+@pytest.mark.parametrize(
+    ("asset", "told"),
+    [
+        (model(LATER), f"found no commit {LATER}"),
+        (model(repo="me/other"), "no such repository"),
+        (model(files=["*.pt"]), "found no file like *.pt"),
+    ],
+)
+def test_what_is_not_there_is_one_line(hub, tmp_path, asset, told):
+    assert told in refused(tmp_path, asset)
+
+
+def test_a_gated_repository_says_how_to_get_in(hub, tmp_path):
+    hub.refusal = "GatedRepo"
+    assert "accept its licence at https://huggingface.co/me/model, then `hf auth login`" in refused(
+        tmp_path, model()
+    )
+
+
+def test_no_network_and_offline_mode_are_one_line(hub, tmp_path, monkeypatch):
+    hub.server.shutdown()
+    hub.server.server_close()
+    assert "ConnectError" in refused(tmp_path, model(), pauses=())
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE is set" in refused(tmp_path, model(), pauses=())
