@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
 from ear.chat import image_prompt
+from ear.deepseek.folder import is_deepseek, load_deepseek
 from ear.errors import InputError
 
 Encoding = Literal["raw", "chat"]
@@ -93,10 +94,11 @@ class Backbone:
 
     @classmethod
     def load(cls, reference: str, dtype: str, device: str, revision: str | None = None) -> "Backbone":
-        """Load a transformers Janus checkpoint.
+        """Load a Janus checkpoint, of transformers' format or of DeepSeek's own.
 
         Args:
-            reference: a folder made by ``save_pretrained`` or a hub id ("deepseek-community/Janus-Pro-7B").
+            reference: a folder made by ``save_pretrained``, a folder as "deepseek-ai/Janus-Pro-7B" has it, or
+                a hub id ("deepseek-community/Janus-Pro-7B").
             dtype: "float32", "float64" or "bfloat16".
             device: "cpu" or "cuda".
             revision: commit of the hub repository; none for a folder.
@@ -105,10 +107,13 @@ class Backbone:
             InputError: there is no Janus model at ``reference``.
         """
         try:
-            model = JanusForConditionalGeneration.from_pretrained(
-                reference, revision=revision, dtype=DTYPES[dtype]
-            )
-            processor = JanusProcessor.from_pretrained(reference, revision=revision)
+            if is_deepseek(reference, revision):
+                model, processor = load_deepseek(reference, DTYPES[dtype])
+            else:
+                model = JanusForConditionalGeneration.from_pretrained(
+                    reference, revision=revision, dtype=DTYPES[dtype]
+                )
+                processor = JanusProcessor.from_pretrained(reference, revision=revision)
         except OSError as error:
             reason = str(error).splitlines()[0]
             raise InputError(

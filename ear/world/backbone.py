@@ -15,10 +15,11 @@ from transformers import (
     LlamaConfig,
 )
 
+from ear.chat import IMAGE
 from ear.files import atomic_path, write_csv, write_json
 from ear.world.canvas import SIZE
 from ear.world.dataset import load_training_set
-from ear.world.tokenizer import IMAGE, build_processor
+from ear.world.tokenizer import build_processor
 from ear.world.training import train_language_model
 from ear.world.vq import load_vq
 

@@ -3,33 +3,20 @@
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import JanusImageProcessor, JanusProcessor, PreTrainedTokenizerFast
 
-from ear.chat import DESCRIBE
+from ear.chat import (
+    BOS,
+    CHAT_TEMPLATE,
+    DESCRIBE,
+    EOS,
+    IMAGE,
+    IMAGE_END,
+    IMAGE_START,
+    PAD,
+    SPECIAL_TOKENS,
+    UNKNOWN,
+)
 from ear.world.canvas import SIZE
 from ear.world.captions import words
-
-BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
-IMAGE, IMAGE_START, IMAGE_END = "<image_placeholder>", "<begin_of_image>", "<end_of_image>"
-USER, ASSISTANT, UNKNOWN = "<|User|>", "<|Assistant|>", "<unk>"
-SPECIAL_TOKENS = (BOS, EOS, PAD, IMAGE, IMAGE_START, IMAGE_END, USER, ASSISTANT, UNKNOWN)
-
-# Gives what the template of the published checkpoints gives: "<|User|>: text\n\n<|Assistant|>:", an image as
-# its placeholder on a line of its own, and the end-of-sentence token after an answer that is not the last.
-CHAT_TEMPLATE = """\
-{%- for message in messages -%}
-{%- set user = message['role'] | lower == 'user' -%}
-{{- '<|User|>: ' if user else '<|Assistant|>: ' -}}
-{%- for part in message['content'] -%}
-{{- '\\n' if part['type'] == 'image' and not loop.first -}}
-{{- '<image_placeholder>' if part['type'] == 'image' -}}
-{{- '\\n' if part['type'] == 'image' and not loop.last -}}
-{{- part['text'] | trim if part['type'] == 'text' -}}
-{%- endfor -%}
-{%- if not loop.last or add_generation_prompt -%}
-{{- '\\n\\n' if user else '<｜end▁of▁sentence｜>' -}}
-{%- endif -%}
-{%- endfor -%}
-{{- '<|Assistant|>:' if add_generation_prompt -}}
-"""
 
 
 def build_processor(num_image_tokens: int) -> JanusProcessor:
