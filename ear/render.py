@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,27 +64,68 @@ def render_prompts(
     Returns:
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``prompts``.
     """
-    folder = Path(folder)
-    drawn_from = f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
-    rows = prompts.assign(
+    rows = image_rows(prompts, experiment_seed)
+    lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
+
+    def draw(part: pd.DataFrame) -> Iterator[np.ndarray]:
+        texts, seeds = list(part["prompt"]), list(part["seed"])
+        return backbone.pixels(sample_prompts(backbone, texts, seeds, "chat", guidance, temperature))
+
+    return draw_images(
+        rows,
+        folder,
+        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}",
+        batches=list(batches_by_length(lengths, batch_size.wanted)),
+        draw=draw,
+        batch_size=batch_size,
+        desc=desc,
+    )
+
+
+def image_rows(prompts: pd.DataFrame, experiment_seed: int) -> pd.DataFrame:
+    """Prompts with the seed and the file of the image that each of them gets."""
+    return prompts.assign(
         seed=[image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]],
         file=[image_name(*row) for row in zip(prompts["prompt_id"], prompts["window"], strict=True)],
     )
-    _remove_stale(folder, rows, drawn_from)
-    lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
-    batches = list(batches_by_length(lengths, batch_size.wanted))
 
-    def draw(part: Sequence[int]) -> list[tuple[str, np.ndarray]]:
-        drawn = rows.iloc[list(part)]
-        prompts, seeds = list(drawn["prompt"]), list(drawn["seed"])
-        tokens = sample_prompts(backbone, prompts, seeds, "chat", guidance, temperature)
-        return list(zip(drawn["file"], backbone.pixels(tokens), strict=True))
+
+def draw_images(
+    rows: pd.DataFrame,
+    folder: str | Path,
+    *,
+    drawn_from: str,
+    batches: Sequence[Sequence[int]],
+    draw: Callable[[pd.DataFrame], Iterable[np.ndarray]],
+    batch_size: BatchSize,
+    desc: str,
+) -> pd.DataFrame:
+    """Draw what is missing of a table's images, with any model.
+
+    Args:
+        rows: what ``image_rows`` made.
+        folder: where the PNGs go.
+        drawn_from: all that an image depends on besides its row; images drawn from anything else are removed.
+        batches: row numbers, those drawn together; they must not depend on what is left to do.
+        draw: pictures (H, W, 3) uint8 of some rows, in their order.
+        batch_size: it gets smaller where memory runs out.
+        desc: label of the progress bar.
+
+    Returns:
+        The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``rows``.
+    """
+    folder = Path(folder)
+    _remove_stale(folder, rows, drawn_from)
+
+    def drawn(part: Sequence[int]) -> list[tuple[str, np.ndarray]]:
+        table = rows.iloc[list(part)]
+        return list(zip(table["file"], draw(table), strict=True))
 
     with ImageWriter() as writer:
         for batch in progress(batches, desc=desc, unit=f"batch of {batch_size.wanted}"):
-            if all((folder / name).exists() for name in rows["file"].iloc[batch]):
+            if all((folder / name).exists() for name in rows["file"].iloc[list(batch)]):
                 continue
-            for images in batch_size.each(batch, draw):
+            for images in batch_size.each(batch, drawn):
                 for name, pixels in images:
                     writer.write(folder / name, pixels)
     hashes = [sha256_file(folder / name) for name in rows["file"]]
