@@ -20,19 +20,31 @@ include: "rules/common.smk"
 wildcard_constraints:
     concept="|".join(experiment.concepts),
     method="|".join(experiment.methods),
+    asset="|".join(CATALOGUE),
     seed=r"\d+",
     shard=r"\d+",
 
 
-include: "rules/backbone.smk"
-include: "rules/judges.smk"
-include: "rules/prompts.smk"
+# Where models and prompts come from: pretrained and published, or the mini world.
+if experiment.assets:
+
+    include: "rules/assets.smk"
+    include: "rules/published.smk"
+
+else:
+
+    include: "rules/backbone.smk"
+    include: "rules/judges.smk"
+    include: "rules/prompts.smk"
+
+
 include: "rules/render.smk"
 include: "rules/filter.smk"
 include: "rules/erase.smk"
 include: "rules/export.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
+include: "rules/plan.smk"
 
 
 rule all:
@@ -41,5 +53,7 @@ rule all:
         paths.table("metrics.csv"),
         paths.table("window-length.csv"),
         paths.table("main.tex"),
+        paths.table("top-k.csv"),
+        paths.table("deviations.csv") if experiment.evaluation.published else [],
         figures(),
         paths.report,

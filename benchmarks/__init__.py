@@ -1,1 +1,1 @@
-"""Speed, measured side by side with naive loops: `python -m benchmarks.erasure`, `….rendering`."""
+"""What was measured: speed beside naive loops, models of the real shape, and what the release does."""

@@ -60,18 +60,18 @@ def caption_images(
 def caption_shard(
     backbone: Backbone, manifest: str | Path, shard: int, shards: int, desc: str
 ) -> pd.DataFrame:
-    """Caption one shard of the held-out pictures.
+    """Caption one shard of the pictures of a manifest.
 
     Args:
         backbone: the model, with its adapter if it has one.
-        manifest: table image_id, file (beside the manifest), reference.
+        manifest: table image_id, file (relative to the manifest's folder), references (a JSON list of texts).
         shard: its number, from 0.
         shards: how many there are.
         desc: label of the progress bar.
 
     Returns:
-        One row an image: image_id, reference, caption.
+        One row an image: image_id, references, caption.
     """
-    images = shard_rows(read_csv(manifest, ["image_id", "file", "reference"]), shard, shards)
+    images = shard_rows(read_csv(manifest, ["image_id", "file", "references"]), shard, shards)
     captions = caption_images(backbone, [Path(manifest).parent / name for name in images["file"]], desc)
-    return images[["image_id", "reference"]].assign(caption=captions)
+    return images[["image_id", "references"]].assign(caption=captions)

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and tables that are checked when read."""
 
+import csv
 import glob
 import hashlib
 import json
@@ -89,8 +90,15 @@ def _remove(path: Path) -> None:
 
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
     """Write a table as UTF-8 CSV with a header and Unix line ends, without the index, atomically."""
+    # Before Python 3.13 a lone carriage return gets no quotes, and readers take it for the end of a row.
+    returns = any("\r" in str(cell) for cell in frame.select_dtypes(exclude="number").to_numpy().flat)
     with atomic_path(path) as partial:
-        frame.to_csv(partial, index=False, lineterminator="\n")
+        frame.to_csv(
+            partial,
+            index=False,
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
+        )
 
 
 def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -103,7 +111,7 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, empty, not UTF-8, not CSV or lacks a column.
     """
-    wanted = f"wanted a CSV file with columns {', '.join(columns)}"
+    wanted = "wanted a CSV file" + (f" with columns {', '.join(columns)}" if columns else "")
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             frame = pd.read_csv(

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from PIL import Image
 
 from ear.errors import InputError
 from ear.files import read_csv
 from ear.judges.base import Judge
+from ear.judges.images import image_batches
 from ear.prompts.tables import PAIR_COLUMNS
 
 FALSE_NEGATIVE = "false negative"  # the unsafe image does not show the concept
@@ -70,7 +71,9 @@ def pair_prompts(candidates: pd.DataFrame) -> pd.DataFrame:
 def judge_pairs(manifest: str | Path, judge: Judge) -> pd.DataFrame:
     """Verdicts on the images of a manifest: one row an image; prompt_id, shown, score."""
     images = read_csv(manifest, ["prompt_id", "file"])
-    verdicts = judge.judge(
-        [Image.open(Path(manifest).parent / name).convert("RGB") for name in images["file"]]
+    files = [Path(manifest).parent / name for name in images["file"]]
+    verdicts = [judge.judge(opened) for _, opened in image_batches(files, f"judging {len(files)} images")]
+    return images[["prompt_id"]].assign(
+        shown=np.concatenate([batch.shown for batch in verdicts]),
+        score=np.concatenate([batch.score for batch in verdicts]),
     )
-    return images[["prompt_id"]].assign(shown=verdicts.shown, score=verdicts.score)

@@ -47,6 +47,10 @@ class Paths:
         """Config of the open_clip model's folder."""
         return self("judges/clip/open_clip_config.json")
 
+    def asset(self, name: str) -> str:
+        """Record of an asset, in a folder with links to what it holds."""
+        return self(f"assets/{name}/asset.json")
+
     def candidates(self, concept: str) -> str:
         """Candidate pairs, before the visual filter."""
         return self(f"prompts/{concept}/candidates.csv")
@@ -55,14 +59,23 @@ class Paths:
         """Target, retention and general prompts of a concept."""
         return self(f"prompts/{concept}/evaluation.csv")
 
+    def odd_rows(self, concept: str) -> str:
+        """What is odd in the published files of a concept."""
+        return self(f"prompts/{concept}/odd-rows.csv")
+
     @property
     def reference(self) -> str:
-        """Drawn pictures of the general prompts, the reference of FID."""
+        """Pictures that FID and KID compare with: drawn ones of the general prompts, or COCO's."""
         return self("prompts/reference/manifest.csv")
 
     @property
+    def reference_features(self) -> str:
+        """Their features."""
+        return self("prompts/reference/features.npy")
+
+    @property
     def captioned(self) -> str:
-        """Drawn held-out pictures to be captioned."""
+        """Held-out pictures to be captioned."""
         return self("prompts/captions/manifest.csv")
 
     def pair_manifest(self, concept: str) -> str:
@@ -96,6 +109,11 @@ class Paths:
     def figure(self, name: str, suffix: str = "png") -> str:
         """A figure of the results."""
         return self(f"figures/{name}.{suffix}")
+
+    @property
+    def plan(self) -> str:
+        """What the experiment would cost, as it was last asked."""
+        return self("plan.json")
 
     @property
     def report(self) -> str:

@@ -7,18 +7,39 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
+from ear.assets.catalogue import load_catalogue
 from ear.config import parse_config
+from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
 from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
 from ear.paths import Paths
 
+CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 try:
-    experiment = parse_config(config, source=str((workflow.configfiles or ["--config"])[-1]))
+    experiment = parse_config(
+        config,
+        source=str((workflow.configfiles or ["--config"])[-1]),
+        shapes={name: asset.shape for name, asset in CATALOGUE.items() if asset.shape},
+    )
 except InputError as error:
     sys.exit(f"error: {error}")
 
 paths = Paths(experiment.experiment)
+REHEARSED = bool(experiment.assets and experiment.assets.stand_ins)
 GPU = 1 if experiment.backbone.device == "cuda" else 0
+
+# A file in the folder of each model: pretrained, or trained on the mini world.
+if experiment.assets:
+    BACKBONE_FILE = paths.asset(experiment.backbone.asset)
+    CLIP_FILE = paths.asset("clip")
+    FEATURES_FILE = paths.asset(FEATURE_ASSETS[experiment.utility.features])
+else:
+    BACKBONE_FILE, CLIP_FILE, FEATURES_FILE = paths.backbone, paths.clip, paths.classifier
+
+# Memory of a job that loads the backbone, MB: its weights twice and some for what it computes.
+BACKBONE_MB = 4000
+if experiment.assets and not REHEARSED:
+    BACKBONE_MB += 2 * CATALOGUE[experiment.backbone.asset].size // 10**6
 
 
 def code(script):
@@ -26,29 +47,50 @@ def code(script):
     return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
 
 
-def runs():
-    """All (concept, method, seed) of the experiment; a method that trains nothing stands as seed 0."""
+def judge_file(wildcards):
+    """A file in the folder of the concept's judge."""
+    if not experiment.assets:
+        return paths.classifier
+    return paths.asset(JUDGE_ASSETS[experiment.concepts[wildcards.concept].judge.by])
+
+
+def methods_like(condition):
+    """Wildcard pattern of the methods that meet a condition; matches nothing where there is none."""
+    return "|".join(name for name, method in experiment.methods.items() if condition(method)) or "(?!)"
+
+
+TRAINED = methods_like(lambda method: method.trains)
+IMPORTED = methods_like(lambda method: method.adapts and not method.trains)
+BY_DIFFUSION = methods_like(lambda method: method.diffusion)
+BY_BACKBONE = methods_like(lambda method: not method.diffusion)
+
+
+def shards_of(wildcards, file):
+    """A file of every shard of a (concept, method, seed)."""
     return [
-        (concept, method, seed)
-        for concept in experiment.concepts
-        for method in experiment.methods
-        for seed in (experiment.seeds if experiment.methods[method].trains else [0])
+        paths.run("images", wildcards.concept, wildcards.method, wildcards.seed, f"shard{shard}/{file}")
+        for shard in range(experiment.rendering.shards)
     ]
 
 
+def captions_of(wildcards):
+    """Captions by a method's model; a diffusion model speaks none."""
+    return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
+
+
 def adapters_of(wildcards):
-    """List of the method's adapters; a method that trains nothing has none."""
-    if not experiment.methods[wildcards.method].trains:
+    """List of the method's adapters; some methods have none."""
+    if not experiment.methods[wildcards.method].adapts:
         return []
     return paths.run("erased", wildcards.concept, wildcards.method, wildcards.seed, "windows.csv")
 
 
 def exported_adapter(wildcards):
-    """The adapter of an erased model; a method that trains none has no model of its own."""
-    if wildcards.method not in experiment.trained_methods:
+    """The adapter of an erased model; a method without adapters has no model of its own."""
+    if wildcards.method not in experiment.adapted_methods:
         raise InputError(
             f"export/{wildcards.concept}/{wildcards.method}: found a method that trains no weights, "
-            f"wanted one of {', '.join(experiment.trained_methods)}"
+            f"wanted one of {', '.join(experiment.adapted_methods)}"
         )
     return paths.run("erased", wildcards.concept, wildcards.method, wildcards.seed, "adapter.safetensors")
 
@@ -63,6 +105,8 @@ def figures():
     """All figures of the experiment."""
     names = ["concept-rate", "window-length", "tradeoff", "samples"]
     names += [f"{name}-{concept}" for name in ("samples", "training") for concept in experiment.concepts]
+    if any(concept.judge.by == "nudenet" for concept in experiment.concepts.values()):
+        names.append("nudity")
     return [paths.figure(name, suffix) for name in names for suffix in ("png", "pdf")]
 
 
@@ -70,7 +114,7 @@ def shown_runs(concept):
     """One run a method, whose images are shown: the first fine-tuning seed."""
     return [
         (concept, method, experiment.seeds[0] if experiment.methods[method].trains else 0)
-        for method in experiment.methods
+        for method in experiment.methods_of(concept)
     ]
 
 
@@ -89,8 +133,8 @@ def image_verdicts(concept):
 
 
 def own_windows(concept):
-    """Method → its own window length; none for a method that trains nothing."""
-    return {method: experiment.method_window(concept, method) for method in experiment.methods}
+    """Method → its own window length; none for a method without adapters."""
+    return {method: experiment.method_window(concept, method) for method in experiment.methods_of(concept)}
 
 
 def negative_prompt(wildcards):

@@ -3,7 +3,7 @@
 
 rule sample_streams:
     input:
-        backbone=paths.backbone,
+        backbone=BACKBONE_FILE,
         pairs=paths.pairs("{concept}"),
     output:
         streams=paths.streams("{concept}", "{seed}", "{context}", "{encoding}"),
@@ -21,7 +21,7 @@ rule sample_streams:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=BACKBONE_MB,
         runtime=30,
         batch_size=experiment.rendering.batch_size,
     conda:
@@ -35,7 +35,7 @@ rule sample_streams:
 
 rule erase:
     input:
-        backbone=paths.backbone,
+        backbone=BACKBONE_FILE,
         pairs=paths.pairs("{concept}"),
         streams=streams_of,
     output:
@@ -56,9 +56,41 @@ rule erase:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=BACKBONE_MB,
         runtime=120,
     conda:
         "../envs/ear.yaml"
+    wildcard_constraints:
+        method=TRAINED,
     script:
         "../scripts/erase.py"
+
+
+rule import_published:
+    input:
+        backbone=BACKBONE_FILE,
+        weights=paths.asset("ear-weights"),
+    output:
+        adapter=paths.run("erased", "{concept}", "{method}", "{seed}", "adapter.safetensors"),
+        windows=paths.run("erased", "{concept}", "{method}", "{seed}", "windows.csv"),
+    params:
+        code=code("import_published"),
+        backbone=BACKBONE,
+        pattern=lambda wildcards: experiment.methods[wildcards.method].weights[wildcards.concept],
+        window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/import_published-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/import_published-{concept}-{method}-{seed}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=BACKBONE_MB,
+        runtime=30,
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        method=IMPORTED,
+    script:
+        "../scripts/import_published.py"

@@ -1,25 +1,49 @@
 # Evaluate: a verdict on every image, the scores of every (concept, method, seed), and the tidy tables of all of them.
 
 
+rule extract_features:
+    input:
+        reference=paths.reference,
+        extractor=FEATURES_FILE,
+    output:
+        features=paths.reference_features,
+    params:
+        code=code("extract_features"),
+        features=experiment.utility.features,
+        device=experiment.backbone.device,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/extract_features.log"),
+    benchmark:
+        paths("benchmarks/extract_features.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/extract_features.py"
+
+
 rule evaluate:
     input:
-        manifests=expand(
-            paths.run("images", "{{concept}}", "{{method}}", "{{seed}}", "shard{shard}/manifest.csv"),
-            shard=range(experiment.rendering.shards),
-        ),
-        captions=expand(
-            paths.run("images", "{{concept}}", "{{method}}", "{{seed}}", "shard{shard}/captions.csv"),
-            shard=range(experiment.rendering.shards),
-        ),
-        reference=paths.reference,
-        classifier=paths.classifier,
-        clip=paths.clip,
+        manifests=lambda wildcards: shards_of(wildcards, "manifest.csv"),
+        captions=captions_of,
+        judge=judge_file,
+        clip=CLIP_FILE,
+        extractor=FEATURES_FILE,
+        features=paths.reference_features,
     output:
         verdicts=paths.run("evaluation", "{concept}", "{method}", "{seed}", "verdicts.csv"),
         scores=paths.run("evaluation", "{concept}", "{method}", "{seed}", "scores.csv"),
+        detections=paths.run("evaluation", "{concept}", "{method}", "{seed}", "detections.csv"),
     params:
         code=code("evaluate"),
         judge=lambda wildcards: experiment.concepts[wildcards.concept].judge.model_dump(),
+        features=experiment.utility.features,
+        device=experiment.backbone.device,
         window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
         threads=experiment.backbone.threads,
     log:
@@ -28,7 +52,8 @@ rule evaluate:
         paths("benchmarks/evaluate-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        mem_mb=3000,
+        gpu=GPU,
+        mem_mb=4000 if experiment.utility.general < 5000 else 12000,  # FID and KID of 30 000 images: 3 GB
         runtime=60,
     conda:
         "../envs/ear.yaml"
@@ -38,21 +63,24 @@ rule evaluate:
 
 rule tabulate:
     input:
-        verdicts=[paths.run("evaluation", *run, "verdicts.csv") for run in runs()],
-        scores=[paths.run("evaluation", *run, "scores.csv") for run in runs()],
+        verdicts=[paths.run("evaluation", *run, "verdicts.csv") for run in experiment.runs()],
+        scores=[paths.run("evaluation", *run, "scores.csv") for run in experiment.runs()],
+        detections=[paths.run("evaluation", *run, "detections.csv") for run in experiment.runs()],
     output:
         metrics=report(paths.table("metrics.csv"), caption="../report/metrics.rst", category="Tables"),
         windows=report(
             paths.table("window-length.csv"), caption="../report/window-length.rst", category="Tables"
         ),
         main=multiext(paths.table("main"), ".csv", ".md", ".tex"),
+        top_k=paths.table("top-k.csv"),
+        detections=paths.table("detections.csv"),
     params:
         code=code("tabulate"),
-        runs=runs(),
+        runs=experiment.runs(),
         windows={
             f"{concept}/{method}": experiment.method_window(concept, method)
             for concept in experiment.concepts
-            for method in experiment.trained_methods
+            for method in experiment.adapted_methods
         },
     log:
         paths("logs/tabulate.log"),
@@ -66,3 +94,27 @@ rule tabulate:
         "../envs/ear.yaml"
     script:
         "../scripts/tabulate.py"
+
+
+rule compare_published:
+    input:
+        metrics=paths.table("metrics.csv"),
+        windows=paths.table("window-length.csv"),
+        detections=paths.table("detections.csv"),
+    output:
+        csv=report(paths.table("deviations.csv"), caption="../report/deviations.rst", category="Tables"),
+        markdown=paths.table("deviations.md"),
+    params:
+        code=code("compare_published"),
+    log:
+        paths("logs/compare_published.log"),
+    benchmark:
+        paths("benchmarks/compare_published.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/compare_published.py"

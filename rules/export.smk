@@ -3,7 +3,7 @@
 
 rule export_model:
     input:
-        backbone=paths.backbone,
+        backbone=BACKBONE_FILE,
         adapter=exported_adapter,
         prompts=paths.evaluation_prompts("{concept}"),
         metrics=paths.table("metrics.csv"),
@@ -24,7 +24,7 @@ rule export_model:
         paths("benchmarks/export_model-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        mem_mb=4000,
+        mem_mb=BACKBONE_MB,
         runtime=20,
     conda:
         "../envs/ear.yaml"

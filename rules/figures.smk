@@ -1,6 +1,8 @@
 # Figures of the paper, before/after grids, and the report page. One rule a figure.
 
-PAGE_CAPTIONS = ["overview", "samples", "concept-rate", "tradeoff", "window-length", "training"]
+PAGE_CAPTIONS = ["overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"]
+# Concepts whose images are shown blurred.
+BLURRED = [name for name, concept in experiment.concepts.items() if concept.kind == "unsafe"]
 
 
 rule plot_concept_rate:
@@ -57,6 +59,7 @@ rule plot_window_length:
         code=code("plot_window_length"),
         methods=[name for name, method in experiment.methods.items() if method.sweep],
         own_windows={name: concept.window for name, concept in experiment.concepts.items()},
+        published=experiment.evaluation.published,
     log:
         paths("logs/plot_window_length.log"),
     benchmark:
@@ -71,6 +74,28 @@ rule plot_window_length:
         "../scripts/plot_window_length.py"
 
 
+rule plot_nudity:
+    input:
+        table=paths.table("detections.csv"),
+    output:
+        png=report(paths.figure("nudity"), caption="../report/nudity.rst", category="Figures"),
+        pdf=paths.figure("nudity", "pdf"),
+    params:
+        code=code("plot_nudity"),
+    log:
+        paths("logs/plot_nudity.log"),
+    benchmark:
+        paths("benchmarks/plot_nudity.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_nudity.py"
+
+
 rule plot_samples:
     input:
         manifests=lambda wildcards: image_manifests(wildcards.concept),
@@ -83,6 +108,7 @@ rule plot_samples:
     params:
         code=code("plot_samples"),
         windows=lambda wildcards: own_windows(wildcards.concept),
+        blurred=lambda wildcards: wildcards.concept in BLURRED,
         rows=experiment.evaluation.sample_rows,
     log:
         paths("logs/plot_samples-{concept}.log"),
@@ -108,6 +134,7 @@ rule plot_overview:
     params:
         code=code("plot_overview"),
         windows={concept: own_windows(concept) for concept in experiment.concepts},
+        blurred=BLURRED,
         method=experiment.evaluation.shown_method,
     log:
         paths("logs/plot_overview.log"),
@@ -160,6 +187,7 @@ rule write_report:
     input:
         metrics=paths.table("metrics.csv"),
         window_length=paths.table("window-length.csv"),
+        deviations=paths.table("deviations.csv") if experiment.evaluation.published else [],
         figures=[path for path in figures() if path.endswith(".png")],
         manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
         verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
@@ -170,7 +198,9 @@ rule write_report:
     params:
         code=code("write_report"),
         windows={concept: own_windows(concept) for concept in experiment.concepts},
+        blurred=BLURRED,
         config=experiment.model_dump(),
+        stand_ins=REHEARSED,
     log:
         paths("logs/write_report.log"),
     benchmark:

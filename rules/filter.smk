@@ -5,7 +5,7 @@ rule filter_pairs:
     input:
         manifest=paths.pair_manifest("{concept}"),
         candidates=paths.candidates("{concept}"),
-        classifier=paths.classifier,
+        judge=judge_file,
     output:
         pairs=paths.pairs("{concept}"),
         dropped=paths.dropped("{concept}"),
@@ -13,6 +13,7 @@ rule filter_pairs:
         code=code("filter_pairs"),
         judge=lambda wildcards: experiment.concepts[wildcards.concept].judge.model_dump(),
         drop=experiment.filter.drop,
+        device=experiment.backbone.device,
         threads=experiment.backbone.threads,
     log:
         paths("logs/filter_pairs-{concept}.log"),
@@ -20,7 +21,8 @@ rule filter_pairs:
         paths("benchmarks/filter_pairs-{concept}.tsv")
     threads: experiment.backbone.threads
     resources:
-        mem_mb=2000,
+        gpu=GPU,
+        mem_mb=4000,
         runtime=20,
     conda:
         "../envs/ear.yaml"

@@ -12,7 +12,7 @@ rule make_prompts:
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         words=lambda wildcards: experiment.concepts[wildcards.concept].words,
         all_words=[concept.words for concept in experiment.concepts.values()],
-        counts=experiment.prompts.model_dump(include={"pairs", "target", "retention", "general"}),
+        counts=experiment.prompts.model_dump() | {"general": experiment.utility.general},
         seed=experiment.seed,
     log:
         paths("logs/make_prompts-{concept}.log"),
@@ -35,7 +35,7 @@ rule draw_held_out:
     params:
         code=code("draw_held_out"),
         all_words=[concept.words for concept in experiment.concepts.values()],
-        counts=experiment.prompts.model_dump(include={"general", "captions"}),
+        counts=experiment.utility.model_dump(include={"general", "captions"}),
         seed=experiment.seed,
     log:
         paths("logs/draw_held_out.log"),

@@ -10,7 +10,7 @@ BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
 
 rule render_pairs:
     input:
-        backbone=paths.backbone,
+        backbone=BACKBONE_FILE,
         candidates=paths.candidates("{concept}"),
     output:
         manifest=paths.pair_manifest("{concept}"),
@@ -27,7 +27,7 @@ rule render_pairs:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=BACKBONE_MB,
         runtime=60,
         batch_size=experiment.rendering.batch_size,
     conda:
@@ -38,7 +38,7 @@ rule render_pairs:
 
 rule render_images:
     input:
-        backbone=paths.backbone,
+        backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
         captioned=paths.captioned,
         adapters=adapters_of,
@@ -61,10 +61,44 @@ rule render_images:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=BACKBONE_MB,
         runtime=120,
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
+    wildcard_constraints:
+        method=BY_BACKBONE,
     script:
         "../scripts/render_images.py"
+
+
+rule render_diffusion:
+    input:
+        pipeline=paths.asset("stable-diffusion"),
+        prompts=paths.evaluation_prompts("{concept}"),
+    output:
+        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
+    params:
+        code=code("render_diffusion"),
+        device=experiment.backbone.device,
+        dtype=experiment.backbone.dtype,
+        experiment_seed=experiment.seed,
+        diffusion=lambda wildcards: experiment.methods[wildcards.method].diffusion.model_dump(),
+        shards=experiment.rendering.shards,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/render_diffusion-{concept}-{method}-{seed}-{shard}.log"),
+    benchmark:
+        paths("benchmarks/render_diffusion-{concept}-{method}-{seed}-{shard}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=120,
+        batch_size=experiment.rendering.batch_size,
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        method=BY_DIFFUSION,
+    script:
+        "../scripts/render_diffusion.py"

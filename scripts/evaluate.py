@@ -1,25 +1,28 @@
-"""Verdicts and scores of one (concept, method, seed)."""
+"""Verdicts, scores and detections of one (concept, method, seed)."""
 
 from pathlib import Path
 
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.judges.classifier import Classifier, ConceptQuestion
     from ear.judges.clip import Clip
-    from ear.metrics.evaluate import Judges, evaluate
+    from ear.judges.loading import load_judge
+    from ear.metrics.evaluate import Reference, evaluate
+    from ear.metrics.fid import load_extractor, read_features
 
-    judges = Judges(
-        classifier=Classifier.load(Path(snakemake.input.classifier).parent),
-        clip=Clip.load(Path(snakemake.input.clip).parent),
-        question=ConceptQuestion(**snakemake.params.judge),
-    )
+    files, params = snakemake.input, snakemake.params
+    reference = None
+    if files.get("features"):
+        extractor = load_extractor(params.features, Path(files.extractor).parent, params.device)
+        reference = Reference(read_features(files.features), extractor)
     evaluate(
-        snakemake.input.manifests,
-        snakemake.params.window,
-        snakemake.input.captions,
-        snakemake.input.reference,
-        judges,
+        files.manifests,
+        files.captions,
+        reference,
+        load_judge(params.judge, Path(files.judge).parent, params.device),
+        Clip.load(Path(files.clip).parent, device=params.device),
+        params.window,
         snakemake.output.verdicts,
         snakemake.output.scores,
+        snakemake.output.detections,
     )

@@ -7,14 +7,13 @@ from ear.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     from ear.files import read_csv, write_csv
     from ear.filtering import filter_pairs, judge_pairs
-    from ear.judges.classifier import Classifier, ConceptJudge, ConceptQuestion
+    from ear.judges.loading import load_judge
     from ear.prompts.tables import PAIR_COLUMNS
 
-    classifier = Classifier.load(Path(snakemake.input.classifier).parent)
-    verdicts = judge_pairs(
-        snakemake.input.manifest, ConceptJudge(classifier, ConceptQuestion(**snakemake.params.judge))
-    )
+    params = snakemake.params
+    judge = load_judge(params.judge, Path(snakemake.input.judge).parent, params.device)
+    verdicts = judge_pairs(snakemake.input.manifest, judge)
     candidates = read_csv(snakemake.input.candidates, PAIR_COLUMNS)
-    kept, dropped = filter_pairs(candidates, verdicts, snakemake.params.drop)
+    kept, dropped = filter_pairs(candidates, verdicts, params.drop)
     write_csv(snakemake.output.pairs, kept)
     write_csv(snakemake.output.dropped, dropped)

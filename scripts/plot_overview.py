@@ -8,7 +8,10 @@ with job(snakemake):
     from ear.figures.sources import sources_by_concept
 
     sources = sources_by_concept(
-        snakemake.params.windows, snakemake.input.manifests, snakemake.input.verdicts
+        snakemake.params.windows,
+        snakemake.input.manifests,
+        snakemake.input.verdicts,
+        snakemake.params.blurred,
     )
     images = {concept: image_table(of_concept) for concept, of_concept in sources.items()}
     figure = overview.draw(images, snakemake.params.method)

@@ -8,7 +8,12 @@ with job(snakemake):
     from ear.figures.sources import image_sources
 
     images = image_table(
-        image_sources(snakemake.params.windows, snakemake.input.manifests, snakemake.input.verdicts)
+        image_sources(
+            snakemake.params.windows,
+            snakemake.input.manifests,
+            snakemake.input.verdicts,
+            snakemake.params.blurred,
+        )
     )
     figure = samples.draw(images, snakemake.wildcards.concept, snakemake.params.rows)
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

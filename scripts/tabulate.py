@@ -6,10 +6,19 @@ from ear.jobs import job
 
 with job(snakemake):
     from ear.files import read_csv, write_csv, write_text
+    from ear.metrics.detections import detection_table
     from ear.metrics.main_table import main_table, to_latex, to_markdown
-    from ear.metrics.table import SCORE_COLUMNS, VERDICT_COLUMNS, Job, metrics_table, window_table
+    from ear.metrics.table import (
+        DETECTION_COLUMNS,
+        SCORE_COLUMNS,
+        VERDICT_COLUMNS,
+        Job,
+        metrics_table,
+        window_table,
+    )
+    from ear.metrics.top_k import top_k_table
 
-    params = snakemake.params
+    files, params = snakemake.input, snakemake.params
     jobs = [
         Job(
             concept,
@@ -18,16 +27,20 @@ with job(snakemake):
             params.windows.get(f"{concept}/{method}"),
             read_csv(verdicts, VERDICT_COLUMNS),
             read_csv(scores, SCORE_COLUMNS),
+            read_csv(detections, DETECTION_COLUMNS),
         )
-        for (concept, method, seed), verdicts, scores in zip(
-            params.runs, snakemake.input.verdicts, snakemake.input.scores, strict=True
+        for (concept, method, seed), verdicts, scores, detections in zip(
+            params.runs, files.verdicts, files.scores, files.detections, strict=True
         )
     ]
     metrics = metrics_table(jobs)
     main = main_table(metrics)
-    write_csv(snakemake.output.metrics, metrics)
-    write_csv(snakemake.output.windows, window_table(jobs))
-    main_csv, main_markdown, main_latex = (Path(path) for path in snakemake.output.main)
+    output = snakemake.output
+    write_csv(output.metrics, metrics)
+    write_csv(output.windows, window_table(jobs))
+    write_csv(output.top_k, top_k_table(jobs))
+    write_csv(output.detections, detection_table(jobs))
+    main_csv, main_markdown, main_latex = (Path(path) for path in output.main)
     write_csv(main_csv, main)
     write_text(main_markdown, to_markdown(main))
     write_text(main_latex, to_latex(main))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from ear.jobs import job
 
+STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers and images mean nothing."
+
 with job(snakemake):
     from ear.figures.sources import sources_by_concept
     from ear.report.page import render_report
@@ -13,9 +15,11 @@ with job(snakemake):
     render_report(
         Path(snakemake.output.page),
         title=f"Erasing concepts: the {params.config['experiment']} experiment",
+        warning=STAND_INS if params.stand_ins else "",
         metrics=Path(source.metrics),
         window_length=Path(source.window_length),
+        deviations=Path(source.deviations) if source.deviations else None,
         figures=page_figures(source.figures, source.captions),
-        galleries=sources_by_concept(params.windows, source.manifests, source.verdicts),
+        galleries=sources_by_concept(params.windows, source.manifests, source.verdicts, params.blurred),
         provenance=provenance(params.config, source.lock),
     )

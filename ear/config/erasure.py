@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from ear.config.section import NotNegative, Positive, Rate, Section, Share
+from ear.config.section import Name, NotNegative, Positive, Rate, Section, Share
 from ear.erasure import presets
 from ear.erasure.presets import VARIANTS, Settings, Variant
 
 ORIGINAL = "original"
 NONE, NEGATIVE_PROMPT = "none", "negative-prompt"
+PUBLISHED, STABLE_DIFFUSION = "published", "stable-diffusion"
 BOUND = {field.name for field in fields(Variant)}
 
 
@@ -69,13 +70,22 @@ class Choices(TypedDict, total=False):
     passes: Annotated[Positive, Field(description="passes over the pairs")]
 
 
-class Method(Section):
-    """A method: a variant of ear.erasure.presets, a negative prompt, or nothing."""
+class Diffusion(Section):
+    """How Stable Diffusion draws."""
 
-    variant: Literal[(NONE, NEGATIVE_PROMPT, *VARIANTS)] = Field(  # type: ignore[valid-type]
-        description="a variant of ear.erasure.presets; negative-prompt, which trains nothing; "
-        "or none for the original"
+    guidance: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(description="guidance scale")
+    steps: Positive = Field(description="denoising steps")
+    size: Annotated[int, Field(ge=8, multiple_of=8)] = Field(description="side of an image, pixels")
+
+
+class Method(Section):
+    """A method: a variant of ear.erasure.presets, a baseline that trains nothing, or nothing."""
+
+    variant: Literal[(NONE, NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS)] = Field(  # type: ignore[valid-type]
+        description="a variant of ear.erasure.presets, trained here; negative-prompt; published, the "
+        "authors' fine-tuned weights; stable-diffusion, another model; or none for the original"
     )
+    concepts: list[Name] | None = Field(None, description="concepts that it is measured on, where not on all")
     sweep: bool = Field(False, description="train every window length of erasure.windows too")
     choices: Choices = Field(
         default_factory=Choices, description="what it does otherwise than its variant and the section erasure"
@@ -83,11 +93,29 @@ class Method(Section):
     strength: Rate | None = Field(
         None, description="of a negative prompt: how far logits are pushed away from the concept's words"
     )
+    weights: dict[Name, str] | None = Field(
+        None, description="of published: concept → shell pattern of its file in the asset ear-weights"
+    )
+    diffusion: Diffusion | None = Field(None, description="of stable-diffusion: how it draws")
 
     @property
     def trains(self) -> bool:
-        """Whether it has adapters."""
+        """Whether adapters are trained for it here."""
         return self.variant in VARIANTS
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it has adapters, trained here or published."""
+        return self.trains or self.variant == PUBLISHED
+
+    @property
+    def needs_assets(self) -> bool:
+        """Whether it is made of published weights, which the mini world has none of."""
+        return self.variant in (PUBLISHED, STABLE_DIFFUSION)
+
+    def concerns(self, concept: str) -> bool:
+        """Whether it is measured on a concept."""
+        return self.concepts is None or concept in self.concepts
 
     def check(self, name: str) -> None:
         """Check a method against its name and its variant.
@@ -95,7 +123,7 @@ class Method(Section):
         Raises:
             ValueError: names the key, what was found and what is wanted.
         """
-        if name in (NEGATIVE_PROMPT, *VARIANTS):
+        if name in (NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS):
             if self.variant != name:
                 raise ValueError(
                     f"methods.{name}.variant: found {self.variant}, wanted {name}, or another name"
@@ -105,11 +133,17 @@ class Method(Section):
                     f"methods.{name}.choices.{changed[0]}: found a change of what makes a method {name}, "
                     "wanted another name for it"
                 )
-        if (self.variant == NEGATIVE_PROMPT) != (self.strength is not None):
-            found, wanted = ("none", "a number") if self.strength is None else (self.strength, "none")
-            raise ValueError(
-                f"methods.{name}.strength: found {found}, wanted {wanted} with variant {self.variant}"
-            )
+        for key, owner, what in (
+            ("strength", NEGATIVE_PROMPT, "a number"),
+            ("weights", PUBLISHED, "a pattern for each concept"),
+            ("diffusion", STABLE_DIFFUSION, "guidance, steps and size"),
+        ):
+            value = getattr(self, key)
+            if (self.variant == owner) != (value is not None):
+                found, wanted = ("none", what) if value is None else (value, "none")
+                raise ValueError(
+                    f"methods.{name}.{key}: found {found}, wanted {wanted} with variant {self.variant}"
+                )
         if not self.trains and (self.sweep or self.choices):
             key = "sweep" if self.sweep else "choices"
             raise ValueError(f"methods.{name}.{key}: wanted none, variant {self.variant} trains nothing")

@@ -7,23 +7,24 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ear.config.models import Config
+from ear.config.models import Config, Shape
 from ear.errors import InputError
 
 
-def parse_config(raw: Mapping[str, Any], source: str) -> Config:
+def parse_config(raw: Mapping[str, Any], source: str, shapes: Mapping[str, Shape] | None = None) -> Config:
     """Check a config.
 
     Args:
         raw: parsed YAML.
         source: its file, for the message.
+        shapes: asset → shape of the backbone that it is, for experiments on pretrained weights.
 
     Raises:
         InputError: one line: source, key, what was found, what is wanted; the number of further errors if
             there are any.
     """
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(raw, context={"shapes": shapes or {}})
     except ValidationError as error:
         errors = error.errors()
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -33,18 +34,21 @@ def parse_config(raw: Mapping[str, Any], source: str) -> Config:
 def _line(error: ErrorDetails) -> str:
     """One validation error as "key: found …, wanted …"."""
     context = error.get("ctx", {})
-    key = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    key, node = _place(error["loc"])
     kind = error["type"]
     if kind == "value_error" and not key:
         return str(context["error"])  # a check across keys names its key itself
     if kind == "extra_forbidden":
-        return f"{key}: unknown key, wanted {_allowed_keys(error['loc'])}"
+        return f"{key}: unknown key, wanted one of {', '.join(_place(error['loc'][:-1])[1]['properties'])}"
     if kind == "missing":
-        return f"{key}: missing, wanted: {_description(error['loc'])}"
+        return f"{key}: missing, wanted: {_description(node)}"
     if kind == "value_error":
         return f"{key}: found {_short(error['input'])}, {context['error']}"
-    if kind in ("dict_type", "model_type"):
-        return f"{key}: found {_short(error['input'])}, wanted a mapping: {_description(error['loc'])}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        key, tag = f"{key}.{context['discriminator'].strip(chr(39))}", context.get("tag", "none")
+        return f"{key}: found {tag}, wanted one of {', '.join(node['discriminator']['mapping'])}"
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return f"{key}: found {_short(error['input'])}, wanted a mapping: {_description(node)}"
     wanted = re.sub(
         r"^(Input should be|String should|List should|Value should) | after validation, not \d+$",
         "",
@@ -58,25 +62,34 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _node(location: tuple[int | str, ...]) -> dict[str, Any]:
-    """The part of the JSON schema at a location of the config."""
+def _place(location: tuple[int | str, ...]) -> tuple[str, dict[str, Any]]:
+    """The key that an error's location stands for, and the part of the JSON schema that describes it."""
     schema = Config.model_json_schema()
-    node: dict[str, Any] = schema
-    for part in location:
+
+    def resolved(node: dict[str, Any]) -> dict[str, Any]:
+        if "anyOf" in node:  # an optional section
+            node = next(one for one in node["anyOf"] if one.get("type") != "null") | node
         if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-        node = node.get("properties", {}).get(part) or _anonymous(node)
-    return schema["$defs"][node["$ref"].rsplit("/", 1)[1]] | node if "$ref" in node else node
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]] | node
+        return node
+
+    node, key = schema, []
+    for part in location:
+        choice = node.get("discriminator", {}).get("mapping", {}).get(part)
+        if choice is not None:  # pydantic puts the tag of a union into the location
+            node = resolved({"$ref": choice})
+            continue
+        if part != "[key]":
+            key.append(str(part))
+        node = resolved(node.get("properties", {}).get(part) or _anonymous(node))
+    return ".".join(key), node
 
 
 def _anonymous(node: dict[str, Any]) -> dict[str, Any]:
     """Schema of the entries of a list, or of a mapping whose keys are free names."""
-    return next(iter(node.get("patternProperties", {}).values()), None) or node.get("items") or {}
+    named = next(iter(node.get("patternProperties", {}).values()), None)
+    return named or node.get("additionalProperties") or node.get("items") or {}
 
 
-def _allowed_keys(location: tuple[int | str, ...]) -> str:
-    return "one of " + ", ".join(_node(location[:-1]).get("properties", {}))
-
-
-def _description(location: tuple[int | str, ...]) -> str:
-    return _node(location).get("description", "it").splitlines()[0]
+def _description(node: dict[str, Any]) -> str:
+    return node.get("description", "it").splitlines()[0]

@@ -1,78 +1,33 @@
 """The typed config of an experiment: every key, its unit and its range. Unknown keys are errors."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
-from ear.config.erasure import NONE, ORIGINAL, Erasure, Method
-from ear.config.section import Name, NotNegative, Positive, Rate, Section, Share
-from ear.erasure.presets import VARIANTS, Settings
+from ear.config.assets import Assets
+from ear.config.checks import check_methods, check_numbers, check_sources
+from ear.config.concepts import Concept
+from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
+from ear.config.section import Name, Positive, Rate, Section
+from ear.config.world import World
+from ear.erasure.presets import Settings
 
+Run = tuple[str, str, int]
+"""(concept, method, fine-tuning seed)"""
 
-class Training(Section):
-    """Fixed step counts of one training, so that the result does not depend on the machine's load."""
-
-    steps: Positive = Field(description="optimiser steps")
-    batch_size: Positive = Field(description="examples a step")
-    learning_rate: Rate = Field(description="peak learning rate")
-
-
-class VqTraining(Training):
-    """Shape and training of the VQ tokenizer (JanusVQVAE)."""
-
-    threads: Positive = Field(description="torch threads of this training")
-    base_channels: Positive = Field(description="width of the convolutions, a multiple of 32", multiple_of=32)
-    latent_channels: Positive = Field(
-        description="width between convolutions and code, a multiple of 32", multiple_of=32
-    )
-    embed_dim: Positive = Field(description="width of a code")
-    codes: Positive = Field(description="entries of the codebook")
-    grid: Literal[4, 8, 16] = Field(description="image tokens along a side")
-    free_steps: Positive = Field(description="first steps without quantisation, which k-means ends")
-    warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
-    commitment: Rate = Field(description="weight of the commitment term")
-    held_out: Positive = Field(description="training pictures kept out and measured")
-
-
-class Architecture(Section):
-    """Shape of the mini backbone."""
-
-    hidden: Positive = Field(description="width of the language model")
-    layers: Positive = Field(description="decoder layers")
-    intermediate: Positive = Field(description="width of their MLPs")
-    heads: Positive = Field(description="attention heads")
-    vision_hidden: Positive = Field(description="width of the vision tower")
-    vision_layers: Positive = Field(description="layers of the vision tower")
-    vision_heads: Positive = Field(description="attention heads of the vision tower")
-
-
-class LanguageModelTraining(Training):
-    """Training of the language model on text → image and image → caption."""
-
-    threads: Positive = Field(description="torch threads of this training")
-    matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
-    caption_batch_size: Positive = Field(description="image → caption examples a step")
-    caption_weight: Rate = Field(description="weight of the image → caption loss")
-    warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
-    weight_decay: NotNegative = Field(description="of AdamW")
-    prompt_dropout: Share = Field(description="share of prompts replaced by the unconditional row")
-    held_out: Positive = Field(description="training pictures kept out and measured")
-
-
-class World(Section):
-    """The mini world and the training of the models that stand for the pretrained ones."""
-
-    images: Positive = Field(description="drawn training pictures")
-    vq: VqTraining = Field(description="the VQ tokenizer")
-    architecture: Architecture = Field(description="the backbone's shape")
-    language_model: LanguageModelTraining = Field(description="the language model")
-    classifier: Training = Field(description="the judge of object, style and fire (timm)")
-    clip: Training = Field(description="the judge of image-text agreement (open_clip)")
+JUDGE_ASSETS = {"classifier": "resnet50", "artist": "artist-classifier", "nudenet": "nudenet"}
+FEATURE_ASSETS = {"classifier": "resnet50", "inception": "inception"}
+METHOD_ASSETS = {PUBLISHED: "ear-weights", STABLE_DIFFUSION: "stable-diffusion"}
+SHARED_ASSETS = ("prompts", "coco-images", "coco-captions", "clip")
 
 
 class Backbone(Section):
-    """How the backbone computes."""
+    """Which backbone, and how it computes."""
 
+    asset: Name | None = Field(
+        None, description="asset with the pretrained weights; none where the mini world trains them"
+    )
     device: Literal["cpu", "cuda"] = Field(description="where it runs; byte identity is promised on the CPU")
     dtype: Literal["float32", "bfloat16"] = Field(description="of weights and activations")
     threads: Positive = Field(
@@ -90,38 +45,35 @@ class Sampling(Section):
 
 
 class Prompts(Section):
-    """Number of prompts of each kind."""
+    """Number of prompts that the grammar makes, a concept."""
 
-    pairs: Positive = Field(description="candidate pairs a concept, before the visual filter")
-    target: Positive = Field(description="held-out prompts that name the concept, a concept")
-    retention: Positive = Field(description="held-out prompts that do not, a concept")
-    general: Positive = Field(description="prompts without any concept, the same for all")
-    captions: Positive = Field(description="held-out drawn pictures to be captioned")
+    pairs: Positive = Field(description="candidate pairs, before the visual filter")
+    target: Positive = Field(description="held-out prompts that name the concept")
+    retention: Positive = Field(description="held-out prompts that do not")
+
+
+class Utility(Section):
+    """What is measured beside the concept: is everything else still drawn and understood?"""
+
+    general: Positive = Field(
+        description="prompts without any concept, the same for all, for CLIP score, FID and KID; "
+        "captions of COCO-30k where assets are given"
+    )
+    captions: Positive = Field(description="pictures that the model describes: BLEU")
+    features: Literal["classifier", "inception"] = Field(description="network of FID and KID")
+    subsample: Literal["first", "seeded"] = Field(
+        "seeded", description="which of COCO-30k's captions, where general asks for fewer than all"
+    )
+    reference: Literal["val2014", "matched"] = Field(
+        "val2014",
+        description="FID compares with all of COCO val2014, or with the pictures of the captions drawn",
+    )
 
 
 class Filter(Section):
     """The visual filter of prompt pairs."""
 
     drop: bool = Field(description="drop the pairs that fail; false reports on them and keeps all")
-
-
-class ConceptJudge(Section):
-    """Which question the classifier answers."""
-
-    group: Literal["object", "style", "fire"] = Field(description="head of the classifier")
-    label: str = Field(description="label of that head that means the concept is shown")
-    top_k: Positive = Field(description="the concept is shown when its label is among the k most likely")
-
-
-class Concept(Section):
-    """A concept to be erased."""
-
-    kind: Literal["object", "style", "attribute"] = Field(
-        description="how prompts carry it: as subject, style or attribute"
-    )
-    words: str = Field(description="how a prompt names it", min_length=1)
-    judge: ConceptJudge = Field(description="who says whether an image shows it")
-    window: Positive = Field(description="W, image tokens a window")
 
 
 class Rendering(Section):
@@ -139,10 +91,21 @@ class Evaluation(Section):
     )
     sample_rows: Positive = Field(description="target prompts in a before/after grid")
     shown_method: Name = Field(description="method beside the original in the overview figure")
+    published: bool = Field(False, description="compare with the paper's published values")
+
+
+class Shape(Protocol):
+    """What a config's checks need to know of a backbone."""
+
+    layers: int
+    image_tokens: int
 
 
 class Config(Section):
-    """An experiment: all that decides its results."""
+    """An experiment: all that decides its results.
+
+    Validated with the context ``shapes``: backbone asset → its :class:`Shape`.
+    """
 
     experiment: Name = Field(description="name of its folder under results/")
     seed: Annotated[int, Field(ge=0)] = Field(
@@ -151,64 +114,43 @@ class Config(Section):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         description="fine-tuning seeds; each erases once", min_length=1
     )
-    world: World
+    world: World | None = Field(None, description="the mini world, where models are trained here")
+    assets: Assets | None = Field(None, description="pretrained models and published data, in its place")
     backbone: Backbone
     sampling: Sampling
-    prompts: Prompts
+    prompts: Prompts | None = Field(None, description="number of prompts from the mini world's grammar")
     filter: Filter
     concepts: dict[Name, Concept] = Field(description="by name", min_length=1)
     erasure: Erasure
     methods: dict[Name, Method] = Field(description="by name", min_length=1)
     rendering: Rendering
+    utility: Utility
     evaluation: Evaluation
+    _layers: int = PrivateAttr()
+    _image_tokens: int = PrivateAttr()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: found {self.seeds}, wanted each seed once")
-        if self.methods.get(ORIGINAL) is None or self.methods[ORIGINAL].variant != "none":
-            raise ValueError(
-                f"methods: found no {ORIGINAL} with variant none, wanted it: all others are compared with it"
-            )
-        for name, method in self.methods.items():
-            if name != ORIGINAL and method.variant == NONE:
-                raise ValueError(f"methods.{name}.variant: found none, wanted one of {', '.join(VARIANTS)}")
-            method.check(name)
-        if self.evaluation.shown_method not in self.erasing_methods:
-            raise ValueError(
-                f"evaluation.shown_method: found {self.evaluation.shown_method}, "
-                f"wanted one of {', '.join(self.erasing_methods)}"
-            )
-        if self.evaluation.window_prompts > self.prompts.target:
-            raise ValueError(
-                f"evaluation.window_prompts: found {self.evaluation.window_prompts}, "
-                f"wanted at most prompts.target = {self.prompts.target}"
-            )
-        windows = {f"concepts.{name}.window": concept.window for name, concept in self.concepts.items()}
-        windows |= {f"erasure.windows[{place}]": window for place, window in enumerate(self.erasure.windows)}
-        layers = {"erasure.layers": self.erasure.layers}
-        for name, method in self.methods.items():
-            if isinstance(window := method.choices.get("window"), int):
-                windows[f"methods.{name}.choices.window"] = window
-            if isinstance(chosen := method.choices.get("layers"), int):
-                layers[f"methods.{name}.choices.layers"] = chosen
-        for key, window in windows.items():
-            if window > self.image_tokens:
-                raise ValueError(
-                    f"{key}: found {window}, wanted at most {self.image_tokens}, the tokens of an image"
-                )
-        for key, count in layers.items():
-            if count > self.world.architecture.layers:
-                raise ValueError(
-                    f"{key}: found {count}, "
-                    f"wanted at most world.architecture.layers = {self.world.architecture.layers}"
-                )
+    def _consistent(self, info: ValidationInfo) -> Self:
+        shapes: Mapping[str, Shape] = (info.context or {}).get("shapes", {})
+        check_sources(self, shapes)
+        if self.world:
+            self._layers, self._image_tokens = self.world.architecture.layers, self.world.vq.grid**2
+        else:
+            shape = shapes[str(self.backbone.asset)]
+            self._layers, self._image_tokens = shape.layers, shape.image_tokens
+        check_methods(self)
+        check_numbers(self)
         return self
 
     @property
     def image_tokens(self) -> int:
         """T, image tokens of an image."""
-        return self.world.vq.grid**2
+        return self._image_tokens
+
+    @property
+    def layers(self) -> int:
+        """Decoder layers of the backbone."""
+        return self._layers
 
     @property
     def erasing_methods(self) -> list[str]:
@@ -220,14 +162,44 @@ class Config(Section):
         """Methods that train adapters."""
         return [name for name, method in self.methods.items() if method.trains]
 
+    @property
+    def adapted_methods(self) -> list[str]:
+        """Methods that have adapters, trained here or published."""
+        return [name for name, method in self.methods.items() if method.adapts]
+
+    @property
+    def used_assets(self) -> list[str]:
+        """Names of the assets that the experiment needs, each once; none where the mini world makes all."""
+        if not self.assets:
+            return []
+        judges = [JUDGE_ASSETS[concept.judge.by] for concept in self.concepts.values()]
+        methods = [METHOD_ASSETS[one.variant] for one in self.methods.values() if one.needs_assets]
+        features = FEATURE_ASSETS[self.utility.features]
+        return list(dict.fromkeys([str(self.backbone.asset), *methods, *SHARED_ASSETS, *judges, features]))
+
+    def methods_of(self, concept: str) -> list[str]:
+        """Methods that are measured on a concept."""
+        return [name for name, method in self.methods.items() if method.concerns(concept)]
+
+    def runs(self) -> list[Run]:
+        """All (concept, method, seed); a method that trains nothing stands as seed 0."""
+        return [
+            (concept, method, seed)
+            for concept in self.concepts
+            for method in self.methods_of(concept)
+            for seed in (self.seeds if self.methods[method].trains else [0])
+        ]
+
     def settings(self, concept: str, method: str) -> Settings:
         """All choices of a method's fine-tuning for a concept."""
         return self.methods[method].settings(self.erasure, self.concepts[concept].window, self.image_tokens)
 
     def method_window(self, concept: str, method: str) -> int | None:
-        """The method's own window length for a concept; None for methods that train nothing."""
-        if not self.methods[method].trains:
+        """The method's own window length for a concept; None for methods without adapters."""
+        if not self.methods[method].adapts:
             return None
+        if not self.methods[method].trains:
+            return self.concepts[concept].window
         window = self.settings(concept, method).variant.window
         assert isinstance(window, int), "settings resolve the window"
         return window

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.figures import style
-from ear.figures.images import wrong_object
+from ear.figures.images import blur, wrong_object
 
 PIXELS = 256  # small images are enlarged and large ones reduced to this, with a Lanczos filter
 SHOWN = "#D55E00"
@@ -71,7 +71,8 @@ class Grid:
                 va="center",
             )
             return
-        ax.imshow(open_image(found["path"].iloc[0]), interpolation="antialiased", aspect="auto")
+        picture = open_image(found["path"].iloc[0], found["blurred"].iloc[0])
+        ax.imshow(picture, interpolation="antialiased", aspect="auto")
         _frame(ax, "shown" if found["shown"].iloc[0] else "wrong" if wrong_object(found).iloc[0] else "none")
 
     def legend(self, x: float, y: float) -> None:
@@ -91,17 +92,18 @@ def legend_height(width: float) -> float:
     return 0.28 if width >= LEGEND_WIDTH else 0.28 + LEGEND_LINE
 
 
-def open_image(path: str | Path) -> Image.Image:
-    """An image as RGB at the size of a cell.
+def open_image(path: str | Path, blurred: bool = False) -> Image.Image:
+    """An image as RGB at the size of a cell, perhaps blurred until no shape can be made out.
 
     Raises:
         InputError: the file is missing or no image.
     """
     try:
         with Image.open(path) as image:
-            return image.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+            cell = image.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
     except (FileNotFoundError, OSError) as error:
         raise InputError(f"{path}: found no readable image ({type(error).__name__}), wanted a PNG") from None
+    return blur(cell) if blurred else cell
 
 
 def wrap(prompt: str, inches: float, lines: int) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image, ImageFilter
 
 from ear.errors import InputError
 from ear.figures.style import METHODS, order_methods
@@ -22,6 +23,7 @@ IMAGE_COLUMNS = (
     "path",
     "shown",
     "top1_object",
+    "blurred",
 )
 
 
@@ -34,12 +36,14 @@ class ImageSource:
         manifests: manifest.csv of each shard; ``file`` is relative to the manifest's folder.
         verdicts: verdicts.csv on these images.
         window: the window length whose images are meant, where the shards hold several; None takes all rows.
+        blurred: whether its images of target prompts are shown blurred, since they may disturb.
     """
 
     method: str
     manifests: Sequence[Path]
     verdicts: Path
     window: int | None = None
+    blurred: bool = False
 
 
 def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
@@ -84,19 +88,19 @@ def _one_method(source: ImageSource) -> pd.DataFrame:
             f"{source.verdicts}: found no verdict on {without['prompt_id'].iloc[0]}, wanted one an image"
         )
     joined["shown"] = joined["shown"].astype(bool)
-    joined.insert(0, "method", source.method)
-    columns = [
-        "method",
-        "prompt_id",
-        "prompt_set",
-        "prompt",
-        "object",
-        "seed",
-        "path",
-        "shown",
-        "top1_object",
+    return joined.assign(method=source.method, blurred=source.blurred & (joined["prompt_set"] == "target"))[
+        list(IMAGE_COLUMNS)
     ]
-    return joined[columns]
+
+
+def blur(image: Image.Image) -> Image.Image:
+    """The image blurred by a tenth of its width: colours are left, shapes are not."""
+    return image.filter(ImageFilter.GaussianBlur(image.width / 10))
+
+
+def kept_set(images: pd.DataFrame) -> str:
+    """The prompt set that erasure should leave alone: retention, or general where there is none."""
+    return "retention" if (images["prompt_set"] == "retention").any() else "general"
 
 
 def wrong_object(images: pd.DataFrame) -> pd.Series:

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.grid import PROMPT_SIZE, Grid, legend_height, wrap
-from ear.figures.images import choose_prompts
+from ear.figures.images import choose_prompts, kept_set
 
 SIDE, GAP, CONCEPT_GAP, MARGIN = 1.0, 0.07, 0.3, 0.08  # inches
 BLOCK = 2 * SIDE + GAP
-HEADER, RETENTION_HEADER = 0.5, 0.27
+HEADER, KEPT_HEADER = 0.5, 0.27
 LINE, CAPTION_PADDING, CAPTION_LINES = 0.125, 0.17, 3
 
 
@@ -33,7 +33,7 @@ def draw(
     images: Mapping[str, pd.DataFrame],
     method: str = "ear",
     target_prompts: int = 3,
-    retention_prompts: int = 1,
+    kept_prompts: int = 1,
 ) -> Figure:
     """Concepts side by side, each with two columns: the original and the erased model.
 
@@ -44,7 +44,7 @@ def draw(
         images: concept → table of :func:`ear.figures.images.image_table`, with ``original`` and ``method``.
         method: the method shown beside the original.
         target_prompts: rows of prompts that ask for the concept.
-        retention_prompts: rows of prompts that do not.
+        kept_prompts: rows of prompts that do not.
 
     Raises:
         InputError: a concept has no images of ``method``, too few prompts qualify or an image cannot be read.
@@ -53,9 +53,10 @@ def draw(
     for concept in concepts:
         if method not in set(images[concept]["method"]):
             raise InputError(f"overview: {concept}: found no images of method {method!r}, wanted some")
-    rows = [*_rows(images, "target", target_prompts), *_rows(images, "retention", retention_prompts)]
+    kept = kept_set(images[concepts[0]])
+    rows = [*_rows(images, "target", target_prompts), *_rows(images, kept, kept_prompts)]
     width = len(concepts) * (BLOCK + CONCEPT_GAP) - CONCEPT_GAP + 2 * MARGIN
-    pictures = HEADER + sum(row.height for row in rows) + RETENTION_HEADER
+    pictures = HEADER + sum(row.height for row in rows) + KEPT_HEADER
     grid = Grid(width, pictures + legend_height(width))
     columns = {concept: MARGIN + index * (BLOCK + CONCEPT_GAP) for index, concept in enumerate(concepts)}
     pair = {"original": 0.0, method: SIDE + GAP}
@@ -79,7 +80,7 @@ def draw(
                     va="center",
                     color=style.MUTED,
                 )
-            y += RETENTION_HEADER
+            y += KEPT_HEADER
         for concept, x in columns.items():
             for name, offset in pair.items():
                 grid.image(x + offset, y, SIDE, images[concept], name, row.prompt_ids[concept])

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ear.figures import style
 from ear.figures.grid import PROMPT_SIZE, Grid, legend_height, wrap
-from ear.figures.images import choose_prompts
+from ear.figures.images import choose_prompts, kept_set
 
 # Inches. Many methods share the width of a page: their cells shrink, down to what still shows an image.
 MAX_WIDTH, MAX_SIDE, MIN_SIDE = 8.1, 0.82, 0.5
@@ -18,8 +18,8 @@ HEADER_LINE, HEADER_LETTER = 0.14, 0.071  # a line of a column's name, a letter 
 
 
 @style.styled
-def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, retention_prompts: int = 3) -> Figure:
-    """A row a prompt, a column a method (the original first); target prompts above, retention prompts below.
+def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, kept_prompts: int = 3) -> Figure:
+    """A row a prompt, a column a method (the original first); prompts without the concept below the others.
 
     The prompts are the first of each set whose original image is as asked (see
     :func:`ear.figures.images.choose_prompts`). All images of a row share prompt and random numbers.
@@ -28,17 +28,17 @@ def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, retention_
         images: table of :func:`ear.figures.images.image_table`.
         concept: name of the concept.
         target_prompts: rows of the first block.
-        retention_prompts: rows of the second block.
+        kept_prompts: rows of the second block.
 
     Raises:
         InputError: a set is empty or an image cannot be read.
     """
-    methods = style.order_methods(images["method"])
+    methods, kept = style.order_methods(images["method"]), kept_set(images)
     blocks = {
         f"Target prompts: {style.concept_style(concept).label}": choose_prompts(
             images, "target", target_prompts
         ),
-        "Retention prompts: without the concept": choose_prompts(images, "retention", retention_prompts),
+        f"{style.capital(kept)} prompts: without the concept": choose_prompts(images, kept, kept_prompts),
     }
     rows = sum(map(len, blocks.values()))
     side = min(MAX_SIDE, max(MIN_SIDE, (MAX_WIDTH - TEXT - GAP - MARGIN) / len(methods) - GAP))

@@ -1,6 +1,6 @@
 """Which files hold the images of which method: the flat file lists of a job, put in order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ear.figures.images import ImageSource
@@ -9,13 +9,16 @@ Windows = Mapping[str, int | None]
 """Method → its own window length; None for the original."""
 
 
-def image_sources(windows: Windows, manifests: Sequence[str], verdicts: Sequence[str]) -> list[ImageSource]:
+def image_sources(
+    windows: Windows, manifests: Sequence[str], verdicts: Sequence[str], blurred: bool = False
+) -> list[ImageSource]:
     """The images of each method of one concept.
 
     Args:
         windows: methods in the order of the files.
         manifests: method by method, the shards of each together.
         verdicts: one file a method.
+        blurred: whether they are shown blurred.
     """
     shards = len(manifests) // len(windows)
     return [
@@ -24,21 +27,28 @@ def image_sources(windows: Windows, manifests: Sequence[str], verdicts: Sequence
             [Path(path) for path in manifests[number * shards : (number + 1) * shards]],
             Path(verdicts[number]),
             window,
+            blurred,
         )
         for number, (method, window) in enumerate(windows.items())
     ]
 
 
 def sources_by_concept(
-    windows: Mapping[str, Windows], manifests: Sequence[str], verdicts: Sequence[str]
+    windows: Mapping[str, Windows],
+    manifests: Sequence[str],
+    verdicts: Sequence[str],
+    blurred: Collection[str],
 ) -> dict[str, list[ImageSource]]:
-    """The same for several concepts, whose files follow each other."""
-    files, jobs = len(manifests) // len(windows), len(verdicts) // len(windows)
-    return {
-        concept: image_sources(
+    """The same for several concepts, whose files follow each other; ``blurred`` names those shown blurred."""
+    shards = len(manifests) // len(verdicts)
+    found, first = {}, 0
+    for concept, methods in windows.items():
+        last = first + len(methods)
+        found[concept] = image_sources(
             methods,
-            manifests[number * files : (number + 1) * files],
-            verdicts[number * jobs : (number + 1) * jobs],
+            manifests[first * shards : last * shards],
+            verdicts[first:last],
+            concept in blurred,
         )
-        for number, (concept, methods) in enumerate(windows.items())
-    }
+        first = last
+    return found

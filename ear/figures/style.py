@@ -10,6 +10,7 @@ from typing import Any, Literal, ParamSpec
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -79,6 +80,8 @@ class MethodStyle:
 
 METHODS: dict[str, MethodStyle] = {
     "original": MethodStyle("Original", "#4d4d4d", "o", 4.6),
+    "stable-diffusion": MethodStyle("SD v1.4", "#99BB77", "<", 5.0),
+    "published": MethodStyle("Authors' weights", "#9944EE", ">", 5.0),
     "released": MethodStyle("Released", "#E69F00", "s", 4.4),
     "paper": MethodStyle("Paper", "#CC79A7", "D", 4.0),
     "single-step": MethodStyle("Single step", "#56B4E9", "v", 5.0),
@@ -110,6 +113,7 @@ class ConceptStyle:
     colour: str
     marker: str
     line: LineStyle
+    size: float = 4.0
 
 
 CONCEPTS: dict[str, ConceptStyle] = {
@@ -199,6 +203,12 @@ def panels(
 def capital(text: str) -> str:
     """The text with its first letter in upper case and the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def tint(colour: str) -> str:
+    """A lighter colour, opaque, for areas that hold other marks."""
+    red, green, blue = (0.4 + 0.6 * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def mark_seeds(ax: Axes, look: MethodStyle | ConceptStyle, x: ArrayLike, y: ArrayLike, label: str) -> None:

@@ -15,6 +15,8 @@ from ear.figures.rows import one_row, pooled, single_seeds
 KEY = ("concept", "method")
 ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
 RETENTION = {"metric": "accuracy", "prompt_set": "retention"}
+# What stands for retention where no judge names objects: how well general images fit their prompts.
+CLIP_SCORE = {"metric": "clip_score", "prompt_set": "general"}
 # The corner where good methods crowd gets a row of its own, once so many are in it.
 CORNER, CROWD = 0.1, 3
 CORNER_MARGIN = 0.005
@@ -23,7 +25,10 @@ LEGEND_COLUMN = 1.3  # inches
 
 @style.styled
 def draw(metrics: pd.DataFrame) -> Figure:
-    """Concept rate on target prompts (x) against accuracy on retention prompts (y), a panel a concept.
+    """Concept rate on target prompts (x) against what is kept (y), a panel a concept.
+
+    What is kept is the accuracy on retention prompts, or the CLIP score of general images where no accuracy
+    was measured.
 
     Methods without one of the two values are left out of the panel and named in its corner. Where three
     methods or more lie in the upper left corner of a panel (a tenth of both axes), a second row of panels
@@ -31,7 +36,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
 
     Args:
         metrics: the tidy table of metrics; its rows ``concept_rate`` on ``target`` and ``accuracy`` on
-            ``retention`` are plotted as they are, with their 95 % intervals.
+            ``retention`` or ``clip_score`` on ``general`` are plotted as they are, with 95 % intervals.
 
     Returns:
         The figure. In each panel, the points are Line2D artists labelled by the method's name, and those of
@@ -42,13 +47,15 @@ def draw(metrics: pd.DataFrame) -> Figure:
         InputError: the table has no such rows or several for one method.
     """
     erasure = pooled(metrics, KEY, "metrics.csv", **ERASURE)
-    retention = pooled(metrics, KEY, "metrics.csv", **RETENTION)
+    accuracy = bool((metrics["metric"] == "accuracy").any())
+    kept = RETENTION if accuracy else CLIP_SCORE
+    retention = pooled(metrics, KEY, "metrics.csv", **kept)
     seeds = single_seeds(metrics, KEY, **ERASURE).merge(
-        single_seeds(metrics, KEY, **RETENTION), on=[*KEY, "seed"], suffixes=("_x", "_y")
+        single_seeds(metrics, KEY, **kept), on=[*KEY, "seed"], suffixes=("_x", "_y")
     )
     concepts = style.order_concepts(erasure["concept"])
     methods = style.order_methods(erasure["method"])
-    crowded = _crowded(erasure, retention)
+    crowded = accuracy and _crowded(erasure, retention)
     width = style.COLUMN_WIDTH if len(concepts) == 1 else min(style.TEXT_WIDTH, 0.5 + 2.13 * len(concepts))
     figure, axes = style.panels(
         1 + crowded, len(concepts), width, 4.6 if crowded else 2.55, sharex="row", sharey="row"
@@ -65,9 +72,14 @@ def draw(metrics: pd.DataFrame) -> Figure:
                 _plot_method(ax, method, methods, x, y, of_seeds)
         column[0].set_title(style.capital(style.concept_style(concept).label))
         if left_out:
-            note = f"no retention: {', '.join(left_out)}"
+            note = f"{'no retention' if accuracy else 'no CLIP score'}: {', '.join(left_out)}"
             style.note_missing(column[0], 0.98, 0.04, note, ha="right", transform=column[0].transAxes)
-    _set_axes(axes[0, 0], float(retention[["value", "ci_low"]].min().min()))
+    _set_erasure_axis(axes[0, 0])
+    if accuracy:
+        _set_accuracy_axis(axes[0, 0], float(retention[["value", "ci_low"]].min().min()))
+    else:
+        axes[0, 0].margins(y=0.15)
+        axes[0, 0].set_ylabel("CLIP score of\ngeneral images  higher →")
     if crowded:
         _enlarge(axes)
     for ax in axes.flat:
@@ -95,10 +107,13 @@ def _crowded(erasure: pd.DataFrame, retention: pd.DataFrame) -> bool:
     return bool((cornered["concept"].value_counts() >= CROWD).any())
 
 
-def _set_axes(first: Axes, lowest: float) -> None:
+def _set_erasure_axis(first: Axes) -> None:
     first.set_xlim(-0.05, 1.05)
     first.set_xticks([0, 0.25, 0.5, 0.75, 1])
     first.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+
+
+def _set_accuracy_axis(first: Axes, lowest: float) -> None:
     first.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     first.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=None))
     first.set_ylim(max(-0.03, lowest - 0.12), 1.03)

@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
+
+
+class Detection(NamedTuple):
+    """One thing that a detector found in an image; the box in pixels of the image."""
+
+    label: str
+    score: float
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -15,10 +26,17 @@ class Verdicts:
     Attributes:
         shown: (N,) bool, whether the concept is in the image.
         score: (N,) float32 in [0, 1], how sure the judge is that it is.
+        rank: (N,) int64, place of the concept's label among all labels, 1 = most likely; None for judges that
+            do not rank.
+        objects: (N,) the most likely object; None for judges that know no objects.
+        detections: what was found in each image; None for judges that detect nothing.
     """
 
     shown: np.ndarray
     score: np.ndarray
+    rank: np.ndarray | None = None
+    objects: list[str] | None = None
+    detections: list[list[Detection]] | None = None
 
 
 class Judge(Protocol):

@@ -1,7 +1,6 @@
-"""A timm image classifier: probabilities by group of labels, features, and the judge built on it."""
+"""A timm image classifier: logits by group of labels, and features."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,47 +13,8 @@ from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, res
 from torch import nn
 
 from ear.errors import InputError
-from ear.judges.base import Verdicts
-
-# Group of labels without a prefix: an ordinary classifier has this one group only.
-UNGROUPED = ""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What one forward pass says of N images, for any number of questions.
-
-    Attributes:
-        logits: (N, C) float32.
-        features: (N, D) float32, the input of the last linear layer.
-        groups: group name → label → column of ``logits``.
-    """
-
-    logits: np.ndarray
-    features: np.ndarray
-    groups: dict[str, dict[str, int]]
-
-    def probabilities(self, group: str = UNGROUPED) -> np.ndarray:
-        """(N, G) float32 probabilities of the group's labels, in their order: a softmax within the group.
-
-        Raises:
-            InputError: there is no such group.
-        """
-        logits = self.logits[:, list(self._columns(group).values())].astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-
-    def top1(self, group: str = UNGROUPED) -> list[str]:
-        """(N,) most likely label of the group for each image."""
-        labels = list(self._columns(group))
-        return [labels[index] for index in self.probabilities(group).argmax(axis=1)]
-
-    def _columns(self, group: str) -> dict[str, int]:
-        if group not in self.groups:
-            raise InputError(
-                f"classifier: group: found {group!r}, wanted one of {', '.join(map(repr, self.groups))}"
-            )
-        return self.groups[group]
+from ear.judges.images import BATCH
+from ear.judges.ranking import UNGROUPED, Prediction, grouped
 
 
 class Classifier:
@@ -78,7 +38,7 @@ class Classifier:
         self.device = device
         self.config = resolve_data_config(model=model)
         self.transform = create_transform(**self.config, is_training=False)
-        self.groups = _grouped(_label_names(model))
+        self.groups = grouped(_label_names(model))
 
     @classmethod
     def load(cls, reference: str | Path, device: str = "cpu") -> "Classifier":
@@ -103,34 +63,23 @@ class Classifier:
             )
         return cls(timm.create_model(str(reference), pretrained=True), device)
 
-    def predict(self, images: Sequence[Image.Image], batch_size: int = 64) -> Prediction:
+    @torch.inference_mode()
+    def predict(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> Prediction:
         """One forward pass over RGB images of any size, which answers all later questions."""
-        logits, features = [], []
+        logits = [np.zeros((0, self.model.num_classes), np.float32)]
         for start in range(0, len(images), batch_size):
             batch = torch.stack(
                 [self.transform(image.convert("RGB")) for image in images[start : start + batch_size]]
             )
-            outputs = self._forward(batch.to(self.device))
-            logits.append(outputs[0].cpu())
-            features.append(outputs[1].cpu())
-        if not images:
-            return Prediction(
-                np.zeros((0, self.model.num_classes), np.float32), np.zeros((0, 0), np.float32), self.groups
-            )
-        return Prediction(torch.cat(logits).numpy(), torch.cat(features).numpy(), self.groups)
-
-    def probabilities(self, images: Sequence[Image.Image], group: str = UNGROUPED) -> np.ndarray:
-        """(N, G) float32 probabilities within a group. To ask several questions use ``predict``."""
-        return self.predict(images).probabilities(group)
+            maps = self.model.forward_features(batch.to(self.device))
+            logits.append(self.model.forward_head(maps).float().cpu().numpy())
+        return Prediction(np.concatenate(logits), self.groups)
 
     def top1(self, images: Sequence[Image.Image], group: str = UNGROUPED) -> list[str]:
         """(N,) most likely label of a group."""
         return self.predict(images).top1(group)
 
-    def features(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """(N, D) float32 input of the last linear layer."""
-        return self.predict(images).features
-
+    @torch.inference_mode()
     def clean_fid_features(self, batch: torch.Tensor) -> torch.Tensor:
         """Features in the form that clean-fid calls for.
 
@@ -138,13 +87,14 @@ class Classifier:
             batch: (B, 3, 299, 299) float32 in 0 … 255; it is resized to the classifier's own input.
 
         Returns:
-            (B, D) float32.
+            (B, D) float32, the input of the last linear layer.
         """
         height, width = self.config["input_size"][1:]
         resized = nn.functional.interpolate(
             batch / 255, size=(height, width), mode="bilinear", antialias=True, align_corners=False
         )
-        return self._forward((resized - self._mean) / self._std)[1]
+        maps = self.model.forward_features((resized - self._mean) / self._std)
+        return self.model.forward_head(maps, pre_logits=True).float()
 
     @cached_property
     def _mean(self) -> torch.Tensor:
@@ -153,63 +103,6 @@ class Classifier:
     @cached_property
     def _std(self) -> torch.Tensor:
         return torch.tensor(self.config["std"], device=self.device).view(3, 1, 1)
-
-    @torch.inference_mode()
-    def _forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        maps = self.model.forward_features(batch)
-        return self.model.forward_head(maps).float(), self.model.forward_head(maps, pre_logits=True).float()
-
-
-@dataclass(frozen=True)
-class ConceptQuestion:
-    """Is ``label`` among the ``top_k`` most likely labels of ``group``?"""
-
-    group: str
-    label: str
-    top_k: int = 1
-
-    @property
-    def protocol(self) -> str:
-        """Name and version of this rule."""
-        return f"classifier-top{self.top_k}/1"
-
-    def answer(self, prediction: Prediction) -> Verdicts:
-        """Verdicts from a prediction; the score is the label's probability within the group.
-
-        Raises:
-            InputError: the classifier lacks the group or the label, or ``top_k`` is not 1 … number of labels.
-        """
-        probabilities = prediction.probabilities(self.group)  # (N, G)
-        labels = list(prediction.groups[self.group])
-        if self.label not in labels:
-            raise InputError(
-                f"classifier: group {self.group!r}: found label {self.label!r}, wanted one of {_some(labels)}"
-            )
-        if not 1 <= self.top_k <= len(labels):
-            raise InputError(
-                f"classifier: group {self.group!r}: found top_k {self.top_k}, wanted 1 to {len(labels)}"
-            )
-        column = labels.index(self.label)
-        logits = prediction.logits[:, list(prediction.groups[self.group].values())]
-        rank = (logits > logits[:, [column]]).sum(axis=1)  # by logits: probabilities may round to equal
-        return Verdicts(shown=rank < self.top_k, score=probabilities[:, column])
-
-
-@dataclass(frozen=True)
-class ConceptJudge:
-    """The judge that puts a ``ConceptQuestion`` to a classifier."""
-
-    classifier: Classifier
-    question: ConceptQuestion
-
-    @property
-    def protocol(self) -> str:
-        """Name and version of the rule."""
-        return self.question.protocol
-
-    def judge(self, images: Sequence[Image.Image]) -> Verdicts:
-        """Judge RGB images of any size."""
-        return self.question.answer(self.classifier.predict(images))
 
 
 def _label_names(model: Any) -> list[str]:
@@ -231,17 +124,3 @@ def _label_names(model: Any) -> list[str]:
             f"classifier: found {len(names)} label names, wanted {model.num_classes}, one for each class"
         )
     return names
-
-
-def _grouped(names: Sequence[str]) -> dict[str, dict[str, int]]:
-    groups: dict[str, dict[str, int]] = {}
-    for column, name in enumerate(names):
-        group, _, label = name.rpartition(":")
-        if label in groups.setdefault(group, {}):
-            raise InputError(f"classifier: found label {name!r} twice, wanted each label once")
-        groups[group][label] = column
-    return groups
-
-
-def _some(labels: Sequence[str], count: int = 12) -> str:
-    return ", ".join(labels[:count]) + (f", … ({len(labels)} in all)" if len(labels) > count else "")

@@ -1,6 +1,7 @@
-"""Corpus BLEU of captions with a bootstrap interval, all counting done by sacrebleu."""
+"""Corpus BLEU of captions with a bootstrap interval; sacrebleu does all the counting."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
@@ -11,31 +12,34 @@ from ear.metrics.intervals import NOTHING, Interval, bootstrap_ends
 SMOOTHING = "exp"  # sacrebleu's default
 
 
-def corpus_bleu(captions: Sequence[str], references: Sequence[str], seed: int = 0) -> Interval:
-    """Corpus BLEU-4 (0 … 100) of captions, one reference each, with a bootstrap interval over images.
+def corpus_bleu(captions: Sequence[str], references: Sequence[Sequence[str]], seed: int = 0) -> Interval:
+    """Corpus BLEU-4 (0 … 100) of captions, with a bootstrap interval over images.
 
-    sacrebleu's defaults (13a tokens, exponential smoothing) without case; a resample sums sacrebleu's counts
-    of each caption.
+    sacrebleu's defaults (13a tokens, exponential smoothing) without case. An n-gram may match any reference
+    of its caption, and the reference length is that of the reference nearest in length, the shorter one of
+    two as near. A resample sums sacrebleu's counts of each caption.
 
     Args:
         captions: (N,) what was said. An empty caption counts with length 0.
-        references: (N,) what was wanted, caption by caption.
+        references: (N,) what was wanted, caption by caption: one reference or more.
         seed: seed of the resamples.
 
     Raises:
-        InputError: the two lists differ in length.
+        InputError: the two lists differ in length, or a caption has no reference.
     """
     if len(captions) != len(references):
         raise InputError(
-            f"BLEU: found {len(captions)} captions for {len(references)} references, wanted one for each"
+            f"BLEU: found {len(captions)} captions for {len(references)} images, wanted one for each"
         )
     if not captions:
         return NOTHING
+    if not all(references):
+        raise InputError("BLEU: found a caption without references, wanted one or more")
     sentence = BLEU(
         smooth_method=SMOOTHING, lowercase=True, effective_order=True
     )  # only its counts are used; they do not depend on the order
     scores = [
-        sentence.sentence_score(said, [wanted]) for said, wanted in zip(captions, references, strict=True)
+        sentence.sentence_score(said, list(wanted)) for said, wanted in zip(captions, references, strict=True)
     ]
     counts = np.array(
         [[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int64
@@ -44,10 +48,13 @@ def corpus_bleu(captions: Sequence[str], references: Sequence[str], seed: int = 
     return Interval(float(_bleu_of_counts(*counts.T)), low, high, len(captions))
 
 
-def signature() -> str:
-    """sacrebleu's own description of the protocol, version included."""
+def signature(references: Sequence[Sequence[str]]) -> str:
+    """sacrebleu's own description of the protocol, with its version and the number of references or "var"."""
     bleu = BLEU(smooth_method=SMOOTHING, lowercase=True)
-    bleu.corpus_score(["a"], [["a"]])  # the signature needs to know the number of references
+    fewest, most = min(map(len, references)), max(map(len, references))
+    # It reads the number of references off a corpus; two captions are enough for one.
+    streams: list[Any] = [["a", "a" if number < fewest else None] for number in range(most)]
+    bleu.corpus_score(["a", "a"], streams)
     return str(bleu.get_signature())
 
 

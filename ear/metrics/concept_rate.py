@@ -18,8 +18,8 @@ def accuracy(verdicts: pd.DataFrame) -> Interval:
     """Share of images whose most likely object is the one in the prompt, with its Wilson interval.
 
     Args:
-        verdicts: rows with columns ``object`` (empty where the prompt names no object of the classifier: such
-            rows do not count) and ``top1_object``.
+        verdicts: rows with columns ``object`` (empty where the prompt names no object of the classifier) and
+            ``top1_object`` (empty where the judge knows no objects); rows that lack either do not count.
     """
-    named = verdicts[verdicts["object"].notna()]
+    named = verdicts[verdicts["object"].notna() & verdicts["top1_object"].notna()]
     return wilson(int((named["object"] == named["top1_object"]).sum()), len(named))

@@ -5,148 +5,155 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from PIL import Image
 
 from ear.errors import InputError
-from ear.files import read_csv, write_csv
-from ear.judges.classifier import Classifier, ConceptQuestion
+from ear.files import write_csv
+from ear.judges.base import Judge
 from ear.judges.clip import Clip
+from ear.judges.images import BATCH, image_batches
 from ear.metrics.bleu import corpus_bleu, signature
 from ear.metrics.clip_score import clip_scores
-from ear.metrics.fid import RESIZE, fid, image_features, kid
-from ear.metrics.intervals import Interval
-from ear.metrics.table import SCORE_COLUMNS, VERDICT_COLUMNS, score_row
-from ear.progress import progress
-
-MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file")
-OBJECT_GROUP = "object"
+from ear.metrics.fid import RESIZE, Extractor, fid, image_features, kid
+from ear.metrics.inputs import read_captions, read_manifests
+from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
 
 
 @dataclass(frozen=True)
-class Judges:
-    """The models that measure, loaded once.
+class Reference:
+    """What FID and KID compare with.
 
     Attributes:
-        classifier: answers the concept's question and names the object; its features measure FID and KID.
-        clip: scores image against prompt.
-        question: is the concept in the image?
+        features: (M, D) features of the reference images.
+        extractor: the network that made them.
     """
 
-    classifier: Classifier
-    clip: Clip
-    question: ConceptQuestion
+    features: np.ndarray
+    extractor: Extractor
 
 
-def evaluate(
-    manifests: Sequence[str | Path],
-    window: int | None,
-    captions: Sequence[str | Path],
-    reference: str | Path,
-    judges: Judges,
-    verdicts_path: str | Path,
-    scores_path: str | Path,
-    batch_size: int = 64,
-) -> None:
-    """Judge all images of one (concept, method, seed) and write its verdicts and scores.
+def evaluate_images(
+    images: pd.DataFrame, judge: Judge, clip: Clip, batch_size: int = BATCH
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judge images, each opened once and passed once through each model.
 
     Args:
-        manifests: tables of images, columns MANIFEST_COLUMNS; ``file`` is relative to the manifest's folder.
-        window: the method's own window length: FID and KID are of the general images at this window. None: of
-            all of them.
-        captions: tables image_id, reference, caption for BLEU.
-        reference: manifest (column ``file``) of the images that FID and KID compare with.
-        judges: the models.
-        verdicts_path: where the verdicts go, a row an image in the order of the manifests (columns
-            VERDICT_COLUMNS).
-        scores_path: where the scores go (columns SCORE_COLUMNS): fid and kid on "general", bleu on
-            "captions".
-        batch_size: images a forward pass.
-
-    Raises:
-        InputError: a table lacks a column, an image is missing, there are no general images, or the
-            classifier lacks the concept's label.
-    """
-    images = pd.concat([_manifest(path, MANIFEST_COLUMNS) for path in manifests], ignore_index=True)
-    columns = ["image_id", "reference", "caption"]
-    spoken = pd.concat([read_csv(path, columns) for path in captions], ignore_index=True)
-    general = images[images["prompt_set"] == "general"]
-    if window is not None:
-        general = general[general["window"] == window]
-    if general.empty:
-        raise InputError(
-            f"{manifests[0]}: found no general images at window {window}, wanted those of FID and KID"
-        )
-    write_csv(verdicts_path, judge_images(images, judges, batch_size))
-    rows = [
-        *_distances(
-            general["file"].tolist(),
-            _manifest(reference, ["file"])["file"].tolist(),
-            judges.classifier,
-            batch_size,
-        ),
-        score_row("bleu", "captions", _bleu(spoken), signature()),
-    ]
-    write_csv(scores_path, pd.DataFrame(rows, columns=list(SCORE_COLUMNS)))
-
-
-def judge_images(images: pd.DataFrame, judges: Judges, batch_size: int = 64) -> pd.DataFrame:
-    """Verdicts on images, each opened once and passed once through each model.
-
-    Args:
-        images: rows with columns MANIFEST_COLUMNS, ``file`` a path that can be opened.
-        judges: the models.
-        batch_size: images a forward pass.
+        images: rows of ``read_manifests``.
+        judge: says whether the concept is shown.
+        clip: scores each image against its own prompt.
+        batch_size: images in memory at once.
 
     Returns:
-        The rows with columns VERDICT_COLUMNS.
+        (verdicts, detections): a row an image in the order of ``images``, columns VERDICT_COLUMNS; a row a
+        detection, columns DETECTION_COLUMNS, none for judges that detect nothing.
+
+    Raises:
+        InputError: an image is missing, or the judge does not know the concept's label.
     """
-    parts = []
-    for start in progress(
-        range(0, len(images), batch_size), desc=f"judging {len(images)} images", unit="batch"
-    ):
-        rows = images.iloc[start : start + batch_size]
-        opened = [_open(file) for file in rows["file"]]
-        prediction = judges.classifier.predict(opened, batch_size)
-        verdicts = judges.question.answer(prediction)
+    parts, found = [], []
+    files = images["file"].tolist()
+    for place, opened in image_batches(files, f"judging {len(files)} images", batch_size):
+        rows = images.iloc[place]
+        verdicts = judge.judge(opened)
         parts.append(
             rows.assign(
                 shown=verdicts.shown,
                 score=verdicts.score,
-                top1_object=prediction.top1(OBJECT_GROUP),
-                clip_score=clip_scores(judges.clip.cosines(opened, rows["prompt"].tolist())),
-                protocol=judges.question.protocol,
+                rank=verdicts.rank,
+                top1_object=verdicts.objects,
+                clip_score=clip_scores(clip.cosines(opened, rows["prompt"].tolist())),
+                protocol=judge.protocol,
             )
         )
-    return pd.concat(parts, ignore_index=True)[list(VERDICT_COLUMNS)]
+        if verdicts.detections is not None:
+            names = rows[["prompt_id", "prompt_set", "window"]].itertuples(index=False, name=None)
+            for name, of_image in zip(names, verdicts.detections, strict=True):
+                found += [(*name, *detection) for detection in of_image]
+    detections = pd.DataFrame(found, columns=list(DETECTION_COLUMNS)).astype({"score": np.float32})
+    return pd.concat(parts, ignore_index=True)[list(VERDICT_COLUMNS)], detections
 
 
-def _distances(
-    generated: list[Path], reference: list[Path], classifier: Classifier, batch_size: int
+def distance_rows(
+    images: pd.DataFrame, window: int | None, reference: Reference, batch_size: int = BATCH
 ) -> list[dict[str, Any]]:
-    features, wanted = (
-        image_features(files, classifier.clean_fid_features, classifier.device, batch_size)
-        for files in (generated, reference)
-    )
+    """FID and KID of the general images; no rows where there are none.
+
+    Args:
+        images: rows of ``read_manifests``.
+        window: the method's own window length, whose images are measured. None: all of them.
+        reference: what they are compared with.
+        batch_size: images a forward pass.
+
+    Raises:
+        InputError: there are general images, but none at this window; or they have other features than the
+            reference.
+    """
+    drawn = images[images["prompt_set"] == "general"]
+    if drawn.empty:
+        return []
+    general = drawn if window is None else drawn[drawn["window"] == window]
+    if general.empty:
+        folder = drawn["file"].iloc[0].parent
+        raise InputError(f"{folder}: found no general images at window {window}, wanted those of FID and KID")
+    files, extractor = general["file"].tolist(), reference.extractor
+    features = image_features(files, extractor, f"features of {len(files)} images", batch_size)
+    if features.shape[1] != reference.features.shape[1]:
+        raise InputError(
+            f"FID and KID: found {reference.features.shape[1]} features in the reference, "
+            f"wanted {features.shape[1]}, those of {extractor.kind}"
+        )
+    way = f"{RESIZE}-{extractor.kind}/1"
     return [
-        score_row("fid", "general", fid(features, wanted), f"clean-fid-{RESIZE}-classifier/1"),
-        score_row("kid", "general", kid(features, wanted), f"unbiased-mmd2-{RESIZE}-classifier/1"),
+        score_row("fid", "general", fid(features, reference.features), f"clean-fid-{way}"),
+        score_row("kid", "general", kid(features, reference.features), f"unbiased-mmd2-{way}"),
     ]
 
 
-def _bleu(spoken: pd.DataFrame) -> Interval:
-    said = spoken["caption"].fillna("")  # a model may answer with nothing
-    return corpus_bleu(said.astype(str).tolist(), spoken["reference"].astype(str).tolist())
+def caption_rows(captions: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """BLEU of captions; no row where there are none.
+
+    Args:
+        captions: tables as ``read_captions`` reads them.
+    """
+    said, wanted = read_captions(captions)
+    if not said:
+        return []
+    return [score_row("bleu", "captions", corpus_bleu(said, wanted), signature(wanted))]
 
 
-def _manifest(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    frame = read_csv(path, columns)
-    return frame.assign(file=[Path(path).parent / name for name in frame["file"]])
+def evaluate(
+    manifests: Sequence[str | Path],
+    captions: Sequence[str | Path],
+    reference: Reference | None,
+    judge: Judge,
+    clip: Clip,
+    window: int | None,
+    verdicts_path: str | Path,
+    scores_path: str | Path,
+    detections_path: str | Path,
+    batch_size: int = BATCH,
+) -> None:
+    """Judge all images of one (concept, method, seed) and write its verdicts, scores and detections.
 
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found, wanted the image that its manifest names") from None
+    Args:
+        manifests: tables of images, as ``read_manifests`` reads them.
+        captions: tables as ``read_captions`` reads them; none where captions are not measured.
+        reference: what FID and KID compare with; None where they are not measured.
+        judge: says whether the concept is shown.
+        clip: scores each image against its own prompt.
+        window: the method's own window length; None for a method without one.
+        verdicts_path: where the verdicts go (``evaluate_images``).
+        scores_path: where the scores go (columns SCORE_COLUMNS): fid and kid on "general", bleu on
+            "captions".
+        detections_path: where the detections go (``evaluate_images``).
+        batch_size: images in memory at once.
+    """
+    images = read_manifests(manifests)
+    rows = caption_rows(captions)
+    if reference is not None:
+        rows = distance_rows(images, window, reference, batch_size) + rows
+    verdicts, detections = evaluate_images(images, judge, clip, batch_size)
+    write_csv(verdicts_path, verdicts)
+    write_csv(scores_path, pd.DataFrame(rows, columns=list(SCORE_COLUMNS)))
+    write_csv(detections_path, detections)

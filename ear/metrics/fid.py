@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from cleanfid.fid import fid_from_feats, get_files_features
 from scipy import linalg
 
 from ear.errors import InputError
+from ear.files import atomic_path
+from ear.judges.images import BATCH
 from ear.metrics.intervals import CONFIDENCE, RESAMPLES, Interval
+from ear.progress import progress
 from ear.seeding import stable_seed
 
 # clean-fid's named resize: to 299 × 299 with Pillow's antialiased bicubic, without rounding to bytes (Parmar
@@ -18,41 +22,116 @@ from ear.seeding import stable_seed
 RESIZE = "clean"
 KERNEL_DEGREE = 3
 KID_IMAGES = 5000  # 200 MB a kernel matrix
+INCEPTION_FILE = "inception-2015-12-05.pt"
 
-# (B, 3, 299, 299) float32 in 0 … 255 → (B, D) features: what clean-fid calls a custom feature extractor.
-FeatureExtractor = Callable[[torch.Tensor], torch.Tensor]
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network whose features are compared.
+
+    Attributes:
+        kind: "classifier" or "inception", for the names of protocols.
+        features: (B, 3, 299, 299) float32 in 0 … 255 on ``device`` → (B, D) float32: what clean-fid calls a
+            custom feature extractor.
+        device: where it runs.
+    """
+
+    kind: str
+    features: Callable[[torch.Tensor], torch.Tensor]
+    device: str = "cpu"
+
+
+def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extractor:
+    """Load a network for FID and KID, without a network connection.
+
+    Args:
+        kind: "classifier": the input of a timm classifier's last layer. "inception": clean-fid's
+            TorchScript Inception, 2048 features.
+        folder: a folder of timm, or one with inception-2015-12-05.pt.
+        device: where it runs.
+
+    Raises:
+        InputError: there is no such kind, or the folder does not hold it.
+    """
+    if kind == "classifier":
+        from ear.judges.classifier import Classifier
+
+        return Extractor(kind, Classifier.load(folder, device).clean_fid_features, device)
+    if kind != "inception":
+        raise InputError(f"features: found {kind!r}, wanted classifier or inception")
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    if not (path := Path(folder) / INCEPTION_FILE).is_file():
+        raise InputError(f"{path}: not found, wanted clean-fid's Inception")
+    try:
+        inception = InceptionV3W(str(folder), download=False)
+    except RuntimeError as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}, wanted clean-fid's Inception") from None
+    return Extractor(kind, inception.eval().requires_grad_(False).to(device), device)
 
 
 def image_features(
-    files: Sequence[Path], extractor: FeatureExtractor, device: str = "cpu", batch_size: int = 32
+    files: Sequence[Path], extractor: Extractor, desc: str = "features", batch_size: int = BATCH
 ) -> np.ndarray:
     """Features of image files, read and resized by clean-fid.
 
     Args:
         files: (N,) image files.
-        extractor: maps a batch (B, 3, 299, 299) float32 in 0 … 255 on ``device`` to (B, D).
-        device: where the extractor runs.
-        batch_size: images a forward pass.
+        extractor: the network.
+        desc: label of the progress bar.
+        batch_size: images opened at once, and images a forward pass.
 
     Returns:
-        (N, D) float64.
+        (N, D) float32.
 
     Raises:
-        InputError: fewer than two files; a covariance needs two.
+        InputError: fewer than two files (a covariance needs two), or one that is missing or no whole image.
     """
     if len(files) < 2:
         raise InputError(f"FID and KID: found {len(files)} images, wanted at least 2 on each side")
-    names = [str(file) for file in files]
-    features = get_files_features(
-        names,
-        extractor,
-        num_workers=0,
-        batch_size=batch_size,
-        device=torch.device(device),
-        mode=RESIZE,
-        verbose=False,
-    )
-    return features.astype(np.float64)
+    for file in files:
+        if not Path(file).is_file():
+            raise InputError(f"{file}: not found, wanted the image that its manifest names")
+    parts = []
+    for start in progress(range(0, len(files), batch_size), desc=desc, unit="batch"):
+        names = [str(file) for file in files[start : start + batch_size]]
+        try:
+            features = get_files_features(
+                names,
+                extractor.features,
+                num_workers=0,
+                batch_size=batch_size,
+                device=torch.device(extractor.device),
+                mode=RESIZE,
+                verbose=False,
+            )
+        except OSError as error:  # Pillow's
+            raise InputError(f"{names[0]} … {names[-1]}: {error}, wanted whole images") from None
+        parts.append(features)
+    return np.concatenate(parts)
+
+
+def write_features(path: str | Path, features: np.ndarray) -> None:
+    """Write features (N, D) as .npy, atomically."""
+    with atomic_path(path) as partial, open(partial, "wb") as handle:
+        np.save(handle, features)
+
+
+def read_features(path: str | Path) -> np.ndarray:
+    """Read features (N, D).
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    try:
+        features = np.load(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found, wanted the reference's features") from None
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: {error}, wanted the reference's features (.npy)") from None
+    if features.ndim != 2:
+        raise InputError(f"{path}: found shape {features.shape}, wanted images × features")
+    return features
 
 
 def fid(generated: np.ndarray, reference: np.ndarray) -> Interval:
@@ -73,7 +152,8 @@ def fid(generated: np.ndarray, reference: np.ndarray) -> Interval:
         warnings.simplefilter("ignore", DeprecationWarning)  # clean-fid's call of scipy's sqrtm with disp
         # Fewer images than features make the covariances singular; the trace of the root stays right.
         warnings.simplefilter("ignore", linalg.LinAlgWarning)
-        return Interval(float(fid_from_feats(generated, reference)), np.nan, np.nan, len(generated))
+        value = fid_from_feats(generated.astype(np.float64), reference.astype(np.float64))
+        return Interval(float(value), np.nan, np.nan, len(generated))
 
 
 def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval:
@@ -111,9 +191,9 @@ def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval
 
 
 def _thinned(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    if len(features) <= KID_IMAGES:
-        return features
-    return features[np.sort(rng.choice(len(features), KID_IMAGES, replace=False))]
+    if len(features) > KID_IMAGES:
+        features = features[np.sort(rng.choice(len(features), KID_IMAGES, replace=False))]
+    return features.astype(np.float64)
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def main_table(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_markdown(main: pd.DataFrame) -> str:
-    """The main table as a Markdown pipe table, cells "value [low, high]"."""
+    """The main table as a Markdown pipe table of cells "value [low, high]", without columns of nothing."""
     return _formatted(main, "pipe")
 
 
@@ -73,11 +73,12 @@ def to_latex(main: pd.DataFrame) -> str:
 
 
 def _formatted(main: pd.DataFrame, style: str) -> str:
+    columns = [column for column in _COLUMNS if main[column.name].notna().any()]
     rows = [
-        [row["concept"], row["method"], str(row["seeds"]), *(_cell(row, column) for column in _COLUMNS)]
+        [row["concept"], row["method"], str(row["seeds"]), *(_cell(row, column) for column in columns)]
         for row in main.to_dict(orient="records")
     ]
-    headings = ["Concept", "Method", "Seeds", *(column.heading for column in _COLUMNS)]
+    headings = ["Concept", "Method", "Seeds", *(column.heading for column in columns)]
     frame = pd.DataFrame(rows, columns=headings)
     return frame.to_markdown(index=False, tablefmt=style, disable_numparse=True) + "\n"
 

@@ -3,8 +3,8 @@
 Tables name their seed as text: "0", "1", … or "all" for the seeds taken together.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,11 @@ from ear.metrics.intervals import NOTHING, Interval, over_seeds, wilson
 
 VERDICT_COLUMNS = (
     *("prompt_id", "prompt_set", "prompt", "object", "window"),
-    *("shown", "score", "top1_object", "clip_score", "protocol"),
+    *("shown", "score", "rank", "top1_object", "clip_score", "protocol"),
+)
+DETECTION_COLUMNS = (
+    *("prompt_id", "prompt_set", "window"),
+    *("class", "score", "left", "top", "width", "height"),
 )
 SCORE_COLUMNS = ("metric", "prompt_set", "value", "ci_low", "ci_high", "n", "protocol")
 METRIC_COLUMNS = ("concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n")
@@ -32,6 +36,11 @@ _BOUNDS = {"concept_rate": (0, 1), "accuracy": (0, 1), "clip_score": (0, 100), "
 _OF_WINDOWS = ("concept_rate", "clip_score")
 
 
+def no_detections() -> pd.DataFrame:
+    """The detections of a judge that detects nothing."""
+    return pd.DataFrame(columns=list(DETECTION_COLUMNS))
+
+
 @dataclass(frozen=True)
 class Job:
     """What one method with one seed gave for one concept.
@@ -44,6 +53,7 @@ class Job:
             (the original).
         verdicts: one row an image, columns VERDICT_COLUMNS.
         scores: one row a set-level metric, columns SCORE_COLUMNS.
+        detections: one row a detection, columns DETECTION_COLUMNS.
     """
 
     concept: str
@@ -52,10 +62,20 @@ class Job:
     window: int | None
     verdicts: pd.DataFrame
     scores: pd.DataFrame
+    detections: pd.DataFrame = field(default_factory=no_detections)
 
-    def own(self) -> pd.DataFrame:
-        """The verdicts at the method's own window."""
-        return self.verdicts if self.window is None else self.verdicts[self.verdicts["window"] == self.window]
+    def own(self, prompt_set: str | None = None) -> pd.DataFrame:
+        """The verdicts at the method's own window, of one prompt set or of all."""
+        return self._own(self.verdicts, prompt_set)
+
+    def own_detections(self, prompt_set: str) -> pd.DataFrame:
+        """The detections at the method's own window, of one prompt set."""
+        return self._own(self.detections, prompt_set)
+
+    def _own(self, table: pd.DataFrame, prompt_set: str | None) -> pd.DataFrame:
+        if self.window is not None:
+            table = table[table["window"] == self.window]
+        return table if prompt_set is None else table[table["prompt_set"] == prompt_set]
 
 
 def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -73,12 +93,9 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
         Columns METRIC_COLUMNS, concepts, methods and seeds in the order of ``jobs``.
     """
     rows: list[dict[str, Any]] = []
-    for group in _by_method(jobs):
-        concept, method = group[0].concept, group[0].method
-        for seed, jobs_of_seed in [*((str(job.seed), [job]) for job in group), (ALL_SEEDS, group)]:
-            verdicts = [job.own() for job in jobs_of_seed]
-            rows += _image_rows(verdicts, concept=concept, method=method, seed=seed)
-            rows += _score_rows(jobs_of_seed, seed)
+    for names, group in by_seed(jobs):
+        rows += _image_rows([job.own() for job in group], **names)
+        rows += _score_rows(group, names)
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
 
@@ -91,28 +108,28 @@ def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
         Columns WINDOW_COLUMNS, windows ascending.
     """
     rows: list[dict[str, Any]] = []
-    for group in _by_method([job for job in jobs if job.window is not None]):
-        targets = [(str(job.seed), [job.verdicts[job.verdicts["prompt_set"] == "target"]]) for job in group]
-        targets.append((ALL_SEEDS, [frame for _, frames in targets for frame in frames]))
-        for seed, frames in targets:
-            for window in sorted(set().union(*(frame["window"] for frame in frames))):
-                images = [frame[frame["window"] == window] for frame in frames]
-                for metric in _OF_WINDOWS:
-                    names = {
-                        "concept": group[0].concept,
-                        "method": group[0].method,
-                        "seed": seed,
-                        "window": int(window),
-                    }
-                    rows.append(names | {"metric": metric} | _numbers(_measure(metric, images)))
+    for names, group in by_seed([job for job in jobs if job.window is not None]):
+        frames = [job.verdicts[job.verdicts["prompt_set"] == "target"] for job in group]
+        for window in sorted(set().union(*(frame["window"] for frame in frames))):
+            images = [frame[frame["window"] == window] for frame in frames]
+            for metric in _OF_WINDOWS:
+                place = names | {"window": int(window), "metric": metric}
+                rows.append(place | numbers(_measure(metric, images)))
     return pd.DataFrame(rows, columns=list(WINDOW_COLUMNS))
 
 
-def _by_method(jobs: Iterable[Job]) -> list[list[Job]]:
+def by_seed(jobs: Iterable[Job]) -> Iterator[tuple[dict[str, str], list[Job]]]:
+    """What a table has a block of rows for: each job of a method by itself, then its seeds together.
+
+    Yields:
+        The columns concept, method and seed, and the jobs; concepts and methods in the order of ``jobs``.
+    """
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.concept, job.method), []).append(job)
-    return list(groups.values())
+    for (concept, method), group in groups.items():
+        for seed, of_seed in [*((str(job.seed), [job]) for job in group), (ALL_SEEDS, group)]:
+            yield {"concept": concept, "method": method, "seed": seed}, of_seed
 
 
 def _image_rows(seeds: Sequence[pd.DataFrame], **names: str) -> list[dict[str, Any]]:
@@ -122,7 +139,7 @@ def _image_rows(seeds: Sequence[pd.DataFrame], **names: str) -> list[dict[str, A
         for metric in _OF_IMAGES:
             interval = _measure(metric, images)
             if interval.n:
-                rows.append(names | {"prompt_set": prompt_set, "metric": metric} | _numbers(interval))
+                rows.append(names | {"prompt_set": prompt_set, "metric": metric} | numbers(interval))
     return rows
 
 
@@ -132,14 +149,17 @@ def _measure(metric: str, seeds: Sequence[pd.DataFrame]) -> Interval:
     if len(measured) < 2:
         return measured[0] if measured else NOTHING
     if metric == "clip_score":
-        prompts = mean_clip_score(pd.concat(seeds))
-    else:
-        n = min(interval.n for interval in measured)
-        prompts = wilson(n * float(np.mean([interval.value for interval in measured])), n)
-    return over_seeds(measured, prompts, _BOUNDS[metric])
+        return over_seeds(measured, mean_clip_score(pd.concat(seeds)), _BOUNDS[metric])
+    return rate_over_seeds(measured)
 
 
-def _score_rows(group: Sequence[Job], seed: str) -> list[dict[str, Any]]:
+def rate_over_seeds(seeds: Sequence[Interval]) -> Interval:
+    """Mean of a rate over seeds; what the prompts leave open is Wilson's interval of the mean count."""
+    n = min(seed.n for seed in seeds)
+    return over_seeds(seeds, wilson(n * float(np.mean([seed.value for seed in seeds])), n), (0, 1))
+
+
+def _score_rows(group: Sequence[Job], names: dict[str, str]) -> list[dict[str, Any]]:
     scores = pd.concat([job.scores for job in group])
     rows = []
     for (metric, prompt_set), found in scores.groupby(["metric", "prompt_set"], sort=False):
@@ -151,13 +171,13 @@ def _score_rows(group: Sequence[Job], seed: str) -> list[dict[str, Any]]:
         value, low, high = (float(columns[name].mean(skipna=False)) for name in columns.columns[:3])
         items = Interval(value, low, high, seeds[0].n)
         interval = over_seeds(seeds, items, _BOUNDS.get(str(metric), (-np.inf, np.inf)))
-        names = {"concept": group[0].concept, "method": group[0].method, "seed": seed}
-        names |= {"prompt_set": str(prompt_set), "metric": str(metric)}
-        rows.append(names | _numbers(interval))
+        place = names | {"prompt_set": str(prompt_set), "metric": str(metric)}
+        rows.append(place | numbers(interval))
     return rows
 
 
-def _numbers(interval: Interval) -> dict[str, float | int]:
+def numbers(interval: Interval) -> dict[str, float | int]:
+    """The columns value, ci_low, ci_high and n."""
     return dict(zip(("value", "ci_low", "ci_high", "n"), interval, strict=True))
 
 
@@ -170,7 +190,7 @@ def score_row(metric: str, prompt_set: str, interval: Interval, protocol: str) -
         interval: the measurement.
         protocol: name and version of the way it was measured.
     """
-    return {"metric": metric, "prompt_set": prompt_set} | _numbers(interval) | {"protocol": protocol}
+    return {"metric": metric, "prompt_set": prompt_set} | numbers(interval) | {"protocol": protocol}
 
 
 def lookup(metrics: pd.DataFrame, **wanted: str) -> Interval:

@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
-from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.seeding import stable_seed
 from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, Split, caption, frames_of
 from ear.world.scenes import OBJECTS
 
 Kind = Literal["object", "style", "attribute"]
 PHRASES: dict[Kind, str] = {"style": STYLE_PHRASE, "attribute": FIRE_PHRASE}
-REMOVED = "(removed)"
 
 
 class Grammar:

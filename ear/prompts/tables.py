@@ -13,6 +13,8 @@ from ear.errors import InputError
 PAIR_COLUMNS = ["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement"]
 PROMPT_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object"]
 PROMPT_SETS = ("target", "retention", "general")
+REMOVED = "(removed)"
+"""Replacement of a concept that the safe prompt just leaves out."""
 
 
 def check_prompts(

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from ear.errors import InputError
-from ear.figures.images import ImageSource, image_table, wrong_object
+from ear.figures.images import ImageSource, blur, image_table, wrong_object
 from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
 from ear.progress import progress
 
@@ -98,18 +98,20 @@ def _picture(method: str, image: pd.Series) -> Picture:
     verdict = "concept shown" if shown else f"{image['top1_object']}, not as asked" if wrong else "no concept"
     failure = (shown or wrong) and not (method == "original" and image["prompt_set"] == "target")
     label = method_style(method).label
-    return Picture(method, label, thumbnail_uri(image["path"]), verdict, shown, wrong, failure)
+    return Picture(
+        method, label, thumbnail_uri(image["path"], image["blurred"]), verdict, shown, wrong, failure
+    )
 
 
-def thumbnail_uri(path: str | Path) -> str:
-    """An image as data URI: lossy WebP of at most THUMBNAIL_PIXELS a side.
+def thumbnail_uri(path: str | Path, blurred: bool = False) -> str:
+    """An image as data URI: lossy WebP of at most THUMBNAIL_PIXELS a side, perhaps blurred.
 
     Raises:
         InputError: the file is missing or no image.
     """
     image = _open(path)
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
-    return _data_uri(_webp(image, quality=82))
+    return _data_uri(_webp(blur(image) if blurred else image, quality=82))
 
 
 def figure_uri(path: str | Path) -> str:

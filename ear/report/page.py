@@ -17,6 +17,7 @@ from ear.figures.style import DPI, method_style, order_methods
 from ear.files import atomic_path, read_csv
 from ear.report.gallery import GALLERY_SETS, figure_uri, make_galleries
 from ear.report.numbers import Line, main_table, summary, window_table
+from ear.report.published import DEVIATION_COLUMNS, published_lines
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as the page's small print
@@ -56,6 +57,8 @@ def render_report(
     figures: Sequence[ReportFigure],
     galleries: Mapping[str, Sequence[ImageSource]],
     provenance: Mapping[str, str | Mapping[str, object]],
+    deviations: Path | None = None,
+    warning: str = "",
     gallery_prompts: int = 16,
 ) -> None:
     """Write the report: one HTML file that asks nothing of the network.
@@ -68,6 +71,8 @@ def render_report(
         figures: in the order of the page.
         galleries: concept → the images of each method, of one fine-tuning seed.
         provenance: heading → a text (shown as it is, for example the config as YAML) or names and values.
+        deviations: tables/deviations.csv, or None where nothing is compared with published values.
+        warning: what a reader has to know before anything else.
         gallery_prompts: most prompts of a set in the gallery of a concept.
 
     Raises:
@@ -89,11 +94,13 @@ def render_report(
     )
     page = environment.get_template(TEMPLATE.name).render(
         title=title,
+        warning=warning,
         summary=summary(columns, lines),
         columns=columns,
         lines=_by_concept(lines),
         windows=windows,
         window_lines=_by_concept(window_lines),
+        deviations=[] if deviations is None else published_lines(read_csv(deviations, DEVIATION_COLUMNS)),
         figures=[_show(figure) for figure in figures],
         galleries=made,
         gallery_methods=[(method, method_style(method).label) for method in order_methods(methods)],

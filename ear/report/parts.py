@@ -18,6 +18,7 @@ TITLES = {
     "concept-rate": "Concept rate",
     "tradeoff": "Erasure against retention",
     "window-length": "Window length",
+    "nudity": "Nudity detections",
     "training": "Training curves",
 }
 CAPTIONS = {"samples": "overview"}  # without a concept, the grid of all concepts

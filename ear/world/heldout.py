@@ -1,5 +1,6 @@
 """Drawn pictures that no model was trained on: the reference of FID, and pictures to be captioned."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ear.world.scenes import OBJECTS, Scene, draw
 def draw_reference(folder: str | Path, count: int, without: Sequence[str], seed: int) -> None:
     """Draw the general prompts as the world draws them.
 
-    The folder appears whole: PNGs and manifest.csv (image_id, file, reference).
+    The folder appears whole: PNGs and manifest.csv (image_id, file, references).
     """
     subjects = general_subjects(count, without, seed)
     scenes = [scene_of(frame, name, fire=False, van_gogh=False) for frame, name in subjects]
@@ -25,10 +26,11 @@ def draw_reference(folder: str | Path, count: int, without: Sequence[str], seed:
 
 
 def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
-    """Draw pictures of the training distribution from held-out frames, with THE caption of each as reference.
+    """Draw pictures of the training distribution from held-out frames; each has THE caption as reference.
 
     Args:
-        folder: made whole or not at all; manifest.csv has columns image_id, file, reference.
+        folder: made whole or not at all; manifest.csv has columns image_id, file, references (a
+            JSON list of one text).
         count: pictures.
         seed: of the experiment.
     """
@@ -45,7 +47,7 @@ def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
 
 def _draw_all(folder: str | Path, name: str, scenes: Sequence[Scene], seed: int) -> None:
     rows = [
-        (f"{name}/{number:04d}", f"{name}-{number:04d}.png", describe(scene))
+        (f"{name}/{number:04d}", f"{name}-{number:04d}.png", json.dumps([describe(scene)]))
         for number, scene in enumerate(scenes)
     ]
     with atomic_path(folder) as partial:
@@ -54,4 +56,4 @@ def _draw_all(folder: str | Path, name: str, scenes: Sequence[Scene], seed: int)
             draw(scene, np.random.Generator(np.random.Philox(stable_seed(seed, image_id)))).save(
                 partial / file
             )
-        write_csv(partial / "manifest.csv", pd.DataFrame(rows, columns=["image_id", "file", "reference"]))
+        write_csv(partial / "manifest.csv", pd.DataFrame(rows, columns=["image_id", "file", "references"]))

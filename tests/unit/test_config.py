@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ear.assets.catalogue import load_catalogue
 from ear.config import parse_config
 from ear.config.models import Config
 from ear.erasure.presets import Settings
@@ -16,11 +17,13 @@ from ear.errors import InputError
 ROOT = Path(__file__).parents[2]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 MINI = yaml.safe_load((ROOT / "config.yaml").read_text())
+PAPER = yaml.safe_load((ROOT / "configs/janus-pro-7b.yaml").read_text())
+SHAPES = {name: asset.shape for name, asset in load_catalogue(ROOT / "assets.yaml").items() if asset.shape}
 
 
-def changed(path, value):
-    """The mini config with one key set, or removed where the value is ``...``."""
-    raw = copy.deepcopy(MINI)
+def changed(path, value, config=MINI):
+    """A config with one key set, or removed where the value is ``...``."""
+    raw = copy.deepcopy(config)
     node = raw
     *parents, last = path.split(".")
     for part in parents:
@@ -44,7 +47,7 @@ BROKEN = [
     ("seed", -1, ["-1", "greater than or equal to 0"]),
     ("seeds", [], ["[]", "at least 1"]),
     ("seeds", [1, 1], ["[1, 1]", "once"]),
-    ("world", ..., ["missing"]),
+    ("world", ..., ["neither", "one of them"]),
     ("world.vq.grid", 7, ["7", "4, 8 or 16"]),
     ("backbone.dtype", "fp16", ["'fp16'", "float32", "bfloat16"]),
     ("backbone.device", "gpu", ["'gpu'", "cpu", "cuda"]),
@@ -56,7 +59,7 @@ BROKEN = [
     ("concepts.church.window", 65, ["65", "64"]),
     ("concepts.church.judge.group", "colour", ["'colour'", "object"]),
     ("erasure.learning_rate", "1e-4", ["'1e-4'", "number"]),
-    ("erasure.layers", 7, ["7", "world.architecture.layers = 6"]),
+    ("erasure.layers", 7, ["7", "at most 6"]),
     ("erasure.threshold", {"value": 0.1, "quantile": 0.1}, ["value", "quantile", "either"]),
     ("erasure.windows.2", 0, ["0", "greater than or equal to 1"]),
     ("methods.ear.variant", "eer", ["'eer'", "released", "single-step"]),
@@ -66,7 +69,7 @@ BROKEN = [
     ("methods.ear.choices", {"context": "none"}, ["choices.context", "another name"]),
     ("methods.ear.choices", {"contxt": "none"}, ["unknown key", "context"]),
     ("methods.ear.choices", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
-    ("methods.ear.choices", {"layers": 7}, ["choices.layers", "7", "world.architecture.layers = 6"]),
+    ("methods.ear.choices", {"layers": 7}, ["choices.layers", "7", "at most 6"]),
     ("methods.ear.strength", 1.0, ["1.0", "none"]),
     ("methods.mine", {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
     ("methods.mine", {"variant": "ear", "choices": {"window": 65}}, ["choices.window", "65", "64"]),
@@ -85,6 +88,87 @@ BROKEN = [
     ("evaluation.window_prompts", 301, ["301", "prompts.target = 300"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
 ]
+
+
+JUDGE = "concepts.church.judge"
+BROKEN_PAPER = [
+    ("assets", ..., ["world, assets", "neither"]),
+    ("world", MINI["world"], ["world, assets", "both"]),
+    ("prompts", MINI["prompts"], ["none with assets"]),
+    ("backbone.asset", ..., ["backbone.asset: found none", "assets"]),
+    ("backbone.asset", "janus-pro-8b", ["janus-pro-8b", "janus-pro-7b"]),
+    ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
+    ("concepts.church.published", ..., ["published: found none", "assets"]),
+    ("concepts.church.published.rows", 4, ["unknown key", "pair_rows"]),
+    (f"{JUDGE}.group", "object", ["group: found object", "none with assets"]),
+    (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),
+    (f"{JUDGE}.by", ..., ["judge.by", "none", "artist"]),
+    (f"{JUDGE}.top_k", 0, ["church.judge.top_k: found 0", "greater"]),
+    ("concepts.nudity.judge.threshold", 0.1, ["nudity.judge.threshold: found 0.1", "0.2"]),
+    ("erasure.layers", 31, ["31", "at most 30"]),
+    ("erasure.windows.4", 577, ["577", "576"]),
+    ("methods.stable-diffusion.concepts", ["horse"], ["horse", "church, van-gogh, nudity"]),
+    ("methods.stable-diffusion.diffusion", ..., ["diffusion: found none", "steps"]),
+    ("methods.published.weights", {"church": "*"}, ["published.weights: found none for van-gogh"]),
+    ("evaluation.shown_method", "stable-diffusion", ["stable-diffusion", "released"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    BROKEN_PAPER,
+    ids=[f"{key}={str(value)[:20]}" for key, value, _ in BROKEN_PAPER],
+)
+def test_broken_config_on_pretrained_weights_is_one_line(key, value, words):
+    with pytest.raises(InputError) as caught:
+        parse_config(changed(key, value, PAPER), "my.yaml", SHAPES)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_published_weights_and_stable_diffusion_want_assets():
+    for method in ("published", "stable-diffusion"):
+        with pytest.raises(InputError, match=f"{method}.variant: found {method}, wanted it with assets only"):
+            parse_config(changed(f"methods.{method}", PAPER["methods"][method]), "my.yaml")
+
+
+def test_a_method_may_be_measured_on_some_concepts_only():
+    config = parse_config(PAPER, "paper.yaml", SHAPES)
+    diffusion = [run for run in config.runs() if run[1] == "stable-diffusion"]
+    assert diffusion == [("nudity", "stable-diffusion", 0)]
+    assert config.method_window("nudity", "stable-diffusion") is None
+    assert config.method_window("nudity", "published") == config.concepts["nudity"].window
+    assert "published" in config.adapted_methods
+    assert "published" not in config.trained_methods
+
+
+def test_an_experiment_fetches_what_it_uses_and_no_more():
+    config = parse_config(PAPER, "paper.yaml", SHAPES)
+    every = {name for name in load_catalogue(ROOT / "assets.yaml") if name != "janus-pro-1b"}
+    assert set(config.used_assets) == every
+    raw = changed("methods.stable-diffusion", ..., PAPER)
+    del raw["concepts"]["nudity"], raw["methods"]["published"]["weights"]["nudity"]
+    assert every - set(parse_config(raw, "my.yaml", SHAPES).used_assets) == {"nudenet", "stable-diffusion"}
+    assert parse_config(MINI, "config.yaml").used_assets == []
+
+
+def test_the_rehearsal_is_the_papers_config_but_for_sizes():
+    """Where the two differ, the rehearsal would not show that the paper's experiment runs."""
+
+    def leaves(node, key=""):
+        if not isinstance(node, dict):
+            return {key: node}
+        return {name: value for k, v in node.items() for name, value in leaves(v, f"{key}.{k}").items()}
+
+    paper = leaves(PAPER)
+    rehearsal = leaves(yaml.safe_load((ROOT / "configs/rehearsal.yaml").read_text()))
+    sizes = ("_rows", ".size", ".steps", "rendering.shards", "rendering.batch_size", "window_prompts")
+    sizes += ("utility.general", "utility.captions")
+    machine = (".experiment", ".assets.", ".backbone.device", ".backbone.dtype", ".backbone.threads")
+    differing = {key for key in paper.keys() | rehearsal.keys() if paper.get(key) != rehearsal.get(key)}
+    assert {key for key in differing if not key.endswith(sizes) and not key.startswith(machine)} == set()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +193,7 @@ def test_further_errors_are_counted():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.name for path in CONFIGS])
 def test_configs_of_the_repository_are_valid(path):
-    config = parse_config(yaml.safe_load(path.read_text()), path.name)
+    config = parse_config(yaml.safe_load(path.read_text()), path.name, SHAPES)
     assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
 
 

@@ -1,15 +1,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sacrebleu import corpus_bleu as sacrebleu_corpus_bleu
+from sacrebleu.metrics.bleu import BLEU
 from scipy import linalg
 
 from ear.errors import InputError
 from ear.metrics.bleu import corpus_bleu, signature
 from ear.metrics.clip_score import clip_scores, mean_clip_score
 from ear.metrics.concept_rate import accuracy, concept_rate
-from ear.metrics.fid import fid, image_features, kid
+from ear.metrics.fid import Extractor, fid, image_features, kid
 
 REFERENCES = [
     "a red church on a hill at night",
@@ -84,23 +87,68 @@ def test_image_features_come_in_the_order_of_the_files_at_clean_fids_size(tmp_pa
         Image.new("RGB", (64, 64), (value, value, value)).save(files[-1])
     shapes = []
 
-    def extractor(batch):
+    def means(batch):
         shapes.append(tuple(batch.shape[1:]))
         return batch.mean(dim=(2, 3))
 
+    extractor = Extractor("classifier", means)
     features = image_features(files, extractor, batch_size=2)
     assert features[:, 0] == pytest.approx([10, 200, 90], abs=1e-3)
-    assert set(shapes) == {(3, 299, 299)} and features.dtype == np.float64
+    assert set(shapes) == {(3, 299, 299)} and features.dtype == np.float32
     with pytest.raises(InputError, match="found 1 images"):
         image_features(files[:1], extractor)
+    with pytest.raises(InputError, match=r"missing\.png: not found"):
+        image_features([*files, tmp_path / "missing.png"], extractor)
+    (tmp_path / "words.png").write_text("words")
+    with pytest.raises(InputError, match=r"words\.png.*wanted whole images"):
+        image_features([*files, tmp_path / "words.png"], extractor)
+
+
+def alone(references):
+    """One reference a caption."""
+    return [[reference] for reference in references]
+
+
+def ragged_bleu(captions, references):
+    """sacrebleu's corpus BLEU with as many references a caption as there are."""
+    most = max(map(len, references))
+    streams = [[refs[k] if k < len(refs) else None for refs in references] for k in range(most)]
+    return sacrebleu_corpus_bleu(captions, streams, lowercase=True)
 
 
 def test_bleu_is_sacrebleus():
-    result = corpus_bleu(CAPTIONS, REFERENCES)
+    result = corpus_bleu(CAPTIONS, alone(REFERENCES))
     assert result.value == pytest.approx(sacrebleu_corpus_bleu(CAPTIONS, [REFERENCES]).score, abs=1e-9)
     assert result.low < result.value < result.high and result.n == 12
-    assert result == corpus_bleu(CAPTIONS, REFERENCES)
-    assert "tok:13a" in signature() and "smooth:exp" in signature()
+    assert result == corpus_bleu(CAPTIONS, alone(REFERENCES))
+
+
+def test_the_protocol_of_bleu_is_sacrebleus_signature():
+    for references, number in (([["a"]], "1"), ([["a"] * 5] * 2, "5"), ([["a"], ["a"] * 3], "var")):
+        metric = BLEU(lowercase=True)
+        most = max(map(len, references))
+        metric.corpus_score(
+            ["a"] * len(references), [[dict(enumerate(r)).get(k) for r in references] for k in range(most)]
+        )
+        assert signature(references) == str(metric.get_signature())
+        assert signature(references).startswith(f"nrefs:{number}|case:lc|eff:no|tok:13a|smooth:exp|version:")
+
+
+@given(st.data())
+def test_bleu_of_several_references_is_sacrebleus(data):
+    words = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), min_size=1, max_size=9).map(" ".join)
+    captions = data.draw(st.lists(words, min_size=2, max_size=6))
+    references = [data.draw(st.lists(words, min_size=1, max_size=4)) for _ in captions]
+    value = corpus_bleu(captions, references).value
+    assert value == pytest.approx(ragged_bleu(captions, references).score, abs=1e-9)
+
+
+def test_bleus_reference_length_is_that_of_the_nearest_reference():
+    captions = ["a b c d e", "a b c d e f"]
+    references = [["a b c d e f g h", "a b c", "a b c d e f g"], ["a b c d", "a b c d e f g h"]]
+    score = ragged_bleu(captions, references)
+    assert score.ref_len == 3 + 4  # of two as near, the shorter
+    assert corpus_bleu(captions, references).value == pytest.approx(score.score, abs=1e-9)
 
 
 def test_bleu_bootstrap_agrees_with_a_naive_loop():
@@ -110,16 +158,18 @@ def test_bleu_bootstrap_agrees_with_a_naive_loop():
     for _ in range(300):
         rows = rng.integers(0, len(captions), len(captions))
         scores.append(sacrebleu_corpus_bleu(captions[rows].tolist(), [references[rows].tolist()]).score)
-    result = corpus_bleu(CAPTIONS, REFERENCES)
+    result = corpus_bleu(CAPTIONS, alone(REFERENCES))
     assert (result.low, result.high) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])), abs=4)
 
 
 def test_bleu_of_perfect_empty_and_missing_captions():
-    assert corpus_bleu(REFERENCES, REFERENCES)[:3] == pytest.approx((100, 100, 100))
-    assert corpus_bleu([""] * 3, REFERENCES[:3]).value == 0
+    assert corpus_bleu(REFERENCES, alone(REFERENCES))[:3] == pytest.approx((100, 100, 100))
+    assert corpus_bleu([""] * 3, alone(REFERENCES[:3])).value == 0
     assert corpus_bleu([], []).n == 0
-    with pytest.raises(InputError, match="found 1 captions for 2 references"):
-        corpus_bleu(["a"], ["a", "b"])
+    with pytest.raises(InputError, match="found 1 captions for 2 images"):
+        corpus_bleu(["a"], [["a"], ["b"]])
+    with pytest.raises(InputError, match="found a caption without references"):
+        corpus_bleu(["a", "b"], [["a"], []])
 
 
 def test_clip_score_is_a_hundred_times_the_positive_part_of_the_cosine():
@@ -138,3 +188,4 @@ def test_rates_count_what_is_shown_and_which_object_is_seen():
     )
     assert concept_rate(verdicts).value == 0.75
     assert (accuracy(verdicts).value, accuracy(verdicts).n) == (2 / 3, 3)
+    assert accuracy(verdicts.assign(top1_object=None)).n == 0  # a judge that knows no objects

@@ -6,10 +6,13 @@ import pytest
 from scipy import stats
 
 from ear.files import read_csv, write_csv
+from ear.judges.nudity import CLASSES
 from ear.metrics.clip_score import mean_clip_score
-from ear.metrics.intervals import Interval, over_seeds, wilson
+from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
+from ear.metrics.intervals import Interval, bootstrap_mean, over_seeds, wilson
 from ear.metrics.main_table import main_table, to_latex, to_markdown
 from ear.metrics.table import (
+    DETECTION_COLUMNS,
     METRIC_COLUMNS,
     SCORE_COLUMNS,
     VERDICT_COLUMNS,
@@ -20,9 +23,10 @@ from ear.metrics.table import (
     score_row,
     window_table,
 )
+from ear.metrics.top_k import TOP_K_COLUMNS, top_k_table
 
 
-def verdicts(seed, windows):
+def verdicts(seed, windows, protocol="p/1"):
     rng = np.random.default_rng(seed)
     rows = []
     for prompt_set, count in (("target", 12), ("retention", 10), ("general", 6)):
@@ -40,9 +44,10 @@ def verdicts(seed, windows):
                         window,
                         shown,
                         0.5,
+                        1 if shown else 2 + number,
                         seen,
                         100 * rng.random(),
-                        "p/1",
+                        protocol,
                     ]
                 )
     return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
@@ -172,10 +177,125 @@ def test_latex_escapes_names_and_uses_no_package(jobs):
     assert "toprule" not in latex and latex.count(r"\\") == 3
 
 
-def test_what_was_not_measured_is_a_dash(jobs):
+def test_what_was_not_measured_is_a_dash_and_what_nothing_measured_no_column(jobs):
     job = jobs[0]
     bare = Job(job.concept, job.method, 0, None, job.verdicts, job.scores.iloc[:0])
+    both = to_markdown(main_table(metrics_table([bare, *jobs[1:]]))).splitlines()
+    assert "BLEU" in both[0]
+    assert both[2].rstrip("| ").endswith("-")
     main = main_table(metrics_table([bare]))
     assert main["bleu"].isna().all()
-    assert to_markdown(main).splitlines()[2].rstrip("| ").endswith("-")
+    assert "BLEU" not in to_markdown(main)
     assert pd.read_csv(io.StringIO(main.to_csv(index=False)))["fid"].isna().all()
+
+
+def test_top_k_is_the_share_of_ranks_up_to_k_at_the_methods_own_window(jobs):
+    table = top_k_table(jobs)
+    assert tuple(table.columns) == TOP_K_COLUMNS
+    assert table["k"].tolist() == list(range(1, 11)) * (2 + 3)
+    own = [job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]]
+    names = {"concept": "church", "method": "ear_1"}
+    for k in (1, 3, 10):
+        seeds = [wilson(int((frame["rank"] <= k).sum()), 12) for frame in own]
+        assert [lookup(table, **names, seed=seed, k=str(k)) for seed in ("0", "1")] == seeds
+        mean = np.mean([seed.value for seed in seeds])
+        assert lookup(table, **names, seed="all", k=str(k)) == over_seeds(
+            seeds, wilson(12 * mean, 12), (0, 1)
+        )
+    first = table.query("k == 1").drop(columns="k").reset_index(drop=True)
+    rates = metrics_table(jobs).query("metric == 'concept_rate' and prompt_set == 'target'")
+    pd.testing.assert_frame_equal(
+        first, rates.drop(columns=["metric", "prompt_set"]).reset_index(drop=True)
+    )  # top 1 is what this judge's verdicts are
+
+
+def test_judges_that_do_not_rank_have_no_top_k(jobs):
+    jobs[0].verdicts["rank"] = np.nan
+    assert set(top_k_table(jobs)["method"]) == {"ear_1"}
+    assert top_k_table(jobs[:1]).empty and tuple(top_k_table(jobs[:1]).columns) == TOP_K_COLUMNS
+
+
+PROTOCOL = "nudenet-3.4.2-320n-0.2/1"
+
+
+def detections(prompt_set, window, counts):
+    """As many detections of a class as ``counts`` says, prompt number by prompt number."""
+    rows = [
+        (f"church/{prompt_set}/{number:04d}", prompt_set, window, name, 0.5, 0, 0, 9, 9)
+        for (name, number), count in counts.items()
+        for _ in range(count)
+    ]
+    return pd.DataFrame(rows, columns=list(DETECTION_COLUMNS))
+
+
+@pytest.fixture
+def nude():
+    belly, feet = "BELLY_EXPOSED", "FEET_EXPOSED"
+    found = {
+        "original": [("target", 0, {(belly, 0): 2, (belly, 3): 1, (feet, 5): 1, ("FACE_FEMALE", 1): 4})],
+        "0": [
+            ("target", 16, {(belly, 0): 1}),
+            ("target", 4, {(belly, 1): 9}),
+            ("general", 16, {(feet, 2): 7}),
+        ],
+        "1": [("target", 16, {(belly, 2): 2, (belly, 5): 1})],
+    }
+    tables = {name: pd.concat([detections(*part) for part in parts]) for name, parts in found.items()}
+    bare = scores(1.0, Interval(0.1, 0.0, 0.2, 6))
+    return [
+        Job("nudity", "original", 0, None, verdicts(0, [0], PROTOCOL), bare, tables["original"]),
+        Job("nudity", "ear", 0, 16, verdicts(1, [16, 4], PROTOCOL), bare, tables["0"]),
+        Job("nudity", "ear", 1, 16, verdicts(2, [16, 4], PROTOCOL), bare, tables["1"]),
+    ]
+
+
+def test_detections_are_counted_by_class_on_the_target_images_of_the_own_window(nude):
+    table = detection_table(nude)
+    assert tuple(table.columns) == DETECTION_TABLE_COLUMNS
+    assert table["class"].tolist() == list(CLASSES) * (2 + 3)
+    assert set(table["n"]) == {12}
+    counts = {
+        (method, seed): lookup(table, method=method, seed=seed, **{"class": "BELLY_EXPOSED"})
+        for method, seed in (("original", "0"), ("ear", "0"), ("ear", "1"), ("ear", "all"))
+    }
+    assert [round(found.value, 9) for found in counts.values()] == [3, 1, 3, 2]
+    prompts = [f"{number:02d}" for number in range(12)]
+    alone = bootstrap_mean([2, 0, 0, 1] + [0] * 8, clusters=prompts)
+    assert counts["original", "0"] == pytest.approx((3, 12 * alone.low, 12 * alone.high, 12))
+    together = bootstrap_mean([1] + [0] * 11 + [0, 0, 2, 0, 0, 1] + [0] * 6, clusters=prompts * 2)
+    spread = stats.t.ppf(0.975, 1) * np.std([1, 3], ddof=1) / np.sqrt(2)
+    assert counts["ear", "all"].low == 0  # not below
+    assert counts["ear", "all"].high == pytest.approx(2 + np.hypot(12 * together.high - 2, spread))
+    feet = lookup(table, method="ear", seed="0", **{"class": "FEET_EXPOSED"})
+    assert feet.value == 0 and feet.low == 0
+    assert feet.high == pytest.approx(12 * wilson(0, 12).high)  # none seen is not none at all
+
+
+def test_only_detectors_have_a_table_of_detections(jobs, nude):
+    assert set(detection_table([*jobs, *nude])["concept"]) == {"nudity"}
+    assert detection_table(jobs).empty and tuple(detection_table(jobs).columns) == DETECTION_TABLE_COLUMNS
+    nothing = Job("nudity", "original", 0, None, verdicts(0, [0], PROTOCOL), nude[0].scores)
+    assert detection_table([nothing])["value"].tolist() == [0] * 18  # a detector that found nothing
+
+
+def test_tables_of_ranks_and_detections_read_back_from_disk_are_the_same(nude, tmp_path):
+    again = []
+    for job in nude:
+        write_csv(tmp_path / "verdicts.csv", job.verdicts)
+        write_csv(tmp_path / "detections.csv", job.detections)
+        verdicts = read_csv(tmp_path / "verdicts.csv", VERDICT_COLUMNS)
+        found = read_csv(tmp_path / "detections.csv", DETECTION_COLUMNS)
+        again.append(Job(job.concept, job.method, job.seed, job.window, verdicts, job.scores, found))
+    pd.testing.assert_frame_equal(top_k_table(nude), top_k_table(again))
+    pd.testing.assert_frame_equal(detection_table(nude), detection_table(again))
+
+
+def test_jobs_without_any_score_of_a_set_go_beside_others(jobs, tmp_path):
+    write_csv(tmp_path / "scores.csv", jobs[0].scores.iloc[:0])
+    bare = Job(
+        "nudity", "original", 0, None, jobs[0].verdicts, read_csv(tmp_path / "scores.csv", SCORE_COLUMNS)
+    )
+    table = metrics_table([bare, *jobs])
+    assert not set(table.loc[table["concept"] == "nudity", "metric"]) & {"fid", "kid", "bleu"}
+    lines = to_markdown(main_table(table)).splitlines()
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")][-2:] == ["-", "-"]

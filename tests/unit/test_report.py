@@ -1,5 +1,6 @@
 """The report page: self-contained, true to its tables, safe with hostile text, and alive in a browser."""
 
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
 from ear.metrics.table import metrics_table
 from ear.report.numbers import main_table
 from ear.report.page import ReportFigure, render_caption, render_report
+from ear.report.published import DEVIATION_COLUMNS
 from tests import comparison
 
 CAPTIONS = Path(__file__).parents[2] / "report"
@@ -78,8 +80,15 @@ def write_inputs(folder: Path) -> dict[str, object]:
     for name in ("concept-rate", "tradeoff"):
         Image.new("RGB", (600, 300), "white").save(folder / f"{name}.png")
         figures.append(ReportFigure(folder / f"{name}.png", f"Figure {name}", CAPTIONS / f"{name}.rst"))
+    deviations = [
+        ("nudity", "nudity", "original", "ANUS_EXPOSED", 1, 0.0, 7.5, 2.0, 12.25, 1539, "outside", HOSTILE),
+        ("claims", "church", "ear", "bleu_drop", 1.2, np.nan, 0.4, 0.1, 0.7, 500, "inside", ""),
+    ]
+    pd.DataFrame(deviations, columns=list(DEVIATION_COLUMNS)).to_csv(folder / "deviations.csv", index=False)
     return {
         "title": f"Run {HOSTILE}",
+        "deviations": folder / "deviations.csv",
+        "warning": f"Stand-ins {HOSTILE}",
         "metrics": folder / "metrics.csv",
         "window_length": folder / "window-length.csv",
         "figures": figures,
@@ -176,6 +185,22 @@ def test_gallery_has_the_first_prompts_and_marks_failures(page: Page) -> None:
     failures = [(found["data-method"], found["class"]) for found in pictures if "data-failure" in found]
     assert failures == [("ear", "shown"), ("ear", "wrong")] * 2
     assert "tree, not as asked" in page.text
+
+
+def test_published_values_stand_beside_ours_with_their_verdict(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    table = text[text.index('<details id="deviations">') :].split("</details>")[0]
+    assert "1 inside of our interval, 1 outside, 0 not compared" in table
+    outside, inside = re.findall(r'<tr data-verdict="(?:inside|outside)">.*?</tr>', table, re.DOTALL)
+    for number in ("<td>1</td>", "<td>7.5<small>[2, 12.2]</small></td>"):
+        assert number in outside
+    for number in ("<td>&lt; 1.2</td>", "<td>0.4<small>[0.1, 0.7]</small></td>"):
+        assert number in inside
+
+
+def test_a_warning_comes_first(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert text.index("</h1>") < text.index("Stand-ins") < text.index('id="summary"')
 
 
 def test_hostile_text_stays_text(page: Page) -> None:

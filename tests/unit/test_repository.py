@@ -89,8 +89,11 @@ def test_modules_that_need_no_torch_do_not_load_it():
 def test_the_library_knows_neither_config_nor_paths():
     # A rule's fingerprint follows imports: a change of the config's schema would rerun every job.
     taken = re.compile(r"^\s*(?:from|import) (?:ear\.|ear import .*)\b(?:config|paths)\b", re.MULTILINE)
-    own = (ROOT / "ear" / "config", ROOT / "ear" / "config.py", ROOT / "ear" / "paths.py")
+    # The plan is of the config itself, and no rule that makes results reaches it.
+    own = (ROOT / "ear/config", ROOT / "ear/paths.py", ROOT / "ear/plan", ROOT / "scripts/plan.py")
     files = [
-        path for path in python_files("ear", "scripts") if not path.is_relative_to(own[0]) and path not in own
+        path
+        for path in python_files("ear", "scripts")
+        if not any(path.is_relative_to(place) for place in own)
     ]
     assert [relative(path) for path in files if taken.search(path.read_text(encoding="utf-8"))] == []

@@ -1,11 +1,5 @@
 """The smoke experiment, end to end in a copy of the repository, and what a second run does."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
@@ -15,43 +9,9 @@ from safetensors.torch import load_file
 from ear.erasure.adapter import load_adapter
 from ear.erasure.run import read_windows
 from ear.files import sha256_file
+from tests.workflow.repository import ROOT, copy_of_the_repository, snakemake
 
-ROOT = Path(__file__).parents[2]
-CODE = [
-    "Snakefile",
-    "config.yaml",
-    "configs",
-    "ear",
-    "envs",
-    "profiles",
-    "report",
-    "requirements.lock",
-    "rules",
-    "scripts",
-]
 SMOKE = ["--configfile", "configs/smoke.yaml"]
-
-
-def copy_of_the_repository(folder):
-    """The files that a run reads, and nothing that a run made."""
-    folder.mkdir()
-    for name in CODE:
-        source, target = ROOT / name, folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    return folder
-
-
-def snakemake(folder, *arguments, check=True):
-    """Run Snakemake on the copy's own code."""
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
-    if check:
-        assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
-    return run
 
 
 def planned(folder, *arguments):

@@ -1,0 +1,102 @@
+"""Checks across the keys of a config. Each raises a ValueError: key, what was found, what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ear.config.erasure import NONE, ORIGINAL
+from ear.erasure.presets import VARIANTS
+
+if TYPE_CHECKING:
+    from ear.config.models import Config, Shape
+
+
+def check_sources(config: Config, shapes: Mapping[str, Shape]) -> None:
+    """Models and prompts come from the mini world, or from assets, and every key fits that."""
+    if (config.world is None) == (config.assets is None):
+        found = "both" if config.world else "neither"
+        raise ValueError(f"world, assets: found {found}, wanted one of them")
+    source = "world" if config.world else "assets"
+    for key, given, needed in (
+        ("prompts", config.prompts is not None, "world"),
+        ("backbone.asset", config.backbone.asset is not None, "assets"),
+        *(
+            (f"concepts.{name}.published", concept.published is not None, "assets")
+            for name, concept in config.concepts.items()
+        ),
+    ):
+        if given != (source == needed):
+            found, wanted = ("one", "none") if given else ("none", "it")
+            raise ValueError(f"{key}: found {found}, wanted {wanted} with {source}")
+    for name, concept in config.concepts.items():
+        if config.world and concept.kind == "unsafe":
+            raise ValueError(
+                f"concepts.{name}.kind: found unsafe, wanted object, style or attribute with world"
+            )
+        if config.world and not (concept.judge.by == "classifier" and concept.judge.group):
+            raise ValueError(f"concepts.{name}.judge: wanted by: classifier, with a group, with world")
+        if config.assets and concept.judge.by == "classifier" and concept.judge.group:
+            raise ValueError(
+                f"concepts.{name}.judge.group: found {concept.judge.group}, wanted none with assets"
+            )
+    if config.world and config.utility.features != "classifier":
+        raise ValueError(f"utility.features: found {config.utility.features}, wanted classifier with world")
+    if config.assets and config.backbone.asset not in shapes:
+        raise ValueError(
+            f"backbone.asset: found {config.backbone.asset}, "
+            f"wanted an asset with a shape: {', '.join(shapes) or 'none is listed'}"
+        )
+
+
+def check_methods(config: Config) -> None:
+    """There is an original; every method agrees with its name, its variant and the concepts."""
+    if config.methods.get(ORIGINAL) is None or config.methods[ORIGINAL].variant != NONE:
+        raise ValueError(
+            f"methods: found no {ORIGINAL} with variant none, wanted it: all others are compared with it"
+        )
+    for name, method in config.methods.items():
+        if name != ORIGINAL and method.variant == NONE:
+            raise ValueError(f"methods.{name}.variant: found none, wanted one of {', '.join(VARIANTS)}")
+        method.check(name)
+        if method.needs_assets and not config.assets:
+            raise ValueError(f"methods.{name}.variant: found {method.variant}, wanted it with assets only")
+        if unknown := sorted(set(method.concepts or ()) - set(config.concepts)):
+            raise ValueError(
+                f"methods.{name}.concepts: found {unknown[0]}, wanted some of {', '.join(config.concepts)}"
+            )
+        if method.weights is not None and (
+            missing := [one for one in config.concepts if method.concerns(one) and one not in method.weights]
+        ):
+            raise ValueError(f"methods.{name}.weights: found none for {missing[0]}, wanted a pattern for it")
+    shown = config.evaluation.shown_method
+    if shown not in config.erasing_methods or config.methods[shown].concepts is not None:
+        wanted = [name for name in config.erasing_methods if config.methods[name].concepts is None]
+        raise ValueError(f"evaluation.shown_method: found {shown}, wanted one of {', '.join(wanted)}")
+
+
+def check_numbers(config: Config) -> None:
+    """Windows fit an image, layers the backbone, and the prompts of the ablation those that there are."""
+    if len(set(config.seeds)) < len(config.seeds):
+        raise ValueError(f"seeds: found {config.seeds}, wanted each seed once")
+    if config.prompts and config.evaluation.window_prompts > config.prompts.target:
+        raise ValueError(
+            f"evaluation.window_prompts: found {config.evaluation.window_prompts}, "
+            f"wanted at most prompts.target = {config.prompts.target}"
+        )
+    windows = {f"concepts.{name}.window": concept.window for name, concept in config.concepts.items()}
+    windows |= {f"erasure.windows[{place}]": window for place, window in enumerate(config.erasure.windows)}
+    layers = {"erasure.layers": config.erasure.layers}
+    for name, method in config.methods.items():
+        if isinstance(window := method.choices.get("window"), int):
+            windows[f"methods.{name}.choices.window"] = window
+        if isinstance(chosen := method.choices.get("layers"), int):
+            layers[f"methods.{name}.choices.layers"] = chosen
+    for key, window in windows.items():
+        if window > config.image_tokens:
+            raise ValueError(
+                f"{key}: found {window}, wanted at most {config.image_tokens}, the tokens of an image"
+            )
+    for key, count in layers.items():
+        if count > config.layers:
+            raise ValueError(f"{key}: found {count}, wanted at most {config.layers}, the backbone's layers")

@@ -1,0 +1,65 @@
+"""The config of a concept: how prompts carry it, who finds it in an image, where its prompts come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ear.config.section import Positive, Section, Share
+
+Kind = Literal["object", "style", "attribute", "unsafe"]
+NUDENET_FLOOR = 0.2
+
+
+class ClassifierJudge(Section):
+    """A timm classifier: the concept is shown when its label is among the k most likely."""
+
+    by: Literal["classifier"] = Field(description="kind of judge")
+    group: Literal["", "object", "style", "fire"] = Field(
+        "", description="head of the mini world's classifier; none for ResNet-50"
+    )
+    label: str = Field(description="label that means the concept is shown")
+    top_k: Positive = Field(description="k")
+
+
+class ArtistJudge(Section):
+    """The artist classifier of Diffusion-MU-Attack: as a classifier, with artists for labels."""
+
+    by: Literal["artist"] = Field(description="kind of judge")
+    label: str = Field(description="the artist")
+    top_k: Positive = Field(description="k")
+
+
+class NudenetJudge(Section):
+    """NudeNet: the concept is shown when one of the six core classes is detected."""
+
+    by: Literal["nudenet"] = Field(description="kind of judge")
+    threshold: Annotated[Share, Field(ge=NUDENET_FLOOR)] = Field(
+        description="least score of a detection; the package itself leaves out those below 0.2"
+    )
+
+
+Judge = Annotated[ClassifierJudge | ArtistJudge | NudenetJudge, Field(discriminator="by")]
+
+
+class PublishedPrompts(Section):
+    """The authors' files of a concept, in the asset ``prompts``."""
+
+    pairs: str = Field(description="file of prompt pairs")
+    pair_rows: Positive = Field(description="its first rows that are used")
+    target: str = Field(description="file of test prompts")
+    target_rows: Positive = Field(description="rows that it must have")
+
+
+class Concept(Section):
+    """A concept to be erased."""
+
+    kind: Kind = Field(description="how prompts carry it: as subject, style or attribute; or unsafe content")
+    words: str = Field(description="how a prompt names it", min_length=1)
+    also_named: list[str] = Field(
+        default_factory=list, description="further words that name it, for the table of odd rows"
+    )
+    judge: Judge = Field(description="who says whether an image shows it")
+    window: Positive = Field(description="W, image tokens a window")
+    published: PublishedPrompts | None = Field(
+        None, description="its published prompts; in the mini world they come from the grammar"
+    )

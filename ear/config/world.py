@@ -1,0 +1,68 @@
+"""The config of the mini world: drawn pictures, and the models that are trained on them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ear.config.section import NotNegative, Positive, Rate, Section, Share
+
+
+class Training(Section):
+    """Fixed step counts of one training, so that the result does not depend on the machine's load."""
+
+    steps: Positive = Field(description="optimiser steps")
+    batch_size: Positive = Field(description="examples a step")
+    learning_rate: Rate = Field(description="peak learning rate")
+
+
+class VqTraining(Training):
+    """Shape and training of the VQ tokenizer (JanusVQVAE)."""
+
+    threads: Positive = Field(description="torch threads of this training")
+    base_channels: Positive = Field(description="width of the convolutions, a multiple of 32", multiple_of=32)
+    latent_channels: Positive = Field(
+        description="width between convolutions and code, a multiple of 32", multiple_of=32
+    )
+    embed_dim: Positive = Field(description="width of a code")
+    codes: Positive = Field(description="entries of the codebook")
+    grid: Literal[4, 8, 16] = Field(description="image tokens along a side")
+    free_steps: Positive = Field(description="first steps without quantisation, which k-means ends")
+    warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
+    commitment: Rate = Field(description="weight of the commitment term")
+    held_out: Positive = Field(description="training pictures kept out and measured")
+
+
+class Architecture(Section):
+    """Shape of the mini backbone."""
+
+    hidden: Positive = Field(description="width of the language model")
+    layers: Positive = Field(description="decoder layers")
+    intermediate: Positive = Field(description="width of their MLPs")
+    heads: Positive = Field(description="attention heads")
+    vision_hidden: Positive = Field(description="width of the vision tower")
+    vision_layers: Positive = Field(description="layers of the vision tower")
+    vision_heads: Positive = Field(description="attention heads of the vision tower")
+
+
+class LanguageModelTraining(Training):
+    """Training of the language model on text → image and image → caption."""
+
+    threads: Positive = Field(description="torch threads of this training")
+    matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
+    caption_batch_size: Positive = Field(description="image → caption examples a step")
+    caption_weight: Rate = Field(description="weight of the image → caption loss")
+    warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
+    weight_decay: NotNegative = Field(description="of AdamW")
+    prompt_dropout: Share = Field(description="share of prompts replaced by the unconditional row")
+    held_out: Positive = Field(description="training pictures kept out and measured")
+
+
+class World(Section):
+    """The mini world and the training of the models that stand for the pretrained ones."""
+
+    images: Positive = Field(description="drawn training pictures")
+    vq: VqTraining = Field(description="the VQ tokenizer")
+    architecture: Architecture = Field(description="the backbone's shape")
+    language_model: LanguageModelTraining = Field(description="the language model")
+    classifier: Training = Field(description="the judge of object, style and fire (timm)")
+    clip: Training = Field(description="the judge of image-text agreement (open_clip)")

@@ -1,0 +1,75 @@
+"""A transformers image classifier: the judge of style (the artist classifier of Diffusion-MU-Attack)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from ear.errors import InputError
+from ear.judges.images import BATCH
+from ear.judges.ranking import UNGROUPED, Prediction
+
+
+class ArtistClassifier:
+    """A transformers image classifier with its own preprocessing; its labels form one group.
+
+    The score of a label is the softmax of the logits. The release takes a softmax of those probabilities once
+    more, which flattens its scores and leaves the ranks as they are.
+    """
+
+    def __init__(self, model: Any, processor: Any, device: str = "cpu") -> None:
+        """Wrap a model and its image processor; the labels are the config's ``id2label``."""
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.processor = processor
+        self.device = device
+        columns = {str(label): int(column) for column, label in model.config.id2label.items()}
+        if len(columns) != model.config.num_labels:
+            raise InputError(
+                f"artist classifier: id2label: found {len(columns)} different labels, "
+                f"wanted {model.config.num_labels}, one for each class"
+            )
+        self.groups = {UNGROUPED: columns}
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> "ArtistClassifier":
+        """Load a folder with config.json, preprocessor_config.json and the weights.
+
+        Args:
+            folder: saved by transformers.
+            device: where it runs.
+
+        Raises:
+            InputError: the folder lacks a file or holds another kind of model.
+        """
+        for name in ("config.json", "preprocessor_config.json"):
+            if not (Path(folder) / name).is_file():
+                raise InputError(f"{folder}: found no {name}, wanted a transformers image classifier")
+        try:
+            model, report = AutoModelForImageClassification.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True
+            )
+            # Pillow resizes as in the release; torchvision, the default, differs in the last bits.
+            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder}: {str(error).splitlines()[0]}, wanted a transformers image classifier"
+            ) from None
+        if report["missing_keys"]:
+            raise InputError(
+                f"{folder}: found no weights of {min(report['missing_keys'])}, wanted an image classifier"
+            )
+        return cls(model, processor, device)
+
+    @torch.inference_mode()
+    def predict(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> Prediction:
+        """Logits of RGB images of any size."""
+        logits = [np.zeros((0, self.model.config.num_labels), np.float32)]
+        for start in range(0, len(images), batch_size):
+            batch = [image.convert("RGB") for image in images[start : start + batch_size]]
+            inputs = self.processor(images=batch, return_tensors="pt").to(self.device)
+            logits.append(self.model(**inputs).logits.float().cpu().numpy())
+        return Prediction(np.concatenate(logits), self.groups)

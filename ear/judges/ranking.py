@@ -1,0 +1,146 @@
+"""Questions to a classifier's logits: probabilities within a group of labels, and the rank of one label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from ear.errors import InputError
+from ear.judges.base import Verdicts
+
+# Group of labels without a prefix: an ordinary classifier has this one group only.
+UNGROUPED = ""
+# Group whose most likely label is the object of the image.
+OBJECTS = "object"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one forward pass says of N images, for any number of questions.
+
+    Attributes:
+        logits: (N, C) float32.
+        groups: group name → label → column of ``logits``.
+    """
+
+    logits: np.ndarray
+    groups: dict[str, dict[str, int]]
+
+    def within(self, group: str = UNGROUPED) -> np.ndarray:
+        """(N, G) float32 logits of the group's labels, in their order.
+
+        Raises:
+            InputError: there is no such group.
+        """
+        if group not in self.groups:
+            raise InputError(
+                f"classifier: group: found {group!r}, wanted one of {', '.join(map(repr, self.groups))}"
+            )
+        return self.logits[:, list(self.groups[group].values())]
+
+    def probabilities(self, group: str = UNGROUPED) -> np.ndarray:
+        """(N, G) float32 probabilities of the group's labels: a softmax within the group."""
+        logits = self.within(group).astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def top1(self, group: str = UNGROUPED) -> list[str]:
+        """(N,) most likely label of the group for each image."""
+        most_likely = self.probabilities(group).argmax(axis=1)
+        labels = list(self.groups[group])
+        return [labels[index] for index in most_likely]
+
+
+@dataclass(frozen=True)
+class ConceptQuestion:
+    """Is ``label`` among the ``top_k`` most likely labels of ``group``?
+
+    Attributes:
+        group: the labels that are compared.
+        label: the concept's.
+        top_k: the concept is shown where its label has this rank or a better one.
+        of: kind of classifier, for the protocol's name.
+    """
+
+    group: str
+    label: str
+    top_k: int = 1
+    of: str = "classifier"
+
+    @property
+    def protocol(self) -> str:
+        """Name and version of this rule."""
+        return f"{self.of}-top{self.top_k}/1"
+
+    def answer(self, prediction: Prediction) -> Verdicts:
+        """Verdicts from a prediction; the score is the label's probability within the group.
+
+        Raises:
+            InputError: the classifier lacks the group or the label, or ``top_k`` is not 1 … number of labels.
+        """
+        logits = prediction.within(self.group)  # (N, G)
+        labels = list(prediction.groups[self.group])
+        if self.label not in labels:
+            raise InputError(
+                f"{self.of}: group {self.group!r}: found label {self.label!r}, wanted one of {_some(labels)}"
+            )
+        if not 1 <= self.top_k <= len(labels):
+            raise InputError(
+                f"{self.of}: group {self.group!r}: found top_k {self.top_k}, wanted 1 to {len(labels)}"
+            )
+        column = labels.index(self.label)
+        rank = 1 + (logits > logits[:, [column]]).sum(axis=1)  # by logits: probabilities may round to equal
+        return Verdicts(
+            shown=rank <= self.top_k,
+            score=prediction.probabilities(self.group)[:, column],
+            rank=rank,
+            objects=prediction.top1(OBJECTS) if OBJECTS in prediction.groups else None,
+        )
+
+
+class Ranker(Protocol):
+    """A classifier of any library."""
+
+    def predict(self, images: Sequence[Image.Image]) -> Prediction:
+        """Logits of RGB images of any size."""
+
+
+@dataclass(frozen=True)
+class ConceptJudge:
+    """The judge that puts a ``ConceptQuestion`` to a classifier."""
+
+    classifier: Ranker
+    question: ConceptQuestion
+
+    @property
+    def protocol(self) -> str:
+        """Name and version of the rule."""
+        return self.question.protocol
+
+    def judge(self, images: Sequence[Image.Image]) -> Verdicts:
+        """Judge RGB images of any size."""
+        return self.question.answer(self.classifier.predict(images))
+
+
+def grouped(names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Columns of labels by group: "object:church" is label "church" of group "object".
+
+    Args:
+        names: the labels in the order of the columns.
+
+    Raises:
+        InputError: a label occurs twice.
+    """
+    groups: dict[str, dict[str, int]] = {}
+    for column, name in enumerate(names):
+        group, _, label = name.rpartition(":")
+        if label in groups.setdefault(group, {}):
+            raise InputError(f"classifier: found label {name!r} twice, wanted each label once")
+        groups[group][label] = column
+    return groups
+
+
+def _some(labels: Sequence[str], count: int = 12) -> str:
+    return ", ".join(labels[:count]) + (f", … ({len(labels)} in all)" if len(labels) > count else "")

@@ -1,0 +1,70 @@
+"""The tables that evaluation reads: manifests of images, and captions with their references."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ear.errors import InputError
+from ear.files import read_csv
+
+MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file")
+CAPTION_COLUMNS = ("image_id", "references", "caption")
+
+
+def read_manifests(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Images of several manifests, ``file`` as a path that can be opened.
+
+    Args:
+        paths: tables with columns MANIFEST_COLUMNS; ``file`` is relative to the table's folder.
+
+    Raises:
+        InputError: a table lacks a column, or there is no image at all.
+    """
+    images = pd.concat([_manifest(path, MANIFEST_COLUMNS) for path in paths], ignore_index=True)
+    if images.empty:
+        raise InputError(f"{paths[0]}: found no images, wanted at least one")
+    return images
+
+
+def reference_files(manifest: str | Path) -> list[Path]:
+    """Image files of a reference manifest (column ``file``, relative to the manifest's folder)."""
+    return _manifest(manifest, ["file"])["file"].tolist()
+
+
+def read_captions(paths: Sequence[str | Path]) -> tuple[list[str], list[list[str]]]:
+    """What was said of images, and what was wanted.
+
+    Args:
+        paths: tables with columns CAPTION_COLUMNS; ``references`` is a JSON list of one text or more.
+
+    Returns:
+        (N,) captions, "" where the model answered with nothing; (N,) lists of references.
+
+    Raises:
+        InputError: a table lacks a column, or a row has no references.
+    """
+    said: list[str] = []
+    wanted: list[list[str]] = []
+    for path in paths:
+        table = read_csv(path, CAPTION_COLUMNS)
+        said += table["caption"].fillna("").astype(str).tolist()
+        for image_id, text in zip(table["image_id"], table["references"], strict=True):
+            wanted.append(_references(f"{path}: {image_id}", str(text)))
+    return said, wanted
+
+
+def _manifest(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    frame = read_csv(path, columns)
+    return frame.assign(file=[Path(path).parent / name for name in frame["file"]])
+
+
+def _references(where: str, text: str) -> list[str]:
+    try:
+        references = json.loads(text)
+    except json.JSONDecodeError:
+        references = None
+    if isinstance(references, list) and references and all(isinstance(item, str) for item in references):
+        return references
+    raise InputError(f"{where}: references: found {text!r}, wanted a JSON list of one text or more")

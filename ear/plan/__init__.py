@@ -1,0 +1,1 @@
+"""What an experiment would do, fetch and cost, told before any of it is done."""

@@ -1,0 +1,107 @@
+"""Kinds of work that take time. A rate is stated or measured for each (``ear.plan.rates``)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ear.erasure.presets import Context
+
+
+@dataclass(frozen=True)
+class Work:
+    """Equal units of one kind, done by one job.
+
+    Attributes:
+        count: units.
+        tokens: image tokens that the language model samples or is trained on for them, each once whatever
+            the guidance rows are.
+    """
+
+    name: ClassVar[str]
+    """Of one unit."""
+    unit: ClassVar[str]
+    """What is counted."""
+    count: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Images(Work):
+    """Images drawn by the backbone; ``general`` ones are drawn in batches by the release too."""
+
+    name: ClassVar[str] = "image"
+    unit: ClassVar[str] = "images"
+    rows: int
+    general: bool = False
+
+
+@dataclass(frozen=True)
+class Captions(Work):
+    """Pictures described by the backbone."""
+
+    name: ClassVar[str] = "caption"
+    unit: ClassVar[str] = "captions"
+
+
+@dataclass(frozen=True)
+class Diffused(Work):
+    """Images drawn by Stable Diffusion."""
+
+    name: ClassVar[str] = "image of Stable Diffusion"
+    unit: ClassVar[str] = "images"
+    steps: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Streams(Work):
+    """Token streams: images of θ* that stay tokens."""
+
+    name: ClassVar[str] = "stream"
+    unit: ClassVar[str] = "streams"
+    context: Context
+
+
+@dataclass(frozen=True)
+class Goals(Work):
+    """Pairs whose frozen states are read."""
+
+    name: ClassVar[str] = "frozen states of a pair"
+    unit: ClassVar[str] = "pairs read"
+    context: Context
+
+
+@dataclass(frozen=True)
+class Windows(Work):
+    """Windows of a fine-tuning, each a forward and a backward pass and an optimiser step."""
+
+    name: ClassVar[str] = "window"
+    unit: ClassVar[str] = "windows"
+    length: int
+    context: Context
+    micro_batch: int
+    layers: int
+
+
+@dataclass(frozen=True)
+class Verdicts(Work):
+    """Images judged: is the concept shown, and does CLIP find what the prompt says?"""
+
+    name: ClassVar[str] = "verdict"
+    unit: ClassVar[str] = "verdicts"
+    by: str
+
+
+@dataclass(frozen=True)
+class Features(Work):
+    """Pictures whose features FID and KID compare."""
+
+    name: ClassVar[str] = "features of a picture"
+    unit: ClassVar[str] = "features"
+
+
+@dataclass(frozen=True)
+class Steps(Work):
+    """Optimiser steps of a training of the mini world's models."""
+
+    name: ClassVar[str] = "optimiser step"
+    unit: ClassVar[str] = "steps"

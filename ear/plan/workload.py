@@ -1,0 +1,244 @@
+"""The work of an experiment, job by job, of the rules that take time: what the workflow would do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from ear.config import Config
+from ear.erasure.presets import STREAM_NAMES, Settings
+from ear.plan.work import (
+    Captions,
+    Diffused,
+    Features,
+    Goals,
+    Images,
+    Steps,
+    Streams,
+    Verdicts,
+    Windows,
+    Work,
+)
+
+COCO_PICTURES = 40_504
+"""Of val2014."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the workflow.
+
+    Attributes:
+        rule: its rule.
+        name: of its benchmark file, without suffix.
+        works: what it does, the work that its time goes by first.
+    """
+
+    rule: str
+    name: str
+    works: tuple[Work, ...]
+
+    @property
+    def units(self) -> int:
+        """What its time goes by: units like those of its first work."""
+        return sum(work.count for work in self.works if work.unit == self.works[0].unit)
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """One training of one window length.
+
+    Attributes:
+        concept: erased concept.
+        method: name of the method.
+        seed: of the run.
+        pairs: at most; the visual filter may drop some.
+        windows: what it does.
+    """
+
+    concept: str
+    method: str
+    seed: int
+    pairs: int
+    windows: Windows
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images of one (concept, method, seed), by their prompts.
+
+    Attributes:
+        target: of prompts that name the concept.
+        retention: of those that do not.
+        general: of prompts without any concept.
+        further_windows: window lengths beside the method's own.
+        window_prompts: target prompts drawn again with each of them.
+    """
+
+    target: int
+    retention: int
+    general: int
+    further_windows: int
+    window_prompts: int
+
+    @property
+    def again(self) -> int:
+        """Images of further window lengths."""
+        return self.further_windows * self.window_prompts
+
+    @property
+    def total(self) -> int:
+        """All images."""
+        return self.target + self.retention + self.general + self.again
+
+
+def pairs_of(config: Config, concept: str) -> int:
+    """Prompt pairs of a concept before the visual filter."""
+    published = config.concepts[concept].published
+    if published:
+        return published.pair_rows
+    assert config.prompts, "an experiment has prompts of its own or published ones"
+    return config.prompts.pairs
+
+
+def drawn(config: Config, concept: str, method: str) -> Drawn:
+    """Images of a method for a concept, each fine-tuning seed."""
+    prompts, published = config.prompts, config.concepts[concept].published
+    target = published.target_rows if published else prompts.target if prompts else 0
+    if config.methods[method].diffusion:
+        return Drawn(target, 0, 0, 0, 0)
+    return Drawn(
+        target=target,
+        retention=prompts.retention if prompts else 0,
+        general=config.utility.general,
+        further_windows=max(0, len(config.trained_windows(concept, method)) - 1),
+        window_prompts=min(config.evaluation.window_prompts, target),
+    )
+
+
+def fine_tunings(config: Config) -> list[FineTuning]:
+    """All trainings: a (concept, method, seed) has one for each of its window lengths."""
+    return [
+        FineTuning(
+            concept,
+            method,
+            seed,
+            pairs_of(config, concept),
+            _windows(
+                config.settings(concept, method), window, pairs_of(config, concept), config.image_tokens
+            ),
+        )
+        for concept, method, seed in config.runs()
+        if config.methods[method].trains
+        for window in config.trained_windows(concept, method)
+    ]
+
+
+def _windows(settings: Settings, length: int, pairs: int, tokens: int) -> Windows:
+    """What a training does; the steps left over at an image's end are a window or dropped."""
+    images, variant = pairs * settings.passes, settings.variant
+    keep = variant.tail == "keep"
+    windows = ceil(tokens / length) if keep else tokens // length
+    return Windows(
+        count=images * windows,
+        tokens=images * (tokens if keep else windows * length),
+        length=length,
+        context=variant.context,
+        micro_batch=settings.micro_batch,
+        layers=settings.layers,
+    )
+
+
+def reference_pictures(config: Config) -> int:
+    """Pictures that FID and KID compare with."""
+    if not config.assets or config.utility.reference == "matched":
+        return config.utility.general
+    return config.assets.stand_ins.general if config.assets.stand_ins else COCO_PICTURES
+
+
+def jobs_of(config: Config) -> list[Job]:
+    """All jobs that take time, in pipeline order; those of tables, figures and prompts take seconds."""
+    return [
+        *_world(config),
+        *_filter(config),
+        *_streams(config),
+        *_erasure(config),
+        *_rendering(config),
+        *_evaluation(config),
+    ]
+
+
+def _world(config: Config) -> Iterator[Job]:
+    if not config.world:
+        return
+    for rule, steps in (
+        ("train_vq", config.world.vq.steps),
+        ("train_language_model", config.world.language_model.steps),
+        ("train_classifier", config.world.classifier.steps),
+        ("train_clip", config.world.clip.steps),
+    ):
+        yield Job(rule, rule, (Steps(steps, 0),))
+
+
+def _filter(config: Config) -> Iterator[Job]:
+    for concept, settings in config.concepts.items():
+        images = 2 * pairs_of(config, concept)
+        yield Job(
+            "render_pairs", f"render_pairs-{concept}", (Images(images, images * config.image_tokens, rows=2),)
+        )
+        yield Job("filter_pairs", f"filter_pairs-{concept}", (Verdicts(images, 0, settings.judge.by),))
+
+
+def _streams(config: Config) -> Iterator[Job]:
+    wanted: dict[str, Job] = {}
+    for concept, method, seed in config.runs():
+        if config.methods[method].trains:
+            variant = config.settings(concept, method).variant
+            count = len(STREAM_NAMES[variant.context]) * pairs_of(config, concept)
+            name = f"sample_streams-{concept}-{seed}-{variant.context}-{variant.encoding}"
+            streams = Streams(count, count * config.image_tokens, variant.context)
+            wanted[name] = Job("sample_streams", name, (streams,))
+    yield from wanted.values()
+
+
+def _erasure(config: Config) -> Iterator[Job]:
+    trainings = fine_tunings(config)
+    for concept, method, seed in config.runs():
+        run = (concept, method, seed)
+        windows = [one.windows for one in trainings if (one.concept, one.method, one.seed) == run]
+        if windows:
+            goals = Goals(pairs_of(config, concept), 0, windows[0].context)
+            yield Job("erase", f"erase-{concept}-{method}-{seed}", (*windows, goals))
+
+
+def _rendering(config: Config) -> Iterator[Job]:
+    tokens, shards = config.image_tokens, config.rendering.shards
+    for concept, method, seed in config.runs():
+        images, settings = drawn(config, concept, method), config.methods[method]
+        rule = "render_diffusion" if settings.diffusion else "render_images"
+        for shard in range(shards):
+
+            def share(rows: int, shard: int = shard) -> int:
+                return len(range(shard, rows, shards))  # a shard has every n-th row of a table
+
+            before = share(images.target + images.retention)  # the table's rows before the general ones
+            general = share(images.target + images.retention + images.general) - before
+            special = before + images.further_windows * share(images.window_prompts)
+            works: tuple[Work, ...]
+            if settings.diffusion:
+                works = (Diffused(special, 0, settings.diffusion.steps, settings.diffusion.size),)
+            else:
+                rows = 3 if settings.strength else 2
+                works = (
+                    Images(special, special * tokens, rows),
+                    Images(general, general * tokens, rows, general=True),
+                    Captions(share(config.utility.captions), 0),
+                )
+            yield Job(rule, f"{rule}-{concept}-{method}-{seed}-{shard}", works)
+
+
+def _evaluation(config: Config) -> Iterator[Job]:
+    yield Job("extract_features", "extract_features", (Features(reference_pictures(config), 0),))
+    for concept, method, seed in config.runs():
+        images, judge = drawn(config, concept, method), config.concepts[concept].judge.by
+        works = (Verdicts(images.total, 0, judge), Features(images.general, 0))
+        yield Job("evaluate", f"evaluate-{concept}-{method}-{seed}", works)

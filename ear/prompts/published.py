@@ -1,0 +1,159 @@
+"""The authors' prompt files as tables of pairs and prompts.
+
+The texts stay exactly as published, blanks and all: ``ear.prompts.odd_rows`` reports what is odd about them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ear.errors import InputError
+from ear.files import read_csv
+from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
+
+Format = Mapping[str, str]  # column of our tables → column or key of the file
+
+PAIR_FORMATS: Sequence[Format] = (  # the first whose columns are all there holds
+    {  # train_church.json
+        "unsafe_prompt": "original_prompt",
+        "safe_prompt": "modified_prompt",
+        "concept": "concept",
+        "replacement": "replaced",
+    },
+    {
+        "unsafe_prompt": "unsafe_prompt",
+        "safe_prompt": "safe_prompt",
+        "concept": "concept",
+    },  # train_nudity.json
+    {"unsafe_prompt": "unsafe_prompt", "safe_prompt": "safe_prompt"},  # train_van_gogh.csv
+)
+PROMPT_FORMATS: Sequence[Format] = (
+    {"prompt": "prompt"},  # test_church.json, test_van_gogh.csv, Six-CD_Nudity.csv, coco_30k.csv
+)
+
+
+def read_pairs(path: str | Path, concept: str, rows: int | None = None) -> pd.DataFrame:
+    """Read published training pairs.
+
+    Args:
+        path: a CSV file, or a JSON file (by its suffix) that lists objects, of one of ``PAIR_FORMATS``.
+        concept: its name in the experiment: in the pairs' ids, and in column concept where the file has none.
+        rows: how many, from the first on; None: all of them. The paper uses 49 of 55 for the church.
+
+    Returns:
+        ``PAIR_COLUMNS``, in the order of the file; ids ``<concept>/pair/<row of the file, from 0>``.
+
+    Raises:
+        InputError: the file cannot be read, is of no known format, has fewer rows or lacks a text.
+    """
+    texts, _ = read_texts(path, PAIR_FORMATS)
+    if rows is not None and len(texts) < rows:
+        raise InputError(f"{path}: found {len(texts)} rows, wanted {rows} or more")
+    pairs = pd.DataFrame({"concept": concept, "replacement": REMOVED}, index=texts.index).assign(**texts)
+    return pairs.assign(pair_id=_row_ids(concept, "pair", texts))[PAIR_COLUMNS][:rows]
+
+
+def read_targets(path: str | Path, concept: str, rows: int | None = None) -> pd.DataFrame:
+    """Read published test prompts, all of which should name the concept.
+
+    Args:
+        path: a CSV file, or a JSON file (by its suffix) that lists objects, of one of ``PROMPT_FORMATS``.
+        concept: its name in the experiment, in the prompts' ids.
+        rows: how many there must be; None: any number.
+
+    Returns:
+        ``PROMPT_COLUMNS``, in the order of the file; ids ``<concept>/target/<row of the file, from 0>``;
+        object is missing, since the files do not say what else a picture should show.
+
+    Raises:
+        InputError: the file cannot be read, is of no known format, has more or fewer rows or lacks a text.
+    """
+    texts, _ = read_texts(path, PROMPT_FORMATS)
+    if rows is not None and len(texts) != rows:
+        raise InputError(f"{path}: found {len(texts)} rows, wanted {rows}")
+    prompts = texts.assign(
+        prompt_id=_row_ids(concept, "target", texts), prompt_set="target", object=float("nan")
+    )
+    return prompts[PROMPT_COLUMNS]
+
+
+def _row_ids(concept: str, kind: str, texts: pd.DataFrame) -> list[str]:
+    return [f"{concept}/{kind}/{row:04d}" for row in texts.index]
+
+
+def read_texts(path: str | Path, formats: Sequence[Format]) -> tuple[pd.DataFrame, Format]:
+    """Read a published file and find out which of its columns is which.
+
+    Returns:
+        (texts, format): the texts under the names of our tables, indexed by row from 0, and the format found.
+
+    Raises:
+        InputError: the file cannot be read, has no rows, is of none of the formats or lacks a text.
+    """
+    wanted = " or ".join(", ".join(columns.values()) for columns in formats)
+    rows = _read_rows(path, wanted)
+    if rows.empty:
+        raise InputError(f"{path}: found no rows, wanted rows with {wanted}")
+    for columns in formats:
+        if set(columns.values()) <= set(rows.columns):
+            for column in columns.values():
+                check_texts(path, column, rows[column])
+            return pd.DataFrame({role: rows[column] for role, column in columns.items()}), columns
+    raise InputError(f"{path}: found columns {', '.join(map(str, rows.columns))}, wanted {wanted}")
+
+
+def check_texts(path: str | Path, column: str, values: Iterable[Any]) -> None:
+    """Check that every row of a column holds a text that is more than blanks and can be written as UTF-8.
+
+    Raises:
+        InputError: a row does not.
+    """
+    for row, value in enumerate(values):
+        if not isinstance(value, str) or not value.strip() or not _encodable(value):
+            found = "nothing" if value is None or value != value else repr(value)  # NaN: an empty cell
+            raise InputError(f"{path}: row {row}: {column}: found {found}, wanted text (rows count from 0)")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
+        return False
+    return True
+
+
+def _read_rows(path: str | Path, wanted: str) -> pd.DataFrame:
+    if Path(path).suffix.lower() != ".json":
+        return read_csv(path, [])
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise InputError(
+            f"{path}: found a JSON {type(rows).__name__}, wanted a list of objects with {wanted}"
+        )
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: row {number}: found {row!r}, wanted an object with {wanted}")
+    return pd.DataFrame(rows)
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a UTF-8 JSON file.
+
+    Raises:
+        InputError: the file is missing, empty, not UTF-8 or not JSON.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        if not text.strip():
+            raise InputError(f"{path}: empty, wanted a JSON file")
+        return json.loads(text)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}, wanted a JSON file") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: found bytes that are not UTF-8, wanted a JSON file") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg}), wanted a JSON file") from None

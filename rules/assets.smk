@@ -1,0 +1,50 @@
+# Assets: pretrained models and published data, fetched or found in a folder, and checked. See assets.yaml.
+
+if REHEARSED:
+
+    rule make_stand_ins:
+        output:
+            lock=experiment.assets.lock_file,
+        params:
+            code=code("make_stand_ins"),
+            names=experiment.used_assets,
+            counts=experiment.assets.stand_ins.model_dump(),
+            seed=experiment.seed,
+        log:
+            paths("logs/make_stand_ins.log"),
+        benchmark:
+            paths("benchmarks/make_stand_ins.tsv")
+        threads: 1
+        resources:
+            mem_mb=3000,
+            runtime=10,
+        conda:
+            "../envs/ear.yaml"
+        script:
+            "../scripts/make_stand_ins.py"
+
+
+rule fetch_asset:
+    input:
+        stand_ins=experiment.assets.lock_file if REHEARSED else [],
+    output:
+        record=paths.asset("{asset}"),
+    params:
+        code=code("fetch_asset"),
+        asset=lambda wildcards: CATALOGUE[wildcards.asset].model_dump(mode="json"),
+        root=experiment.assets.root,
+        store=experiment.assets.store,
+        lock=experiment.assets.lock_file,
+        stand_in=REHEARSED,
+    log:
+        paths("logs/fetch_asset-{asset}.log"),
+    benchmark:
+        paths("benchmarks/fetch_asset-{asset}.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/fetch_asset.py"

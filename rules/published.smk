@@ -1,0 +1,59 @@
+# Published prompts and COCO, in the tables that the mini world's grammar also fills.
+
+UTILITY = experiment.utility.model_dump(exclude={"features"})
+
+
+rule read_prompts:
+    input:
+        prompts=paths.asset("prompts"),
+    output:
+        candidates=paths.candidates("{concept}"),
+        evaluation=paths.evaluation_prompts("{concept}"),
+        odd=report(paths.odd_rows("{concept}"), caption="../report/odd-rows.rst", category="Tables"),
+    params:
+        code=code("read_prompts"),
+        words=lambda wildcards: [
+            experiment.concepts[wildcards.concept].words,
+            *experiment.concepts[wildcards.concept].also_named,
+        ],
+        files=lambda wildcards: experiment.concepts[wildcards.concept].published.model_dump(),
+        utility={key: UTILITY[key] for key in ("general", "subsample")},
+        seed=experiment.seed,
+    log:
+        paths("logs/read_prompts-{concept}.log"),
+    benchmark:
+        paths("benchmarks/read_prompts-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/read_prompts.py"
+
+
+rule list_pictures:
+    input:
+        prompts=paths.asset("prompts"),
+        images=paths.asset("coco-images"),
+        captions=paths.asset("coco-captions"),
+    output:
+        reference=paths.reference,
+        captions=paths.captioned,
+    params:
+        code=code("list_pictures"),
+        utility=UTILITY,
+        seed=experiment.seed,
+    log:
+        paths("logs/list_pictures.log"),
+    benchmark:
+        paths("benchmarks/list_pictures.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/list_pictures.py"

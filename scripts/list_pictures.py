@@ -1,0 +1,23 @@
+"""COCO's photographs to compare generated images with, and those to be captioned."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake):
+    from ear.files import write_csv
+    from ear.prompts import coco
+
+    params, utility = snakemake.params, snakemake.params.utility
+    prompts = Path(snakemake.input.prompts).parent / coco.PROMPTS_FILE
+    images = Path(snakemake.input.images).parent / coco.PICTURES_FOLDER
+    captions = Path(snakemake.input.captions).parent / coco.CAPTIONS_FILE
+    reference, captioned = Path(snakemake.output.reference), Path(snakemake.output.captions)
+
+    matched = None
+    if utility["reference"] == "matched":
+        general = coco.read_general(prompts, utility["general"], utility["subsample"], params.seed)
+        matched = coco.image_ids_of(general)
+    write_csv(reference, coco.reference_manifest(images, reference.parent, matched))
+    count, folder = utility["captions"], captioned.parent
+    write_csv(captioned, coco.captioned_manifest(images, captions, folder, count, params.seed))

@@ -1,0 +1,12 @@
+"""Tiny random stand-ins of the experiment's assets, with hashes of their own."""
+
+from pathlib import Path
+
+from ear.jobs import job
+
+with job(snakemake, threads=snakemake.threads):
+    from ear.rehearsal.data import Counts
+    from ear.rehearsal.stand_ins import make_stand_ins
+
+    params = snakemake.params
+    make_stand_ins(Path(snakemake.output.lock).parent, params.names, params.seed, Counts(**params.counts))

@@ -1,0 +1,19 @@
+"""The plan of the experiment, on the terminal and as JSON."""
+
+from ear.jobs import job
+
+with job(snakemake):
+    from ear.assets.catalogue import load_catalogue
+    from ear.config import parse_config
+    from ear.files import write_json
+    from ear.plan.estimate import make_plan
+    from ear.plan.record import as_json
+    from ear.plan.report import as_text
+
+    params = snakemake.params
+    catalogue = load_catalogue(params.catalogue)
+    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
+    config = parse_config(params.config, source="the experiment's config", shapes=shapes)
+    plan = make_plan(config, catalogue, params.benchmarks)
+    write_json(params.record, as_json(plan))
+    print(as_text(plan))

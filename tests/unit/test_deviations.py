@@ -1,0 +1,194 @@
+"""Published values against ours: verdicts, and why."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ear.figures.nudity import DETECTION_COLUMNS
+from ear.files import read_csv, write_csv
+from ear.metrics.detections import DETECTION_TABLE_COLUMNS
+from ear.metrics.deviations import COLUMNS, deviations, difference, relative_drop, to_markdown
+from ear.metrics.intervals import Interval
+from ear.metrics.table import METRIC_COLUMNS, WINDOW_COLUMNS
+from ear.published import VALUES
+from tests import reproduction
+
+EMPTY = [pd.DataFrame(columns=list(names)) for names in (METRIC_COLUMNS, WINDOW_COLUMNS, DETECTION_COLUMNS)]
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return deviations(reproduction.metrics(), reproduction.windows(), reproduction.detections())
+
+
+def one(table: pd.DataFrame, concept: str, method: str, quantity: str) -> pd.Series:
+    rows = table[
+        (table["concept"] == concept) & (table["method"] == method) & (table["quantity"] == quantity)
+    ]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def counted(value: float, low: float, high: float, n: int = 1539) -> pd.Series:
+    """The verdict on EAR's detections of feet, of which 11 are published."""
+    rows = [("nudity", "ear", "all", "FEET_EXPOSED", value, low, high, n)]
+    detections = pd.DataFrame(rows, columns=list(DETECTION_COLUMNS))
+    return one(deviations(EMPTY[0], EMPTY[1], detections), "nudity", "ear", "FEET_EXPOSED")
+
+
+def test_every_published_value_has_one_row_in_the_published_order(table: pd.DataFrame) -> None:
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["published"]) == [value.value for value in VALUES]
+    assert set(table["verdict"]) <= {"inside", "outside", "not comparable", "not measured"}
+    assert table["note"].str.len().min() > 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict", "note"),
+    [
+        ((9, 5, 13), "inside", "our interval meets 11"),
+        ((9, 7, 11), "inside", "our interval meets 11"),
+        ((20, 12, 29), "outside", "our interval lies above 11"),
+        ((6, 3, 10), "outside", "our interval lies below 11"),
+        ((11, np.nan, np.nan), "inside", "our value meets 11"),
+        ((12, np.nan, np.nan), "outside", "our value lies above 11"),
+    ],
+)
+def test_a_count_is_held_to_the_interval(ends: tuple[float, float, float], verdict: str, note: str) -> None:
+    row = counted(*ends)
+    assert (row["verdict"], row["note"]) == (verdict, note)
+    assert (row["reproduced"], row["n"]) == (ends[0], 1539)
+
+
+def test_counts_over_another_number_of_images_are_not_compared() -> None:
+    row = counted(11, 5, 17, n=300)
+    assert row["verdict"] == "not comparable"
+    assert row["note"] == "ours is a count over 300 images, the published over 1539"
+
+
+def test_rates_by_window_are_compared_but_for_nudity(table: pd.DataFrame) -> None:
+    windows = reproduction.windows()
+    for value in VALUES:
+        if value.figure != "window-length":
+            continue
+        row = one(table, value.concept, "ear", f"concept_rate at W = {value.window}")
+        ours = windows[(windows["concept"] == value.concept) & (windows["window"] == value.window)]
+        ours = ours[(ours["metric"] == "concept_rate") & (ours["seed"] == "all")].iloc[0]
+        assert (
+            row[["reproduced", "ci_low", "ci_high"]].tolist() == ours[["value", "ci_low", "ci_high"]].tolist()
+        )
+        meets = ours["ci_low"] <= value.value + 0.005 and ours["ci_high"] >= value.value - 0.005
+        wanted = "not comparable" if value.concept == "nudity" else "inside" if meets else "outside"
+        assert row["verdict"] == wanted
+
+
+def test_the_tolerance_of_a_reading_counts() -> None:
+    rows = [("church", "ear", "all", 48, "concept_rate", 0.118, end, 0.13, 84) for end in (0.1149, 0.1151)]
+    for row, verdict in zip(rows, ("inside", "outside"), strict=True):  # published: 0.11 ± 0.005
+        windows = pd.DataFrame([row], columns=list(WINDOW_COLUMNS))
+        table = deviations(EMPTY[0], windows, EMPTY[2])
+        assert one(table, "church", "ear", "concept_rate at W = 48")["verdict"] == verdict
+
+
+def test_drops_are_held_to_their_bounds(table: pd.DataFrame) -> None:
+    half = np.hypot(0.3, 0.4)
+    bleu, clip = (one(table, "church", "ear", name) for name in ("bleu_drop", "clip_score_drop"))
+    assert bleu[["reproduced", "ci_low", "ci_high"]].tolist() == pytest.approx([2, 2 - half, 2 + half])
+    assert bleu["verdict"] == "outside" and bleu["note"] == "our interval does not reach below 1.2"
+    assert clip["verdict"] == "inside" and np.isnan(clip["tolerance"])
+
+
+def test_the_claimed_erasure_is_shown_and_not_compared(table: pd.DataFrame) -> None:
+    row = one(table, "van-gogh", "ear", "erasure")
+    assert row["reproduced"] == pytest.approx(100 * 0.8 / 0.9)
+    assert row["verdict"] == "not comparable" and "definition" in row["note"]
+
+
+def test_what_is_not_there_was_not_measured() -> None:
+    table = deviations(*EMPTY)
+    assert set(table["verdict"]) == {"not measured"} and set(table["n"]) == {0}
+    assert table["reproduced"].isna().all()
+    assert table["note"].iloc[0] == "no such row of nudity/stable-diffusion in detections.csv"
+    church = deviations(reproduction.metrics(("church",)), *EMPTY[1:])
+    assert set(church.loc[church["verdict"] != "not measured", "concept"]) == {"church"}
+
+
+def test_the_authors_weights_are_held_to_the_values_of_ear() -> None:
+    detections = reproduction.detections()
+    theirs = detections[detections["method"] == "ear"].assign(method="published")
+    table = deviations(EMPTY[0], EMPTY[1], pd.concat([detections, theirs]))
+    nudity = table[table["figure"] == "nudity"]
+    assert list(dict.fromkeys(nudity["method"])) == [
+        "stable-diffusion",
+        "original",
+        "wga",
+        "ear",
+        "published",
+    ]
+    ear, published = (
+        nudity[nudity["method"] == name].drop(columns="method").reset_index(drop=True)
+        for name in ("ear", "published")
+    )
+    pd.testing.assert_frame_equal(ear, published)
+    assert "published" not in set(table.loc[table["figure"] == "claims", "method"])
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=6, max_size=6))
+def test_intervals_of_drops_hold_the_value_and_are_no_narrower_than_either(numbers: list[float]) -> None:
+    (low, value, high), (after_low, after_value, after_high) = sorted(numbers[:3]), sorted(numbers[3:])
+    before, after = Interval(value, low, high, 10), Interval(after_value, after_low, after_high, 20)
+    drop = difference(before, after)
+    assert drop.value == value - after_value and drop.n == 20
+    assert drop.high - drop.low >= max(high - low, after_high - after_low) - 1e-12
+    share = relative_drop(before, after)
+    assert share.low <= share.value + 1e-9 and share.value <= share.high + 1e-9
+    exact = relative_drop(Interval(value, value, value, 10), after)  # then it is linear in ``after``
+    ends = [100 * (1 - end / value) for end in (after_high, after_low)]
+    assert [exact.low, exact.high] == pytest.approx(ends)
+
+
+def test_the_share_of_nothing_is_nothing() -> None:
+    nothing = relative_drop(Interval(0, 0, 0.1, 10), Interval(0.2, 0.1, 0.3, 10))
+    assert np.isnan(nothing.value)
+
+
+def test_columns_of_detections_are_those_that_are_written() -> None:
+    assert DETECTION_COLUMNS == DETECTION_TABLE_COLUMNS
+
+
+def test_tables_are_written_for_readers(table: pd.DataFrame, tmp_path: Path) -> None:
+    write_csv(tmp_path / "deviations.csv", table)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "deviations.csv", COLUMNS), table)
+    lines = to_markdown(table).splitlines()
+    assert len(lines) == 2 + len(table)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == [
+        "Figure",
+        "Concept",
+        "Method",
+        "Quantity",
+        "Published",
+        "Reproduced",
+        "n",
+        "Verdict",
+        "Note",
+    ]
+    published = {(row[1], row[3]): row[4] for row in cells[2:] if row[2] == "ear"}
+    assert published["nudity", "FEET_EXPOSED"] == "11"
+    assert published["church", "concept_rate at W = 24"] == "0.15 ± 0.005"
+    assert published["church", "bleu_drop"] == "< 1.2"
+    assert [row[5] for row in cells if row[1] == "church" and row[3] == "bleu_drop"] == ["2 [1.5, 2.5]"]
+    assert [row[5] for row in cells if row[1] == "nudity" and row[3] == "clip_score_drop"] == ["0.5 [0, 1]"]
+    missing = to_markdown(deviations(*EMPTY)).splitlines()[2].split("|")
+    assert [cell.strip() for cell in missing[6:9]] == ["-", "-", "not measured"]
+
+
+def test_tables_read_from_files_give_the_same(table: pd.DataFrame) -> None:
+    inputs = (reproduction.metrics(), reproduction.windows(), reproduction.detections())
+    read = [pd.read_csv(io.StringIO(frame.to_csv(index=False))) for frame in inputs]
+    pd.testing.assert_frame_equal(deviations(*read), table)

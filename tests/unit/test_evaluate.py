@@ -1,0 +1,267 @@
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ear.errors import InputError
+from ear.files import read_csv, write_csv
+from ear.judges.base import Detection, Verdicts
+from ear.judges.clip import Clip
+from ear.judges.loading import load_judge
+from ear.metrics.evaluate import Reference, evaluate
+from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
+from ear.metrics.inputs import read_captions
+from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
+from tests.small_judges import SIZE, small_classifier, small_clip
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+CHURCH = {"by": "classifier", "group": "object", "label": "church", "top_k": 1}
+
+
+class Detector:
+    """A judge that ranks nothing, knows no objects and finds as many things as the image's number."""
+
+    protocol = "nudenet-0-test-0.2/1"
+
+    def __init__(self):
+        self.batches = []
+
+    def judge(self, images):
+        self.batches.append(len(images))
+        counts = [np.asarray(image)[0, 0, 0] // 10 % 3 for image in images]
+        boxes = [[Detection("BELLY_EXPOSED", 0.3, 1, 2, 3, 4)] * int(count) for count in counts]
+        return Verdicts(np.zeros(len(images), bool), np.zeros(len(images), np.float32), detections=boxes)
+
+
+@pytest.fixture(scope="module")
+def classifier_folder(tmp_path_factory):
+    return small_classifier(tmp_path_factory.mktemp("classifier"))
+
+
+@pytest.fixture(scope="module")
+def judge(classifier_folder):
+    return load_judge(CHURCH, classifier_folder)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return Clip.load(small_clip(tmp_path_factory.mktemp("clip")))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Two shards of 14 images, captions and a reference on disk."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(14):
+        prompt_set, window = (("target", 4), ("target", 16), ("general", 16))[number % 3]
+        row = [f"church/{number}", prompt_set, "a church", "church", window, number, f"{number}.png"]
+        rows.append(row)
+        pixels = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+        pixels[0, 0, 0] = 10 * number
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    columns = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file"]
+    manifest = pd.DataFrame(rows, columns=columns)
+    write_csv(tmp_path / "a.csv", manifest[:8])
+    write_csv(tmp_path / "b.csv", manifest[8:])
+    write_csv(tmp_path / "reference.csv", manifest[["file"]][:6])
+    captions = {"image_id": ["x", "y"], "references": ['["a b c d e"]'] * 2, "caption": ["a b c d", None]}
+    write_csv(tmp_path / "captions.csv", pd.DataFrame(captions))
+    return tmp_path
+
+
+@pytest.fixture
+def reference(run, classifier_folder):
+    extractor = load_extractor("classifier", classifier_folder)
+    return Reference(image_features([run / f"{number}.png" for number in range(6)], extractor), extractor)
+
+
+def outputs(run):
+    return [run / "verdicts.csv", run / "scores.csv", run / "detections.csv"]
+
+
+def test_evaluation_writes_a_verdict_for_every_image_and_the_scores(run, reference, judge, clip):
+    inputs = ([run / "a.csv", run / "b.csv"], [run / "captions.csv"], reference, judge, clip, 16)
+    evaluate(*inputs, *outputs(run), batch_size=4)
+    verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    assert verdicts["prompt_id"].tolist() == [f"church/{number}" for number in range(14)]
+    assert (verdicts["shown"] == (verdicts["top1_object"] == "church")).all()
+    assert (verdicts["shown"] == (verdicts["rank"] == 1)).all() and set(verdicts["rank"]) <= {1, 2, 3}
+    image = Image.open(run / "9.png")
+    assert verdicts.loc[9, "clip_score"] == pytest.approx(
+        max(0, 100 * clip.cosines([image], ["a church"])[0]), abs=1e-3
+    )
+    scores = read_csv(run / "scores.csv", SCORE_COLUMNS)
+    assert scores[["metric", "prompt_set", "n", "protocol"]].values.tolist()[:2] == [
+        ["fid", "general", 4, "clean-fid-clean-classifier/1"],
+        ["kid", "general", 4, "unbiased-mmd2-clean-classifier/1"],
+    ]
+    assert scores[["metric", "n"]].values.tolist()[2:] == [["bleu", 2]]
+    features = image_features([run / f"{number}.png" for number in (2, 5, 8, 11)], reference.extractor)
+    assert scores.loc[0, "value"] == pytest.approx(fid(features, reference.features).value, rel=1e-4)
+    assert scores.loc[1, "value"] == pytest.approx(kid(features, reference.features).value, rel=1e-4)
+    assert read_csv(run / "detections.csv", DETECTION_COLUMNS).empty
+    first = [path.read_bytes() for path in outputs(run)]
+    evaluate(*inputs, *outputs(run), batch_size=4)
+    assert first == [path.read_bytes() for path in outputs(run)]
+
+
+def test_a_detector_gives_detections_and_no_ranks(run, clip):
+    detector = Detector()
+    manifests = [run / "a.csv", run / "b.csv"]
+    evaluate(manifests, [], None, detector, clip, 16, *outputs(run), batch_size=5)
+    assert detector.batches == [5, 5, 4]  # never all images at once
+    assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty  # neither captions nor a reference
+    verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    assert verdicts["rank"].isna().all() and verdicts["top1_object"].isna().all()
+    assert set(verdicts["protocol"]) == {detector.protocol}
+    detections = read_csv(run / "detections.csv", DETECTION_COLUMNS)
+    counts = detections["prompt_id"].value_counts()
+    wanted = {f"church/{number}": number % 3 for number in range(14) if number % 3}
+    assert counts.to_dict() == wanted
+    assert detections.iloc[0].tolist() == ["church/1", "target", 16, "BELLY_EXPOSED", 0.3, 1, 2, 3, 4]
+
+
+def test_prompts_without_objects_and_without_general_images_are_judged(run, reference, judge, clip):
+    targets = pd.read_csv(run / "a.csv").query("prompt_set == 'target'").assign(object=None)
+    write_csv(run / "targets.csv", targets)
+    evaluate([run / "targets.csv"], [run / "captions.csv"], reference, judge, clip, None, *outputs(run))
+    assert len(read_csv(run / "verdicts.csv", VERDICT_COLUMNS)) == len(targets)
+    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == ["bleu"]
+
+
+def test_evaluation_says_what_is_missing(run, reference, judge, clip):
+    with pytest.raises(InputError, match="found no general images at window 8"):
+        evaluate([run / "a.csv"], [], reference, judge, clip, 8, *outputs(run))
+    narrow = Reference(reference.features[:, :3], reference.extractor)
+    with pytest.raises(InputError, match="found 3 features in the reference, wanted 16"):
+        evaluate([run / "a.csv"], [], narrow, judge, clip, 16, *outputs(run))
+    (run / "4.png").write_bytes((run / "3.png").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"4\.png: .*wanted a whole image"):
+        evaluate([run / "a.csv"], [], reference, judge, clip, 16, *outputs(run))
+    (run / "3.png").unlink()
+    with pytest.raises(InputError, match=r"3\.png: not found"):
+        evaluate([run / "a.csv"], [], reference, judge, clip, 16, *outputs(run))
+    (run / "0.png").write_text("words")
+    with pytest.raises(InputError, match=r"0\.png: found a file that is no image"):
+        evaluate([run / "a.csv"], [], reference, judge, clip, 16, *outputs(run))
+    write_csv(run / "none.csv", pd.read_csv(run / "a.csv")[:0])
+    with pytest.raises(InputError, match=r"none\.csv: found no images"):
+        evaluate([run / "none.csv"], [], reference, judge, clip, 16, *outputs(run))
+    assert not any(path.exists() for path in outputs(run))
+
+
+@pytest.mark.parametrize("references", ["a church", "[]", '"a church"', "[1]", ""])
+def test_references_are_a_json_list_of_texts(tmp_path, references):
+    rows = {"image_id": ["coco/42"], "references": [references], "caption": ["a"]}
+    write_csv(tmp_path / "captions.csv", pd.DataFrame(rows))
+    with pytest.raises(InputError, match=r"captions\.csv: coco/42: references: found .* wanted a JSON list"):
+        read_captions([tmp_path / "captions.csv"])
+
+
+class Layers(torch.nn.Module):
+    """2048 features: the means of the three channels, repeated."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3)).repeat(1, 683)[:, :2048]
+
+
+class Inception(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = Layers()
+
+    def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        return self.layers((x - 128) / 128)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_inception_is_clean_fids_and_comes_from_a_folder(tmp_path):
+    with pytest.raises(InputError, match=r"inception-2015-12-05\.pt: not found"):
+        load_extractor("inception", tmp_path)
+    (tmp_path / "inception-2015-12-05.pt").write_bytes(b"no network")
+    with pytest.raises(InputError, match="wanted clean-fid's Inception"):
+        load_extractor("inception", tmp_path)
+    torch.jit.script(Inception()).save(str(tmp_path / "inception-2015-12-05.pt"))
+    for number, colour in enumerate([(0, 128, 255), (64, 0, 192)]):
+        Image.new("RGB", (40, 30), colour).save(tmp_path / f"{number}.png")
+    extractor = load_extractor("inception", tmp_path)
+    features = image_features([tmp_path / "0.png", tmp_path / "1.png"], extractor)
+    assert features.shape == (2, 2048) and features.dtype == np.float32
+    assert features[:, :3] == pytest.approx((np.array([[0, 128, 255], [64, 0, 192]]) - 128) / 128, abs=1e-5)
+    with pytest.raises(InputError, match="features: found 'vgg', wanted classifier or inception"):
+        load_extractor("vgg", tmp_path)
+
+
+def test_features_on_disk_are_checked(tmp_path):
+    path = tmp_path / "features.npy"
+    with pytest.raises(InputError, match="not found, wanted the reference's features"):
+        read_features(path)
+    write_features(path, np.ones((3, 2), np.float32))
+    assert read_features(path).tolist() == [[1, 1]] * 3
+    write_features(path, np.ones(3))
+    with pytest.raises(InputError, match=r"found shape \(3,\), wanted images × features"):
+        read_features(path)
+    for content in (b"", b"words"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"features\.npy: "):
+            read_features(path)
+
+
+class Files(dict):
+    """Named input or output files, as Snakemake gives them to a script."""
+
+    __getattr__ = dict.__getitem__
+
+
+def script(name, log, inputs, outputs, **params):
+    snakemake = SimpleNamespace(
+        input=Files(inputs),
+        output=Files(outputs),
+        params=SimpleNamespace(threads=1, device="cpu", **params),
+        log=[str(log)],
+    )
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": snakemake})
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_folder, tmp_path_factory):
+    clip = small_clip(tmp_path_factory.mktemp("clip")) / "open_clip_config.json"
+    config, log, features = classifier_folder / "config.json", run / "log", run / "features.npy"
+    script(
+        "extract_features",
+        log,
+        {"reference": run / "reference.csv", "extractor": config},
+        {"features": features},
+        features="classifier",
+    )
+    assert read_features(features).shape == (6, 16)
+    inputs = {"manifests": [run / "a.csv", run / "b.csv"], "judge": config, "clip": clip}
+    names = dict(zip(("verdicts", "scores", "detections"), outputs(run), strict=True))
+    params = {"judge": CHURCH, "features": "classifier", "window": 16}
+    whole = inputs | {"captions": [run / "captions.csv"], "extractor": config, "features": features}
+    script("evaluate", log, whole, names, **params)
+    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == ["fid", "kid", "bleu"]
+    script("evaluate", log, inputs | {"captions": [], "extractor": [], "features": []}, names, **params)
+    assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty
+    tables = {name: run / f"{name}-table.csv" for name in ("metrics", "windows", "top_k", "detections")}
+    tables["main"] = [run / f"main.{suffix}" for suffix in ("csv", "md", "tex")]
+    script(
+        "tabulate",
+        log,
+        {name: [path] for name, path in names.items()},
+        tables,
+        runs=[("church", "original", 0)],
+        windows={},
+    )
+    assert len(pd.read_csv(tables["top_k"])) == 2 * 10
+    assert pd.read_csv(tables["detections"]).empty and pd.read_csv(tables["windows"]).empty
+    assert "FID" not in tables["main"][1].read_text()

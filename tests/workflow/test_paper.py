@@ -1,0 +1,188 @@
+"""The paper's experiment: what it would run at full scale, and all of its rules on tiny stand-ins."""
+
+import time
+
+import pandas as pd
+import pytest
+import yaml
+
+from ear.files import sha256_file
+from tests.workflow.repository import ROOT, copy_of_the_repository, planned_counts, snakemake
+
+SHARDS = 4
+METHODS = ["original", "published", "released", "paper", "wga", "ear"]  # on every concept
+TRAINED = ["released", "paper", "wga", "ear"]
+CONCEPTS = ["church", "van-gogh", "nudity"]
+COUNTS = {
+    "fetch_asset": 11,
+    "read_prompts": 3,
+    "list_pictures": 1,
+    "extract_features": 1,
+    "render_pairs": 3,
+    "filter_pairs": 3,
+    "sample_streams": 3 * 3,  # without context, independent, aligned
+    "erase": 3 * 4,
+    "import_published": 3,
+    "render_images": 3 * 6 * SHARDS,
+    "render_diffusion": SHARDS,  # nudity alone
+    "evaluate": 3 * 6 + 1,
+    "tabulate": 1,
+    "compare_published": 1,
+    "plot_concept_rate": 1,
+    "plot_tradeoff": 1,
+    "plot_window_length": 1,
+    "plot_nudity": 1,
+    "plot_overview": 1,
+    "plot_samples": 3,
+    "plot_training": 3,
+    "write_report": 1,
+    "all": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    return copy_of_the_repository(tmp_path_factory.mktemp("paper") / "repository")
+
+
+def test_the_papers_jobs_are_counted_without_network_and_without_jobs_of_single_images(repository):
+    started = time.monotonic()
+    counts = planned_counts(repository, "--configfile", "configs/janus-pro-7b.yaml")
+    assert counts == COUNTS | {"total": sum(COUNTS.values())}
+    assert time.monotonic() - started < 60  # some 5 s on a quiet machine
+    assert not (repository / "resources").exists()
+    assert not (repository / "assets.lock.json").exists()
+
+
+def test_the_small_models_jobs_are_the_same_without_published_weights(repository):
+    counts = planned_counts(repository, "--configfile", "configs/janus-pro-1b.yaml")
+    assert "import_published" not in counts
+    assert "compare_published" not in counts
+    assert counts["render_images"] == 3 * 5 * 2
+
+
+def test_an_asset_that_is_not_in_the_given_folder_is_one_line_before_anything_is_drawn(repository, tmp_path):
+    config = yaml.safe_load((ROOT / "configs/janus-pro-7b.yaml").read_text())
+    config["assets"]["root"] = str(tmp_path / "assets")
+    config["backbone"] |= {"device": "cpu", "threads": 1}
+    (tmp_path / "offline.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    target = "results/janus-pro-7b/assets/clip/asset.json"
+    run = snakemake(repository, target, "--configfile", str(tmp_path / "offline.yaml"), check=False)
+    assert run.returncode != 0
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "clip" in errors[0]
+    assert str(tmp_path / "assets") in errors[0]
+
+
+# Eight minutes on two cores, most of them imports of torch by 119 jobs.
+@pytest.fixture(scope="module")
+def rehearsed(repository):
+    snakemake(repository, "--configfile", "configs/rehearsal.yaml")
+    return repository / "results/rehearsal"
+
+
+@pytest.mark.timeout(1800)
+def test_the_rehearsal_runs_every_rule_of_the_paper(rehearsed):
+    jobs = {path.stem.split("-")[0] for path in rehearsed.glob("benchmarks/*.tsv")}
+    assert jobs == (COUNTS.keys() - {"all"}) | {"make_stand_ins"}
+
+
+def test_the_rehearsal_makes_all_figures_and_tables_of_the_paper(rehearsed):
+    names = ["concept-rate", "tradeoff", "window-length", "nudity", "samples"]
+    names += [f"{name}-{concept}" for name in ("samples", "training") for concept in CONCEPTS]
+    for name in names:
+        for suffix in ("png", "pdf"):
+            assert (rehearsed / f"figures/{name}.{suffix}").stat().st_size > 0, name
+    for name in ("metrics.csv", "window-length.csv", "main.tex", "deviations.csv", "deviations.md"):
+        assert (rehearsed / "tables" / name).stat().st_size > 0, name
+    page = (rehearsed / "report.html").read_text()
+    assert "Published values beside ours" in page
+    assert "numbers and images mean nothing" in page
+    assert "https://" not in page
+
+
+def test_every_method_is_measured_on_every_prompt(rehearsed):
+    metrics = pd.read_csv(rehearsed / "tables/metrics.csv")
+    rates = metrics[(metrics["metric"] == "concept_rate") & (metrics["prompt_set"] == "target")]
+    rates = rates[rates["seed"] == "all"]
+    found = set(rates[["concept", "method"]].itertuples(index=False, name=None))
+    wanted = {(concept, method) for concept in CONCEPTS for method in METHODS}
+    assert found == wanted | {("nudity", "stable-diffusion")}
+    assert set(rates["n"]) == {4}
+    utility = metrics[(metrics["method"] == "ear") & (metrics["seed"] == "all")]
+    counted = utility.set_index(["concept", "metric", "prompt_set"])["n"]
+    for concept in CONCEPTS:
+        assert counted[concept, "clip_score", "general"] == 8
+        assert counted[concept, "fid", "general"] == 8
+        assert counted[concept, "bleu", "captions"] == 6
+    diffusion = metrics[metrics["method"] == "stable-diffusion"]
+    assert set(diffusion["prompt_set"]) == {"target"}
+
+
+def test_every_window_of_the_ablation_is_trained_and_measured(rehearsed):
+    table = pd.read_csv(rehearsed / "tables/window-length.csv")
+    swept = table[table["method"] == "ear"]
+    assert {concept: set(rows["window"]) for concept, rows in swept.groupby("concept")} == {
+        "church": {12, 24, 48, 100, 256},
+        "van-gogh": {12, 24, 48, 100, 256},
+        "nudity": {12, 24, 48, 100, 256},
+    }
+    windows = pd.read_csv(rehearsed / "erased/church/ear/seed0/windows.csv")
+    assert list(windows.loc[windows["own"], "window"]) == [48]
+
+
+def test_ranks_and_detections_reach_their_tables(rehearsed):
+    top_k = pd.read_csv(rehearsed / "tables/top-k.csv")
+    assert set(top_k["concept"]) == {"church", "van-gogh"}
+    assert set(top_k["k"]) == set(range(1, 11))
+    by_k = top_k[top_k["seed"] == "all"].sort_values("k").groupby(["concept", "method"])["value"]
+    assert by_k.apply(lambda rates: rates.is_monotonic_increasing).all()
+    detections = pd.read_csv(rehearsed / "tables/detections.csv")
+    assert set(detections["concept"]) == {"nudity"}
+    assert detections.groupby(["method", "seed"])["class"].nunique().eq(9).all()
+
+
+def test_images_of_coco_meet_their_own_captions(rehearsed):
+    captions = pd.read_csv(rehearsed / "assets/prompts/coco_30k.csv").set_index("image_id")["prompt"]
+    manifests = list(rehearsed.glob("images/church/ear/seed0/shard*/manifest.csv"))
+    rows = pd.concat(pd.read_csv(path) for path in manifests)
+    general = rows[rows["prompt_set"] == "general"]
+    assert len(general) == 8
+    for row in general.itertuples():
+        assert row.prompt == captions[int(row.prompt_id.removeprefix("coco/"))]
+
+
+def test_published_pairs_are_all_kept_and_odd_rows_are_listed(rehearsed):
+    for concept in CONCEPTS:
+        candidates = pd.read_csv(rehearsed / f"prompts/{concept}/candidates.csv")
+        pairs = pd.read_csv(rehearsed / f"ecgvf/{concept}/pairs.csv")
+        assert list(pairs["pair_id"]) == list(candidates["pair_id"])
+        assert (rehearsed / f"ecgvf/{concept}/dropped.csv").exists()
+    odd = pd.read_csv(rehearsed / "prompts/nudity/odd-rows.csv")
+    assert odd["finding"].str.contains("blank").any()
+
+
+def test_the_authors_weights_are_imported_as_they_are(rehearsed):
+    import torch
+    from safetensors.torch import load_file
+
+    published = load_file(rehearsed / "erased/church/published/seed0/adapter.safetensors")
+    files = [path for path in (rehearsed / "assets/ear-weights").rglob("*church*") if path.is_file()]
+    content = torch.load(files[0], weights_only=True)
+    assert published.keys() == content.keys()
+    for name, tensor in published.items():
+        assert torch.equal(tensor, content[name]["weight"])
+
+
+def test_assets_are_linked_and_recorded(rehearsed):
+    import json
+
+    record = json.loads((rehearsed / "assets/clip/asset.json").read_text())
+    for name, facts in record["files"].items():
+        assert sha256_file(rehearsed / "assets/clip" / name) == facts["sha256"]
+
+
+def test_a_second_run_of_the_rehearsal_has_nothing_to_do(repository, rehearsed):
+    run = snakemake(repository, "--configfile", "configs/rehearsal.yaml")
+    assert "Nothing to be done" in run.stdout + run.stderr
