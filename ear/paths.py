@@ -64,6 +64,11 @@ class Paths:
         return self(f"prompts/{concept}/odd-rows.csv")
 
     @property
+    def general_prompts(self) -> str:
+        """Prompts without any concept, the same for all concepts."""
+        return self("prompts/general.csv")
+
+    @property
     def reference(self) -> str:
         """Pictures that FID and KID compare with: drawn ones of the general prompts, or COCO's."""
         return self("prompts/reference/manifest.csv")
@@ -81,6 +86,10 @@ class Paths:
     def pair_manifest(self, concept: str) -> str:
         """The original model's images of both sides of the candidate pairs."""
         return self(f"images/{concept}/pairs/manifest.csv")
+
+    def general(self, shard: str | int, file: str) -> str:
+        """A file of the original model's images of the general prompts, which serve all concepts."""
+        return self(f"images/general/shard{shard}/{file}")
 
     def pairs(self, concept: str) -> str:
         """Pairs that passed the visual filter."""

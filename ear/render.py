@@ -1,6 +1,7 @@
 """A table of prompts becomes one shard: PNGs and the manifest that lists them."""
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from ear.batching import BatchSize
-from ear.files import put_file, remove_partials, sha256_file, write_csv, write_text
+from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_text
 from ear.janus import Backbone
 from ear.progress import progress
 from ear.sampling import Guidance, sample_prompts
@@ -65,6 +66,8 @@ def render_prompts(
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``prompts``.
     """
     rows = image_rows(prompts, experiment_seed)
+    if rows.empty:
+        return rows.assign(sha256="")[MANIFEST_COLUMNS]
     lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
 
     def draw(part: pd.DataFrame) -> Iterator[np.ndarray]:
@@ -184,6 +187,21 @@ def _remove_stale(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
 def image_name(prompt_id: str, window: int) -> str:
     """File of an image inside its shard; window 0 stands for images that no window length distinguishes."""
     return f"{prompt_id.replace('/', '-')}{f'-W{window}' if window else ''}.png"
+
+
+def borrowed_rows(manifests: Sequence[str | Path], folder: str | Path) -> pd.DataFrame:
+    """Images that another job drew with the same weights, as rows for a manifest in ``folder``.
+
+    Args:
+        manifests: of the other job's shards.
+        folder: ``file`` of the rows is relative to it.
+    """
+    tables = []
+    for path in map(Path, manifests):
+        place = os.path.relpath(path.parent, folder)
+        rows = read_csv(path, MANIFEST_COLUMNS)
+        tables.append(rows.assign(file=[f"{place}/{name}" for name in rows["file"]]))
+    return pd.concat(tables, ignore_index=True)[MANIFEST_COLUMNS]
 
 
 def write_manifest(path: str | Path, rows: Sequence[pd.DataFrame]) -> None:

@@ -8,7 +8,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from ear.assets.catalogue import load_catalogue
-from ear.config import parse_config
+from ear.config import ORIGINAL, parse_config
 from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
 from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
@@ -62,7 +62,7 @@ def methods_like(condition):
 TRAINED = methods_like(lambda method: method.trains)
 IMPORTED = methods_like(lambda method: method.adapts and not method.trains)
 BY_DIFFUSION = methods_like(lambda method: method.diffusion)
-BY_BACKBONE = methods_like(lambda method: not method.diffusion)
+ERASING = methods_like(lambda method: method.variant != "none" and not method.diffusion)
 
 
 def shards_of(wildcards, file):
@@ -74,7 +74,9 @@ def shards_of(wildcards, file):
 
 
 def captions_of(wildcards):
-    """Captions by a method's model; a diffusion model speaks none."""
+    """Captions by a method's model: the original's serve all concepts, and a diffusion model speaks none."""
+    if wildcards.method == ORIGINAL:
+        return [paths.general(shard, "captions.csv") for shard in range(experiment.rendering.shards)]
     return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
 
 

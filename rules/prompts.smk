@@ -1,9 +1,11 @@
-# Prompts: pairs and evaluation prompts of each concept from the grammar (ECGVF, steps 1 and 2), and the drawn held-out pictures.
+# Prompts: pairs and evaluation prompts of each concept from the grammar (ECGVF, steps 1 and 2), and what all concepts share:
+# general prompts and drawn held-out pictures.
 
 
 rule make_prompts:
     input:
         world=paths.world,
+        general=paths.general_prompts,
     output:
         candidates=paths.candidates("{concept}"),
         evaluation=paths.evaluation_prompts("{concept}"),
@@ -11,8 +13,7 @@ rule make_prompts:
         code=code("make_prompts"),
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         words=lambda wildcards: experiment.concepts[wildcards.concept].words,
-        all_words=[concept.words for concept in experiment.concepts.values()],
-        counts=experiment.prompts.model_dump() | {"general": experiment.utility.general},
+        counts=experiment.prompts.model_dump(),
         seed=experiment.seed,
     log:
         paths("logs/make_prompts-{concept}.log"),
@@ -30,6 +31,7 @@ rule make_prompts:
 
 rule draw_held_out:
     output:
+        general=paths.general_prompts,
         reference=paths.reference,
         captions=paths.captioned,
     params:

@@ -1,11 +1,10 @@
 # Published prompts and COCO, in the tables that the mini world's grammar also fills.
 
-UTILITY = experiment.utility.model_dump(exclude={"features"})
-
 
 rule read_prompts:
     input:
         prompts=paths.asset("prompts"),
+        general=paths.general_prompts,
     output:
         candidates=paths.candidates("{concept}"),
         evaluation=paths.evaluation_prompts("{concept}"),
@@ -17,8 +16,6 @@ rule read_prompts:
             *experiment.concepts[wildcards.concept].also_named,
         ],
         files=lambda wildcards: experiment.concepts[wildcards.concept].published.model_dump(),
-        utility={key: UTILITY[key] for key in ("general", "subsample")},
-        seed=experiment.seed,
     log:
         paths("logs/read_prompts-{concept}.log"),
     benchmark:
@@ -39,11 +36,12 @@ rule list_pictures:
         images=paths.asset("coco-images"),
         captions=paths.asset("coco-captions"),
     output:
+        general=paths.general_prompts,
         reference=paths.reference,
         captions=paths.captioned,
     params:
         code=code("list_pictures"),
-        utility=UTILITY,
+        utility=experiment.utility.model_dump(exclude={"features"}),
         seed=experiment.seed,
     log:
         paths("logs/list_pictures.log"),

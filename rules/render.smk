@@ -1,4 +1,5 @@
-# Render: images of the original model and of every fine-tuned one, in shards.
+# Render: images of the original model and of every fine-tuned one, in shards. General prompts are the same for all concepts, and
+# the original model draws them once.
 
 SAMPLING = dict(
     temperature=experiment.sampling.temperature,
@@ -36,6 +37,69 @@ rule render_pairs:
         "../scripts/render_pairs.py"
 
 
+rule render_general:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.general_prompts,
+        captioned=paths.captioned,
+    output:
+        manifest=paths.general("{shard}", "manifest.csv"),
+        captions=paths.general("{shard}", "captions.csv"),
+    params:
+        code=code("render_general"),
+        backbone=BACKBONE,
+        sampling=SAMPLING,
+        guidance=experiment.sampling.guidance,
+        shards=experiment.rendering.shards,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/render_general-{shard}.log"),
+    benchmark:
+        paths("benchmarks/render_general-{shard}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=BACKBONE_MB,
+        runtime=120,
+        batch_size=experiment.rendering.batch_size,
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/render_general.py"
+
+
+rule render_original:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.evaluation_prompts("{concept}"),
+        general=expand(paths.general("{shard}", "manifest.csv"), shard=range(experiment.rendering.shards)),
+    output:
+        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
+    params:
+        code=code("render_original"),
+        backbone=BACKBONE,
+        sampling=SAMPLING,
+        guidance=experiment.sampling.guidance,
+        shards=experiment.rendering.shards,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/render_original-{concept}-{method}-{seed}-{shard}.log"),
+    benchmark:
+        paths("benchmarks/render_original-{concept}-{method}-{seed}-{shard}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=BACKBONE_MB,
+        runtime=120,
+        batch_size=experiment.rendering.batch_size,
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        method=ORIGINAL,
+    script:
+        "../scripts/render_original.py"
+
+
 rule render_images:
     input:
         backbone=BACKBONE_FILE,
@@ -67,7 +131,7 @@ rule render_images:
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
-        method=BY_BACKBONE,
+        method=ERASING,
     script:
         "../scripts/render_images.py"
 

@@ -1,12 +1,15 @@
-"""Drawn pictures that no model was trained on: the reference of FID, and pictures to be captioned."""
+"""General prompts, and drawn pictures that no model was trained on: for FID, and to be captioned."""
 
 from pathlib import Path
 
 from ear.jobs import job
 
 with job(snakemake):
+    from ear.files import write_csv
+    from ear.prompts.grammar import general_prompts
     from ear.world.heldout import draw_captioned, draw_reference
 
     params, counts = snakemake.params, snakemake.params.counts
+    write_csv(snakemake.output.general, general_prompts(counts["general"], params.all_words, params.seed))
     draw_reference(Path(snakemake.output.reference).parent, counts["general"], params.all_words, params.seed)
     draw_captioned(Path(snakemake.output.captions).parent, counts["captions"], params.seed)

@@ -1,4 +1,4 @@
-"""COCO's photographs to compare generated images with, and those to be captioned."""
+"""COCO: captions that are general prompts, photographs to compare images with, and those to be captioned."""
 
 from pathlib import Path
 
@@ -14,10 +14,9 @@ with job(snakemake):
     captions = Path(snakemake.input.captions).parent / coco.CAPTIONS_FILE
     reference, captioned = Path(snakemake.output.reference), Path(snakemake.output.captions)
 
-    matched = None
-    if utility["reference"] == "matched":
-        general = coco.read_general(prompts, utility["general"], utility["subsample"], params.seed)
-        matched = coco.image_ids_of(general)
+    general = coco.read_general(prompts, utility["general"], utility["subsample"], params.seed)
+    matched = coco.image_ids_of(general) if utility["reference"] == "matched" else None
+    write_csv(snakemake.output.general, general)
     write_csv(reference, coco.reference_manifest(images, reference.parent, matched))
     count, folder = utility["captions"], captioned.parent
     write_csv(captioned, coco.captioned_manifest(images, captions, folder, count, params.seed))

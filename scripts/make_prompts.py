@@ -6,8 +6,8 @@ with job(snakemake):
     import pandas as pd
 
     from ear.files import read_csv, write_csv
-    from ear.prompts.grammar import Grammar, general_prompts
-    from ear.prompts.tables import check_prompts
+    from ear.prompts.grammar import Grammar
+    from ear.prompts.tables import PROMPT_COLUMNS, check_prompts
 
     params, concept, counts = snakemake.params, snakemake.wildcards.concept, snakemake.params.counts
     grammar = Grammar(concept, params.kind, params.words, params.seed)
@@ -16,7 +16,7 @@ with job(snakemake):
         [
             grammar.target(counts["target"]),
             grammar.retention(counts["retention"]),
-            general_prompts(counts["general"], params.all_words, params.seed),
+            read_csv(snakemake.input.general, PROMPT_COLUMNS),
         ]
     )
     training = read_csv(snakemake.input.world, ["caption"])["caption"]

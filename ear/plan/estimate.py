@@ -23,6 +23,8 @@ TITLES = {
     "filter_pairs": "judge prompt pairs",
     "sample_streams": "sample streams",
     "erase": "fine-tune",
+    "render_general": "general, original",
+    "render_original": "targets, original",
     "render_images": "draw and caption",
     "render_diffusion": "Stable Diffusion",
     "extract_features": "reference features",

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from ear.assets.catalogue import size_in_words
+from ear.config import ORIGINAL
 from ear.plan.estimate import Plan, Stage
 from ear.plan.workload import FineTuning, drawn
 
@@ -111,13 +112,16 @@ def _counts(trainings: Sequence[FineTuning]) -> list[str]:
 
 
 def _images(plan: Plan) -> str:
-    config, rows, total = plan.config, [], 0
+    config, general = plan.config, plan.config.utility.general
+    rows, total = [["all", ORIGINAL, "0", "0", f"{general:,}", "0", "1", f"{general:,}"]], general
     for concept, method in dict.fromkeys(run[:2] for run in config.runs()):
         seeds = len(config.seeds) if config.methods[method].trains else 1
         one = drawn(config, concept, method)
-        counts = [one.target, one.retention, one.general, one.again, seeds, one.total * seeds]
+        own = 0 if method == ORIGINAL else one.general
+        images = (one.total - one.general + own) * seeds
+        counts = [one.target, one.retention, own, one.again, seeds, images]
         rows.append([concept, method, *(f"{count:,}" for count in counts)])
-        total += one.total * seeds
+        total += images
     header = ["concept", "method", "target", "retention", "general", "other windows", "seeds", "images"]
     return table(header, [*rows, ["all", *[""] * 6, f"{total:,}"]], left=2)
 

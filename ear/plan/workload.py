@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from ear.config import Config
+from ear.config import ORIGINAL, Config
+from ear.config.erasure import NONE, STABLE_DIFFUSION
 from ear.erasure.presets import STREAM_NAMES, Settings
 from ear.plan.work import (
     Captions,
@@ -21,6 +22,9 @@ from ear.plan.work import (
 
 COCO_PICTURES = 40_504
 """Of val2014."""
+
+_RENDERERS = {NONE: "render_original", STABLE_DIFFUSION: "render_diffusion"}
+"""Rules that draw for methods of some variants; all others are drawn by render_images."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images of one (concept, method, seed), by their prompts.
+    """Images of one (concept, method, seed), by their prompts; the original's general ones are all concepts'.
 
     Attributes:
         target: of prompts that name the concept.
@@ -212,9 +216,14 @@ def _erasure(config: Config) -> Iterator[Job]:
 
 def _rendering(config: Config) -> Iterator[Job]:
     tokens, shards = config.image_tokens, config.rendering.shards
+    for shard in range(shards):
+        general = len(range(shard, config.utility.general, shards))
+        captions = Captions(len(range(shard, config.utility.captions, shards)), 0)
+        works: tuple[Work, ...] = (Images(general, general * tokens, rows=2, general=True), captions)
+        yield Job("render_general", f"render_general-{shard}", works)
     for concept, method, seed in config.runs():
         images, settings = drawn(config, concept, method), config.methods[method]
-        rule = "render_diffusion" if settings.diffusion else "render_images"
+        rule = _RENDERERS.get(settings.variant, "render_images")
         for shard in range(shards):
 
             def share(rows: int, shard: int = shard) -> int:
@@ -223,8 +232,9 @@ def _rendering(config: Config) -> Iterator[Job]:
             before = share(images.target + images.retention)  # the table's rows before the general ones
             general = share(images.target + images.retention + images.general) - before
             special = before + images.further_windows * share(images.window_prompts)
-            works: tuple[Work, ...]
-            if settings.diffusion:
+            if method == ORIGINAL:  # its general images and captions are render_general's
+                works = (Images(special, special * tokens, rows=2),)
+            elif settings.diffusion:
                 works = (Diffused(special, 0, settings.diffusion.steps, settings.diffusion.size),)
             else:
                 rows = 3 if settings.strength else 2

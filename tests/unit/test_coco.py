@@ -184,7 +184,7 @@ def test_malformed_captions_are_one_clear_line(tmp_path, content, error):
 
 
 @pytest.mark.parametrize("reference", ["val2014", "matched"])
-def test_the_job_writes_both_manifests(tmp_path, reference):
+def test_the_job_writes_general_prompts_and_both_manifests(tmp_path, reference):
     assets = {name: tmp_path / "assets" / name for name in ("prompts", "images", "captions")}
     prompts_file(assets["prompts"])
     pictures(assets["images"])
@@ -195,9 +195,11 @@ def test_the_job_writes_both_manifests(tmp_path, reference):
         "list_pictures.py",
         tmp_path,
         input={name: str(folder / "asset.json") for name, folder in assets.items()},
-        output={name: str(path) for name, path in out.items()},
+        output={name: str(path) for name, path in out.items()} | {"general": str(tmp_path / "general.csv")},
         params={"utility": utility, "seed": 42},
     )
+    general = read_csv(tmp_path / "general.csv", PROMPT_COLUMNS)
+    assert general["prompt_id"].tolist() == [f"coco/{number}" for number in NUMBERS[:2]]
     table = read_csv(out["reference"], ["image_id", "file"])
     assert table["image_id"].tolist() == (sorted(NUMBERS) if reference == "val2014" else NUMBERS[:2])
     assert len(read_csv(out["captions"], ["image_id", "file", "references"])) == 3

@@ -75,21 +75,25 @@ def test_the_papers_work_is_counted_as_by_hand(paper):
         # (12 + 48 + 5) windows an image of released, paper and wga: 3 × (588 + 2400 + 250);
         # the sweep has 48 + 24 + 12 + 5 + 2 = 91 a pair: 91 × 149
         "erase": (12, {"windows": 3 * 3238 + 91 * 149, "pairs read": 4 * 149}),
-        # 18 runs of 30 000 general prompts, 6 of each concept's targets, 4 further windows of ear's
-        "render_images": (18 * 4, {"images": 540_000 + 10 * (84 + 50 + 1539), "captions": 90_000}),
+        "render_general": (4, {"images": 30_000, "captions": 5000}),
+        "render_original": (3 * 4, {"images": 84 + 50 + 1539}),
+        # 15 runs of 30 000 general prompts, 5 of each concept's targets, 4 further windows of ear's
+        "render_images": (15 * 4, {"images": 450_000 + 9 * (84 + 50 + 1539), "captions": 75_000}),
         "render_diffusion": (4, {"images": 1539}),
         "extract_features": (1, {"features": 40_504}),
         "evaluate": (19, {"verdicts": 556_730 + 1539, "features": 540_000}),
     }
-    assert stages["render_images"].tokens == 556_730 * 576
+    assert stages["render_images"].tokens == 465_057 * 576
     assert stages["sample_streams"].tokens == 1043 * 576
     assert len(paper.trainings) == 3 * (3 + 5)
 
 
 def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     config = config_of("smoke")
-    # released: 30 images a seed; ear: 30, and 4 of the further window; original and negative-prompt: 30
-    assert units(config, "render_images") == {"images": 2 * 30 + 2 * 34 + 30 + 30, "captions": 6 * 8}
+    # released: 30 images a seed; ear: 30, and 4 of the further window; negative-prompt: 30
+    assert units(config, "render_images") == {"images": 2 * 30 + 2 * 34 + 30, "captions": 5 * 8}
+    assert units(config, "render_original") == {"images": 20}
+    assert units(config, "render_general") == {"images": 10, "captions": 8}
     assert units(config, "render_pairs") == {"images": 12}
     assert units(config, "sample_streams") == {"streams": 2 * (3 * 6 + 6)}
     # 16 tokens: 4 windows of 4, in the sweep one more of 16; rows of training.csv: 24 and 30 a seed
@@ -132,16 +136,17 @@ def test_a_negative_prompt_takes_a_third_row():
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_images_judged_are_images_drawn(path):
+def test_images_judged_are_images_drawn_and_the_originals_general_ones_are_drawn_once(path):
     config = config_of("mini" if path.stem == "config" else path.stem)
     by_run = sum(drawn(config, concept, method).total for concept, method, _ in config.runs())
     made = sum(units(config, rule)["images"] for rule in drawing_rules(config))
-    assert made == by_run == units(config, "evaluate")["verdicts"]
+    assert by_run == units(config, "evaluate")["verdicts"]
+    assert made == by_run - (len(config.concepts) - 1) * config.utility.general
 
 
 def drawing_rules(config):
     rules = {job.rule for job in jobs_of(config)}
-    return rules & {"render_images", "render_diffusion"}
+    return rules & {"render_general", "render_original", "render_images", "render_diffusion"}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,9 @@ def test_disk_is_images_streams_adapters_and_features(paper):
     adapter = 5 * 4 * 4096**2 * 2
     assert files["adapters trained here, K = 5"].bytes == 24 * adapter
     assert files["adapters imported, as if K = 5"].bytes == 3 * adapter
-    assert files["images of the backbone (PNG)"].bytes == pytest.approx((556_730 + 298) * 384**2 * 1.6)
+    assert files["images of the backbone (PNG)"].bytes == pytest.approx(
+        (556_730 - 60_000 + 298) * 384**2 * 1.6
+    )
     assert files["images of Stable Diffusion, 512 px (PNG)"].count == 1539
     assert files["image tokens of streams"].bytes == 1043 * 576 * 8
     kept = sum(one.bytes for one in paper.files if not one.passing)

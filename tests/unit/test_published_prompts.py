@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ear.errors import InputError
 from ear.files import read_csv, write_csv
+from ear.prompts.coco import read_general
 from ear.prompts.odd_rows import ODD_COLUMNS
 from ear.prompts.published import read_pairs, read_targets
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
@@ -225,10 +226,11 @@ def run_script(name, folder, **snakemake):
 
 
 def prompts_job(folder, out, **files):
+    write_csv(out / "general.csv", read_general(folder / "coco_30k.csv", 2, "first", 42))
     run_script(
         "read_prompts.py",
         out,
-        input={"prompts": str(folder / "asset.json")},
+        input={"prompts": str(folder / "asset.json"), "general": str(out / "general.csv")},
         output={name: str(out / f"{name}.csv") for name in ("candidates", "evaluation", "odd")},
         wildcards={"concept": "church"},
         params={
@@ -240,8 +242,6 @@ def prompts_job(folder, out, **files):
                 "target_rows": 3,
             }
             | files,
-            "utility": {"general": 2, "subsample": "first"},
-            "seed": 42,
         },
     )
 

@@ -8,7 +8,16 @@ from PIL import Image
 
 from ear.batching import BatchSize
 from ear.files import sha256_file
-from ear.render import ImageWriter, batches_by_length, prompts_by_window, render_prompts, shard_rows
+from ear.render import (
+    MANIFEST_COLUMNS,
+    ImageWriter,
+    batches_by_length,
+    borrowed_rows,
+    prompts_by_window,
+    render_prompts,
+    shard_rows,
+    write_manifest,
+)
 from ear.sampling import Guidance, sample_prompts
 from tests.tiny import tiny_backbone
 
@@ -99,6 +108,22 @@ def test_images_are_whole_pngs_and_the_manifest_lists_them(backbone, tmp_path):
     for name in rows["file"]:
         with Image.open(tmp_path / name) as image:
             assert (image.mode, image.size) == ("RGB", (24, 24))
+
+
+def test_images_of_another_job_are_found_from_any_folder(backbone, tmp_path):
+    for shard in range(2):
+        folder = tmp_path / f"general/shard{shard}"
+        write_manifest(folder / "manifest.csv", [render(backbone, folder, shard_rows(PROMPTS, shard, 2))])
+    manifests = [tmp_path / f"general/shard{shard}/manifest.csv" for shard in range(2)]
+    place = tmp_path / "church/original/seed0/shard1"
+    place.mkdir(parents=True)
+    rows = borrowed_rows(manifests, place)
+    assert set(rows["prompt_id"]) == set(PROMPTS["prompt_id"])
+    assert all(sha256_file(place / row.file) == row.sha256 for row in rows.itertuples())
+
+
+def test_no_prompts_are_no_images_and_no_error(backbone, tmp_path):
+    assert list(render(backbone, tmp_path, PROMPTS.iloc[:0])) == MANIFEST_COLUMNS
 
 
 def test_shards_share_out_every_prompt_once():

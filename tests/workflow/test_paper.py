@@ -23,7 +23,9 @@ COUNTS = {
     "sample_streams": 3 * 3,  # without context, independent, aligned
     "erase": 3 * 4,
     "import_published": 3,
-    "render_images": 3 * 6 * SHARDS,
+    "render_general": SHARDS,
+    "render_original": 3 * SHARDS,
+    "render_images": 3 * 5 * SHARDS,
     "render_diffusion": SHARDS,  # nudity alone
     "evaluate": 3 * 6 + 1,
     "tabulate": 1,
@@ -58,7 +60,7 @@ def test_the_small_models_jobs_are_the_same_without_published_weights(repository
     counts = planned_counts(repository, "--configfile", "configs/janus-pro-1b.yaml")
     assert "import_published" not in counts
     assert "compare_published" not in counts
-    assert counts["render_images"] == 3 * 5 * 2
+    assert counts["render_images"] == 3 * 4 * 2
 
 
 def test_an_asset_that_is_not_in_the_given_folder_is_one_line_before_anything_is_drawn(repository, tmp_path):
@@ -151,6 +153,17 @@ def test_images_of_coco_meet_their_own_captions(rehearsed):
     assert len(general) == 8
     for row in general.itertuples():
         assert row.prompt == captions[int(row.prompt_id.removeprefix("coco/"))]
+
+
+def test_the_original_draws_the_general_prompts_once_for_all_concepts(rehearsed):
+    pictures = {path for path in rehearsed.glob("images/**/coco-*.png") if "original" in str(path)}
+    assert pictures == set()
+    assert len(list(rehearsed.glob("images/general/shard*/coco-*.png"))) == 8
+    for concept in CONCEPTS:
+        manifests = list(rehearsed.glob(f"images/{concept}/original/seed0/shard*/manifest.csv"))
+        rows = pd.concat(pd.read_csv(path).assign(folder=path.parent) for path in manifests)
+        assert (rows["prompt_set"] == "general").sum() == 8
+        assert all(sha256_file(row.folder / row.file) == row.sha256 for row in rows.itertuples())
 
 
 def test_published_pairs_are_all_kept_and_odd_rows_are_listed(rehearsed):
