@@ -1,11 +1,14 @@
 """The paper's experiment: what it would run at full scale, and all of its rules on tiny stand-ins."""
 
+import json
 import time
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
+from ear.erasure.adapter import load_adapter
 from ear.files import sha256_file
 from tests.workflow.repository import ROOT, copy_of_the_repository, planned_counts, snakemake
 
@@ -177,20 +180,16 @@ def test_published_pairs_are_all_kept_and_odd_rows_are_listed(rehearsed):
 
 
 def test_the_authors_weights_are_imported_as_they_are(rehearsed):
-    import torch
-    from safetensors.torch import load_file
-
-    published = load_file(rehearsed / "erased/church/published/seed0/adapter.safetensors")
+    published, facts = load_adapter(rehearsed / "erased/church/published/seed0/adapter.safetensors")
     files = [path for path in (rehearsed / "assets/ear-weights").rglob("*church*") if path.is_file()]
     content = torch.load(files[0], weights_only=True)
     assert published.keys() == content.keys()
     for name, tensor in published.items():
-        assert torch.equal(tensor, content[name]["weight"])
+        assert torch.equal(tensor, content[name]["weight"].float())
+    assert (facts.concept, facts.method, facts.window) == ("church", "published", 48)
 
 
 def test_assets_are_linked_and_recorded(rehearsed):
-    import json
-
     record = json.loads((rehearsed / "assets/clip/asset.json").read_text())
     for name, facts in record["files"].items():
         assert sha256_file(rehearsed / "assets/clip" / name) == facts["sha256"]
