@@ -35,8 +35,11 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     Scripts import torch, transformers and what needs them inside the block: settings that a library reads
     when it is imported then hold, and a failing import is logged.
 
+    Under Slurm, a job on the CPU limits itself to the memory that it asked for: many clusters do not, and one
+    job would then bring down all others of its node.
+
     Args:
-        snakemake: the object that Snakemake puts into a script; only ``log[0]`` is read.
+        snakemake: the object that Snakemake puts into a script; ``log[0]`` and ``resources`` are read.
         threads: set torch to this number of CPU threads and to deterministic algorithms. Without it torch is
             not imported.
 
@@ -58,6 +61,8 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     root.addHandler(terminal)
     logging.captureWarnings(True)
     try:
+        if "SLURM_JOB_ID" in os.environ:
+            _limit_memory(snakemake.resources)
         if threads is not None:
             _set_threads(threads)
         yield
@@ -78,6 +83,14 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
         root.removeHandler(log_file)
         root.setLevel(level_before)
         log_file.close()
+
+
+def _limit_memory(resources: Any) -> None:
+    """Let allocations fail beyond ``mem_mb`` (MiB, as in Slurm). A GPU's driver maps more than it uses."""
+    if not getattr(resources, "gpu", 0):
+        limit = int(resources.mem_mb) * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        logger.info("memory is limited to %d MiB", resources.mem_mb)
 
 
 def _set_threads(threads: int) -> None:

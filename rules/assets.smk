@@ -16,8 +16,8 @@ if REHEARSED:
             paths("benchmarks/make_stand_ins.tsv")
         threads: 1
         resources:
-            mem_mb=3000,
-            runtime=10,
+            mem_mb=growing(3000),
+            runtime=growing(10),
         conda:
             "../envs/ear.yaml"
         script:
@@ -42,8 +42,8 @@ rule fetch_asset:
         paths("benchmarks/fetch_asset-{asset}.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(240),
     conda:
         "../envs/ear.yaml"
     script:

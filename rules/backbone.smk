@@ -15,8 +15,8 @@ rule draw_world:
         paths("benchmarks/draw_world.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -39,8 +39,8 @@ rule train_vq:
         paths("benchmarks/train_vq.tsv")
     threads: experiment.world.vq.threads
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     conda:
         "../envs/ear.yaml"
     priority: 1
@@ -67,8 +67,8 @@ rule train_language_model:
         paths("benchmarks/train_language_model.tsv")
     threads: experiment.world.language_model.threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     conda:
         "../envs/ear.yaml"
     priority: 1

@@ -47,6 +47,11 @@ def code(script):
     return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
 
 
+def growing(amount):
+    """A resource that grows with each attempt: a job that ran out of it is tried again with more."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def judge_file(wildcards):
     """A file in the folder of the concept's judge."""
     if not experiment.assets:

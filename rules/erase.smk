@@ -21,8 +21,8 @@ rule sample_streams:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=BACKBONE_MB,
-        runtime=30,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(30),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -56,8 +56,8 @@ rule erase:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=BACKBONE_MB,
-        runtime=120,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(120),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
@@ -86,8 +86,8 @@ rule import_published:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=BACKBONE_MB,
-        runtime=30,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(30),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:

@@ -19,8 +19,8 @@ rule extract_features:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     conda:
         "../envs/ear.yaml"
     script:
@@ -53,8 +53,8 @@ rule evaluate:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=4000 if experiment.utility.general < 5000 else 12000,  # FID and KID of 30 000 images: 3 GB
-        runtime=60,
+        mem_mb=growing(4000 if experiment.utility.general < 5000 else 12000),  # FID and KID of 30 000 images: 3 GB
+        runtime=growing(60),
     conda:
         "../envs/ear.yaml"
     script:
@@ -88,8 +88,8 @@ rule tabulate:
         paths("benchmarks/tabulate.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -112,8 +112,8 @@ rule compare_published:
         paths("benchmarks/compare_published.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:

@@ -24,8 +24,8 @@ rule export_model:
         paths("benchmarks/export_model-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        mem_mb=BACKBONE_MB,
-        runtime=20,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(20),
     conda:
         "../envs/ear.yaml"
     script:

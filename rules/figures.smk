@@ -19,8 +19,8 @@ rule plot_concept_rate:
         paths("benchmarks/plot_concept_rate.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -41,8 +41,8 @@ rule plot_tradeoff:
         paths("benchmarks/plot_tradeoff.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -66,8 +66,8 @@ rule plot_window_length:
         paths("benchmarks/plot_window_length.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -88,8 +88,8 @@ rule plot_nudity:
         paths("benchmarks/plot_nudity.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -116,8 +116,8 @@ rule plot_samples:
         paths("benchmarks/plot_samples-{concept}.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -142,8 +142,8 @@ rule plot_overview:
         paths("benchmarks/plot_overview.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -175,8 +175,8 @@ rule plot_training:
         paths("benchmarks/plot_training-{concept}.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -207,8 +207,8 @@ rule write_report:
         paths("benchmarks/write_report.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:

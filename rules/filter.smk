@@ -22,8 +22,8 @@ rule filter_pairs:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=growing(4000),
+        runtime=growing(20),
     conda:
         "../envs/ear.yaml"
     script:

@@ -17,8 +17,8 @@ rule train_classifier:
         paths("benchmarks/train_classifier.tsv")
     threads: experiment.backbone.threads
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=growing(3000),
+        runtime=growing(20),
     conda:
         "../envs/ear.yaml"
     script:
@@ -41,8 +41,8 @@ rule train_clip:
         paths("benchmarks/train_clip.tsv")
     threads: experiment.backbone.threads
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=growing(3000),
+        runtime=growing(20),
     conda:
         "../envs/ear.yaml"
     script:

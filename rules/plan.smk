@@ -11,8 +11,8 @@ rule plan:
         paths("logs/plan.log"),
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:

@@ -21,8 +21,8 @@ rule make_prompts:
         paths("benchmarks/make_prompts-{concept}.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -45,8 +45,8 @@ rule draw_held_out:
         paths("benchmarks/draw_held_out.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:

@@ -22,8 +22,8 @@ rule read_prompts:
         paths("benchmarks/read_prompts-{concept}.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:
@@ -49,8 +49,8 @@ rule list_pictures:
         paths("benchmarks/list_pictures.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     script:

@@ -28,8 +28,8 @@ rule render_pairs:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=BACKBONE_MB,
-        runtime=60,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(60),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -59,8 +59,8 @@ rule render_general:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=BACKBONE_MB,
-        runtime=120,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -89,8 +89,8 @@ rule render_original:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=BACKBONE_MB,
-        runtime=120,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -125,8 +125,8 @@ rule render_images:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=BACKBONE_MB,
-        runtime=120,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -157,8 +157,8 @@ rule render_diffusion:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
