@@ -45,6 +45,7 @@ include: "rules/export.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
 include: "rules/plan.smk"
+include: "rules/verify.smk"
 
 
 rule all:

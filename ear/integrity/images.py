@@ -1,0 +1,137 @@
+"""Images and captions: those of the prompts, every file as its manifest has it, and no others."""
+
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from ear.config import ORIGINAL
+from ear.filtering import pair_prompts
+from ear.integrity.inspection import Inspection
+from ear.integrity.rows import compare_rows
+from ear.metrics.inputs import CAPTION_COLUMNS
+from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.render import MANIFEST_COLUMNS, image_rows, prompts_by_window, shard_rows
+
+NAME = ["prompt_id", "window"]
+CAPTIONED = ["image_id", "references"]
+
+
+def check_images(inspection: Inspection) -> None:
+    """Check every manifest of drawn images, and every table of captions."""
+    config, paths = inspection.config, inspection.paths
+    for concept in config.concepts:
+        candidates = inspection.table(paths.candidates(concept), PAIR_COLUMNS)
+        prompts = None if candidates is None else pair_prompts(candidates).assign(object=float("nan"))
+        _check_manifest(inspection, paths.pair_manifest(concept), prompts)
+    general = inspection.table(paths.general_prompts, PROMPT_COLUMNS)
+    tables = {} if general is None else {0: general.assign(window=0)}
+    for shard in range(config.rendering.shards):
+        manifest = paths.general(shard, "manifest.csv")
+        _check_manifest(inspection, manifest, _of_shard(inspection, tables, shard))
+        _check_captions(inspection, paths.general(shard, "captions.csv"), shard)
+    for concept, method, seed in config.runs():
+        tables = _drawn(inspection, concept, method)
+        for shard in range(config.rendering.shards):
+            folder = f"shard{shard}"
+            manifest = paths.run("images", concept, method, seed, f"{folder}/manifest.csv")
+            _check_manifest(inspection, manifest, _of_shard(inspection, tables, shard))
+            if speaks(inspection, method):
+                captions = paths.run("images", concept, method, seed, f"{folder}/captions.csv")
+                _check_captions(inspection, captions, shard)
+    _note_leftovers(inspection)
+
+
+def check_pictures(inspection: Inspection) -> None:
+    """Check the pictures that were not drawn by a model: no hash is known, but a damaged PNG tells."""
+    for table, columns in (
+        (inspection.paths.reference, ["image_id", "file"]),
+        (inspection.paths.captioned, [*CAPTIONED, "file"]),
+    ):
+        listed = inspection.table(table, columns)
+        for name in [] if listed is None else listed["file"]:
+            path = Path(table).parent / str(name)
+            if inspection.there(path) and path.suffix == ".png":
+                _check_png(inspection, path)
+
+
+def speaks(inspection: Inspection, method: str) -> bool:
+    """Whether a method has captions of its own: not the original, whose serve all concepts."""
+    return method != ORIGINAL and not inspection.config.methods[method].diffusion
+
+
+def manifests_of(inspection: Inspection, concept: str, method: str, seed: int) -> list[str]:
+    """Manifests of the images of a (concept, method, seed), shard by shard."""
+    return [
+        inspection.paths.run("images", concept, method, seed, f"shard{shard}/manifest.csv")
+        for shard in range(inspection.config.rendering.shards)
+    ]
+
+
+def _drawn(inspection: Inspection, concept: str, method: str) -> dict[int, pd.DataFrame]:
+    """Window length → prompts that a method draws with it; nothing where the prompts cannot be read."""
+    config = inspection.config
+    prompts = inspection.table(inspection.paths.evaluation_prompts(concept), PROMPT_COLUMNS)
+    if prompts is None:
+        return {}
+    if config.methods[method].diffusion:
+        prompts = prompts[prompts["prompt_set"] == "target"]
+    return prompts_by_window(
+        prompts,
+        config.method_window(concept, method) or 0,
+        config.trained_windows(concept, method),
+        config.evaluation.window_prompts,
+    )
+
+
+def _of_shard(inspection: Inspection, tables: dict[int, pd.DataFrame], shard: int) -> pd.DataFrame | None:
+    shards = inspection.config.rendering.shards
+    return pd.concat([shard_rows(table, shard, shards) for table in tables.values()]) if tables else None
+
+
+def _check_manifest(inspection: Inspection, path: str, prompts: pd.DataFrame | None) -> None:
+    """Check a manifest: its rows, where the prompts of the images are known, its files, and its folder."""
+    found = inspection.table(path, MANIFEST_COLUMNS)
+    if found is None:
+        return
+    folder = Path(path).parent
+    if prompts is not None:
+        wanted = image_rows(prompts, inspection.config.seed)
+        # General images of the original are those of another folder.
+        names = found.assign(file=[Path(str(name)).name for name in found["file"]])
+        columns = [column for column in MANIFEST_COLUMNS if column != "sha256"]
+        compare_rows(inspection, path, names, wanted[columns], NAME)
+    listed = [folder / str(name) for name in found["file"]]
+    inspection.files(listed, found["sha256"], f"hashing {folder}")
+    inspection.unlisted(folder, ".png", listed, "manifest.csv")
+    inspection.counts["images"] += len(listed)
+
+
+def _check_captions(inspection: Inspection, path: str, shard: int) -> None:
+    captions = inspection.table(path, CAPTION_COLUMNS)
+    pictures = inspection.table(inspection.paths.captioned, [*CAPTIONED, "file"])
+    if captions is not None and pictures is not None:
+        wanted = shard_rows(pictures[CAPTIONED], shard, inspection.config.rendering.shards)
+        compare_rows(inspection, path, captions, wanted, ["image_id"])
+
+
+def _check_png(inspection: Inspection, path: Path) -> None:
+    """A PNG has a checksum of each of its parts."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError) as error:
+        inspection.mismatch(path, f"a damaged picture ({error})", "a whole one")
+
+
+def _note_leftovers(inspection: Inspection) -> None:
+    """Manifests of methods, seeds or shards that the config no longer has are nobody's results."""
+    config, paths = inspection.config, inspection.paths
+    own = {paths.pair_manifest(concept) for concept in config.concepts}
+    own |= {paths.general(shard, "manifest.csv") for shard in range(config.rendering.shards)}
+    own |= {path for run in config.runs() for path in manifests_of(inspection, *run)}
+    others = sorted({path.as_posix() for path in Path(paths("images")).rglob("manifest.csv")} - own)
+    if others:
+        inspection.notes.append(
+            f"{len(others)} manifests are not of this config, the first {others[0]}: not looked at"
+        )

@@ -1,0 +1,69 @@
+"""Prompts and pairs: in the config's numbers, and what was derived from them still the same rows."""
+
+import pandas as pd
+
+from ear.config import ORIGINAL
+from ear.integrity.inspection import Inspection
+from ear.integrity.rows import compare_rows
+from ear.plan.workload import drawn, pairs_of
+from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+
+SCORES = ["unsafe_score", "safe_score"]
+
+
+def check_prompts(inspection: Inspection) -> None:
+    """Check the general prompts, and of each concept its prompts and pairs."""
+    general = inspection.table(inspection.paths.general_prompts, PROMPT_COLUMNS)
+    for concept in inspection.config.concepts:
+        _check_evaluation(inspection, concept, general)
+        _check_pairs(inspection, concept)
+
+
+def _check_evaluation(inspection: Inspection, concept: str, general: pd.DataFrame | None) -> None:
+    path = inspection.paths.evaluation_prompts(concept)
+    prompts = inspection.table(path, PROMPT_COLUMNS)
+    if prompts is None:
+        return
+    counts = drawn(inspection.config, concept, ORIGINAL)
+    for prompt_set in ("target", "retention", "general"):
+        _check_count(
+            inspection,
+            path,
+            f"{prompt_set} prompts",
+            int((prompts["prompt_set"] == prompt_set).sum()),
+            getattr(counts, prompt_set),
+        )
+    for prompt_id in prompts["prompt_id"][prompts["prompt_id"].duplicated()]:
+        inspection.mismatch(f"{path}: {prompt_id}", "several rows", "one")
+    if general is not None:
+        compare_rows(inspection, path, prompts[prompts["prompt_set"] == "general"], general, ["prompt_id"])
+
+
+def _check_pairs(inspection: Inspection, concept: str) -> None:
+    """Kept pairs are candidates as they stand; failed ones are the others, or kept too if none is dropped."""
+    paths = inspection.paths
+    candidates = inspection.table(paths.candidates(concept), PAIR_COLUMNS)
+    pairs = inspection.table(paths.pairs(concept), [*PAIR_COLUMNS, *SCORES])
+    failed = inspection.table(paths.dropped(concept), [*PAIR_COLUMNS, *SCORES, "reason"])
+    if candidates is None:
+        return
+    _check_count(
+        inspection,
+        paths.candidates(concept),
+        "pairs",
+        len(candidates),
+        pairs_of(inspection.config, concept),
+    )
+    if pairs is None or failed is None:
+        return
+    drops = inspection.config.filter.drop
+    kept = candidates[~candidates["pair_id"].isin(failed["pair_id"])] if drops else candidates
+    compare_rows(inspection, paths.pairs(concept), pairs, kept[PAIR_COLUMNS], ["pair_id"])
+    source = candidates[PAIR_COLUMNS] if drops else pairs[[*PAIR_COLUMNS, *SCORES]]
+    known = source[source["pair_id"].isin(failed["pair_id"])]
+    compare_rows(inspection, paths.dropped(concept), failed, known, ["pair_id"])
+
+
+def _check_count(inspection: Inspection, path: str, what: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        inspection.mismatch(path, f"{found} {what}", f"{wanted}, as the config says")

@@ -1,0 +1,95 @@
+"""The tables of the results, computed again from verdicts, scores and detections."""
+
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import pandas as pd
+
+from ear.integrity.inspection import Inspection
+from ear.integrity.rows import compare_rows
+from ear.metrics import deviations
+from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
+from ear.metrics.main_table import main_table, to_latex, to_markdown
+from ear.metrics.table import (
+    DETECTION_COLUMNS,
+    METRIC_COLUMNS,
+    SCORE_COLUMNS,
+    VERDICT_COLUMNS,
+    WINDOW_COLUMNS,
+    Job,
+    metrics_table,
+    window_table,
+)
+from ear.metrics.top_k import TOP_K_COLUMNS, top_k_table
+
+VALUES = ("value", "ci_low", "ci_high", "n")
+Make = Callable[[Sequence[Job]], pd.DataFrame]
+
+TABLES: dict[str, tuple[Make, Sequence[str]]] = {
+    "metrics.csv": (metrics_table, METRIC_COLUMNS),
+    "window-length.csv": (window_table, WINDOW_COLUMNS),
+    "top-k.csv": (top_k_table, TOP_K_COLUMNS),
+    "detections.csv": (detection_table, DETECTION_TABLE_COLUMNS),
+}
+"""File → how it is made, and its columns: those that name a row, then VALUES."""
+
+
+def check_tables(inspection: Inspection) -> None:
+    """Check all tables; without all verdicts and scores there is nothing to compare them with."""
+    jobs = _jobs(inspection)
+    if jobs is None:
+        inspection.notes.append("the tables were not computed again: verdicts or scores are missing")
+        return
+    try:
+        made = {name: make(jobs) for name, (make, _) in TABLES.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        inspection.mismatch(inspection.paths("evaluation"), f"what gives no tables ({reason})", "numbers")
+        return
+    for name, (_, columns) in TABLES.items():
+        _check_table(inspection, name, made[name], [one for one in columns if one not in VALUES])
+    main = main_table(made["metrics.csv"])
+    _check_table(inspection, "main.csv", main, ["concept", "method"])
+    _check_text(inspection, "main.md", to_markdown(main))
+    _check_text(inspection, "main.tex", to_latex(main))
+    if inspection.config.evaluation.published:
+        beside = deviations.deviations(made["metrics.csv"], made["window-length.csv"], made["detections.csv"])
+        _check_table(inspection, "deviations.csv", beside, ["figure", "concept", "method", "quantity"])
+        _check_text(inspection, "deviations.md", deviations.to_markdown(beside))
+
+
+def _jobs(inspection: Inspection) -> list[Job] | None:
+    """What every (concept, method, seed) was measured to be, or None where a file of it cannot be read."""
+    jobs: list[Job] = []
+    for concept, method, seed in inspection.config.runs():
+        verdicts, scores, detections = (
+            inspection.table(inspection.paths.run("evaluation", concept, method, seed, file), columns)
+            for file, columns in (
+                ("verdicts.csv", VERDICT_COLUMNS),
+                ("scores.csv", SCORE_COLUMNS),
+                ("detections.csv", DETECTION_COLUMNS),
+            )
+        )
+        if verdicts is None or scores is None or detections is None:
+            return None
+        window = inspection.config.method_window(concept, method)
+        jobs.append(Job(concept, method, seed, window, verdicts, scores, detections))
+    return jobs
+
+
+def _check_table(inspection: Inspection, name: str, wanted: pd.DataFrame, keys: Sequence[str]) -> None:
+    path = inspection.paths.table(name)
+    found = inspection.table(path, list(wanted.columns))
+    if found is not None:
+        compare_rows(inspection, path, found, wanted, keys)
+
+
+def _check_text(inspection: Inspection, name: str, wanted: str) -> None:
+    path = Path(inspection.paths.table(name))
+    if not inspection.there(path):
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, (line, right) in enumerate(zip_longest(lines, wanted.splitlines()), start=1):
+        if line != right:
+            inspection.mismatch(f"{path}:{number}", repr(line), repr(right))

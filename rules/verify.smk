@@ -1,0 +1,19 @@
+# Verify: is a finished results folder what its jobs wrote? `snakemake verify` prints a line for each mismatch.
+
+
+rule verify:
+    params:
+        config=experiment.model_dump(),
+        catalogue=str(ROOT / "assets.yaml"),
+        pages=[*figures(), paths.report],
+    log:
+        paths("logs/verify.log"),
+    threads: experiment.backbone.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        "../envs/ear.yaml"
+    retries: 0  # a mismatch stays one
+    script:
+        "../scripts/verify.py"
