@@ -35,6 +35,7 @@ rule evaluate:
         clip=CLIP_FILE,
         extractor=FEATURES_FILE,
         features=paths.reference_features,
+        reference=paths.reference,
     output:
         verdicts=paths.run("evaluation", "{concept}", "{method}", "{seed}", "verdicts.csv"),
         scores=paths.run("evaluation", "{concept}", "{method}", "{seed}", "scores.csv"),

@@ -14,6 +14,7 @@ rule make_prompts:
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         words=lambda wildcards: experiment.concepts[wildcards.concept].words,
         counts=experiment.prompts.model_dump(),
+        general=experiment.utility.general,
         seed=experiment.seed,
     log:
         paths("logs/make_prompts-{concept}.log"),
@@ -36,7 +37,6 @@ rule draw_held_out:
         captions=paths.captioned,
     params:
         code=code("draw_held_out"),
-        all_words=[concept.words for concept in experiment.concepts.values()],
         counts=experiment.utility.model_dump(include={"general", "captions"}),
         seed=experiment.seed,
     log:

@@ -10,6 +10,6 @@ with job(snakemake):
     from ear.world.heldout import draw_captioned, draw_reference
 
     params, counts = snakemake.params, snakemake.params.counts
-    write_csv(snakemake.output.general, general_prompts(counts["general"], params.all_words, params.seed))
-    draw_reference(Path(snakemake.output.reference).parent, counts["general"], params.all_words, params.seed)
+    write_csv(snakemake.output.general, general_prompts(counts["general"], params.seed))
+    draw_reference(Path(snakemake.output.reference).parent, counts["general"], params.seed)
     draw_captioned(Path(snakemake.output.captions).parent, counts["captions"], params.seed)

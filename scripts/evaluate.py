@@ -5,6 +5,7 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear.files import read_csv
     from ear.judges.clip import Clip
     from ear.judges.loading import load_judge
     from ear.metrics.evaluate import Reference, evaluate
@@ -14,7 +15,8 @@ with job(snakemake, threads=snakemake.params.threads):
     reference = None
     if files.get("features"):
         extractor = load_extractor(params.features, Path(files.extractor).parent, params.device)
-        reference = Reference(read_features(files.features), extractor)
+        prompt_ids = read_csv(files.reference, ["image_id"]).get("prompt_id")
+        reference = Reference(read_features(files.features), extractor, prompt_ids)
     evaluate(
         files.manifests,
         files.captions,

@@ -7,7 +7,7 @@ with job(snakemake):
 
     from ear.files import read_csv, write_csv
     from ear.prompts.grammar import Grammar
-    from ear.prompts.tables import PROMPT_COLUMNS, check_prompts
+    from ear.prompts.tables import PROMPT_COLUMNS, check_prompts, general_of
 
     params, concept, counts = snakemake.params, snakemake.wildcards.concept, snakemake.params.counts
     grammar = Grammar(concept, params.kind, params.words, params.seed)
@@ -16,7 +16,7 @@ with job(snakemake):
         [
             grammar.target(counts["target"]),
             grammar.retention(counts["retention"]),
-            read_csv(snakemake.input.general, PROMPT_COLUMNS),
+            general_of(read_csv(snakemake.input.general, PROMPT_COLUMNS), params.words, params.general),
         ]
     )
     training = read_csv(snakemake.input.world, ["caption"])["caption"]

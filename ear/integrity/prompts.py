@@ -6,7 +6,7 @@ from ear.config import ORIGINAL
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.plan.workload import drawn, pairs_of
-from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, general_of
 
 SCORES = ["unsafe_score", "safe_score"]
 
@@ -36,6 +36,8 @@ def _check_evaluation(inspection: Inspection, concept: str, general: pd.DataFram
     for prompt_id in prompts["prompt_id"][prompts["prompt_id"].duplicated()]:
         inspection.mismatch(f"{path}: {prompt_id}", "several rows", "one")
     if general is not None:
+        if inspection.config.world:
+            general = general_of(general, inspection.config.concepts[concept].words, counts.general)
         compare_rows(inspection, path, prompts[prompts["prompt_set"] == "general"], general, ["prompt_id"])
 
 

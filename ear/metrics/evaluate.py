@@ -27,10 +27,18 @@ class Reference:
     Attributes:
         features: (M, D) features of the reference images.
         extractor: the network that made them.
+        prompt_ids: (M,) prompt that each of them belongs to; None where they belong to none.
     """
 
     features: np.ndarray
     extractor: Extractor
+    prompt_ids: pd.Series | None = None
+
+    def of(self, prompt_ids: pd.Series) -> np.ndarray:
+        """Features of the reference images of some prompts, or of all where they belong to none."""
+        if self.prompt_ids is None:
+            return self.features
+        return self.features[self.prompt_ids.isin(prompt_ids).to_numpy()]
 
 
 def evaluate_images(
@@ -103,10 +111,10 @@ def distance_rows(
             f"FID and KID: found {reference.features.shape[1]} features in the reference, "
             f"wanted {features.shape[1]}, those of {extractor.kind}"
         )
-    way = f"{RESIZE}-{extractor.kind}/1"
+    way, wanted = f"{RESIZE}-{extractor.kind}/1", reference.of(general["prompt_id"])
     return [
-        score_row("fid", "general", fid(features, reference.features), f"clean-fid-{way}"),
-        score_row("kid", "general", kid(features, reference.features), f"unbiased-mmd2-{way}"),
+        score_row("fid", "general", fid(features, wanted), f"clean-fid-{way}"),
+        score_row("kid", "general", kid(features, wanted), f"unbiased-mmd2-{way}"),
     ]
 
 

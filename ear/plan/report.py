@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from ear.assets.catalogue import size_in_words
 from ear.config import ORIGINAL
 from ear.plan.estimate import Plan, Stage
-from ear.plan.workload import FineTuning, drawn
+from ear.plan.workload import FineTuning, drawn, shared_general
 
 WIDTH = 100
 INDENT = "  "
@@ -112,7 +112,7 @@ def _counts(trainings: Sequence[FineTuning]) -> list[str]:
 
 
 def _images(plan: Plan) -> str:
-    config, general = plan.config, plan.config.utility.general
+    config, general = plan.config, shared_general(plan.config)
     rows, total = [["all", ORIGINAL, "0", "0", f"{general:,}", "0", "1", f"{general:,}"]], general
     for concept, method in dict.fromkeys(run[:2] for run in config.runs()):
         seeds = len(config.seeds) if config.methods[method].trains else 1

@@ -19,6 +19,7 @@ from ear.plan.work import (
     Windows,
     Work,
 )
+from ear.prompts.grammar import shared_count
 
 COCO_PICTURES = 40_504
 """Of val2014."""
@@ -152,10 +153,15 @@ def _windows(settings: Settings, length: int, pairs: int, tokens: int) -> Window
     )
 
 
+def shared_general(config: Config) -> int:
+    """General prompts that the original draws once for all concepts."""
+    return shared_count(config.utility.general) if config.world else config.utility.general
+
+
 def reference_pictures(config: Config) -> int:
     """Pictures that FID and KID compare with."""
     if not config.assets or config.utility.reference == "matched":
-        return config.utility.general
+        return shared_general(config)
     return config.assets.stand_ins.general if config.assets.stand_ins else COCO_PICTURES
 
 
@@ -217,7 +223,7 @@ def _erasure(config: Config) -> Iterator[Job]:
 def _rendering(config: Config) -> Iterator[Job]:
     tokens, shards = config.image_tokens, config.rendering.shards
     for shard in range(shards):
-        general = len(range(shard, config.utility.general, shards))
+        general = len(range(shard, shared_general(config), shards))
         captions = Captions(len(range(shard, config.utility.captions, shards)), 0)
         works: tuple[Work, ...] = (Images(general, general * tokens, rows=2, general=True), captions)
         yield Job("render_general", f"render_general-{shard}", works)

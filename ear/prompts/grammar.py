@@ -4,7 +4,7 @@ Frames of the grammar are split before any caption is made (``ear.world.captions
 captions, pairs, evaluation prompts and general prompts share no sentence, whatever the concept.
 """
 
-from collections.abc import Sequence
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -86,35 +86,36 @@ class Grammar:
         return shuffled_frames(split, count, self.seed, self.concept, *purpose)
 
 
-def general_prompts(count: int, without: Sequence[str], seed: int) -> pd.DataFrame:
-    """Plain prompts without any of the concepts, the same for all of them (``PROMPT_COLUMNS``)."""
+def general_prompts(count: int, seed: int) -> pd.DataFrame:
+    """Plain prompts that all concepts draw from (``PROMPT_COLUMNS``), enough for each (``shared_count``)."""
     rows = [
         (f"general/{number:04d}", "general", caption(frame, name, fire=False, van_gogh=False), name)
-        for number, (frame, name) in enumerate(general_subjects(count, without, seed))
+        for number, (frame, name) in enumerate(general_subjects(count, seed))
     ]
     return pd.DataFrame(rows, columns=PROMPT_COLUMNS)
 
 
-def general_subjects(count: int, without: Sequence[str], seed: int) -> list[tuple[Frame, str]]:
-    """Frame and object of each general prompt, in order.
+def shared_count(count: int) -> int:
+    """General prompts to share, so that ``count`` are left whichever object is taken out."""
+    return count + ceil(count / (len(OBJECTS) - 1))
+
+
+def general_subjects(count: int, seed: int) -> list[tuple[Frame, str]]:
+    """Frame and object of each shared general prompt, in order: objects take turns.
+
+    They depend on no concept, so that one more of them changes nothing for the others.
 
     Args:
-        count: how many.
-        without: words of the concepts; objects among them are left out.
+        count: general prompts of a concept.
         seed: of the experiment.
 
     Raises:
         InputError: the grammar holds fewer.
     """
-    every = [(frame, name) for frame in frames_of("general") for name in OBJECTS if name not in without]
-    if count > len(every):
-        raise InputError(
-            f"prompts.general: found {count}, wanted at most {len(every)}, which is what the grammar holds"
-        )
-    order = np.random.Generator(np.random.Philox(stable_seed(seed, "general"))).permutation(len(every))[
-        :count
-    ]
-    return [every[row] for row in order]
+    turns = ceil(shared_count(count) / len(OBJECTS))
+    frames = {name: shuffled_frames("general", turns, seed, "general", name) for name in OBJECTS}
+    every = [(frames[name][turn], name) for turn in range(turns) for name in OBJECTS]
+    return every[: shared_count(count)]
 
 
 def shuffled_frames(split: Split, count: int, seed: int, *purpose: str) -> list[Frame]:

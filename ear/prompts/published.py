@@ -101,7 +101,8 @@ def read_texts(path: str | Path, formats: Sequence[Format]) -> tuple[pd.DataFram
         if set(columns.values()) <= set(rows.columns):
             for column in columns.values():
                 check_texts(path, column, rows[column])
-            return pd.DataFrame({role: rows[column] for role, column in columns.items()}), columns
+            texts = {role: rows[column].astype(str) for role, column in columns.items()}
+            return pd.DataFrame(texts), columns
     raise InputError(f"{path}: found columns {', '.join(map(str, rows.columns))}, wanted {wanted}")
 
 
@@ -136,7 +137,7 @@ def _read_rows(path: str | Path, wanted: str) -> pd.DataFrame:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(f"{path}: row {number}: found {row!r}, wanted an object with {wanted}")
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)  # as they are: checked before anything else looks at them
 
 
 def read_json(path: str | Path) -> Any:

@@ -9,12 +9,18 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ear.errors import InputError
+from ear.prompts.naming import named
 
 PAIR_COLUMNS = ["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement"]
 PROMPT_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object"]
 PROMPT_SETS = ("target", "retention", "general")
 REMOVED = "(removed)"
 """Replacement of a concept that the safe prompt just leaves out."""
+
+
+def general_of(general: pd.DataFrame, words: str, count: int) -> pd.DataFrame:
+    """A concept's general prompts: the first of the shared ones that do not name it."""
+    return general[[not named(prompt, [words]) for prompt in general["prompt"]]].head(count)
 
 
 def check_prompts(
@@ -24,7 +30,7 @@ def check_prompts(
 
     Args:
         concept: its name, for messages.
-        words: how a prompt names the concept; compared without case.
+        words: how a prompt names the concept (``named``).
         pairs: candidate pairs.
         prompts: evaluation prompts of all sets.
         training: captions that the backbone was trained on; empty where they are not known.
@@ -51,7 +57,7 @@ def check_prompts(
     naming += [(str(name), rows["prompt"], name == "target") for name, rows in prompts.groupby("prompt_set")]
     for column, texts, wanted in naming:
         for text in texts:
-            if (words.lower() in text.lower()) != wanted:
+            if bool(named(text, [words])) != wanted:
                 raise InputError(
                     f"{concept}: {column} {text!r} {'does not name' if wanted else 'names'} {words!r}"
                 )

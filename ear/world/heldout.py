@@ -8,21 +8,27 @@ import numpy as np
 import pandas as pd
 
 from ear.files import atomic_path, write_csv
-from ear.prompts.grammar import general_subjects
+from ear.prompts.grammar import general_prompts, general_subjects
 from ear.seeding import stable_seed
 from ear.world.captions import describe, frames_of, scene_of
 from ear.world.dataset import FIRE_SHARE, VAN_GOGH_SHARE
 from ear.world.scenes import OBJECTS, Scene, draw
 
 
-def draw_reference(folder: str | Path, count: int, without: Sequence[str], seed: int) -> None:
-    """Draw the general prompts as the world draws them.
+def draw_reference(folder: str | Path, count: int, seed: int) -> None:
+    """Draw the shared general prompts as the world draws them.
 
-    The folder appears whole: PNGs and manifest.csv (image_id, file, references).
+    The folder appears whole: PNGs and manifest.csv (image_id, file, references, prompt_id).
+
+    Args:
+        folder: where they go.
+        count: general prompts of a concept.
+        seed: of the experiment.
     """
-    subjects = general_subjects(count, without, seed)
-    scenes = [scene_of(frame, name, fire=False, van_gogh=False) for frame, name in subjects]
-    _draw_all(folder, "reference", scenes, seed)
+    scenes = [
+        scene_of(frame, name, fire=False, van_gogh=False) for frame, name in general_subjects(count, seed)
+    ]
+    _draw_all(folder, "reference", scenes, seed, prompt_id=general_prompts(count, seed)["prompt_id"])
 
 
 def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
@@ -45,15 +51,19 @@ def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
     _draw_all(folder, "captions", scenes, seed)
 
 
-def _draw_all(folder: str | Path, name: str, scenes: Sequence[Scene], seed: int) -> None:
+def _draw_all(
+    folder: str | Path, name: str, scenes: Sequence[Scene], seed: int, **further: pd.Series
+) -> None:
+    """Draw scenes into a folder with a manifest, which gets further columns."""
     rows = [
         (f"{name}/{number:04d}", f"{name}-{number:04d}.png", json.dumps([describe(scene)]))
         for number, scene in enumerate(scenes)
     ]
+    manifest = pd.DataFrame(rows, columns=["image_id", "file", "references"]).assign(**further)
     with atomic_path(folder) as partial:
         partial.mkdir()
-        for (image_id, file, _), scene in zip(rows, scenes, strict=True):
+        for image_id, file, scene in zip(manifest["image_id"], manifest["file"], scenes, strict=True):
             draw(scene, np.random.Generator(np.random.Philox(stable_seed(seed, image_id)))).save(
                 partial / file
             )
-        write_csv(partial / "manifest.csv", pd.DataFrame(rows, columns=["image_id", "file", "references"]))
+        write_csv(partial / "manifest.csv", manifest)

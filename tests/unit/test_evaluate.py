@@ -69,7 +69,10 @@ def run(tmp_path):
     manifest = pd.DataFrame(rows, columns=columns)
     write_csv(tmp_path / "a.csv", manifest[:8])
     write_csv(tmp_path / "b.csv", manifest[8:])
-    write_csv(tmp_path / "reference.csv", manifest[["file"]][:6])
+    write_csv(
+        tmp_path / "reference.csv",
+        manifest[["prompt_id", "file"]][:6].rename(columns={"prompt_id": "image_id"}),
+    )
     captions = {"image_id": ["x", "y"], "references": ['["a b c d e"]'] * 2, "caption": ["a b c d", None]}
     write_csv(tmp_path / "captions.csv", pd.DataFrame(captions))
     return tmp_path
@@ -109,6 +112,18 @@ def test_evaluation_writes_a_verdict_for_every_image_and_the_scores(run, referen
     first = [path.read_bytes() for path in outputs(run)]
     evaluate(*inputs, *outputs(run), batch_size=4)
     assert first == [path.read_bytes() for path in outputs(run)]
+
+
+def test_images_are_compared_with_the_pictures_of_their_own_prompts(run, reference, judge, clip):
+    manifests = [run / "a.csv", run / "b.csv"]
+    general = pd.concat([pd.read_csv(path) for path in manifests]).query("prompt_set == 'general'")
+    ids = ["church/none", *general["prompt_id"].head(4), "church/none"]
+    theirs = Reference(reference.features, reference.extractor, pd.Series(ids))
+    evaluate(manifests, [], theirs, judge, clip, 16, *outputs(run))
+    found = read_csv(run / "scores.csv", SCORE_COLUMNS)["value"]
+    alone = Reference(reference.features[1:5], reference.extractor)
+    evaluate(manifests, [], alone, judge, clip, 16, *outputs(run))
+    assert found.tolist() == read_csv(run / "scores.csv", SCORE_COLUMNS)["value"].tolist()
 
 
 def test_a_detector_gives_detections_and_no_ranks(run, clip):
@@ -245,6 +260,7 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     )
     assert read_features(features).shape == (6, 16)
     inputs = {"manifests": [run / "a.csv", run / "b.csv"], "judge": config, "clip": clip}
+    inputs["reference"] = run / "reference.csv"
     names = dict(zip(("verdicts", "scores", "detections"), outputs(run), strict=True))
     params = {"judge": CHURCH, "features": "classifier", "window": 16}
     whole = inputs | {"captions": [run / "captions.csv"], "extractor": config, "features": features}

@@ -3,7 +3,8 @@
 import pytest
 
 from ear.files import sha256_file
-from ear.prompts.odd_rows import ODD_COLUMNS, named, odd_rows
+from ear.prompts.naming import named
+from ear.prompts.odd_rows import ODD_COLUMNS, odd_rows
 from tests.unit.test_published_prompts import FILES, authors_files, findings, published, write
 
 __all__ = ["authors_files", "published"]  # fixtures

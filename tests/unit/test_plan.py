@@ -18,7 +18,7 @@ from ear.plan.rates import H100, STATED, Release
 from ear.plan.record import as_json
 from ear.plan.report import WIDTH, as_text, table
 from ear.plan.work import Images, Windows, Work
-from ear.plan.workload import drawn, fine_tunings, jobs_of
+from ear.plan.workload import drawn, fine_tunings, jobs_of, shared_general
 from ear.render import shard_rows
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     # released: 30 images a seed; ear: 30, and 4 of the further window; negative-prompt: 30
     assert units(config, "render_images") == {"images": 2 * 30 + 2 * 34 + 30, "captions": 5 * 8}
     assert units(config, "render_original") == {"images": 20}
-    assert units(config, "render_general") == {"images": 10, "captions": 8}
+    assert units(config, "render_general") == {"images": 10 + 2, "captions": 8}  # 10 without church
     assert units(config, "render_pairs") == {"images": 12}
     assert units(config, "sample_streams") == {"streams": 2 * (3 * 6 + 6)}
     # 16 tokens: 4 windows of 4, in the sweep one more of 16; rows of training.csv: 24 and 30 a seed
@@ -141,7 +141,7 @@ def test_images_judged_are_images_drawn_and_the_originals_general_ones_are_drawn
     by_run = sum(drawn(config, concept, method).total for concept, method, _ in config.runs())
     made = sum(units(config, rule)["images"] for rule in drawing_rules(config))
     assert by_run == units(config, "evaluate")["verdicts"]
-    assert made == by_run - (len(config.concepts) - 1) * config.utility.general
+    assert made == by_run - len(config.concepts) * config.utility.general + shared_general(config)
 
 
 def drawing_rules(config):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ear.errors import InputError
 from ear.filtering import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
 from ear.prompts.grammar import Grammar, general_prompts
-from ear.prompts.tables import check_prompts
+from ear.prompts.tables import check_prompts, general_of
 from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, caption, frames_of
 from ear.world.scenes import OBJECTS
 
@@ -18,13 +18,12 @@ CONCEPTS = {
     "fire": ("attribute", FIRE_PHRASE),
     "boat": ("object", "boat"),
 }
-WORDS = [words for _, words in CONCEPTS.values()]
 
 
 def prompts_of(concept, seed=42, count=300):
     grammar = Grammar(concept, *CONCEPTS[concept], seed)
-    evaluation = [grammar.target(count), grammar.retention(count), general_prompts(count, WORDS, seed)]
-    return grammar.pairs(60), pd.concat(evaluation)
+    general = general_of(general_prompts(count, seed), CONCEPTS[concept][1], count)
+    return grammar.pairs(60), pd.concat([grammar.target(count), grammar.retention(count), general])
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
@@ -61,10 +60,20 @@ def test_retention_of_an_object_leaves_it_out_and_of_a_style_keeps_all():
     assert set(prompts_of("fire")[1].query("prompt_set == 'retention'")["object"]) == set(OBJECTS)
 
 
-def test_general_prompts_are_the_same_for_all_concepts_and_hold_none():
-    generals = [prompts_of(name)[1].query("prompt_set == 'general'")["prompt"].tolist() for name in CONCEPTS]
-    assert all(general == generals[0] for general in generals)
-    assert not any(word.lower() in prompt.lower() for word in WORDS for prompt in generals[0])
+@given(count=st.integers(1, 300))
+def test_shared_general_prompts_are_just_enough_for_each_object(count):
+    shared = general_prompts(count, 42)
+    left = {name: len(general_of(shared, name, 10**6)) for name in OBJECTS}
+    assert min(left.values()) == count
+    assert len(general_of(shared.iloc[:-1], shared["object"].iloc[0], 10**6)) < count or len(shared) == 1
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+def test_a_concepts_general_prompts_are_the_first_shared_ones_without_it(concept):
+    shared, words = general_prompts(50, 42)["prompt"].tolist(), CONCEPTS[concept][1]
+    general = general_of(general_prompts(50, 42), words, 50)["prompt"].tolist()
+    assert general == [prompt for prompt in shared if words not in prompt][:50]
+    assert len(general) == 50
 
 
 def broken(pairs, prompts, training, change):
