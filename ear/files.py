@@ -21,8 +21,9 @@ from ear.errors import InputError
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Write to a name beside ``path``; it takes ``path``'s place only when the block ends without an error.
 
-    Works for files and for folders. The name carries the process id, so two jobs never share one; what a
-    killed job left is removed by the next one that writes the same path.
+    Works for files and for folders. Their bytes are on the disk before that: a machine that loses power
+    leaves no empty file under a finished name. The name carries the process id, so two jobs never share one;
+    what a killed job left is removed by the next one that writes the same path.
 
     Args:
         path: the final place. Missing parents are made.
@@ -38,6 +39,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield partial
         _make_readable(partial)
+        _flush(partial)
         if path.is_dir() and partial.exists():
             # Aside and whole: nothing can be put over a folder that holds something.
             os.replace(path, replaced)
@@ -56,6 +58,7 @@ def put_file(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     try:
         yield partial
+        _flush(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -79,6 +82,13 @@ def _make_readable(path: Path) -> None:
     for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
         if file.is_file():
             file.chmod(0o666 & ~mask)
+
+
+def _flush(path: Path) -> None:
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        if file.is_file():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
 
 
 def _remove(path: Path) -> None:

@@ -1,5 +1,6 @@
 """What every job of the workflow does around its work: log, threads, errors, time and memory."""
 
+import errno
 import logging
 import os
 import resource
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ear.errors import InputError
@@ -17,7 +19,14 @@ QUIET_LIBRARIES = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",  # its threads are none of those that the job was given
 }
+# A node's own /tmp may not survive a job, and homes have quotas. What the environment says already holds.
+CACHES = {
+    "HF_HOME": "resources/cache/huggingface",
+    "TORCHINDUCTOR_CACHE_DIR": "resources/cache/inductor",
+    "TRITON_CACHE_DIR": "resources/cache/triton",
+}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+FULL = (errno.ENOSPC, errno.EDQUOT)
 BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 logger = logging.getLogger(__name__)
@@ -28,9 +37,9 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     """Run the work of one rule's script.
 
     The rule's log file gets everything from INFO on and Python's warnings, each line with its time, and
-    closes with wall time and peak memory. The terminal gets logged warnings and errors only. Bad input ends
-    the job with one line, ``error: …``, and exit code 1; any other exception goes on, with its traceback in
-    the log too.
+    closes with wall time and peak memory. The terminal gets logged warnings and errors only. Bad input and a
+    full disk end the job with one line, ``error: …``, and exit code 1; any other exception goes on, with its
+    traceback in the log too. A job that ends well leaves a record of what it was made of beside its log.
 
     Scripts import torch, transformers and what needs them inside the block: settings that a library reads
     when it is imported then hold, and a failing import is logged.
@@ -48,6 +57,8 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     """
     started = time.monotonic()
     os.environ.update(QUIET_LIBRARIES)
+    for variable, folder in CACHES.items():
+        os.environ.setdefault(variable, str(Path(folder).absolute()))
     root = logging.getLogger()
     level_before = root.level
     log_file = logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")
@@ -66,15 +77,20 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
         if threads is not None:
             _set_threads(threads)
         yield
-    except InputError as error:
-        root.removeHandler(terminal)
-        logger.error("%s", error)
-        print(f"error: {error}", file=sys.stderr)
+        if hasattr(snakemake, "rule"):
+            from ear.provenance import (
+                record_job,  # with pandas, which not every failing job needs to wait for
+            )
+
+            record_job(snakemake)
+    except Exception as error:
+        root.removeHandler(terminal)  # the interpreter prints there
+        if (line := _one_line(error)) is None:
+            logger.exception("the job failed")
+            raise
+        logger.error("%s", line)
+        print(f"error: {line}", file=sys.stderr)
         raise SystemExit(1) from None
-    except Exception:
-        root.removeHandler(terminal)  # the interpreter prints the traceback there
-        logger.exception("the job failed")
-        raise
     finally:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_MAXRSS / 1e6
         logger.info("wall time %.1f s, peak memory %.0f MB", time.monotonic() - started, peak)
@@ -83,6 +99,16 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
         root.removeHandler(log_file)
         root.setLevel(level_before)
         log_file.close()
+
+
+def _one_line(error: Exception) -> str | None:
+    """What to tell who can mend it; None for an error of the code."""
+    if isinstance(error, InputError):
+        return str(error)
+    # safetensors and torch hand the system's words on, without its number.
+    if getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL):
+        return f"{error}: wanted room on the disk; run again when there is some, what is finished is kept"
+    return None
 
 
 def _limit_memory(resources: Any) -> None:

@@ -95,6 +95,13 @@ class Paths:
         """Pairs that passed the visual filter."""
         return self(f"ecgvf/{concept}/pairs.csv")
 
+    def training_pairs(self, concept: str, drop: bool) -> str:
+        """Pairs that are trained on: those that passed, or where none is dropped all candidates.
+
+        These do not wait for the filter, and no change of the judge trains again.
+        """
+        return self.pairs(concept) if drop else self.candidates(concept)
+
     def dropped(self, concept: str) -> str:
         """Pairs that did not, and why."""
         return self(f"ecgvf/{concept}/dropped.csv")
@@ -123,6 +130,11 @@ class Paths:
     def plan(self) -> str:
         """What the experiment would cost, as it was last asked."""
         return self("plan.json")
+
+    @property
+    def provenance(self) -> str:
+        """Where figures and tables come from: config, code, devices and the jobs behind each."""
+        return self("provenance.json")
 
     @property
     def report(self) -> str:

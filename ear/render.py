@@ -1,10 +1,13 @@
 """A table of prompts becomes one shard: PNGs and the manifest that lists them."""
 
 import hashlib
+import json
 import os
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +15,17 @@ import pandas as pd
 from PIL import Image
 
 from ear.batching import BatchSize
-from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_text
+from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_json
 from ear.janus import Backbone
 from ear.progress import progress
 from ear.sampling import Guidance, sample_prompts
 from ear.seeding import stable_seed
 
 MANIFEST_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file", "sha256"]
+NOTE_SUFFIX = ".drawn-from"
+SHARD = re.compile(r"shard\d+")
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+"""The last chunk of every PNG, which Pillow takes for granted."""
 
 
 def shard_rows(prompts: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
@@ -103,7 +110,7 @@ def draw_images(
     batch_size: BatchSize,
     desc: str,
 ) -> pd.DataFrame:
-    """Draw what is missing of a table's images, with any model.
+    """Draw what is missing or damaged of a table's images, with any model.
 
     Args:
         rows: what ``image_rows`` made.
@@ -118,7 +125,7 @@ def draw_images(
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``rows``.
     """
     folder = Path(folder)
-    _remove_stale(folder, rows, drawn_from)
+    _prepare(folder, rows, drawn_from)
 
     def drawn(part: Sequence[int]) -> list[tuple[str, np.ndarray]]:
         table = rows.iloc[list(part)]
@@ -126,13 +133,23 @@ def draw_images(
 
     with ImageWriter() as writer:
         for batch in progress(batches, desc=desc, unit=f"batch of {batch_size.wanted}"):
-            if all((folder / name).exists() for name in rows["file"].iloc[list(batch)]):
+            if all(damage(folder / name) is None for name in rows["file"].iloc[list(batch)]):
                 continue
             for images in batch_size.each(batch, drawn):
                 for name, pixels in images:
                     writer.write(folder / name, pixels)
     hashes = [sha256_file(folder / name) for name in rows["file"]]
     return rows.assign(sha256=hashes)[MANIFEST_COLUMNS]
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a PNG, which has a checksum of each of its parts; None where it is whole."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError) as error:
+        return str(error)
+    return None if path.read_bytes().endswith(PNG_END) else "its end is missing"
 
 
 class ImageWriter:
@@ -168,20 +185,45 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
         Image.fromarray(pixels).save(partial, format="PNG")
 
 
-def _remove_stale(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
-    """Remove what a killed job left half-written, and images of other weights, settings or prompts.
+def _prepare(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
+    """Leave in a folder the images that need not be drawn again: of the same weights, settings and prompts.
 
-    What they were drawn from stands beside the folder, a file for each window length.
+    What a killed job left half-written is removed, and images of anything else are. Those that another shard
+    has, since an earlier run had another number of shards, are taken from it. What each image was drawn from
+    stands beside the folder, in a note for each window length.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
-    key = hashlib.sha256(f"{drawn_from}\n{rows.to_csv(index=False)}".encode()).hexdigest()
-    stamp = folder.parent / f".{folder.name}-W{rows['window'].iloc[0]}.drawn-from"
-    if stamp.exists() and stamp.read_text() == key:
-        return
-    for name in rows["file"]:
-        (folder / name).unlink(missing_ok=True)
-    write_text(stamp, key)
+    keys = {
+        name: hashlib.sha256(f"{drawn_from}\n{seed}\n{prompt}".encode()).hexdigest()
+        for name, seed, prompt in zip(rows["file"], rows["seed"], rows["prompt"], strict=True)
+    }
+    suffix = f"-W{rows['window'].iloc[0]}{NOTE_SUFFIX}"
+    note = folder.parent / f".{folder.name}{suffix}"
+    known = _read_note(note)
+    for name, key in keys.items():
+        if known.get(name) != key:
+            (folder / name).unlink(missing_ok=True)
+    write_json(note, {name: key for name, key in known.items() if (folder / name).exists()} | keys)
+    if SHARD.fullmatch(folder.name):
+        for other in sorted(set(folder.parent.glob(f".shard*{suffix}")) - {note}):
+            _take(keys, _read_note(other), folder.parent / other.name[1 : -len(suffix)], folder)
+
+
+def _take(keys: Mapping[str, str], theirs: Mapping[str, str], place: Path, folder: Path) -> None:
+    """Move the images that another shard has and this one wants; each is wanted by one shard only."""
+    for name, key in keys.items():
+        if theirs.get(name) == key and not (folder / name).exists():
+            with suppress(FileNotFoundError):
+                os.replace(place / name, folder / name)
+
+
+def _read_note(path: Path) -> dict[str, str]:
+    """Image → what it was drawn from; nothing where there is no such note."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def image_name(prompt_id: str, window: int) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -45,6 +46,11 @@ if experiment.assets and not REHEARSED:
 def code(script):
     """Fingerprint of a script and of the modules it reaches: an edit reruns the stages that use it, a comment reruns nothing."""
     return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
+
+
+def fingerprints(files):
+    """Hashes of files of the repository: as inputs, their times in a fresh clone would rerun what reads them."""
+    return [sha256((ROOT / name).read_bytes()).hexdigest() for name in files]
 
 
 def growing(amount):

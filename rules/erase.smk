@@ -4,7 +4,7 @@
 rule sample_streams:
     input:
         backbone=BACKBONE_FILE,
-        pairs=paths.pairs("{concept}"),
+        pairs=paths.training_pairs("{concept}", experiment.filter.drop),
     output:
         streams=paths.streams("{concept}", "{seed}", "{context}", "{encoding}"),
     params:
@@ -36,7 +36,7 @@ rule sample_streams:
 rule erase:
     input:
         backbone=BACKBONE_FILE,
-        pairs=paths.pairs("{concept}"),
+        pairs=paths.training_pairs("{concept}", experiment.filter.drop),
         streams=streams_of,
     output:
         adapter=paths.run("erased", "{concept}", "{method}", "{seed}", "adapter.safetensors"),

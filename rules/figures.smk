@@ -191,12 +191,15 @@ rule write_report:
         figures=[path for path in figures() if path.endswith(".png")],
         manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
         verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
-        captions=[f"report/{name}.rst" for name in PAGE_CAPTIONS],
-        lock="requirements.lock",
+        tables=[paths.table(name) for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv")],
     output:
         page=paths.report,
+        provenance=paths.provenance,
     params:
         code=code("write_report"),
+        captions=[f"report/{name}.rst" for name in PAGE_CAPTIONS],
+        captions_sha256=fingerprints([f"report/{name}.rst" for name in PAGE_CAPTIONS]),
+        logs=paths("logs"),
         windows={concept: own_windows(concept) for concept in experiment.concepts},
         blurred=BLURRED,
         config=experiment.model_dump(),

@@ -1,5 +1,5 @@
 # Render: images of the original model and of every fine-tuned one, in shards. General prompts are the same for all concepts, and
-# the original model draws them once.
+# the original model draws them once; what is left to it are few images, all drawn by one job that loads the model.
 
 SAMPLING = dict(
     temperature=experiment.sampling.temperature,
@@ -74,18 +74,20 @@ rule render_original:
         prompts=paths.evaluation_prompts("{concept}"),
         general=expand(paths.general("{shard}", "manifest.csv"), shard=range(experiment.rendering.shards)),
     output:
-        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
+        manifests=[
+            paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/manifest.csv")
+            for shard in range(experiment.rendering.shards)
+        ],
     params:
         code=code("render_original"),
         backbone=BACKBONE,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
-        shards=experiment.rendering.shards,
         threads=experiment.backbone.threads,
     log:
-        paths("logs/render_original-{concept}-{method}-{seed}-{shard}.log"),
+        paths("logs/render_original-{concept}-{method}-{seed}.log"),
     benchmark:
-        paths("benchmarks/render_original-{concept}-{method}-{seed}-{shard}.tsv")
+        paths("benchmarks/render_original-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,

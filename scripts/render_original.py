@@ -1,4 +1,4 @@
-"""The original model's images of one shard of a concept: those of general prompts are drawn already."""
+"""The original model's images of a concept, shard by shard: those of general prompts are drawn already."""
 
 from pathlib import Path
 
@@ -15,18 +15,19 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.sampling import Guidance
 
     source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
-    manifest = Path(snakemake.output.manifest)
+    manifests = [Path(path) for path in snakemake.output.manifests]
     prompts = read_csv(source.prompts, PROMPT_COLUMNS).assign(window=0)
-    shard = shard_rows(prompts, int(wildcards.shard), params.shards)
-    general = borrowed_rows(source.general, manifest.parent)
-    drawn = render_prompts(
-        Backbone.load(str(Path(source.backbone).parent), **params.backbone),
-        shard[shard["prompt_set"] != "general"],
-        manifest.parent,
-        guidance=Guidance(params.guidance),
-        batch_size=BatchSize(snakemake.resources.batch_size),
-        desc=f"drawing {wildcards.concept}/{wildcards.method}",
-        **params.sampling,
-    )
-    rows = pd.concat([drawn, general]).set_index("prompt_id").loc[shard["prompt_id"]].reset_index()
-    write_manifest(manifest, [rows[MANIFEST_COLUMNS]])
+    backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
+    for shard, manifest in enumerate(manifests):
+        of_shard = shard_rows(prompts, shard, len(manifests))
+        drawn = render_prompts(
+            backbone,
+            of_shard[of_shard["prompt_set"] != "general"],
+            manifest.parent,
+            guidance=Guidance(params.guidance),
+            batch_size=BatchSize(snakemake.resources.batch_size),
+            desc=f"drawing {wildcards.concept}/{wildcards.method}, shard {shard}",
+            **params.sampling,
+        )
+        rows = pd.concat([drawn, borrowed_rows(source.general, manifest.parent)]).set_index("prompt_id")
+        write_manifest(manifest, [rows.loc[of_shard["prompt_id"]].reset_index()[MANIFEST_COLUMNS]])

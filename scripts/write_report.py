@@ -8,10 +8,14 @@ STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers
 
 with job(snakemake):
     from ear.figures.sources import sources_by_concept
+    from ear.files import write_json
     from ear.report.page import render_report
-    from ear.report.parts import page_figures, provenance
+    from ear.report.parts import collect_provenance, page_figures, provenance_sections
 
     source, params = snakemake.input, snakemake.params
+    tables = [source.metrics, source.window_length, *source.tables]
+    tables += [source.deviations] if source.deviations else []
+    facts = collect_provenance(params.config, [*source.figures, *tables], params.logs)
     render_report(
         Path(snakemake.output.page),
         title=f"Erasing concepts: the {params.config['experiment']} experiment",
@@ -19,7 +23,8 @@ with job(snakemake):
         metrics=Path(source.metrics),
         window_length=Path(source.window_length),
         deviations=Path(source.deviations) if source.deviations else None,
-        figures=page_figures(source.figures, source.captions),
+        figures=page_figures(source.figures, params.captions),
         galleries=sources_by_concept(params.windows, source.manifests, source.verdicts, params.blurred),
-        provenance=provenance(params.config, source.lock),
+        provenance=provenance_sections(facts),
     )
+    write_json(snakemake.output.provenance, facts)

@@ -141,7 +141,7 @@ def _make_adapters(config: Config, paths: Paths, run: Run, pairs: pd.DataFrame) 
             "concept": concept,
             "method": method,
             "fine_tuning_seed": seed,
-            "pairs_sha256": sha256_file(paths.pairs(concept)),
+            "pairs_sha256": sha256_file(paths.training_pairs(concept, config.filter.drop)),
             "settings": asdict(settings),
             "seed": stable_seed(config.seed, seed),
             "versions": {"torch": "2.0"},

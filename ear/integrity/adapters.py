@@ -90,7 +90,8 @@ def _wanted_facts(
     facts = {"format": FORMAT, "concept": concept, "method": method, "window": row["window"]}
     if not config.methods[method].trains:
         return facts
-    pairs = inspection.hashes([inspection.paths.pairs(concept)], "hashing pairs")[0]
+    path = inspection.paths.training_pairs(concept, config.filter.drop)
+    pairs = inspection.hashes([path], "hashing pairs")[0]
     return facts | {
         "fine_tuning_seed": seed,
         "seed": stable_seed(config.seed, seed),
@@ -153,7 +154,9 @@ def _check_streams(
     inspection: Inspection, path: str, concept: str, context: str, backbone: str | None
 ) -> None:
     metadata = _metadata(inspection, Path(path)) if inspection.there(path) else None
-    pairs = inspection.table(inspection.paths.pairs(concept), [*PAIR_COLUMNS, *SCORES])
+    drop = inspection.config.filter.drop
+    trained_on = inspection.paths.training_pairs(concept, drop)
+    pairs = inspection.table(trained_on, [*PAIR_COLUMNS, *SCORES] if drop else PAIR_COLUMNS)
     inspection.counts["files of streams"] += 1
     if metadata is None or pairs is None:
         return

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from ear.config import ORIGINAL
 from ear.filtering import pair_prompts
@@ -11,7 +10,7 @@ from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics.inputs import CAPTION_COLUMNS
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
-from ear.render import MANIFEST_COLUMNS, image_rows, prompts_by_window, shard_rows
+from ear.render import MANIFEST_COLUMNS, damage, image_rows, prompts_by_window, shard_rows
 
 NAME = ["prompt_id", "window"]
 CAPTIONED = ["image_id", "references"]
@@ -51,8 +50,8 @@ def check_pictures(inspection: Inspection) -> None:
         listed = inspection.table(table, columns)
         for name in [] if listed is None else listed["file"]:
             path = Path(table).parent / str(name)
-            if inspection.there(path) and path.suffix == ".png":
-                _check_png(inspection, path)
+            if inspection.there(path) and path.suffix == ".png" and (found := damage(path)):
+                inspection.mismatch(path, f"a damaged picture ({found})", "a whole one")
 
 
 def speaks(inspection: Inspection, method: str) -> bool:
@@ -113,15 +112,6 @@ def _check_captions(inspection: Inspection, path: str, shard: int) -> None:
     if captions is not None and pictures is not None:
         wanted = shard_rows(pictures[CAPTIONED], shard, inspection.config.rendering.shards)
         compare_rows(inspection, path, captions, wanted, ["image_id"])
-
-
-def _check_png(inspection: Inspection, path: Path) -> None:
-    """A PNG has a checksum of each of its parts."""
-    try:
-        with Image.open(path) as image:
-            image.verify()
-    except (OSError, SyntaxError) as error:
-        inspection.mismatch(path, f"a damaged picture ({error})", "a whole one")
 
 
 def _note_leftovers(inspection: Inspection) -> None:

@@ -10,7 +10,9 @@ from ear.integrity.images import check_images, check_pictures
 from ear.integrity.inspection import Inspection
 from ear.integrity.measurements import check_measurements
 from ear.integrity.prompts import check_prompts
+from ear.integrity.records import check_records
 from ear.integrity.tables import check_tables
+from ear.provenance import read_records
 
 
 def verify(
@@ -18,14 +20,15 @@ def verify(
 ) -> Inspection:
     """Look at all results of an experiment below the current folder.
 
-    What is computed again: hashes, the tables of the results, BLEU of the captions, the rows that one table
-    takes from another. What only a model could tell is taken as it stands: that an image is what the weights
-    draw, a judge's scores, FID and KID, the tokens of the streams.
+    Outputs are compared with what their jobs recorded. What is computed again: hashes, the tables of the
+    results, BLEU of the captions, the rows that one table takes from another. What only a model could tell is
+    taken as it stands: that an image is what the weights draw, a judge's scores, FID and KID, the tokens of
+    the streams.
 
     Args:
         config: of the experiment.
         catalogue: assets by name.
-        pages: figures and report, of which only the presence is checked.
+        pages: figures and report; they have to be there.
         threads: files hashed at once.
     """
     inspection = Inspection(config, threads)
@@ -33,6 +36,7 @@ def verify(
     models = [paths.world, paths.vq, paths.backbone, paths.classifier, paths.clip] if config.world else []
     for path in [*models, paths.reference_features, *pages]:
         inspection.there(path)
+    check_records(inspection, read_records(paths("logs")), list(pages))
     check_assets(inspection, catalogue)
     check_prompts(inspection)
     check_pictures(inspection)

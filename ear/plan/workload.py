@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import ceil
 
 from ear.config import ORIGINAL, Config
-from ear.config.erasure import NONE, STABLE_DIFFUSION
 from ear.erasure.presets import STREAM_NAMES, Settings
 from ear.plan.work import (
     Captions,
@@ -23,9 +22,6 @@ from ear.prompts.grammar import shared_count
 
 COCO_PICTURES = 40_504
 """Of val2014."""
-
-_RENDERERS = {NONE: "render_original", STABLE_DIFFUSION: "render_diffusion"}
-"""Rules that draw for methods of some variants; all others are drawn by render_images."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +225,15 @@ def _rendering(config: Config) -> Iterator[Job]:
         yield Job("render_general", f"render_general-{shard}", works)
     for concept, method, seed in config.runs():
         images, settings = drawn(config, concept, method), config.methods[method]
-        rule = _RENDERERS.get(settings.variant, "render_images")
+        rule = "render_diffusion" if settings.diffusion else "render_images"
+        if method == ORIGINAL:  # its general images and captions are render_general's
+            left = images.target + images.retention
+            yield Job(
+                "render_original",
+                f"render_original-{concept}-{method}-{seed}",
+                (Images(left, left * tokens, rows=2),),
+            )
+            continue
         for shard in range(shards):
 
             def share(rows: int, shard: int = shard) -> int:
@@ -238,9 +242,7 @@ def _rendering(config: Config) -> Iterator[Job]:
             before = share(images.target + images.retention)  # the table's rows before the general ones
             general = share(images.target + images.retention + images.general) - before
             special = before + images.further_windows * share(images.window_prompts)
-            if method == ORIGINAL:  # its general images and captions are render_general's
-                works = (Images(special, special * tokens, rows=2),)
-            elif settings.diffusion:
+            if settings.diffusion:
                 works = (Diffused(special, 0, settings.diffusion.steps, settings.diffusion.size),)
             else:
                 rows = 3 if settings.strength else 2

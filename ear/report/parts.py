@@ -1,16 +1,13 @@
 """What the page is made of: its figures in reading order with their captions, and where it all comes from."""
 
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ear.figures.style import concept_style
-from ear.files import sha256_file
+from ear.provenance import environment, read_records, trace
 from ear.report.page import ReportFigure
 
 TITLES = {
@@ -21,17 +18,8 @@ TITLES = {
     "nudity": "Nudity detections",
     "training": "Training curves",
 }
+NAMED_SOURCES = 3  # files named in a line; of more, their number
 CAPTIONS = {"samples": "overview"}  # without a concept, the grid of all concepts
-VERSIONED = (
-    "ear-repro",
-    "torch",
-    "transformers",
-    "timm",
-    "open-clip-torch",
-    "clean-fid",
-    "sacrebleu",
-    "snakemake",
-)
 
 
 def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFigure]:
@@ -53,21 +41,57 @@ def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFi
     return [figure for _, figure in sorted(found, key=lambda entry: entry[0])]
 
 
-def provenance(config: Mapping[str, Any], lock: str | Path) -> dict[str, str | Mapping[str, object]]:
-    """Heading → what the results come from: experiment, seeds, code, packages and machine."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+def collect_provenance(config: Mapping[str, Any], results: Sequence[str], logs: str | Path) -> dict[str, Any]:
+    """All that is known of where results come from; what provenance.json holds.
+
+    Args:
+        config: the experiment's.
+        results: paths of figures and tables.
+        logs: folder of the jobs' logs and records.
+    """
+    records = read_records(logs)
+    traced = trace(results, records)
+    behind = sorted({name for entry in traced.values() for name in entry.get("jobs", ())})
+    return {
+        "experiment": config["experiment"],
+        "seed": config["seed"],
+        "seeds": config["seeds"],
+        "config": dict(config),
+        "report": environment(threads=1),
+        "results": traced,
+        "jobs": {name: records[name] for name in behind},
+    }
+
+
+def provenance_sections(facts: Mapping[str, Any]) -> dict[str, str | Mapping[str, object]]:
+    """Heading → what the page shows of provenance.json: a text, or names and values."""
+    jobs, own = facts["jobs"].values(), facts["report"]
+
+    def of_jobs(key: str) -> str:
+        return ", ".join(sorted({str(job.get(key)) for job in jobs})) or "unknown"
+
     return {
         "Run": {
-            "experiment": config["experiment"],
-            "seed of drawing and training": config["seed"],
-            "seeds of fine-tuning": ", ".join(map(str, config["seeds"])),
-            "code": commit or "not in a git repository",
-            "packages": f"requirements.lock, sha256 {sha256_file(lock)}",
+            "experiment": facts["experiment"],
+            "seed of drawing and training": facts["seed"],
+            "seeds of fine-tuning": ", ".join(map(str, facts["seeds"])),
+            "code": own["code"] or "not in a git repository",
+            "packages": f"requirements.lock, sha256 {own['lock']}",
+            "jobs": len(jobs),
+            "code of the jobs": of_jobs("code"),
+            "devices of the jobs": of_jobs("device"),
         },
-        "Versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
-        "Machine": {"processor": platform.machine(), "system": platform.platform()}
-        | {"device": config["backbone"]["device"], "threads": config["backbone"]["threads"]},
-        "Config": yaml.safe_dump(dict(config), sort_keys=False),
+        "Figures and tables": {
+            Path(path).name: _made(entry, facts["jobs"]) for path, entry in facts["results"].items()
+        },
+        "Versions": own["versions"],
+        "Config": yaml.safe_dump(facts["config"], sort_keys=False),
     }
+
+
+def _made(entry: Mapping[str, Any], jobs: Mapping[str, Any]) -> str:
+    if entry["job"] is None:
+        return "made before jobs wrote records"
+    sources = sorted({Path(path).name for path in entry["inputs"]})
+    read = ", ".join(sources) if len(sources) <= NAMED_SOURCES else f"{len(entry['inputs'])} files"
+    return f"{jobs[entry['job']]['rule']} of {read}; {len(entry['jobs'])} jobs; sha256 {entry['sha256']}"

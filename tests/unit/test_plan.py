@@ -76,7 +76,7 @@ def test_the_papers_work_is_counted_as_by_hand(paper):
         # the sweep has 48 + 24 + 12 + 5 + 2 = 91 a pair: 91 × 149
         "erase": (12, {"windows": 3 * 3238 + 91 * 149, "pairs read": 4 * 149}),
         "render_general": (4, {"images": 30_000, "captions": 5000}),
-        "render_original": (3 * 4, {"images": 84 + 50 + 1539}),
+        "render_original": (3, {"images": 84 + 50 + 1539}),
         # 15 runs of 30 000 general prompts, 5 of each concept's targets, 4 further windows of ear's
         "render_images": (15 * 4, {"images": 450_000 + 9 * (84 + 50 + 1539), "captions": 75_000}),
         "render_diffusion": (4, {"images": 1539}),

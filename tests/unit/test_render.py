@@ -197,3 +197,53 @@ def test_what_a_killed_job_left_half_written_is_removed(backbone, tmp_path):
     (tmp_path / ".church-target-0003.png.partial-123").write_bytes(b"half")
     rows = render(backbone, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(rows["file"])
+
+
+@pytest.mark.parametrize("keep", [0, 40, -1])
+def test_a_damaged_image_of_an_earlier_job_is_drawn_again(backbone, tmp_path, keep):
+    reference = render(backbone, tmp_path)
+    damaged = tmp_path / reference["file"].iloc[4]
+    damaged.write_bytes(damaged.read_bytes()[:keep])
+    assert render(backbone, tmp_path).equals(reference)
+
+
+def drawing(monkeypatch):
+    """Prompts that are drawn from now on."""
+    drawn = []
+
+    def watched(backbone, prompts, *arguments):
+        drawn.extend(prompts)
+        return sample_prompts(backbone, prompts, *arguments)
+
+    monkeypatch.setattr("ear.render.sample_prompts", watched)
+    return drawn
+
+
+def test_one_changed_prompt_redraws_its_batch_alone(backbone, tmp_path, monkeypatch):
+    before = render(backbone, tmp_path / "shard0", batch_size=1)
+    changed = PROMPTS.assign(prompt=["a red church", *TEXTS[1:]])
+    drawn = drawing(monkeypatch)
+    after = render(backbone, tmp_path / "shard0", changed, batch_size=1)
+    assert drawn == ["a red church"]
+    assert (after["sha256"] != before["sha256"]).tolist() == [True] + [False] * (len(TEXTS) - 1)
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (3, 2), (1, 4)])
+def test_another_number_of_shards_draws_nothing_again(backbone, tmp_path, monkeypatch, before, after):
+    hashes = {}
+    for shard in range(before):
+        rows = render(backbone, tmp_path / f"shard{shard}", shard_rows(PROMPTS, shard, before))
+        hashes |= dict(zip(rows["prompt_id"], rows["sha256"], strict=True))
+    drawn = drawing(monkeypatch)
+    for shard in range(after):
+        rows = render(backbone, tmp_path / f"shard{shard}", shard_rows(PROMPTS, shard, after))
+        assert [hashes[prompt_id] for prompt_id in rows["prompt_id"]] == rows["sha256"].tolist()
+    assert drawn == []
+    assert len(list(tmp_path.rglob("*.png"))) == len(PROMPTS)
+
+
+def test_a_shard_takes_nothing_that_was_drawn_from_other_weights(backbone, tmp_path, monkeypatch):
+    render(backbone, tmp_path / "shard0", shard_rows(PROMPTS, 0, 1))
+    drawn = drawing(monkeypatch)
+    render(tiny_backbone(seed=1), tmp_path / "shard1", shard_rows(PROMPTS, 1, 2))
+    assert len(drawn) == len(PROMPTS) // 2

@@ -27,7 +27,7 @@ COUNTS = {
     "erase": 3 * 4,
     "import_published": 3,
     "render_general": SHARDS,
-    "render_original": 3 * SHARDS,
+    "render_original": 3,
     "render_images": 3 * 5 * SHARDS,
     "render_diffusion": SHARDS,  # nudity alone
     "evaluate": 3 * 6 + 1,

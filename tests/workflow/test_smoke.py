@@ -112,7 +112,9 @@ def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(result
             hashes.add(sha256_file(adapter))
             assert (facts.concept, facts.window) == ("church", window)
             assert facts.method == path.parts[-3]
-            assert facts.pairs_sha256 == sha256_file(results / "ecgvf/church/pairs.csv")
+            assert facts.pairs_sha256 == sha256_file(
+                results / "prompts/church/candidates.csv"
+            )  # none is dropped
             assert set(weights) == {f"layers.0.self_attn.{name}_proj" for name in "qkvo"}
     assert len(hashes) == 2 * (1 + 2)  # seeds × (released at one window, ear at two)
     streams = results / "streams/church"
