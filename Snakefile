@@ -51,6 +51,7 @@ include: "rules/verify.smk"
 rule all:
     default_target: True
     input:
+        [paths.dropped(concept) for concept in experiment.concepts],
         paths.table("metrics.csv"),
         paths.table("window-length.csv"),
         paths.table("main.tex"),
