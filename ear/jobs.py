@@ -21,7 +21,7 @@ QUIET_LIBRARIES = {
 }
 # A node's own /tmp may not survive a job, and homes have quotas. What the environment says already holds.
 CACHES = {
-    "HF_HOME": "resources/cache/huggingface",
+    "HF_HUB_CACHE": "resources/cache/huggingface",  # not HF_HOME, where the hub's login is
     "TORCHINDUCTOR_CACHE_DIR": "resources/cache/inductor",
     "TRITON_CACHE_DIR": "resources/cache/triton",
 }
@@ -78,9 +78,8 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
             _set_threads(threads)
         yield
         if hasattr(snakemake, "rule"):
-            from ear.provenance import (
-                record_job,  # with pandas, which not every failing job needs to wait for
-            )
+            # Late: it brings pandas, for which a job that fails need not wait.
+            from ear.provenance import record_job
 
             record_job(snakemake)
     except Exception as error:

@@ -101,16 +101,16 @@ def read_records(folder: str | Path) -> dict[str, Record]:
     return records
 
 
-def chain(result: str, records: Mapping[str, Record]) -> list[str]:
-    """Names of the jobs behind a result, its own first; empty where no record has it.
+def chain(results: Iterable[str], records: Mapping[str, Record]) -> list[str]:
+    """Names of the jobs behind results, each once, a single result's own first; none where no record has it.
 
     Args:
-        result: path of the file.
+        results: paths of files.
         records: as ``read_records`` gives them.
     """
     makers = {output: name for name, record in records.items() for output in record["outputs"]}
     found: dict[str, None] = {}
-    waiting = [result]
+    waiting = list(results)
     while waiting:
         name = makers.get(waiting.pop())
         if name is not None and name not in found:
@@ -128,7 +128,7 @@ def trace(results: Iterable[str], records: Mapping[str, Record]) -> dict[str, di
     """
     traced: dict[str, dict[str, Any]] = {}
     for result in results:
-        jobs = chain(result, records)
+        jobs = chain([result], records)
         if not jobs:
             traced[result] = {"job": None}
             continue

@@ -7,7 +7,7 @@ replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "
 
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -149,6 +149,15 @@ def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
     weights = {name.removesuffix(SUFFIX): tensor for name, tensor in tensors.items()}
     _check_finite(path, weights)
     return weights, facts
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values of nested facts: {"variant": {"context": …}} becomes "variant.context"."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: Backbone) -> None:

@@ -5,7 +5,7 @@ Whatever it says of the model is read from the adapter's metadata and from the t
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ear.erasure.adapter import AdapterFacts, BackboneFacts
+from ear.erasure.adapter import AdapterFacts, BackboneFacts, flat
 from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.style import capital, concept_style, method_style
 from ear.files import read_csv
@@ -110,7 +110,7 @@ def model_card(
         lines=lines,
         unmeasured=unmeasured,
         several_seeds=any(line.pooled for line in lines),
-        settings=list(_flat(facts.settings)),
+        settings=list(flat(facts.settings)),
         subject=subject,
         drawing=drawing,
         authors_file=AUTHORS_FILE,
@@ -151,12 +151,3 @@ def _measured(table: pd.DataFrame, facts: AdapterFacts) -> tuple[list[_Line], li
 def _cell(rows: pd.DataFrame, method: str, seed: str) -> Cell | None:
     found = rows[(rows["method"] == method) & (rows["seed"] == seed)]
     return None if found.empty else make_cell(found.iloc[0], str(found.iloc[0]["metric"]))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Names and values of nested settings: {"variant": {"context": …}} becomes "variant.context"."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from ear.erasure.adapter import FORMAT, KEY
+from ear.erasure.adapter import FORMAT, KEY, flat
 from ear.erasure.presets import STREAM_NAMES
 from ear.erasure.run import WINDOW_COLUMNS
 from ear.erasure.streams import made_from
@@ -73,7 +73,7 @@ def _check_run(inspection: Inspection, concept: str, method: str, seed: int) -> 
             continue
         found = _adapter_facts(inspection, file, metadata)
         facts[str(file)] = found
-        for key, value in _leaves(_wanted_facts(inspection, concept, method, seed, row)):
+        for key, value in flat(_wanted_facts(inspection, concept, method, seed, row)):
             cell = _leaf(found, key)
             if not same(cell, value):
                 inspection.mismatch(f"{file}: {key}", shown(cell), shown(value))
@@ -193,15 +193,6 @@ def _adapter_facts(inspection: Inspection, path: Path, metadata: Mapping[str, st
         inspection.mismatch(path, f"no JSON in the metadata {KEY!r}", f"what an adapter is ({FORMAT})")
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(key with dots, value) of all that is no mapping."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _leaf(tree: Mapping[str, Any], key: str) -> Any:

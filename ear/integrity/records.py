@@ -15,7 +15,7 @@ def check_records(inspection: Inspection, records: Mapping[str, Record], results
         records: of the experiment's jobs.
         results: paths of figures, report and the like.
     """
-    behind = dict.fromkeys(job for result in results for job in chain(result, records))
+    behind = chain(results, records)
     wanted = {Path(path): digest for job in behind for path, digest in records[job]["outputs"].items()}
     inspection.files(list(wanted), wanted.values(), "hashing outputs")
     inspection.counts["recorded jobs"] += len(behind)

@@ -68,9 +68,9 @@ def test_a_job_that_failed_leaves_no_record(tmp_path):
 
 
 def test_the_chain_of_a_result_is_all_that_it_comes_from_and_no_more(records):
-    assert chain("figure.png", records)[0] == "plot"
-    assert sorted(chain("figure.png", records)) == ["draw", "plot", "train"]
-    assert chain("nowhere.png", records) == []
+    assert chain(["figure.png"], records)[0] == "plot"
+    assert sorted(chain(["figure.png"], records)) == ["draw", "plot", "train"]
+    assert chain(["nowhere.png"], records) == []
 
 
 def test_results_of_several_codes_and_devices_say_so(records):
