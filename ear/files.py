@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +17,17 @@ import pandas as pd
 
 from ear.errors import InputError
 
+PARTIAL = ".partial-"
+REPLACED = "-replaced"
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Write to a name beside ``path``; it takes ``path``'s place only when the block ends without an error.
 
     Works for files and for folders. Their bytes are on the disk before that: a machine that loses power
-    leaves no empty file under a finished name. The name carries the process id, so two jobs never share one;
-    what a killed job left is removed by the next one that writes the same path.
+    leaves no empty file under a finished name. The name carries process and machine, so two jobs never
+    share one; what a killed job left is removed by the next one that writes the same path.
 
     Args:
         path: the final place. Missing parents are made.
@@ -35,7 +39,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_partials(path.parent, path.name)
     partial = _partial(path)
-    replaced = path.parent / f"{partial.name}-replaced"
+    replaced = path.parent / f"{partial.name}{REPLACED}"
     try:
         yield partial
         _make_readable(partial)
@@ -66,13 +70,28 @@ def put_file(path: Path) -> Iterator[Path]:
 
 def remove_partials(folder: Path, name: str | None = None) -> None:
     """Remove what killed jobs left half-written in a folder, of all names or of one."""
-    for stale in folder.glob(f".{glob.escape(name) if name else '*'}.partial-*"):
-        _remove(stale)
+    for found in folder.glob(f".{glob.escape(name) if name else '*'}{PARTIAL}*"):
+        if not _at_work(found):
+            _remove(found)
 
 
 def _partial(path: Path) -> Path:
     """Where a file is while it is written."""
-    return path.parent / f".{path.name}.partial-{os.getpid()}"
+    return path.parent / f".{path.name}{PARTIAL}{os.getpid()}@{socket.gethostname()}"
+
+
+def _at_work(partial: Path) -> bool:
+    """Whether another process of this machine writes it: a job outlives a Snakemake that was killed."""
+    process, _, machine = partial.name.rpartition(PARTIAL)[2].removesuffix(REPLACED).partition("@")
+    if machine != socket.gethostname() or int(process) == os.getpid():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _make_readable(path: Path) -> None:

@@ -84,6 +84,29 @@ def test_what_a_killed_job_left_is_removed_by_the_next(tmp_path, name):
     assert names(tmp_path) == sorted([name, f"other.{name}"])
 
 
+def test_what_another_job_is_writing_is_left_to_it(tmp_path):
+    """Jobs outlive a Snakemake that is killed: for a while the next one's do the same work beside them."""
+    job = textwrap.dedent(
+        """
+        import sys
+        from ear.files import atomic_path
+        with atomic_path(sys.argv[1]) as partial:
+            partial.write_text("first")
+            print("at work", flush=True)
+            input()
+        """
+    )
+    path = tmp_path / "adapter.safetensors"
+    command = [sys.executable, "-c", job, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "at work\n"
+        write_text(path, "second")
+        first.communicate("\n", timeout=60)
+    assert first.returncode == 0
+    assert path.read_text() == "first"
+    assert names(tmp_path) == [path.name]
+
+
 def test_tables_come_back_as_they_were_written(tmp_path):
     frame = pd.DataFrame(
         {
