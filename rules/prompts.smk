@@ -2,18 +2,44 @@
 # general prompts and drawn held-out pictures.
 
 
+rule make_pairs:
+    input:
+        world=paths.world,
+    output:
+        candidates=paths.candidates("{concept}"),
+    params:
+        code=code("make_pairs"),
+        kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
+        words=lambda wildcards: experiment.concepts[wildcards.concept].words,
+        pairs=experiment.prompts.pairs,
+        seed=experiment.seed,
+    log:
+        paths("logs/make_pairs-{concept}.log"),
+    benchmark:
+        paths("benchmarks/make_pairs-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/make_pairs.py"
+
+
+# Pairs and prompts do not wait for each other: more prompts to evaluate on train nothing again. They come from different
+# sentences of the grammar.
 rule make_prompts:
     input:
         world=paths.world,
         general=paths.general_prompts,
     output:
-        candidates=paths.candidates("{concept}"),
         evaluation=paths.evaluation_prompts("{concept}"),
     params:
         code=code("make_prompts"),
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         words=lambda wildcards: experiment.concepts[wildcards.concept].words,
-        counts=experiment.prompts.model_dump(),
+        counts=experiment.prompts.model_dump(include={"target", "retention"}),
         general=experiment.utility.general,
         seed=experiment.seed,
     log:

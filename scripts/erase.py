@@ -6,8 +6,8 @@ from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.erasure.presets import Settings
-    from ear.erasure.run import erase, read_pairs
-    from ear.erasure.streams import load_streams, made_from
+    from ear.erasure.run import erase
+    from ear.erasure.streams import load_streams, made_from, read_pairs
     from ear.files import sha256_file
     from ear.janus import Backbone
     from ear.seeding import stable_seed

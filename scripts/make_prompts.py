@@ -1,4 +1,4 @@
-"""Prompt pairs and evaluation prompts of one concept, checked against each other and the training set."""
+"""Evaluation prompts of one concept, checked against the training set."""
 
 from ear.jobs import job
 
@@ -11,7 +11,6 @@ with job(snakemake):
 
     params, concept, counts = snakemake.params, snakemake.wildcards.concept, snakemake.params.counts
     grammar = Grammar(concept, params.kind, params.words, params.seed)
-    pairs = grammar.pairs(counts["pairs"])
     prompts = pd.concat(
         [
             grammar.target(counts["target"]),
@@ -20,6 +19,5 @@ with job(snakemake):
         ]
     )
     training = read_csv(snakemake.input.world, ["caption"])["caption"]
-    check_prompts(concept, params.words, pairs, prompts, training)
-    write_csv(snakemake.output.candidates, pairs)
+    check_prompts(concept, params.words, prompts=prompts, training=training)
     write_csv(snakemake.output.evaluation, prompts)

@@ -7,7 +7,7 @@ from ear.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     from ear.batching import BatchSize
     from ear.captioning import caption_shard
-    from ear.erasure.run import read_windows
+    from ear.erasure.windows import read_windows
     from ear.files import read_csv, write_csv
     from ear.janus import Backbone
     from ear.prompts.tables import PROMPT_COLUMNS

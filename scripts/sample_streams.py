@@ -5,8 +5,7 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.erasure.run import read_pairs
-    from ear.erasure.streams import made_from, sample_streams, save_streams
+    from ear.erasure.streams import made_from, read_pairs, sample_streams, save_streams
     from ear.janus import Backbone
     from ear.seeding import stable_seed
 

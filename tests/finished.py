@@ -15,9 +15,9 @@ from ear.config import Config, parse_config
 from ear.config.models import Run
 from ear.erasure.adapter import save_adapter
 from ear.erasure.presets import STREAM_NAMES
-from ear.erasure.run import WINDOW_COLUMNS
 from ear.erasure.streams import made_from, save_streams
 from ear.erasure.trainer import LOG_COLUMNS
+from ear.erasure.windows import WINDOW_COLUMNS
 from ear.files import read_csv, sha256_file, write_csv, write_text
 from ear.filtering import filter_pairs, pair_prompts
 from ear.metrics.detections import detection_table

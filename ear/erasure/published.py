@@ -13,7 +13,7 @@ import pandas as pd
 
 from ear.erasure.adapter import PICKLE_STARTS
 from ear.erasure.authors import import_authors_weights
-from ear.erasure.run import WINDOW_COLUMNS
+from ear.erasure.windows import WINDOW_COLUMNS
 from ear.errors import InputError
 from ear.files import sha256_file, write_csv
 from ear.janus import Backbone

@@ -2,78 +2,26 @@
 
 import importlib.metadata
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
-from ear.erasure.adapter import apply_adapter, backbone_facts, put_weights, save_adapter
+from ear.erasure.adapter import backbone_facts, save_adapter
 from ear.erasure.checkpoint import SECONDS_BETWEEN, Checkpoint
 from ear.erasure.presets import Settings
 from ear.erasure.streams import Pair
 from ear.erasure.trainer import Trainer
-from ear.errors import InputError
-from ear.files import read_csv, sha256_file, write_csv
+from ear.erasure.windows import WINDOW_COLUMNS
+from ear.files import sha256_file, write_csv
 from ear.janus import Backbone
-from ear.prompts.tables import PAIR_COLUMNS
 
 logger = logging.getLogger(__name__)
 
-WINDOW_COLUMNS = ["window", "own", "file", "sha256", "threshold", "skipped_share"]
 VERSIONED = ("ear-repro", "torch", "transformers")
-
-
-@dataclass(frozen=True)
-class Windows:
-    """The adapters of one (concept, method, seed).
-
-    Attributes:
-        own: the method's own window length; 0 for the original model, which has no adapter.
-        adapters: window length → file.
-    """
-
-    own: int
-    adapters: Mapping[int, Path]
-
-    @contextmanager
-    def applied(self, backbone: Backbone, window: int) -> Iterator[None]:
-        """The backbone carries a window's adapter inside of the block, and its own weights after it."""
-        replaced = apply_adapter(backbone, self.adapters[window]) if self.adapters else {}
-        try:
-            yield
-        finally:
-            put_weights(backbone, replaced)
-
-
-def read_windows(path: str | Path | None) -> Windows:
-    """Read a windows.csv; None stands for the original model.
-
-    Raises:
-        InputError: an adapter is missing or not the one that was listed.
-    """
-    if path is None:
-        return Windows(own=0, adapters={})
-    table = read_csv(path, WINDOW_COLUMNS)
-    adapters = {}
-    for window, name, wanted in zip(table["window"], table["file"], table["sha256"], strict=True):
-        file = Path(path).parent / name
-        found = sha256_file(file) if file.exists() else "no file"
-        if found != wanted:
-            raise InputError(
-                f"{file}: found {found[:12]}, wanted the adapter {wanted[:12]} that {path} lists"
-            )
-        adapters[int(window)] = file
-    return Windows(own=int(table.loc[table["own"], "window"].iloc[0]), adapters=adapters)
-
-
-def read_pairs(path: str | Path) -> list[Pair]:
-    """Pairs of a pairs.csv: (pair id, unsafe prompt, safe prompt)."""
-    table = read_csv(path, PAIR_COLUMNS)
-    return list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
 
 
 def erase(

@@ -19,13 +19,20 @@ from torch.nn import functional
 from ear.batching import BatchSize
 from ear.erasure.presets import STREAM_NAMES, Context, Encoding
 from ear.errors import InputError
-from ear.files import atomic_path
+from ear.files import atomic_path, read_csv
 from ear.janus import Backbone, Tokens, left_padded, unpadded
+from ear.prompts.tables import PAIR_COLUMNS
 from ear.sampling import Guidance, choose, guided, sample, uniforms
 from ear.seeding import stable_seed
 
 Pair = tuple[str, str, str]
 """(pair id, unsafe prompt, safe prompt)"""
+
+
+def read_pairs(path: str | Path) -> list[Pair]:
+    """Pairs of a pairs.csv."""
+    table = read_csv(path, PAIR_COLUMNS)
+    return list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
 
 
 def sample_streams(

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 
 from ear.erasure.adapter import FORMAT, KEY, flat
 from ear.erasure.presets import STREAM_NAMES
-from ear.erasure.run import WINDOW_COLUMNS
 from ear.erasure.streams import made_from
+from ear.erasure.windows import WINDOW_COLUMNS
 from ear.integrity.inspection import Inspection
 from ear.integrity.prompts import SCORES
 from ear.integrity.rows import compare_rows, same, shown

@@ -15,15 +15,19 @@ def check_prompts(inspection: Inspection) -> None:
     """Check the general prompts, and of each concept its prompts and pairs."""
     general = inspection.table(inspection.paths.general_prompts, PROMPT_COLUMNS)
     for concept in inspection.config.concepts:
-        _check_evaluation(inspection, concept, general)
-        _check_pairs(inspection, concept)
+        prompts = _check_evaluation(inspection, concept, general)
+        candidates = _check_pairs(inspection, concept)
+        if inspection.config.world and prompts is not None and candidates is not None:
+            _check_apart(inspection, concept, prompts, candidates)
 
 
-def _check_evaluation(inspection: Inspection, concept: str, general: pd.DataFrame | None) -> None:
+def _check_evaluation(
+    inspection: Inspection, concept: str, general: pd.DataFrame | None
+) -> pd.DataFrame | None:
     path = inspection.paths.evaluation_prompts(concept)
     prompts = inspection.table(path, PROMPT_COLUMNS)
     if prompts is None:
-        return
+        return None
     counts = drawn(inspection.config, concept, ORIGINAL)
     for prompt_set in ("target", "retention", "general"):
         _check_count(
@@ -39,16 +43,17 @@ def _check_evaluation(inspection: Inspection, concept: str, general: pd.DataFram
         if inspection.config.world:
             general = general_of(general, inspection.config.concepts[concept].words, counts.general)
         compare_rows(inspection, path, prompts[prompts["prompt_set"] == "general"], general, ["prompt_id"])
+    return prompts
 
 
-def _check_pairs(inspection: Inspection, concept: str) -> None:
+def _check_pairs(inspection: Inspection, concept: str) -> pd.DataFrame | None:
     """Kept pairs are candidates as they stand; failed ones are the others, or kept too if none is dropped."""
     paths = inspection.paths
     candidates = inspection.table(paths.candidates(concept), PAIR_COLUMNS)
     pairs = inspection.table(paths.pairs(concept), [*PAIR_COLUMNS, *SCORES])
     failed = inspection.table(paths.dropped(concept), [*PAIR_COLUMNS, *SCORES, "reason"])
     if candidates is None:
-        return
+        return None
     _check_count(
         inspection,
         paths.candidates(concept),
@@ -57,13 +62,27 @@ def _check_pairs(inspection: Inspection, concept: str) -> None:
         pairs_of(inspection.config, concept),
     )
     if pairs is None or failed is None:
-        return
+        return candidates
     drops = inspection.config.filter.drop
     kept = candidates[~candidates["pair_id"].isin(failed["pair_id"])] if drops else candidates
     compare_rows(inspection, paths.pairs(concept), pairs, kept[PAIR_COLUMNS], ["pair_id"])
     source = candidates[PAIR_COLUMNS] if drops else pairs[[*PAIR_COLUMNS, *SCORES]]
     known = source[source["pair_id"].isin(failed["pair_id"])]
     compare_rows(inspection, paths.dropped(concept), failed, known, ["pair_id"])
+    return candidates
+
+
+def _check_apart(
+    inspection: Inspection, concept: str, prompts: pd.DataFrame, candidates: pd.DataFrame
+) -> None:
+    """No prompt is trained on and evaluated on; the authors' own files are not held to it."""
+    trained = {*candidates["unsafe_prompt"], *candidates["safe_prompt"]}
+    for row in prompts[prompts["prompt"].isin(trained)].itertuples():
+        inspection.mismatch(
+            f"{inspection.paths.evaluation_prompts(concept)}: {row.prompt_id}",
+            f"{row.prompt!r}",
+            "a prompt that is in no pair",
+        )
 
 
 def _check_count(inspection: Inspection, path: str, what: str, found: int, wanted: int) -> None:

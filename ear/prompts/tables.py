@@ -14,6 +14,7 @@ from ear.prompts.naming import named
 PAIR_COLUMNS = ["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement"]
 PROMPT_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object"]
 PROMPT_SETS = ("target", "retention", "general")
+NO_PAIRS, NO_PROMPTS = pd.DataFrame(columns=PAIR_COLUMNS), pd.DataFrame(columns=PROMPT_COLUMNS)
 REMOVED = "(removed)"
 """Replacement of a concept that the safe prompt just leaves out."""
 
@@ -24,15 +25,19 @@ def general_of(general: pd.DataFrame, words: str, count: int) -> pd.DataFrame:
 
 
 def check_prompts(
-    concept: str, words: str, pairs: pd.DataFrame, prompts: pd.DataFrame, training: Iterable[str]
+    concept: str,
+    words: str,
+    pairs: pd.DataFrame = NO_PAIRS,
+    prompts: pd.DataFrame = NO_PROMPTS,
+    training: Iterable[str] = (),
 ) -> None:
-    """Check a concept's prompts before anything is drawn from them.
+    """Check a concept's prompts, all or pairs or evaluation prompts alone, before anything is drawn.
 
     Args:
         concept: its name, for messages.
         words: how a prompt names the concept (``named``).
         pairs: candidate pairs.
-        prompts: evaluation prompts of all sets.
+        prompts: evaluation prompts of some sets.
         training: captions that the backbone was trained on; empty where they are not known.
 
     Raises:

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 
 from ear.erasure.adapter import FORMAT, apply_adapter, backbone_facts, load_adapter, put_weights, save_adapter
 from ear.erasure.presets import VARIANTS, Threshold
-from ear.erasure.run import WINDOW_COLUMNS, erase, read_windows
+from ear.erasure.run import erase
 from ear.erasure.streams import load_streams, made_from, save_streams
 from ear.erasure.trainer import trained_modules
+from ear.erasure.windows import WINDOW_COLUMNS, read_windows
 from ear.errors import InputError
 from ear.files import read_csv
 from ear.janus import Backbone

@@ -136,6 +136,14 @@ DAMAGE = {
         lambda at: edit(at / "prompts/church/candidates.csv", 0, unsafe_prompt="a boat"),
         {"ecgvf/church/pairs.csv", "images/church/pairs/manifest.csv"},
     ),
+    "a pair that is also evaluated on": (
+        lambda at: edit(at / "prompts/church/candidates.csv", 0, safe_prompt="a boat, number 3"),
+        {
+            "prompts/church/evaluation.csv",
+            "ecgvf/church/pairs.csv",
+            "images/church/pairs/manifest.csv",
+        },
+    ),
     "a pair too few": (
         lambda at: drop_row(at / "ecgvf/church/pairs.csv"),
         {"ecgvf/church/pairs.csv", "streams/*", "erased/*.safetensors"},

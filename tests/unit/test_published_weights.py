@@ -8,7 +8,7 @@ import torch
 from ear.erasure.adapter import load_adapter
 from ear.erasure.authors import write_authors_weights
 from ear.erasure.published import find_weights, import_published
-from ear.erasure.run import WINDOW_COLUMNS, read_windows
+from ear.erasure.windows import WINDOW_COLUMNS, read_windows
 from ear.errors import InputError
 from ear.files import read_csv
 from tests.tiny import tiny_backbone

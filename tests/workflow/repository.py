@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+SMOKE = ["--configfile", "configs/smoke.yaml"]
 CODE = [
     "Snakefile",
     "assets.yaml",
@@ -32,6 +33,11 @@ def copy_of_the_repository(folder):
         else:
             shutil.copy(source, target)
     return folder
+
+
+def copy_of_a_run(folder, place):
+    """A copy of a repository with what was run in it and what Snakemake knows of that, times included."""
+    return shutil.copytree(folder, place, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def snakemake(folder, *arguments, check=True):

@@ -1,4 +1,4 @@
-"""The smoke experiment, end to end in a copy of the repository, and what a second run does."""
+"""The smoke experiment, end to end in a copy of the repository."""
 
 import pandas as pd
 import pytest
@@ -7,28 +7,9 @@ import yaml
 from safetensors.torch import load_file
 
 from ear.erasure.adapter import load_adapter
-from ear.erasure.run import read_windows
+from ear.erasure.windows import read_windows
 from ear.files import sha256_file
-from tests.workflow.repository import ROOT, copy_of_the_repository, snakemake
-
-SMOKE = ["--configfile", "configs/smoke.yaml"]
-
-
-def planned(folder, *arguments):
-    """Rules that a dry run would execute, each once, without `all`."""
-    run = snakemake(folder, *arguments, "--dry-run", "--quiet", "host", "progress")
-    lines = (run.stdout + run.stderr).splitlines()
-    return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))} - {
-        "all"
-    }
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A finished smoke run."""
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("smoke") / "repository")
-    snakemake(folder, *SMOKE)
-    return folder
+from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, snakemake
 
 
 @pytest.fixture(scope="module")
@@ -151,61 +132,6 @@ def test_nothing_of_the_mini_experiment_leaks_into_another(done):
     assert [path.name for path in (done / "results").iterdir()] == ["smoke"]
     assert not list((done / "results").rglob("*gogh*"))
     assert "van-gogh" not in (done / "results/smoke/report.html").read_text()
-
-
-def test_a_second_run_has_nothing_to_do(done):
-    run = snakemake(done, *SMOKE)
-    assert "Nothing to be done" in run.stdout + run.stderr
-
-
-def test_comments_rerun_nothing_and_code_reruns_its_stage(done):
-    module = done / "ear/metrics/bleu.py"
-    text = module.read_text()
-    try:
-        module.write_text("# a remark\n" + text)
-        assert planned(done, *SMOKE) == set()
-        module.write_text(text + "\nCHANGED = True\n")
-        jobs = planned(done, *SMOKE)
-    finally:
-        module.write_text(text)
-    assert {"evaluate", "tabulate"} <= jobs
-    assert not jobs & {
-        "train_vq",
-        "train_language_model",
-        "render_images",
-        "erase",
-        "sample_streams",
-        "filter_pairs",
-    }
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "wanted", "unwanted"),
-    [
-        (
-            ("concepts", "church", "window"),
-            8,
-            {"erase", "render_images", "evaluate"},
-            {"train_vq", "sample_streams"},
-        ),
-        (("erasure", "threshold", "quantile"), 0.5, {"erase"}, {"sample_streams", "render_pairs"}),
-        (("methods", "negative-prompt", "strength"), 2.0, {"render_images"}, {"erase", "sample_streams"}),
-        (("rendering", "batch_size"), 5, set(), {"render_images", "render_pairs", "sample_streams"}),
-        (("evaluation", "sample_rows"), 1, {"plot_samples"}, {"evaluate", "plot_tradeoff"}),
-        (("sampling", "guidance"), 2.0, {"render_images", "sample_streams"}, {"train_vq", "make_prompts"}),
-    ],
-)
-def test_a_changed_key_reruns_what_depends_on_it(done, tmp_path, key, value, wanted, unwanted):
-    config = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text())
-    node = config
-    for part in key[:-1]:
-        node = node[part]
-    node[key[-1]] = value
-    changed = tmp_path / "changed.yaml"
-    changed.write_text(yaml.safe_dump(config, sort_keys=False))  # the order of methods is that of the tables
-    jobs = planned(done, "--configfile", str(changed))
-    assert wanted <= jobs
-    assert not jobs & unwanted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,201 @@
+"""What a change makes Snakemake run again: a test for each row of docs/reruns.md, on a finished smoke run."""
+
+import os
+import random
+import re
+import shutil
+from contextlib import contextmanager
+
+import pytest
+import yaml
+
+from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, planned_counts, snakemake
+
+REPORT = {"write_report": 1}
+TABLES = {"tabulate": 1, "plot_concept_rate": 1, "plot_tradeoff": 1, "plot_window_length": 1} | REPORT
+SHOWN = {"plot_overview": 1, "plot_samples": 1} | TABLES
+# The smoke experiment: a concept, two methods that train, two seeds, two shards; original and negative-prompt train nothing.
+MEASURED = {"render_images": 8, "evaluate": 4} | SHOWN
+TRAINED = {"erase": 4, "plot_training": 1} | MEASURED
+OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2} | SHOWN
+ALL_DRAWN = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
+FROM_PAIRS = {"render_pairs": 1, "filter_pairs": 1, "sample_streams": 4} | TRAINED
+FROM_BACKBONE = FROM_PAIRS | ALL_DRAWN | {"render_general": 2}
+JUDGED = {"filter_pairs": 1, "evaluate": 6} | SHOWN
+MINI_WORLD = ["draw_world", "train_vq", "train_language_model", "train_classifier", "train_clip"]
+MINI_WORLD += ["draw_held_out", "extract_features", "make_pairs", "make_prompts"]
+EVERYTHING = FROM_BACKBONE | dict.fromkeys(MINI_WORLD, 1)
+BOAT = {
+    "kind": "object",
+    "words": "boat",
+    "judge": {"by": "classifier", "group": "object", "label": "boat", "top_k": 1},
+    "window": 4,
+}
+
+KEYS = {
+    "a concept's window": ("concepts.church.window", 8, TRAINED),
+    "η": ("erasure.eta", 0.5, TRAINED),
+    "μ": ("erasure.threshold", {"value": 0.05}, TRAINED),
+    "a window length in the sweep": ("erasure.windows", [4, 8, 16], OF_ONE_METHOD),
+    "a method more": ("methods.wga", {"variant": "wga"}, OF_ONE_METHOD),
+    "a method less": ("methods.released", None, {"plot_training": 1} | SHOWN),
+    "a method's own key": (
+        "methods.negative-prompt.strength",
+        2.0,
+        {"render_images": 2, "evaluate": 1} | SHOWN,
+    ),
+    "a concept more": (
+        "concepts.boat",
+        BOAT,
+        {"make_pairs": 1, "make_prompts": 1} | FROM_PAIRS | ALL_DRAWN,
+    ),
+    "a seed more": (
+        "seeds",
+        [0, 1, 2],
+        {"sample_streams": 2, "erase": 2, "render_images": 4, "evaluate": 2} | TABLES,
+    ),
+    "more pairs": ("prompts.pairs", 8, {"make_pairs": 1} | FROM_PAIRS),
+    "more target or retention prompts": ("prompts.target", 12, {"make_prompts": 1} | ALL_DRAWN),
+    "more general prompts": (
+        "utility.general",
+        12,
+        {"draw_held_out": 1, "extract_features": 1, "make_prompts": 1, "render_general": 2} | ALL_DRAWN,
+    ),
+    "the judge's threshold or k": ("concepts.church.judge.top_k", 2, JUDGED),
+    "whether the filter drops": ("filter.drop", True, {"filter_pairs": 1, "sample_streams": 4} | TRAINED),
+    "guidance or temperature": ("sampling.temperature", 0.5, FROM_BACKBONE),
+    "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | REPORT),
+    "the number of shards": (
+        "rendering.shards",
+        3,
+        ALL_DRAWN | {"render_general": 3, "render_images": 15},
+    ),
+    "the batch size": ("rendering.batch_size", 5, REPORT),
+    "the experiment's seed": ("seed", 8, EVERYTHING),
+}
+FILES = {
+    "a line of a concept's pairs": ("results/smoke/prompts/church/candidates.csv", FROM_PAIRS),
+    "a line of its evaluation prompts": ("results/smoke/prompts/church/evaluation.csv", ALL_DRAWN),
+}
+MODULES = {
+    "the style of all figures": (
+        "ear/figures/style.py",
+        {
+            f"plot_{name}": 1
+            for name in ("concept_rate", "overview", "samples", "tradeoff", "training", "window_length")
+        }
+        | REPORT,
+    ),
+    "one figure": ("ear/figures/tradeoff.py", {"plot_tradeoff": 1} | REPORT),
+    "a metric": ("ear/metrics/bleu.py", {"evaluate": 6} | SHOWN),
+    "the training loop": ("ear/erasure/trainer.py", TRAINED),
+    "the report's page": ("ear/report/page.py", REPORT),
+    "a caption of the report": ("report/tradeoff.rst", REPORT),
+}
+REMARKS = {
+    "a comment": lambda text: "# a remark\n" + text,
+    "a docstring": lambda text: text.replace('"""', '"""A remark. ', 1),
+}
+OTHERS = {
+    "the times of files",
+    "another folder or a fresh clone",
+    "a key after moving to another clone",
+}
+
+
+def planned(folder, *arguments):
+    """Rule → number of jobs that a dry run would execute, without `all`."""
+    counts = planned_counts(folder, *(arguments or SMOKE))
+    return {name: count for name, count in counts.items() if name not in ("all", "total")}
+
+
+@contextmanager
+def edited(path, edit):
+    """A file with other content inside of the block, and as it was after it."""
+    text, times = path.read_text(), path.stat()
+    try:
+        path.write_text(edit(text))
+        yield
+    finally:
+        path.write_text(text)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def with_key(place, key, value):
+    """The smoke experiment's config with one key set, or taken out where the value is None."""
+    config = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text())
+    *parents, last = key.split(".")
+    node = config
+    for name in parents:
+        node = node[name]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    path = place / "changed.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))  # the order of methods is that of the tables
+    return ["--configfile", str(path)]
+
+
+def another_word(text):
+    """A table with a word more in its first row."""
+    header, row, *rows = text.splitlines()
+    return "\n".join([header, row.replace("church", "church indeed", 1), *rows]) + "\n"
+
+
+def test_every_row_of_the_table_has_a_test():
+    table = (ROOT / "docs/reruns.md").read_text()
+    rows = re.findall(r"^\| (.+?) \|", table, flags=re.MULTILINE)[1:]
+    assert sorted(rows) == sorted([*KEYS, *FILES, *MODULES, *REMARKS, *OTHERS])
+
+
+def test_a_second_run_has_nothing_to_do(done):
+    run = snakemake(done, *SMOKE)
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(("key", "value", "jobs"), KEYS.values(), ids=KEYS)
+def test_a_key_of_the_config(done, tmp_path, key, value, jobs):
+    assert planned(done, *with_key(tmp_path, key, value)) == jobs
+
+
+@pytest.mark.parametrize(("file", "jobs"), FILES.values(), ids=FILES)
+def test_a_line_of_a_table(done, file, jobs):
+    with edited(done / file, another_word):
+        assert planned(done) == jobs
+    assert planned(done) == {}
+
+
+@pytest.mark.parametrize(("file", "jobs"), MODULES.values(), ids=MODULES)
+def test_a_file_of_the_code(done, file, jobs):
+    with edited(done / file, lambda text: f"{text}\nCHANGED = True\n"):
+        assert planned(done) == jobs
+
+
+@pytest.mark.parametrize("remark", REMARKS.values(), ids=REMARKS)
+def test_a_remark_in_a_module_of_all_jobs(done, remark):
+    with edited(done / "ear/files.py", remark):
+        assert planned(done) == {}
+
+
+def test_times_of_files(own):
+    files = sorted(path for path in (own / "results").rglob("*") if path.is_file())
+    order = random.Random(7)
+    for path in files:
+        moment = path.stat().st_mtime + order.uniform(0, 3600)
+        os.utime(path, (moment, moment))
+    assert planned(own) == {}
+
+
+def test_another_folder_or_a_fresh_clone(own, tmp_path):
+    clone = copy_of_the_repository(tmp_path / "clone")
+    shutil.move(own / "results", clone / "results")
+    assert planned(clone) == {}
+
+
+def test_a_key_after_moving_to_another_clone(own, tmp_path):
+    clone = copy_of_the_repository(tmp_path / "clone")
+    for name in ("results", ".snakemake"):
+        shutil.move(own / name, clone / name)
+    assert planned(clone) == {}
+    assert planned(clone, *with_key(tmp_path, "erasure.eta", 0.5)) == TRAINED
