@@ -111,12 +111,12 @@ def test_manifests_hold_for_their_images(results):
         assert all(sha256_file(path.parent / row.file) == row.sha256 for row in table.itertuples())
 
 
-def test_an_erased_model_is_exported_on_demand(done, results):
-    folder = results / "export/church/ear/seed0"
+def test_an_erased_model_is_exported_on_demand(own):
+    folder = own / "results/smoke/export/church/ear/seed0"
     assert not folder.exists()
-    snakemake(done, str((folder / "README.md").relative_to(done)), *SMOKE)
+    snakemake(own, str((folder / "README.md").relative_to(own)), *SMOKE)
     tensors = load_file(folder / "model.safetensors")
-    weights, _ = load_adapter(results / "erased/church/ear/seed0/adapter.safetensors")
+    weights, _ = load_adapter(own / "results/smoke/erased/church/ear/seed0/adapter.safetensors")
     for name, weight in weights.items():
         assert torch.equal(tensors[f"model.language_model.{name}.weight"], weight)
 
