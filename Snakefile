@@ -51,11 +51,4 @@ include: "rules/verify.smk"
 rule all:
     default_target: True
     input:
-        [paths.dropped(concept) for concept in experiment.concepts],
-        paths.table("metrics.csv"),
-        paths.table("window-length.csv"),
-        paths.table("main.tex"),
-        paths.table("top-k.csv"),
-        paths.table("deviations.csv") if experiment.evaluation.published else [],
-        figures(),
-        paths.report,
+        results(),

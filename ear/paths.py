@@ -137,6 +137,11 @@ class Paths:
         return self("provenance.json")
 
     @property
+    def archive(self) -> str:
+        """What a reviewer needs, packed on demand."""
+        return self(f"ear-repro-{self.experiment}.tar.gz")
+
+    @property
     def report(self) -> str:
         """The report page."""
         return self("report.html")

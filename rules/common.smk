@@ -123,6 +123,14 @@ def figures():
     return [paths.figure(name, suffix) for name in names for suffix in ("png", "pdf")]
 
 
+def results():
+    """What an experiment is run for."""
+    names = ["metrics.csv", "window-length.csv", "main.tex", "top-k.csv"]
+    names += ["deviations.csv"] if experiment.evaluation.published else []
+    dropped = [paths.dropped(concept) for concept in experiment.concepts]
+    return [*dropped, *(paths.table(name) for name in names), *figures(), paths.report]
+
+
 def shown_runs(concept):
     """One run a method, whose images are shown: the first fine-tuning seed."""
     return [

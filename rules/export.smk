@@ -1,4 +1,4 @@
-# Export: an erased model as a plain transformers folder with a model card. Not part of rule all; asked for by its card's path.
+# Export, on demand: an erased model as a plain transformers folder, asked for by the path of its card, and `snakemake archive`.
 
 
 rule export_model:
@@ -30,3 +30,26 @@ rule export_model:
         "../envs/ear.yaml"
     script:
         "../scripts/export_model.py"
+
+
+rule archive:
+    input:
+        results(),
+    output:
+        archive=paths.archive,
+    params:
+        code=code("write_archive"),
+        config=config,
+        folder=paths.root,
+    log:
+        paths("logs/archive.log"),
+    benchmark:
+        paths("benchmarks/archive.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/write_archive.py"

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from ear.erasure.adapter import load_adapter
 from ear.erasure.windows import read_windows
 from ear.files import sha256_file
-from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, snakemake
+from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, planned_counts, snakemake
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,16 @@ def test_an_erased_model_is_exported_on_demand(own):
     weights, _ = load_adapter(own / "results/smoke/erased/church/ear/seed0/adapter.safetensors")
     for name, weight in weights.items():
         assert torch.equal(tensors[f"model.language_model.{name}.weight"], weight)
+
+
+def test_the_archive_is_packed_once_and_again_to_the_same_bytes(own):
+    archive = own / "results/smoke/ear-repro-smoke.tar.gz"
+    snakemake(own, "archive", *SMOKE)
+    first = sha256_file(archive)
+    assert archive.stat().st_size < 10**6
+    assert planned_counts(own, "archive", *SMOKE) == {}
+    snakemake(own, "archive", "--forcerun", "archive", *SMOKE)
+    assert sha256_file(archive) == first
 
 
 def test_a_method_that_trains_nothing_has_no_export(done):
