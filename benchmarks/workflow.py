@@ -1,7 +1,7 @@
-"""What the workflow costs beside its jobs' work: a run with nothing to do, the paper's dry run, and a finished run's idle share.
+"""What the workflow costs beside its jobs' work: a run with nothing to do, the paper's dry run, imports, idle cores.
 
-Usage: ``python -m benchmarks.workflow [--configfile FILE]`` in the root of the repository, with that experiment finished.
-Prints one JSON line.
+Usage: ``python -m benchmarks.workflow [--configfile FILE]`` in the root of the repository, with that experiment
+finished. Prints one JSON line.
 """
 
 import argparse
@@ -42,8 +42,8 @@ def time_at_work(results: Path, start_s: float, cores: int) -> dict[str, float]:
         cores: that the run had.
 
     Returns:
-        elapsed_s; and shares of ``cores × elapsed``: work, start (imports), and idle (Snakemake between jobs, and
-        cores that had no job to run).
+        elapsed_s; and shares of ``cores × elapsed``: work, start (imports), and idle (Snakemake between jobs,
+        and cores that had no job to run).
     """
     work = start = 0.0
     begins, ends = [], []
