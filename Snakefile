@@ -25,6 +25,9 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+include: "rules/sources.smk"
+
+
 # Where models and prompts come from: pretrained and published, or the mini world.
 if experiment.assets:
 

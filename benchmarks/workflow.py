@@ -1,6 +1,6 @@
-"""What the workflow costs beside its jobs' work: a run with nothing to do, the paper's dry run, imports, idle cores.
+"""What the workflow costs beside its work: a run with nothing to do, the paper's dry run, a finished run.
 
-Usage: ``python -m benchmarks.workflow [--configfile FILE]`` in the root of the repository, with that experiment
+Usage: ``python -m benchmarks.workflow [--configfile FILE]`` in the root of the repository, that experiment
 finished. Prints one JSON line.
 """
 

@@ -59,6 +59,14 @@ class Paths:
         """Target, retention and general prompts of a concept."""
         return self(f"prompts/{concept}/evaluation.csv")
 
+    def source(self, concept: str, source: str, file: str) -> str:
+        """A file of what a source made for a concept: pairs.csv, rejected.csv or usage.csv."""
+        return self(f"prompts/{concept}/sources/{source}/{file}")
+
+    def rejected(self, concept: str) -> str:
+        """Pairs of all sources that are no candidates, and why."""
+        return self(f"prompts/{concept}/rejected.csv")
+
     def odd_rows(self, concept: str) -> str:
         """What is odd in the published files of a concept."""
         return self(f"prompts/{concept}/odd-rows.csv")

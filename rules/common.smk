@@ -70,10 +70,55 @@ def methods_like(condition):
     return "|".join(name for name, method in experiment.methods.items() if condition(method)) or "(?!)"
 
 
+def concepts_like(condition):
+    """Wildcard pattern of the concepts that meet a condition; matches nothing where there is none."""
+    return "|".join(name for name, concept in experiment.concepts.items() if condition(concept)) or "(?!)"
+
+
 TRAINED = methods_like(lambda method: method.trains)
 IMPORTED = methods_like(lambda method: method.adapts and not method.trains)
 BY_DIFFUSION = methods_like(lambda method: method.diffusion)
 ERASING = methods_like(lambda method: method.variant != "none" and not method.diffusion)
+
+
+def rules_of(wildcards):
+    """What a pair of the concept must satisfy."""
+    concept = experiment.concepts[wildcards.concept]
+    return {
+        "concept": wildcards.concept,
+        "words": concept.words,
+        "also_named": tuple(concept.also_named),
+        "kind": concept.kind,
+        "max_words": experiment.prompts.max_words,
+    }
+
+
+def source_of(wildcards):
+    """The source's section of the config."""
+    return experiment.prompts.sources[wildcards.source]
+
+
+def sources_by(kind):
+    """Wildcard pattern of the sources of a kind; matches nothing where there is none."""
+    return "|".join(experiment.prompts.by(kind) if experiment.prompts else []) or "(?!)"
+
+
+def of_sources(concept, file):
+    """A file of every source of a concept, in the order of the config."""
+    return [paths.source(concept, source, file) for source in experiment.prompts.sources]
+
+
+# Takes `resources`, though it reads none: Snakemake then does not count these values among those whose change reruns the job.
+# They say how a model is reached and what it may cost, and cannot change what its answers are worth.
+def calls_of(wildcards, resources):
+    """How a chat endpoint is called. Its key is the NAME of an environment variable."""
+    source = source_of(wildcards)
+    return {
+        "recordings": experiment.prompts.recordings,
+        "endpoint": source.calls(),
+        "budget": source.budget.model_dump(),
+        "price": source.price and source.price.model_dump(),
+    }
 
 
 def shards_of(wildcards, file):
@@ -126,6 +171,7 @@ def figures():
 def results():
     """What an experiment is run for."""
     names = ["metrics.csv", "window-length.csv", "main.tex", "top-k.csv"]
+    names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
     return [*dropped, *(paths.table(name) for name in names), *figures(), paths.report]

@@ -1,18 +1,18 @@
-# Prompts: pairs and evaluation prompts of each concept from the grammar (ECGVF, steps 1 and 2), and what all concepts share:
-# general prompts and drawn held-out pictures.
+# Prompts of the mini world: pairs of each concept from all sources, evaluation prompts from the grammar, and what all concepts
+# share: general prompts and drawn held-out pictures.
 
 
 rule make_pairs:
     input:
+        pairs=lambda wildcards: of_sources(wildcards.concept, "pairs.csv"),
+        rejected=lambda wildcards: of_sources(wildcards.concept, "rejected.csv"),
         world=paths.world,
     output:
         candidates=paths.candidates("{concept}"),
+        rejected=paths.rejected("{concept}"),
     params:
         code=code("make_pairs"),
-        kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
-        words=lambda wildcards: experiment.concepts[wildcards.concept].words,
-        pairs=experiment.prompts.pairs,
-        seed=experiment.seed,
+        rules=rules_of,
     log:
         paths("logs/make_pairs-{concept}.log"),
     benchmark:

@@ -1,4 +1,5 @@
-# Published prompts and COCO, in the tables that the mini world's grammar also fills.
+# Prompts of experiments on pretrained models: published ones, held-out pairs of language models where there are none, and COCO, in
+# the tables that the mini world's grammar also fills.
 
 
 rule read_prompts:
@@ -26,8 +27,39 @@ rule read_prompts:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    wildcard_constraints:
+        concept=concepts_like(lambda concept: concept.published),
     script:
         "../scripts/read_prompts.py"
+
+
+rule split_prompts:
+    input:
+        pairs=lambda wildcards: of_sources(wildcards.concept, "pairs.csv"),
+        rejected=lambda wildcards: of_sources(wildcards.concept, "rejected.csv"),
+        general=paths.general_prompts,
+    output:
+        candidates=paths.candidates("{concept}"),
+        rejected=paths.rejected("{concept}"),
+        evaluation=paths.evaluation_prompts("{concept}"),
+    params:
+        code=code("split_prompts"),
+        rules=rules_of,
+        counts=experiment.prompts and experiment.prompts.model_dump(include={"target", "retention"}),
+    log:
+        paths("logs/split_prompts-{concept}.log"),
+    benchmark:
+        paths("benchmarks/split_prompts-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        concept=concepts_like(lambda concept: not concept.published),
+    script:
+        "../scripts/split_prompts.py"
 
 
 rule list_pictures:

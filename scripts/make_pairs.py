@@ -1,14 +1,20 @@
-"""Candidate pairs of one concept, checked against the training set."""
+"""Pairs of all sources of one concept, none with a text that is trained on or evaluated on elsewhere."""
 
 from ear.jobs import job
 
 with job(snakemake):
     from ear.files import read_csv, write_csv
-    from ear.prompts.grammar import Grammar
-    from ear.prompts.tables import check_prompts
+    from ear.prompts.checks import Rules
+    from ear.prompts.merging import gather_rejected, merge_pairs
+    from ear.prompts.sources import REJECTED_COLUMNS
+    from ear.prompts.tables import PAIR_COLUMNS, check_prompts
+    from ear.world.captions import captions_of
 
-    params, concept = snakemake.params, snakemake.wildcards.concept
-    pairs = Grammar(concept, params.kind, params.words, params.seed).pairs(params.pairs)
-    training = read_csv(snakemake.input.world, ["caption"])["caption"]
-    check_prompts(concept, params.words, pairs=pairs, training=training)
-    write_csv(snakemake.output.candidates, pairs)
+    files, output, rules = snakemake.input, snakemake.output, Rules(**snakemake.params.rules)
+    training = read_csv(files.world, ["caption"])["caption"]
+    taken = {*training, *captions_of("evaluation"), *captions_of("general")}
+    pairs, rejected = merge_pairs([read_csv(path, PAIR_COLUMNS) for path in files.pairs], rules, taken)
+    check_prompts(rules.concept, rules.words, pairs=pairs, training=training)
+    write_csv(output.candidates, pairs)
+    tables = [*(read_csv(path, REJECTED_COLUMNS) for path in files.rejected), rejected]
+    write_csv(output.rejected, gather_rejected(tables))

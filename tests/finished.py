@@ -35,6 +35,8 @@ from ear.metrics.table import (
 )
 from ear.metrics.top_k import top_k_table
 from ear.paths import Paths
+from ear.prompts.models.base import SourceResult, Usage
+from ear.prompts.sources import USAGE_COLUMNS, sources_table, usage_row
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
 from ear.render import borrowed_rows, draw_images, image_rows, prompts_by_window, shard_rows, write_manifest
 from ear.seeding import stable_seed
@@ -98,9 +100,13 @@ def _make_prompts(config: Config, paths: Paths) -> None:
             "safe_prompt": [f"house {number}" for number in numbers],
             "concept": CONCEPT,
             "replacement": "house",
+            "source": "grammar",
         }
     )
     write_csv(paths.candidates(CONCEPT), candidates[PAIR_COLUMNS])
+    write_csv(paths.source(CONCEPT, "grammar", "pairs.csv"), candidates[PAIR_COLUMNS])
+    result = SourceResult(usage=Usage(1, *([len(candidates)] * 4)))
+    write_csv(paths.source(CONCEPT, "grammar", "usage.csv"), usage_row(CONCEPT, "grammar", result))
 
 
 def _make_pictures(manifest: Path) -> None:
@@ -240,5 +246,10 @@ def _make_tables(paths: Paths, jobs: list[Job]) -> None:
     write_csv(paths.table("top-k.csv"), top_k_table(jobs))
     write_csv(paths.table("detections.csv"), detection_table(jobs))
     write_csv(paths.table("main.csv"), main)
+    usage = read_csv(paths.source(CONCEPT, "grammar", "usage.csv"), USAGE_COLUMNS)
+    candidates, kept = (
+        read_csv(path, PAIR_COLUMNS) for path in (paths.candidates(CONCEPT), paths.pairs(CONCEPT))
+    )
+    write_csv(paths.table("sources.csv"), sources_table(usage, candidates, kept, {}))
     write_text(paths.table("main.md"), to_markdown(main))
     write_text(paths.table("main.tex"), to_latex(main))

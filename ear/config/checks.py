@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ear.config.erasure import NONE, ORIGINAL
 from ear.erasure.presets import VARIANTS
+from ear.prompts.names import GRAMMAR
 
 if TYPE_CHECKING:
     from ear.config.models import Config, Shape
@@ -18,17 +19,11 @@ def check_sources(config: Config, shapes: Mapping[str, Shape]) -> None:
         found = "both" if config.world else "neither"
         raise ValueError(f"world, assets: found {found}, wanted one of them")
     source = "world" if config.world else "assets"
-    for key, given, needed in (
-        ("prompts", config.prompts is not None, "world"),
-        ("backbone.asset", config.backbone.asset is not None, "assets"),
-        *(
-            (f"concepts.{name}.published", concept.published is not None, "assets")
-            for name, concept in config.concepts.items()
-        ),
-    ):
-        if given != (source == needed):
-            found, wanted = ("one", "none") if given else ("none", "it")
-            raise ValueError(f"{key}: found {found}, wanted {wanted} with {source}")
+    given = config.backbone.asset is not None
+    if given != (source == "assets"):
+        found, wanted = ("one", "none") if given else ("none", "it")
+        raise ValueError(f"backbone.asset: found {found}, wanted {wanted} with {source}")
+    _check_prompts(config)
     for name, concept in config.concepts.items():
         if config.world and concept.kind == "unsafe":
             raise ValueError(
@@ -47,6 +42,21 @@ def check_sources(config: Config, shapes: Mapping[str, Shape]) -> None:
             f"backbone.asset: found {config.backbone.asset}, "
             f"wanted an asset with a shape: {', '.join(shapes) or 'none is listed'}"
         )
+
+
+def _check_prompts(config: Config) -> None:
+    """Every concept has a source of prompts, and what the mini world cannot do is not asked of it."""
+    published = [name for name in config.concepts if name not in config.own_prompts]
+    if config.world and published:
+        raise ValueError(f"concepts.{published[0]}.published: found one, wanted none with world")
+    if config.own_prompts and config.prompts is None:
+        raise ValueError(
+            f"prompts: found none, wanted it: no published prompts for {', '.join(config.own_prompts)}"
+        )
+    if config.prompts and not config.own_prompts:
+        raise ValueError("prompts: found one, wanted none: all concepts have published prompts")
+    if config.assets and config.prompts and (grammars := config.prompts.by(GRAMMAR)):
+        raise ValueError(f"prompts.sources.{grammars[0]}.by: found {GRAMMAR}, wanted it with world only")
 
 
 def check_methods(config: Config) -> None:
@@ -79,7 +89,7 @@ def check_numbers(config: Config) -> None:
     """Windows fit an image, layers the backbone, and the prompts of the ablation those that there are."""
     if len(set(config.seeds)) < len(config.seeds):
         raise ValueError(f"seeds: found {config.seeds}, wanted each seed once")
-    if config.prompts and config.evaluation.window_prompts > config.prompts.target:
+    if config.world and config.prompts and config.evaluation.window_prompts > config.prompts.target:
         raise ValueError(
             f"evaluation.window_prompts: found {config.evaluation.window_prompts}, "
             f"wanted at most prompts.target = {config.prompts.target}"

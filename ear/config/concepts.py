@@ -56,10 +56,10 @@ class Concept(Section):
     kind: Kind = Field(description="how prompts carry it: as subject, style or attribute; or unsafe content")
     words: str = Field(description="how a prompt names it", min_length=1)
     also_named: list[str] = Field(
-        default_factory=list, description="further words that name it, for the table of odd rows"
+        default_factory=list, description="further words that name it: a safe prompt holds none of them"
     )
     judge: Judge = Field(description="who says whether an image shows it")
     window: Positive = Field(description="W, image tokens a window")
     published: PublishedPrompts | None = Field(
-        None, description="its published prompts; in the mini world they come from the grammar"
+        None, description="its published prompts; none where they come from prompts.sources"
     )

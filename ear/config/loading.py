@@ -43,7 +43,7 @@ def _line(error: ErrorDetails) -> str:
     if kind == "missing":
         return f"{key}: missing, wanted: {_description(node)}"
     if kind == "value_error":
-        return f"{key}: found {_short(error['input'])}, {context['error']}"
+        return f"{key}: found {_shown(error, node)}, {context['error']}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         key, tag = f"{key}.{context['discriminator'].strip(chr(39))}", context.get("tag", "none")
         return f"{key}: found {tag}, wanted one of {', '.join(node['discriminator']['mapping'])}"
@@ -54,7 +54,11 @@ def _line(error: ErrorDetails) -> str:
         "",
         error["msg"],
     )
-    return f"{key}: found {_short(error['input'])}, wanted {wanted}"
+    return f"{key}: found {_shown(error, node)}, wanted {wanted}"
+
+
+def _shown(error: ErrorDetails, node: dict[str, Any]) -> str:
+    return "something else" if node.get("writeOnly") else _short(error["input"])
 
 
 def _short(value: Any) -> str:

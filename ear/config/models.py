@@ -9,6 +9,7 @@ from ear.config.assets import Assets
 from ear.config.checks import check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept
 from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
+from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section
 from ear.config.world import World
 from ear.erasure.presets import Settings
@@ -42,14 +43,6 @@ class Sampling(Section):
         description="scale of classifier-free guidance"
     )
     temperature: Rate = Field(description="softmax temperature")
-
-
-class Prompts(Section):
-    """Number of prompts that the grammar makes, a concept."""
-
-    pairs: Positive = Field(description="candidate pairs, before the visual filter")
-    target: Positive = Field(description="held-out prompts that name the concept")
-    retention: Positive = Field(description="held-out prompts that do not")
 
 
 class Utility(Section):
@@ -118,7 +111,9 @@ class Config(Section):
     assets: Assets | None = Field(None, description="pretrained models and published data, in its place")
     backbone: Backbone
     sampling: Sampling
-    prompts: Prompts | None = Field(None, description="number of prompts from the mini world's grammar")
+    prompts: Prompts | None = Field(
+        None, description="where prompts come from, and how many; none where all concepts have published ones"
+    )
     filter: Filter
     concepts: dict[Name, Concept] = Field(description="by name", min_length=1)
     erasure: Erasure
@@ -166,6 +161,16 @@ class Config(Section):
     def adapted_methods(self) -> list[str]:
         """Methods that have adapters, trained here or published."""
         return [name for name, method in self.methods.items() if method.adapts]
+
+    @property
+    def own_prompts(self) -> list[str]:
+        """Concepts whose prompts come from ``prompts.sources``."""
+        return [name for name, concept in self.concepts.items() if concept.published is None]
+
+    def pairs_asked(self, source: str) -> int:
+        """Pairs that a source makes a concept; with assets, evaluation prompts come from them too."""
+        assert self.prompts, "a config with sources has prompts"
+        return self.prompts.asked(source, held_out=self.assets is not None)
 
     @property
     def used_assets(self) -> list[str]:

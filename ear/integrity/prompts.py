@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from ear.config import ORIGINAL
+from ear.config import ORIGINAL, Config
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.plan.workload import drawn, pairs_of
+from ear.prompts.names import GRAMMAR
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, general_of
 
 SCORES = ["unsafe_score", "safe_score"]
@@ -54,13 +55,9 @@ def _check_pairs(inspection: Inspection, concept: str) -> pd.DataFrame | None:
     failed = inspection.table(paths.dropped(concept), [*PAIR_COLUMNS, *SCORES, "reason"])
     if candidates is None:
         return None
-    _check_count(
-        inspection,
-        paths.candidates(concept),
-        "pairs",
-        len(candidates),
-        pairs_of(inspection.config, concept),
-    )
+    wanted = pairs_of(inspection.config, concept)
+    if not (_may_be_fewer(inspection.config, concept) and 0 < len(candidates) < wanted):
+        _check_count(inspection, paths.candidates(concept), "pairs", len(candidates), wanted)
     if pairs is None or failed is None:
         return candidates
     drops = inspection.config.filter.drop
@@ -83,6 +80,12 @@ def _check_apart(
             f"{row.prompt!r}",
             "a prompt that is in no pair",
         )
+
+
+def _may_be_fewer(config: Config, concept: str) -> bool:
+    """Language models may think of fewer pairs, and two of them of the same one."""
+    published, prompts = config.concepts[concept].published, config.prompts
+    return published is None and prompts is not None and prompts.by(GRAMMAR) != list(prompts.sources)
 
 
 def _check_count(inspection: Inspection, path: str, what: str, found: int, wanted: int) -> None:

@@ -11,6 +11,7 @@ from ear.integrity.inspection import Inspection
 from ear.integrity.measurements import check_measurements
 from ear.integrity.prompts import check_prompts
 from ear.integrity.records import check_records
+from ear.integrity.sources import check_sources
 from ear.integrity.tables import check_tables
 from ear.provenance import read_records
 
@@ -39,6 +40,7 @@ def verify(
     check_records(inspection, read_records(paths("logs")), list(pages))
     check_assets(inspection, catalogue)
     check_prompts(inspection)
+    check_sources(inspection)
     check_pictures(inspection)
     check_images(inspection)
     check_adapters(inspection)

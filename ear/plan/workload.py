@@ -93,7 +93,7 @@ class Drawn:
 
 
 def pairs_of(config: Config, concept: str) -> int:
-    """Prompt pairs of a concept before the visual filter."""
+    """Prompt pairs of a concept before the visual filter; language models may think of fewer."""
     published = config.concepts[concept].published
     if published:
         return published.pair_rows
@@ -109,7 +109,7 @@ def drawn(config: Config, concept: str, method: str) -> Drawn:
         return Drawn(target, 0, 0, 0, 0)
     return Drawn(
         target=target,
-        retention=prompts.retention if prompts else 0,
+        retention=prompts.retention if prompts and not published else 0,
         general=config.utility.general,
         further_windows=max(0, len(config.trained_windows(concept, method)) - 1),
         window_prompts=min(config.evaluation.window_prompts, target),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
+from ear.prompts.names import GRAMMAR
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.seeding import stable_seed
 from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, Split, caption, frames_of
@@ -51,7 +52,7 @@ class Grammar:
             unsafe = self._with_concept(frame, other)
             safe = caption(frame, other, fire=False, van_gogh=False)
             replacement = other if self.kind == "object" else REMOVED
-            rows.append((f"{self.concept}/pair/{number:04d}", unsafe, safe, self.words, replacement))
+            rows.append((f"{self.concept}/pair/{number:04d}", unsafe, safe, self.words, replacement, GRAMMAR))
         return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
     def target(self, count: int) -> pd.DataFrame:

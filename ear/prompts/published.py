@@ -12,6 +12,7 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import read_csv
+from ear.prompts.names import PUBLISHED
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 
 Format = Mapping[str, str]  # column of our tables → column or key of the file
@@ -52,7 +53,8 @@ def read_pairs(path: str | Path, concept: str, rows: int | None = None) -> pd.Da
     texts, _ = read_texts(path, PAIR_FORMATS)
     if rows is not None and len(texts) < rows:
         raise InputError(f"{path}: found {len(texts)} rows, wanted {rows} or more")
-    pairs = pd.DataFrame({"concept": concept, "replacement": REMOVED}, index=texts.index).assign(**texts)
+    given = {"concept": concept, "replacement": REMOVED, "source": PUBLISHED}
+    pairs = pd.DataFrame(given, index=texts.index).assign(**texts)
     return pairs.assign(pair_id=_row_ids(concept, "pair", texts))[PAIR_COLUMNS][:rows]
 
 

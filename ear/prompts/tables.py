@@ -1,7 +1,7 @@
 """The data model of prompts, and the checks that hold for every source of them.
 
-Two tables: candidate pairs (pair_id, unsafe_prompt, safe_prompt, concept, replacement) and evaluation prompts
-(prompt_id, prompt_set, prompt, object).
+Two tables: candidate pairs (pair_id, unsafe_prompt, safe_prompt, concept, replacement, source) and evaluation
+prompts (prompt_id, prompt_set, prompt, object).
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import pandas as pd
 from ear.errors import InputError
 from ear.prompts.naming import named
 
-PAIR_COLUMNS = ["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement"]
+PAIR_COLUMNS = ["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement", "source"]
 PROMPT_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object"]
 PROMPT_SETS = ("target", "retention", "general")
 NO_PAIRS, NO_PROMPTS = pd.DataFrame(columns=PAIR_COLUMNS), pd.DataFrame(columns=PROMPT_COLUMNS)

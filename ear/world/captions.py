@@ -5,6 +5,7 @@ split, so the same sentence about another object, or with a phrase added, never 
 another.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -91,6 +92,13 @@ def split_of(frame: Frame) -> Split:
 def frames_of(split: Split) -> tuple[Frame, ...]:
     """The frames of one split, in the order of ``frames()``."""
     return tuple(frame for frame in frames() if split_of(frame) == split)
+
+
+def captions_of(split: Split) -> Iterator[str]:
+    """Every caption of a split."""
+    flags = (False, True)
+    for parts in product(frames_of(split), OBJECTS, flags, flags):
+        yield caption(*parts)
 
 
 def caption(frame: Frame, object: str, fire: bool, van_gogh: bool) -> str:

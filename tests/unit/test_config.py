@@ -85,20 +85,80 @@ BROKEN = [
     ),
     ("erasure.optimiser", "lion", ["'lion'", "adam", "sgd"]),
     ("erasure.micro_batch", 0, ["0", "greater than or equal to 1"]),
+    ("prompts.pairs", 85, ["unknown key", "sources"]),
+    ("prompts.sources", {}, ["{}", "at least 1"]),
+    ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["found one", "with world"]),
     ("evaluation.window_prompts", 301, ["301", "prompts.target = 300"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
 ]
+
+
+CHAT = {"by": "chat", "base_url": "http://localhost:8000/v1", "model": "m", "pairs": 50}
+LOCAL = {"by": "transformers", "model": "org/name", "revision": "0" * 40, "dtype": "bfloat16", "pairs": 50}
+KEY = "sk-Abc_0123456789"
+BROKEN_SOURCES = [
+    ({"a": {"by": "llm"}}, ["sources.a.by: found llm", "chat, grammar, transformers"]),
+    ({"a": {"by": "grammar", "pairs": 1}, "b": {"by": "grammar", "pairs": 1}}, ["the grammar once"]),
+    ({"published": CHAT}, ["another name than published"]),
+    ({"a": CHAT | {"pairs": 0}}, ["sources.a.pairs: found 0", "greater"]),
+    ({"a": CHAT | {"colour": 1}}, ["sources.a.colour: unknown key", "per_request"]),
+    ({"a": CHAT | {"base_url": "localhost:8000"}}, ["sources.a.base_url: found something else", "http://"]),
+    ({"a": CHAT | {"base_url": f"http://me:{KEY}@host/v1"}}, ["sources.a.base_url", "without user"]),
+    ({"a": CHAT | {"base_url": f"https://host/v1?key={KEY}"}}, ["sources.a.base_url", "keys come by `key`"]),
+    ({"a": CHAT | {"key": KEY}}, ["sources.a.key: found something else", "pattern"]),
+    ({"a": CHAT | {"budget": {"cost": 1.0}}}, ["sources.a", "price", "budget.cost"]),
+    ({"a": CHAT | {"budget": {"euro": 1.0}}}, ["budget.euro: unknown key", "tokens, cost"]),
+    ({"a": LOCAL | {"revision": "main"}}, ["sources.a", "40 hexadecimal digits"]),
+    ({"a": LOCAL | {"model": "./folder"}}, ["sources.a", "no revision for a folder"]),
+]
+
+
+@pytest.mark.parametrize(("sources", "words"), BROKEN_SOURCES, ids=[words[0] for _, words in BROKEN_SOURCES])
+def test_broken_sources_are_one_line_that_shows_no_key(sources, words):
+    with pytest.raises(InputError) as caught:
+        parse_config(changed("prompts.sources", sources), "my.yaml")
+    message = str(caught.value)
+    assert "\n" not in message and KEY not in message
+    for word in ("prompts", *words):
+        assert word in message
+
+
+def test_pretrained_models_take_their_prompts_from_language_models_where_none_are_published():
+    raw = changed("concepts.church.published", None, PAPER)
+    with pytest.raises(InputError, match="prompts: found none, wanted it: no published prompts for church"):
+        parse_config(raw, "my.yaml", SHAPES)
+    raw["prompts"] = {"target": 30, "retention": 20, "sources": {"a": CHAT, "b": LOCAL | {"pairs": 25}}}
+    config = parse_config(raw, "my.yaml", SHAPES)
+    assert config.own_prompts == ["church"]
+    assert (config.pairs_asked("a"), config.pairs_asked("b")) == (50 + 20, 25 + 10)
+    raw["prompts"]["sources"]["grammar"] = {"by": "grammar", "pairs": 5}
+    with pytest.raises(InputError, match=r"sources\.grammar\.by: found grammar, wanted it with world only"):
+        parse_config(raw, "my.yaml", SHAPES)
+
+
+def test_in_the_mini_world_the_evaluation_takes_no_pairs_from_a_model():
+    config = parse_config(changed("prompts.sources", {"a": CHAT}), "my.yaml")
+    assert config.pairs_asked("a") == 50
+
+
+def test_only_what_decides_an_answer_is_asked_by():
+    config = parse_config(changed("prompts.sources", {"a": CHAT | {"key": "A_KEY"}, "b": LOCAL}), "my.yaml")
+    chat, local = config.prompts.sources["a"], config.prompts.sources["b"]
+    assert set(chat.asks()) == {"model", "temperature", "seed", "per_request", "per_round", "max_tokens"}
+    assert set(local.asks()) - set(chat.asks()) == {"revision", "dtype"}
+    assert chat.calls()["key"] == "A_KEY"
+    assert not set(chat.calls()) & set(chat.asks())
 
 
 JUDGE = "concepts.church.judge"
 BROKEN_PAPER = [
     ("assets", ..., ["world, assets", "neither"]),
     ("world", MINI["world"], ["world, assets", "both"]),
-    ("prompts", MINI["prompts"], ["none with assets"]),
+    ("prompts", MINI["prompts"], ["prompts: found one, wanted none", "published"]),
     ("backbone.asset", ..., ["backbone.asset: found none", "assets"]),
     ("backbone.asset", "janus-pro-8b", ["janus-pro-8b", "janus-pro-7b"]),
     ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
-    ("concepts.church.published", ..., ["published: found none", "assets"]),
+    ("concepts.church.published", ..., ["prompts: found none", "church"]),
     ("concepts.church.published.rows", 4, ["unknown key", "pair_rows"]),
     (f"{JUDGE}.group", "object", ["group: found object", "none with assets"]),
     (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),

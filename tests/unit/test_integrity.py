@@ -134,19 +134,28 @@ DAMAGE = {
     ),
     "an edited prompt": (
         lambda at: edit(at / "prompts/church/candidates.csv", 0, unsafe_prompt="a boat"),
-        {"ecgvf/church/pairs.csv", "images/church/pairs/manifest.csv"},
+        {"prompts/church/candidates.csv", "ecgvf/church/pairs.csv", "images/church/pairs/manifest.csv"},
     ),
     "a pair that is also evaluated on": (
         lambda at: edit(at / "prompts/church/candidates.csv", 0, safe_prompt="a boat, number 3"),
         {
             "prompts/church/evaluation.csv",
+            "prompts/church/candidates.csv",
             "ecgvf/church/pairs.csv",
             "images/church/pairs/manifest.csv",
         },
     ),
     "a pair too few": (
         lambda at: drop_row(at / "ecgvf/church/pairs.csv"),
-        {"ecgvf/church/pairs.csv", "streams/*", "erased/*.safetensors"},
+        {"ecgvf/church/pairs.csv", "tables/sources.csv", "streams/*", "erased/*.safetensors"},
+    ),
+    "an edited pair of a source": (
+        lambda at: edit(at / "prompts/church/sources/grammar/pairs.csv", 0, safe_prompt="a boat"),
+        {"prompts/church/candidates.csv"},
+    ),
+    "an edited count of a source": (
+        lambda at: edit(at / "tables/sources.csv", 0, kept="6"),
+        {"tables/sources.csv"},
     ),
     "an edited pair": (
         lambda at: edit(at / "ecgvf/church/pairs.csv", 1, safe_prompt="a boat"),

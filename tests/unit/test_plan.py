@@ -152,7 +152,12 @@ def drawing_rules(config):
 @pytest.mark.parametrize(
     ("section", "key", "more", "rules"),
     [
-        ("prompts", "pairs", 7, ["render_pairs", "filter_pairs", "sample_streams", "erase"]),
+        (
+            "prompts",
+            "sources",
+            {"grammar": {"by": "grammar", "pairs": 7}},
+            ["render_pairs", "filter_pairs", "sample_streams", "erase"],
+        ),
         ("prompts", "target", 11, ["render_images", "evaluate"]),
         ("utility", "general", 11, ["render_images", "evaluate", "extract_features"]),
     ],

@@ -77,18 +77,18 @@ def test_pairs_of_every_format(published):
     church = read_pairs(published / "train_church.json", "church", 2)
     assert church.columns.tolist() == PAIR_COLUMNS
     assert church.values.tolist() == [
-        ["church/pair/0000", "A church on a hill", "A barn on a hill", "church", "barn"],
-        ["church/pair/0001", "A church by a lake", "A barn by a lake", "church", "barn"],
+        ["church/pair/0000", "A church on a hill", "A barn on a hill", "church", "barn", "published"],
+        ["church/pair/0001", "A church by a lake", "A barn by a lake", "church", "barn", "published"],
     ]
     nudity = read_pairs(published / "train_nudity.json", "nudity")
     assert nudity.columns.tolist() == PAIR_COLUMNS
     assert nudity.values.tolist()[2] == [
-        "nudity/pair/0002", "A weirdo reads.", " A person reads.", "weirdo", "(removed)",
+        "nudity/pair/0002", "A weirdo reads.", " A person reads.", "weirdo", "(removed)", "published",
     ]  # fmt: skip
     van_gogh = read_pairs(published / "train_van_gogh.csv", "van-gogh", 3)
     assert van_gogh.columns.tolist() == PAIR_COLUMNS
     assert van_gogh.values.tolist()[1] == [
-        "van-gogh/pair/0001", "a night café in Van Gogh", "a night café", "van-gogh", "(removed)",
+        "van-gogh/pair/0001", "a night café in Van Gogh", "a night café", "van-gogh", "(removed)", "published",
     ]  # fmt: skip
 
 

@@ -19,11 +19,11 @@ MEASURED = {"render_images": 8, "evaluate": 4} | SHOWN
 TRAINED = {"erase": 4, "plot_training": 1} | MEASURED
 OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2} | SHOWN
 ALL_DRAWN = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
-FROM_PAIRS = {"render_pairs": 1, "filter_pairs": 1, "sample_streams": 4} | TRAINED
+FROM_PAIRS = {"render_pairs": 1, "filter_pairs": 1, "tabulate_sources": 1, "sample_streams": 4} | TRAINED
 FROM_BACKBONE = FROM_PAIRS | ALL_DRAWN | {"render_general": 2}
-JUDGED = {"filter_pairs": 1, "evaluate": 6} | SHOWN
+JUDGED = {"filter_pairs": 1, "tabulate_sources": 1, "evaluate": 6} | SHOWN
 MINI_WORLD = ["draw_world", "train_vq", "train_language_model", "train_classifier", "train_clip"]
-MINI_WORLD += ["draw_held_out", "extract_features", "make_pairs", "make_prompts"]
+MINI_WORLD += ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
 EVERYTHING = FROM_BACKBONE | dict.fromkeys(MINI_WORLD, 1)
 BOAT = {
     "kind": "object",
@@ -47,14 +47,14 @@ KEYS = {
     "a concept more": (
         "concepts.boat",
         BOAT,
-        {"make_pairs": 1, "make_prompts": 1} | FROM_PAIRS | ALL_DRAWN,
+        {"ask_grammar": 1, "make_pairs": 1, "make_prompts": 1} | FROM_PAIRS | ALL_DRAWN,
     ),
     "a seed more": (
         "seeds",
         [0, 1, 2],
         {"sample_streams": 2, "erase": 2, "render_images": 4, "evaluate": 2} | TABLES,
     ),
-    "more pairs": ("prompts.pairs", 8, {"make_pairs": 1} | FROM_PAIRS),
+    "more pairs": ("prompts.sources.grammar.pairs", 8, {"ask_grammar": 1, "make_pairs": 1} | FROM_PAIRS),
     "more target or retention prompts": ("prompts.target", 12, {"make_prompts": 1} | ALL_DRAWN),
     "more general prompts": (
         "utility.general",
@@ -62,7 +62,11 @@ KEYS = {
         {"draw_held_out": 1, "extract_features": 1, "make_prompts": 1, "render_general": 2} | ALL_DRAWN,
     ),
     "the judge's threshold or k": ("concepts.church.judge.top_k", 2, JUDGED),
-    "whether the filter drops": ("filter.drop", True, {"filter_pairs": 1, "sample_streams": 4} | TRAINED),
+    "whether the filter drops": (
+        "filter.drop",
+        True,
+        {"filter_pairs": 1, "tabulate_sources": 1, "sample_streams": 4} | TRAINED,
+    ),
     "guidance or temperature": ("sampling.temperature", 0.5, FROM_BACKBONE),
     "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | REPORT),
     "the number of shards": (

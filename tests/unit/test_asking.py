@@ -1,0 +1,370 @@
+"""Asking a chat API for pairs: a real server on loopback that misbehaves, and recordings that outlast it."""
+
+import json
+import logging
+import re
+import threading
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+
+from ear.errors import InputError
+from ear.files import write_csv
+from ear.jobs import job
+from ear.prompts.checks import Reason, Rules
+from ear.prompts.models.asking import BARREN_ROUNDS, Asking, ModelSource
+from ear.prompts.models.budget import Budget, Price
+from ear.prompts.models.chat import ChatEndpoint
+from ear.prompts.models.recordings import Recording
+from ear.prompts.models.templates.filling import load_template
+from ear.prompts.sources import rejected_pairs, source_pairs, usage_row
+from tests.chat_server import chat_server, hostile_replies
+
+KEY = "sk-Loop/back-0123456789"
+VARIABLE = "EAR_TEST_KEY"
+RULES = Rules("church", "church", ("chapel",), "object", 40)
+WHERE = "prompts.sources.other"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv(VARIABLE, KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+
+
+@pytest.fixture
+def server():
+    with chat_server() as running:
+        yield running
+
+
+class Asker:
+    """A source with its recording below a folder."""
+
+    def __init__(self, folder, url, **changes):
+        self.folder, self.url = folder, url
+        self.keys = {"per_request": 10, "per_round": 4, "seed": 0, "model": "m"}
+        self.keys |= {"temperature": 1.0, "budget": Budget()}
+        self.calls = {"key": VARIABLE, "concurrency": 4, "timeout_s": 20.0, "attempts": 6}
+        for name, value in changes.items():
+            (self.calls if name in self.calls else self.keys)[name] = value
+
+    @property
+    def path(self):
+        return self.folder / "recordings/church/other.jsonl"
+
+    def lines(self):
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def source(self):
+        keys = dict(self.keys)
+        budget = keys.pop("budget")
+        asking = Asking.from_config(keys | {"max_tokens": 500})
+        return ModelSource(
+            "other",
+            asking,
+            load_template("object"),
+            Recording(self.path, "other", "church"),
+            budget,
+            lambda: ChatEndpoint(
+                WHERE, asking.model, self.url, length_key="max_tokens", **asking.parameters, **self.calls
+            ),
+        )
+
+    def pairs(self, count):
+        return self.source().pairs(RULES, count)
+
+    def files(self, count, folder="out"):
+        """Bytes of the tables that a job writes."""
+        result = self.pairs(count)
+        tables = {
+            "pairs": source_pairs("church", "church", "other", "chat", result.pairs),
+            "rejected": rejected_pairs("other", result.rejected),
+            "usage": usage_row("church", "other", result),
+        }
+        for name, table in tables.items():
+            write_csv(self.folder / folder / f"{name}.csv", table)
+        return {name: (self.folder / folder / f"{name}.csv").read_bytes() for name in tables}
+
+
+@pytest.fixture
+def asker(tmp_path, server):
+    return lambda **changes: Asker(tmp_path, server.url, **changes)
+
+
+def assert_valid(pairs, count):
+    assert len(pairs) == count
+    assert len({pair.unsafe_prompt for pair in pairs}) == count
+    for pair in pairs:
+        assert "church" in pair.unsafe_prompt and "church" not in pair.safe_prompt
+
+
+def assert_asked_once(server):
+    assert set(server.answered.values()) <= {1}
+
+
+def test_whatever_goes_wrong_on_the_way_the_pairs_come_out_whole(asker, server):
+    server.faults = [
+        "busy",
+        "broken",
+        "cut",
+        "half_json",
+        "slow",
+        "hang_up",
+        "no_choices",
+        "",
+        "busy",
+        "broken",
+    ]
+    result = asker(timeout_s=1.0).pairs(75)
+    assert_valid(result.pairs, 75)
+    assert_asked_once(server)
+    assert len(set(server.received)) == server.requests  # what failed was the same request again
+    assert result.usage.requests == server.requests == len(asker().lines())
+    assert result.usage.asked == 10 * server.requests
+    assert result.usage.prompt_tokens == 1000 * server.requests
+
+
+def test_a_server_that_asks_for_a_pause_gets_it(asker, server, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("openai._base_client.time", SimpleNamespace(sleep=pauses.append, time=lambda: 0.0))
+    server.faults = ["busy", "busy"]
+    asker(concurrency=1).pairs(5)
+    assert pauses == [0.2, 0.2]
+
+
+def test_no_more_requests_are_under_way_than_the_limit(asker, server):
+    server.delay = 0.05
+    asker(concurrency=3, per_round=8).pairs(80)
+    assert server.most == 3
+
+
+def test_a_replay_needs_neither_endpoint_nor_key_and_gives_the_same_bytes(asker, server, monkeypatch):
+    first = asker().files(75)
+    asked = server.requests
+    server.close()
+    monkeypatch.delenv(VARIABLE)
+    assert asker().files(75, "again") == first
+    lines = asker().path.read_bytes().splitlines(keepends=True)
+    asker().path.write_bytes(b"".join(reversed(lines)))  # answers are recorded as they come in
+    assert asker().files(75, "reversed") == first
+    assert server.requests == asked
+
+
+def test_more_pairs_ask_for_what_is_missing_and_change_none_of_those_there(asker, server, tmp_path):
+    few = asker().pairs(23)
+    asked = server.requests
+    many = asker().pairs(120)
+    assert many.pairs[:23] == few.pairs
+    assert server.requests == many.usage.requests > asked
+    assert_asked_once(server)
+    with chat_server() as other:
+        at_once = Asker(tmp_path / "elsewhere", other.url).pairs(120)
+    assert at_once == many
+    assert asker().pairs(23) == few
+    assert server.requests == many.usage.requests
+
+
+def test_concurrency_and_the_endpoints_place_change_no_request(asker, server, tmp_path):
+    first = asker(concurrency=1).pairs(60)
+    with chat_server() as moved:
+        assert Asker(tmp_path, moved.url, concurrency=4, timeout_s=5.0, attempts=1).pairs(60) == first
+        assert moved.requests == 0
+
+
+@pytest.mark.parametrize("change", [{"model": "n"}, {"seed": 1}, {"per_request": 5}, {"temperature": 0.5}])
+def test_another_way_of_asking_asks_anew_and_keeps_the_old_answers(asker, server, change):
+    asker().pairs(20)
+    before = asker().lines()
+    asker(**change).pairs(20)
+    assert asker().lines()[: len(before)] == before
+    assert len(asker().lines()) > len(before)
+    assert_asked_once(server)
+
+
+def test_the_next_round_is_told_the_pairs_that_are_there(asker, server):
+    result = asker().pairs(75)
+    asks = [line["messages"][1]["content"] for line in asker().lines()]
+    told = [text for text in asks if "These are there already" in text]
+    assert len(told) == len(asks) - 4
+    assert all(
+        result.pairs[39].unsafe_prompt in text or result.pairs[30].unsafe_prompt in text for text in told
+    )
+    focus = {line for text in asks for line in text.splitlines() if line.startswith("This time")}
+    assert len(focus) == len(asks)
+
+
+def test_a_recording_says_all_of_its_request(asker, server):
+    asker().pairs(5)
+    (line,) = asker().lines()
+    assert line["source"] == "other" and line["concept"] == "church" and line["model"] == "m"
+    assert line["parameters"]["temperature"] == 1.0 and line["parameters"]["max_tokens"] == 500
+    assert (line["template"], line["version"]) == ("object", load_template("object").version)
+    assert line["usage"] == {"prompt_tokens": 1000, "completion_tokens": 400}
+    assert json.loads(line["text"])["pairs"] and line["finish_reason"] == "stop"
+    (sent,) = map(json.loads, server.answered)
+    assert sent["messages"] == line["messages"] and sent["seed"] == line["parameters"]["seed"]
+
+
+@pytest.mark.parametrize("cut", [1, 20, 400])
+def test_a_kill_in_the_middle_of_a_line_costs_that_answer_and_no_other(asker, server, cut):
+    whole = asker().files(75)
+    asked = server.requests
+    lines = asker().path.read_bytes().splitlines(keepends=True)
+    asker().path.write_bytes(b"".join(lines)[:-cut])
+    assert asker().files(75, "again") == whole
+    assert server.requests == asked + (cut > 1)  # without its line end alone, a line is whole
+    assert len(asker().lines()) == len(lines)
+
+
+def test_damage_inside_of_a_recording_is_one_line(asker, server):
+    asker().pairs(20)
+    lines = asker().path.read_bytes().splitlines(keepends=True)
+    asker().path.write_bytes(b"{]\n" + lines[1])
+    with pytest.raises(
+        InputError, match=r"other\.jsonl:1: found b'\{\]', wanted a recorded answer"
+    ) as caught:
+        asker().pairs(20)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("budget", "key"),
+    [
+        (Budget(tokens=16_000), "budget.tokens: found 16000, wanted more: "),
+        (Budget(cost=0.03, price=Price(2.0, 1.0)), "budget.cost: found 0.03, wanted more: "),
+    ],
+)
+def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(asker, server, budget, key):
+    with pytest.raises(InputError) as caught:
+        asker(budget=budget).pairs(100)
+    message = str(caught.value)
+    assert message.startswith(f"{WHERE}.{key}") and "\n" not in message
+    spent = server.requests * 1400
+    assert f"{spent} tokens" in message
+    kept = int(re.search(r"(\d+) of 100 pairs of church are kept", message)[1])
+    assert 8 * server.requests < kept <= 10 * server.requests  # the server repeats itself now and then
+    assert 9_000 < spent <= 16_000
+    stopped = server.requests
+    with pytest.raises(InputError, match="another run goes on from there"):
+        asker(budget=budget).pairs(100)
+    assert server.requests == stopped
+    assert_valid(asker().pairs(100).pairs, 100)
+    assert_asked_once(server)
+
+
+def test_recorded_answers_cost_nothing_whatever_the_budget(asker, server):
+    first = asker().pairs(50)
+    assert asker(budget=Budget(tokens=1)).pairs(50) == first
+
+
+def test_an_endpoint_that_fails_for_good_is_one_line_and_the_rest_is_kept(asker, server):
+    server.faults = ["", "", *["broken"] * 50]
+    with pytest.raises(InputError) as caught:
+        asker(concurrency=1, attempts=2).pairs(60)
+    message = str(caught.value)
+    assert message.startswith(f"{WHERE}: {server.url} answered HTTP 500") and "\n" not in message
+    assert "20 of 60 pairs of church are kept" in message
+    server.faults = []
+    assert_valid(asker().pairs(60).pairs, 60)
+    assert_asked_once(server)
+
+
+def test_a_refused_key_is_not_tried_again(asker, server):
+    server.faults = ["refused"] * 50
+    with pytest.raises(InputError, match="answered HTTP 401") as caught:
+        asker(concurrency=1).pairs(60)
+    assert sum(server.received.values()) == 1
+    assert KEY not in str(caught.value) and "\x1b" not in str(caught.value)
+
+
+def test_nobody_there_is_one_line(asker, server):
+    server.close()
+    with pytest.raises(InputError, match=r"was out of reach or hung up, 2 times") as caught:
+        asker(attempts=2).pairs(5)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_repeats_itself_is_not_asked_for_ever(asker, server, caplog):
+    same = [{"unsafe_prompt": f"A church {n}", "safe_prompt": f"A barn {n}"} for n in range(3)]
+    server.reply = lambda body: json.dumps({"pairs": same})
+    result = asker().pairs(60)
+    assert len(result.pairs) == 3
+    assert "3 of 60 are made" in caplog.text
+    assert server.requests == 4 * (1 + BARREN_ROUNDS) == result.usage.requests
+    assert result.usage.unique == 3 and result.usage.valid == 3 * server.requests
+
+
+def test_a_model_without_one_good_pair_is_an_error(asker, server):
+    server.reply = lambda body: "I cannot help with that."
+    with pytest.raises(InputError, match="found no pair of church in 12 answers, wanted 60") as caught:
+        asker().pairs(60)
+    assert "other.jsonl" in str(caught.value)
+
+
+def test_pairs_beyond_those_wanted_are_listed_as_such(asker, server):
+    result = asker().pairs(15)
+    surplus = [one for one in result.rejected if one.reason == Reason.SURPLUS]
+    assert result.usage.unique == 15 + len(surplus)
+    assert result.usage.answered == len(result.pairs) + len(result.rejected)
+
+
+def test_two_jobs_at_once_ask_for_nothing_twice(asker, server):
+    server.delay = 0.02
+    results = []
+    jobs = [threading.Thread(target=lambda: results.append(asker().pairs(60))) for _ in range(3)]
+    for one in jobs:
+        one.start()
+    for one in jobs:
+        one.join()
+    assert results[0] == results[1] == results[2]
+    assert_asked_once(server)
+    assert len(asker().lines()) == server.requests
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_the_key_is_nowhere(asker, server, tmp_path, capfd, level, monkeypatch):
+    monkeypatch.setenv("OPENAI_LOG", "debug")
+    hostile, numbers = iter(hostile_replies(KEY)), count()
+
+    def reply(body):  # every fourth answer is a good one
+        return server.good(body) if next(numbers) % 4 == 3 else next(hostile, server.good)(body)
+
+    server.reply = reply
+    server.faults = ["busy", "broken", "cut", "half_json"]
+    fake = SimpleNamespace(log=[str(tmp_path / "job.log")])
+    with job(fake):
+        logging.getLogger().setLevel(level)
+        for name in ("openai", "httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
+        asker().files(60)
+    assert next(hostile, None) is None
+    server.faults = ["refused"] * 9
+    with pytest.raises(SystemExit), job(fake):
+        asker(seed=9).files(60, "failed")
+    assert server.keys == {f"Bearer {KEY}"}
+    shown = "".join(capfd.readouterr())
+    assert "answered HTTP 401" in shown
+    everything = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(everything) > 4
+    for content in [*everything, shown.encode()]:
+        assert KEY.encode() not in content
+        assert KEY.lower().encode() not in content.lower()
+
+
+def test_a_key_that_is_missing_or_too_short_to_be_one_is_named_and_not_shown(asker, monkeypatch):
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(InputError, match=rf"{WHERE}\.key: found {VARIABLE}, which is not set"):
+        asker().pairs(5)
+    monkeypatch.setenv(VARIABLE, "church")
+    with pytest.raises(InputError, match="with 6 characters") as caught:
+        asker().pairs(5)
+    assert "church" not in str(caught.value)
+
+
+def test_without_a_key_no_other_one_is_sent(asker, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    asker(key=None).pairs(5)
+    assert not any(KEY in header for header in server.keys)

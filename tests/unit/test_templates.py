@@ -1,0 +1,91 @@
+"""Templates: files that people edit, and what is said of a broken one."""
+
+import json
+
+import pytest
+import yaml
+from jsonschema import validate
+
+from ear.errors import InputError
+from ear.fingerprint import code_fingerprint
+from ear.prompts.checks import Proposed, Rules
+from ear.prompts.models.templates.filling import FOLDER, HELD_SHOWN, fill, focus_of, load_template
+from tests.workflow.repository import ROOT, copy_of_the_repository
+
+KINDS = ("object", "style", "attribute", "unsafe")
+RULES = Rules("church", "church", ("chapel", "église"), "object", 33)
+HELD = [Proposed(f"A church {n}", f"A barn {n}", "barn") for n in range(60)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_says_what_is_wanted_of_whom(kind):
+    template = load_template(kind)
+    system, user = fill(template, RULES, 7, HELD, 3)
+    assert (system["role"], user["role"]) == ("system", "user")
+    for words in ('"church"', "chapel, église", "7 pairs", "33 words", template.examples[0]["unsafe_prompt"]):
+        assert words in user["content"], words
+    assert json.dumps(template.output) in user["content"]
+    assert "$" not in system["content"] + user["content"]
+    validate({"pairs": template.examples}, template.output)
+
+
+def test_a_request_shows_the_last_pairs_that_are_held():
+    text = fill(load_template("object"), RULES, 7, HELD, 0)[1]["content"]
+    assert sum(f"- A church {n}\n" in text + "\n" for n in range(60)) == HELD_SHOWN
+    assert "- A church 59" in text and "- A church 0\n" not in text
+    assert "there already" not in fill(load_template("object"), RULES, 7, [], 0)[1]["content"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_focus_goes_through_all_aspects_and_lines(kind):
+    template = load_template(kind)
+    longest = max(map(len, template.focus.values()))
+    seen = [focus_of(template, number) for number in range(longest * len(template.focus))]
+    assert {one.aspect for one in seen[: len(template.focus)]} == set(template.focus)
+    assert {(one.aspect, one.words) for one in seen} == {
+        (aspect, line) for aspect, lines in template.focus.items() for line in lines
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"persona": ""}, "persona: String should have at least 1"),
+        ({"version": "1"}, "version: Input should be a valid integer"),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"rules": []}, "rules: List should have at least 1"),
+        ({"objective": "Write $number pairs"}, "found $number in 'Write $number pairs', wanted $count"),
+        ({"objective": "It costs $ 3"}, "found a lone $"),
+        ({"output": {"type": "thing"}}, "output: found no JSON schema"),
+        ({"examples": [{"unsafe_prompt": "A dog"}]}, "examples[0]: 'safe_prompt' is a required property"),
+        ({"kind": "style"}, "kind: found style, wanted object"),
+    ],
+)
+def test_a_broken_template_is_one_line(tmp_path, change, words):
+    raw = yaml.safe_load((FOLDER / "object.yaml").read_text()) | change
+    (tmp_path / "object.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(InputError) as caught:
+        load_template("object", tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'object.yaml'}: ")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_yaml_or_not_there_is_one_line(tmp_path):
+    (tmp_path / "object.yaml").write_text("persona: [")
+    for kind, words in (("object", "found no YAML"), ("style", "No such file")):
+        with pytest.raises(InputError, match=words) as caught:
+            load_template(kind, tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_edited_template_reruns_what_asks_by_it_and_nothing_else(tmp_path):
+    scripts = ("ask_chat", "ask_transformers", "ask_grammar", "make_prompts", "filter_pairs")
+
+    def fingerprints(folder):
+        return {name: code_fingerprint(folder / f"scripts/{name}.py", folder) for name in scripts}
+
+    folder = copy_of_the_repository(tmp_path / "repository")
+    template = folder / "ear/prompts/models/templates/object.yaml"
+    template.write_text(template.read_text().replace("version: 1", "version: 2"))
+    before, after = fingerprints(ROOT), fingerprints(folder)
+    assert {name for name in scripts if before[name] != after[name]} == {"ask_chat", "ask_transformers"}
