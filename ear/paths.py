@@ -126,6 +126,10 @@ class Paths:
         """Model card of an erased model, a transformers folder that appears whole."""
         return self.run("export", concept, method, seed, "README.md")
 
+    def dataset(self, concept: str) -> str:
+        """Card of a concept's data set, a folder that appears whole."""
+        return self(f"dataset/{concept}/README.md")
+
     def table(self, name: str) -> str:
         """A table of the results."""
         return self(f"tables/{name}")

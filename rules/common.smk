@@ -104,7 +104,9 @@ def sources_by(kind):
 
 
 def of_sources(concept, file):
-    """A file of every source of a concept, in the order of the config."""
+    """A file of every source of a concept, in the order of the config; none of one with published pairs."""
+    if concept not in experiment.own_prompts:
+        return []
     return [paths.source(concept, source, file) for source in experiment.prompts.sources]
 
 
@@ -161,7 +163,7 @@ def streams_of(wildcards):
 
 def figures():
     """All figures of the experiment."""
-    names = ["concept-rate", "window-length", "tradeoff", "samples"]
+    names = ["concept-rate", "window-length", "tradeoff", "samples", "coverage"]
     names += [f"{name}-{concept}" for name in ("samples", "training") for concept in experiment.concepts]
     if any(concept.judge.by == "nudenet" for concept in experiment.concepts.values()):
         names.append("nudity")
@@ -197,6 +199,20 @@ def image_manifests(concept):
 def image_verdicts(concept):
     """Verdicts on the images of the shown runs of a concept, method by method."""
     return [paths.run("evaluation", *run, "verdicts.csv") for run in shown_runs(concept)]
+
+
+def pair_sources(concept):
+    """Source of a concept's prompt pairs → what a data set's card says of it."""
+    if concept not in experiment.own_prompts:
+        return {"published": {"by": CATALOGUE["prompts"].title, "from": CATALOGUE["prompts"].source.words}}
+    return {
+        name: (
+            {"by": "the caption grammar of the mini world"}
+            if source.by == "grammar"
+            else {"by": source.by, **source.model_dump(include={"model", "revision", "temperature", "seed"})}
+        )
+        for name, source in experiment.prompts.sources.items()
+    }
 
 
 def own_windows(concept):

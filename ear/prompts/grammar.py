@@ -44,7 +44,7 @@ class Grammar:
 
     def pairs(self, count: int) -> pd.DataFrame:
         """Candidate pairs (``PAIR_COLUMNS``): a frame with the concept, and with another or none."""
-        frames = self._frames("pairs", count)
+        frames = self.pair_frames(count)
         others = [name for name in OBJECTS if name != self.words]
         rows = []
         for number, frame in enumerate(frames):
@@ -54,6 +54,10 @@ class Grammar:
             replacement = other if self.kind == "object" else REMOVED
             rows.append((f"{self.concept}/pair/{number:04d}", unsafe, safe, self.words, replacement, GRAMMAR))
         return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+    def pair_frames(self, count: int) -> list[Frame]:
+        """The frames of ``pairs(count)``, in their order."""
+        return self._frames("pairs", count)
 
     def target(self, count: int) -> pd.DataFrame:
         """Held-out prompts that name the concept (``PROMPT_COLUMNS``)."""

@@ -1,23 +1,203 @@
-"""Whether a text names a concept."""
+"""Does a text name a concept? The one place that knows, whatever the source of the text.
+
+Texts are compared folded (``fold``): compatible characters as one, without case, accents and signs that do
+not show. A name counts where its words stand whole or inflected, joined or apart: church, churches and
+chur-ch; Van Gogh, van-gogh and vangogh. Names in a script without blanks count anywhere.
+"""
 
 import re
-from collections.abc import Sequence
-from functools import cache
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import snowballstemmer
+
+ENGLISH = ("english",)
+EVERY_LANGUAGE = (
+    *ENGLISH,
+    "german",
+    "french",
+    "spanish",
+    "italian",
+    "portuguese",
+    "dutch",
+    "polish",
+    "russian",
+)
+ARTICLES = frozenset(("a", "an", "the"))
+FUNCTION_WORDS = frozenset(
+    (
+        *ARTICLES,
+        *("of", "in", "on", "at", "by", "with", "and", "or", "to", "from", "for", "as", "like", "is", "are"),
+        *("was", "it", "its", "this", "that", "there", "style", "styled", "manner", "painted", "drawn", "s"),
+    )
+)
+"""Words that carry a concept ("in the style of") and are no part of what a picture shows."""
+
+SHORTEST_FOREIGN = 5  # letters: stemmers of other languages cut shorter English words down to one another
+# An inflection changes the end: German's stemmer takes "buerning" for "burning".
+SHORTEST_BEGINNING, LONGEST_ENDING = 2, 3
+SPLIT_INTO = 2  # a name may be cut into so many more parts than it has words
+SHORTEST_SPELLED = 3  # letters that stand alone, one after the other, are a word spelled out
+
+_WORD = re.compile(r"[^\W_]+")
+_ROUGH_WORD = re.compile(r"[^\W_](?:[^\W_]|[$@€¢|!](?=\w))*")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
+_STEMMERS = {language: snowballstemmer.stemmer(language) for language in EVERY_LANGUAGE}
+_LATIN_LETTER = re.compile(r"LATIN .*?\b([A-Z])\b|SYMBOL LETTER ([A-Z])|LATIN .* DOTLESS (I)\b")
+_LOOK_ALIKES = str.maketrans(
+    "авеёзіїјкмнорстухцѕԁԛԝһґ" + "αβγεζηικνορτυχω" + "օսոհցզ" + "0134578$@€¢l|!",
+    "abeeeiijkmhopctyxusdqwhr" + "abyeznikvoptuxw" + "ounhgq" + "oieastbsaeciii",
+)
 
 
 def named(text: str, words: Sequence[str]) -> list[str]:
-    """Those of the words that a text names, without regard to case.
+    """Those of the words that a text names."""
+    return [word for word in words if spans(text, word)]
 
-    A word counts where it stands whole or with a simple ending (church: churches, church's), and one of
-    several parts also with hyphens or underscores between them.
+
+def spans(text: str, name: str, languages: Sequence[str] = ENGLISH) -> list[tuple[int, int]]:
+    """Where a text names something: (start, end) in ``words_of(text)``, from left to right.
+
+    Args:
+        text: any text.
+        name: one or several words.
+        languages: whose inflections count.
+
+    Returns:
+        None where there is no such place; of a name in a script without blanks, or without letters, each
+        word that holds a part of it.
     """
-    return [word for word in words if _pattern(word).search(text)]
+    parts = words_of(name)
+    if not parts or _UNSPACED.search(fold(name)):
+        return _unspaced_spans(text, fold(name))
+    return list(_spans(words_of(text), parts, tuple(languages)))
 
 
-@cache
-def _pattern(word: str) -> re.Pattern[str]:
-    gap = r"[\s_-]+"
-    whole = gap.join(re.escape(part) for part in re.split(gap, word))
-    if word.lower().endswith("y"):
-        whole = f"{whole[:-1]}(?:y|ie)"
-    return re.compile(rf"(?<!\w){whole}(?:e?s|e?d|ing)?(?!\w)", re.IGNORECASE)
+def traces(text: str, name: str, languages: Sequence[str] = ENGLISH) -> bool:
+    """Is there any trace of a name in a text: its core alone, in look-alike letters, or spelled out?
+
+    Stricter than ``named``: for texts that are to be free of it. "on fire" is traced in "a fire",
+    "church" in "chürch", "сhurсh" (in part Cyrillic) and "c.h.u.r.c.h".
+    """
+    if spans(text, core(name), languages) or spans(text, name, languages):
+        return True
+    parts = words_of(core(name))
+    squeezed = "".join(parts)
+    if squeezed and any(squeezed in word for word in _spelled_out(words_of(text))):
+        return True
+    seen = _ROUGH_WORD.findall(fold(text))
+    if not squeezed or all(word.isascii() and word.isalpha() for word in seen):
+        return False
+    plain = tuple(map(skeleton, seen))
+    return any(True for _ in _spans(plain, tuple(map(skeleton, parts)), tuple(languages)))
+
+
+@lru_cache(maxsize=1024)
+def core(name: str) -> str:
+    """A name without the function words at its ends: "Van Gogh" of "in the style of Van Gogh"."""
+    words = list(_WORD.finditer(name))
+    shown = [word for word in words if fold(word.group()) not in FUNCTION_WORDS]
+    return name[shown[0].start() : shown[-1].end()] if shown else name
+
+
+@lru_cache(maxsize=4096)
+def fold(text: str) -> str:
+    """A text to compare by: NFKC, without case, accents and characters that do not show."""
+    if text.isascii():
+        return text.lower()
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    kept = "".join(sign for sign in apart if unicodedata.category(sign) not in ("Mn", "Me", "Cf"))
+    return unicodedata.normalize("NFKC", kept)
+
+
+@lru_cache(maxsize=4096)
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a text, folded; every sign but letters and digits parts them."""
+    return tuple(_WORD.findall(fold(text)))
+
+
+def skeleton(word: str) -> str:
+    """What a folded word looks like: Latin letters in place of those, and of digits, that look like them."""
+    letters = (
+        _LATIN_LETTER.search(unicodedata.name(sign, "")) if not sign.isascii() else None for sign in word
+    )
+    plain = [
+        next(letter for letter in found.groups() if letter).lower() if found else sign
+        for sign, found in zip(word, letters, strict=True)
+    ]
+    return "".join(plain).translate(_LOOK_ALIKES)
+
+
+@lru_cache(maxsize=2**15)
+def stem(word: str, language: str = "english") -> str:
+    """A folded word without its inflection."""
+    return str(_STEMMERS[language].stemWord(word))
+
+
+def _spans(
+    words: Sequence[str], parts: tuple[str, ...], languages: tuple[str, ...]
+) -> Iterator[tuple[int, int]]:
+    squeezed = "".join(parts)
+    start = 0
+    while start < len(words):
+        end = next(
+            (
+                start + size
+                for size in range(min(len(parts) + SPLIT_INTO, len(words) - start), 0, -1)
+                if _is_name(words[start : start + size], parts, squeezed, languages)
+            ),
+            None,
+        )
+        if end is not None:
+            yield start, end
+        start = end or start + 1
+
+
+def _is_name(words: Sequence[str], parts: tuple[str, ...], squeezed: str, languages: tuple[str, ...]) -> bool:
+    if words[0][0] != squeezed[0]:
+        return False
+    if len(words) == len(parts):
+        return all(_inflected(word, part, languages) for word, part in zip(words, parts, strict=True))
+    return _inflected("".join(words), squeezed, languages)
+
+
+@lru_cache(maxsize=2**15)
+def _inflected(word: str, name: str, languages: tuple[str, ...]) -> bool:
+    if word == name:
+        return True
+    kept = max(SHORTEST_BEGINNING, len(name) - LONGEST_ENDING)
+    if word[:kept] != name[:kept]:
+        return False
+    return any(
+        stem(word, language) == stem(name, language)
+        for language in languages
+        if language in ENGLISH or len(name) >= SHORTEST_FOREIGN
+    )
+
+
+def _unspaced_spans(text: str, name: str) -> list[tuple[int, int]]:
+    """Places of a name that blanks do not set apart; one that holds no word has the place of the next one."""
+    whole = fold(text)
+    at = whole.find(name) if name.strip() else -1
+    if at < 0:
+        return []
+    before = len(_WORD.findall(whole[:at]))
+    inside = at > 0 and bool(_WORD.fullmatch(whole[at - 1])) and bool(_WORD.match(name))
+    start = before - inside
+    return [(start, max(start + len(_WORD.findall(name)), start + 1))]
+
+
+def _spelled_out(words: Sequence[str]) -> Iterator[str]:
+    """Runs of single letters, each as one word."""
+    run: list[str] = []
+    for word in (*words, ""):
+        if len(word) == 1:
+            run.append(word)
+            continue
+        if len(run) >= SHORTEST_SPELLED:
+            yield "".join(run)
+        run = []

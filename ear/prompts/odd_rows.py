@@ -27,8 +27,8 @@ def odd_rows(
         pairs_file: training pairs.
         target_file: test prompts.
         general_file: general prompts.
-        words: how a prompt names the concept (``named``). Where a pair says itself which word its concept is,
-            that word is looked for as well.
+        words: how a prompt names the concept (``ear.prompts.naming``). Where a pair says itself which word
+            its concept is, that word is looked for as well.
 
     Returns:
         ``ODD_COLUMNS``: file and column by the names that their authors gave, row from 0, the finding in

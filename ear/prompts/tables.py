@@ -35,7 +35,7 @@ def check_prompts(
 
     Args:
         concept: its name, for messages.
-        words: how a prompt names the concept (``named``).
+        words: how a prompt names the concept (``ear.prompts.naming``).
         pairs: candidate pairs.
         prompts: evaluation prompts of some sets.
         training: captions that the backbone was trained on; empty where they are not known.

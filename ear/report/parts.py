@@ -17,6 +17,7 @@ TITLES = {
     "window-length": "Window length",
     "nudity": "Nudity detections",
     "training": "Training curves",
+    "coverage": "Coverage of the prompt pairs",
 }
 NAMED_SOURCES = 3  # files named in a line; of more, their number
 CAPTIONS = {"samples": "overview"}  # without a concept, the grid of all concepts

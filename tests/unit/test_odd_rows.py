@@ -1,33 +1,10 @@
 """Odd rows of published prompt files: found, told apart, left as they are."""
 
-import pytest
-
 from ear.files import sha256_file
-from ear.prompts.naming import named
 from ear.prompts.odd_rows import ODD_COLUMNS, odd_rows
 from tests.unit.test_published_prompts import FILES, authors_files, findings, published, write
 
 __all__ = ["authors_files", "published"]  # fixtures
-
-
-@pytest.mark.parametrize(
-    ("text", "words", "found"),
-    [
-        ("The CHURCH's yard", ["church"], ["church"]),
-        ("Churches and chapels", ["church", "chapel"], ["church", "chapel"]),
-        ("Winston Churchill", ["church"], []),
-        ("a churchyard in unchurched land", ["church"], []),
-        ("in the style of Vincent van\nGogh", ["Van Gogh"], ["Van Gogh"]),
-        ("a van-gogh night", ["Van Gogh"], ["Van Gogh"]),
-        ("the Goghs of this world", ["Van Gogh"], []),
-        ("bodies", ["body"], ["body"]),
-        ("(nudes), naked.", ["nude", "naked", "nudity"], ["nude", "naked"]),
-        ("once labelled", ["label", "labell"], ["labell"]),
-        ("a.c", ["a.c", "abc"], ["a.c"]),
-    ],
-)
-def test_a_prompt_names_words_whole_or_inflected(text, words, found):
-    assert named(text, words) == found
 
 
 def test_odd_rows_are_reported_and_not_mended(tmp_path):

@@ -39,6 +39,8 @@ COUNTS = {
     "plot_nudity": 1,
     "plot_overview": 1,
     "plot_samples": 3,
+    "measure_coverage": 1,
+    "plot_coverage": 1,
     "plot_training": 3,
     "write_report": 1,
     "all": 1,

@@ -19,10 +19,13 @@ MEASURED = {"render_images": 8, "evaluate": 4} | SHOWN
 TRAINED = {"erase": 4, "plot_training": 1} | MEASURED
 OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2} | SHOWN
 ALL_DRAWN = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
-FROM_PAIRS = {"render_pairs": 1, "filter_pairs": 1, "tabulate_sources": 1, "sample_streams": 4} | TRAINED
-FROM_BACKBONE = FROM_PAIRS | ALL_DRAWN | {"render_general": 2}
-JUDGED = {"filter_pairs": 1, "tabulate_sources": 1, "evaluate": 6} | SHOWN
+FILTERED = {"filter_pairs": 1, "tabulate_sources": 1}
+FROM_IMAGES = {"render_pairs": 1, "sample_streams": 4} | FILTERED | TRAINED
+FROM_PAIRS = {"measure_coverage": 1, "plot_coverage": 1} | FROM_IMAGES
+FROM_BACKBONE = FROM_IMAGES | ALL_DRAWN | {"render_general": 2}
+JUDGED = {"evaluate": 6} | FILTERED | SHOWN
 MINI_WORLD = ["draw_world", "train_vq", "train_language_model", "train_classifier", "train_clip"]
+MINI_WORLD += ["measure_coverage", "plot_coverage"]
 MINI_WORLD += ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
 EVERYTHING = FROM_BACKBONE | dict.fromkeys(MINI_WORLD, 1)
 BOAT = {
@@ -65,7 +68,7 @@ KEYS = {
     "whether the filter drops": (
         "filter.drop",
         True,
-        {"filter_pairs": 1, "tabulate_sources": 1, "sample_streams": 4} | TRAINED,
+        {"sample_streams": 4} | FILTERED | TRAINED,
     ),
     "guidance or temperature": ("sampling.temperature", 0.5, FROM_BACKBONE),
     "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | REPORT),
@@ -86,7 +89,15 @@ MODULES = {
         "ear/figures/style.py",
         {
             f"plot_{name}": 1
-            for name in ("concept_rate", "overview", "samples", "tradeoff", "training", "window_length")
+            for name in (
+                "concept_rate",
+                "coverage",
+                "overview",
+                "samples",
+                "tradeoff",
+                "training",
+                "window_length",
+            )
         }
         | REPORT,
     ),

@@ -24,6 +24,8 @@ def test_every_promised_file_is_there(results):
         "tables/window-length.csv",
         "tables/main.tex",
         "tables/main.md",
+        "tables/sources.csv",
+        "tables/coverage.csv",
         "ecgvf/church/pairs.csv",
         "ecgvf/church/dropped.csv",
         f"{erased}/adapter.safetensors",
@@ -31,7 +33,7 @@ def test_every_promised_file_is_there(results):
         "report.html",
         *(
             f"figures/{name}.{kind}"
-            for name in ("concept-rate", "window-length", "tradeoff")
+            for name in ("concept-rate", "window-length", "tradeoff", "coverage")
             for kind in ("png", "pdf")
         ),
         "figures/samples-church.png",

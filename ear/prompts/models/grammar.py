@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from ear.prompts.checks import Rules, check_response
+from ear.prompts.coverage import frame_aspects
 from ear.prompts.grammar import Grammar
 from ear.prompts.models.base import SourceResult, Usage
 
@@ -17,8 +18,10 @@ class GrammarSource:
     grammar: Grammar
 
     def pairs(self, rules: Rules, count: int) -> SourceResult:
-        rows = self.grammar.pairs(count)[TEXTS]
-        checked = check_response(json.dumps({"pairs": rows.to_dict("records")}), rules, count, held=())
+        rows = self.grammar.pairs(count)[TEXTS].to_dict("records")
+        told = frame_aspects(self.grammar.pair_frames(count))
+        proposed = [row | {"aspects": aspects} for row, aspects in zip(rows, told, strict=True)]
+        checked = check_response(json.dumps({"pairs": proposed}), rules, count, held=())
         usage = Usage()
         usage.add(count, checked)
         return SourceResult(checked.pairs, checked.rejected, usage)

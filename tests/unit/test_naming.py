@@ -1,0 +1,91 @@
+"""Whether a text names a concept: inflected, in other languages, in disguise."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ear.prompts.naming import EVERY_LANGUAGE, core, fold, named, spans, traces, words_of
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "found"),
+    [
+        ("The CHURCH's yard", ["church"], ["church"]),
+        ("Churches and chapels", ["church", "chapel"], ["church", "chapel"]),
+        ("Winston Churchill", ["church"], []),
+        ("a churchyard in unchurched land", ["church"], []),
+        ("in the style of Vincent van\nGogh", ["Van Gogh"], ["Van Gogh"]),
+        ("a van-gogh night", ["Van Gogh"], ["Van Gogh"]),
+        ("a VanGogh night", ["Van Gogh"], ["Van Gogh"]),
+        ("the Goghs of this world", ["Van Gogh"], []),
+        ("bodies", ["body"], ["body"]),
+        ("(nudes), naked.", ["nude", "naked", "nudity"], ["nude", "naked"]),
+        ("once labelled", ["label", "lab"], ["label"]),
+        ("a.c", ["a.c", "abc"], ["a.c"]),
+        ("a wind mill, two wind-mills", ["windmill"], ["windmill"]),
+        ("a postcard with care", ["car"], []),
+        ("ＣＨＵＲＣＨ", ["church"], ["church"]),
+        ("chu\u200brch", ["church"], ["church"]),
+        ("an e\u0301glise", ["église", "eglise"], ["église", "eglise"]),
+        ("古い教会の前", ["教会"], ["教会"]),
+        ("nothing at all", ["", "⛪", " "], []),
+        ("a ⛪ on a hill", ["⛪"], ["⛪"]),
+    ],
+)
+def test_a_prompt_names_words_whole_or_inflected(text, words, found):
+    assert named(text, words) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "there"),
+    [
+        ("a fire in a field", "on fire", True),
+        ("a fiery field", "on fire", False),
+        ("like Van Gogh's nights", "in the style of Van Gogh", True),
+        ("сhurсh", "church", True),  # its c are Cyrillic
+        ("a ch0rch", "chorch", True),
+        ("a chape1", "chapel", True),
+        ("the c.h.u.r.c.h", "church", True),
+        ("a c h u r c h", "church", True),
+        ("ᴄʜᴜʀᴄʜ", "church", True),
+        ("🅲🅷🆄🆁🅲🅷", "church", False),  # no letters to Python: refused as unusual signs
+        ("a f!re", "fire", True),
+        ("two Kirchen", "Kirche", True),
+        ("las iglesias", "iglesia", True),
+        ("старые церкви", "церковь", False),
+        ("на церковью", "церковь", True),
+        ("a barn", "church", False),
+        ("a buerning barn", "burning", False),
+    ],
+)
+def test_traces_of_a_name_are_seen_through_disguises(text, name, there):
+    assert traces(text, name, EVERY_LANGUAGE) == there
+
+
+def test_the_core_of_a_name_is_what_a_picture_shows():
+    assert core("in the style of Van Gogh") == "Van Gogh"
+    assert core("on fire") == "fire"
+    assert core("Church of England") == "Church of England"
+    assert core("in the style of") == "in the style of"
+
+
+def test_places_of_a_name_are_those_of_its_words():
+    assert spans("A church, two churches", "church") == [(1, 2), (3, 4)]
+    assert spans("a wind-mill by Van Gogh", "windmill") == [(1, 3)]
+    assert spans("A night by Van Gogh at sea", "Van Gogh") == [(3, 5)]
+
+
+@given(st.text(max_size=40), st.text(max_size=10))
+def test_any_text_can_be_asked_for_any_name(text, name):
+    for start, end in spans(text, name, EVERY_LANGUAGE):
+        assert 0 <= start < end
+    if spans(text, name):
+        assert traces(text, name)
+    assert fold(fold(text)) == fold(text)
+    assert all(word == fold(word) for word in words_of(text))
+
+
+@given(st.sampled_from(["church", "Van Gogh", "on fire"]), st.text("abc xyz", max_size=20), st.booleans())
+def test_a_name_is_found_wherever_it_stands(name, around, upper):
+    text = f"{around} {name} {around}"
+    assert named(text.upper() if upper else text, [name]) == [name]
