@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
 from ear.files import read_csv
-from ear.judges.base import Judge
+from ear.judges.base import SECOND_COLUMNS, Judge, second_opinion
 from ear.judges.images import image_batches
 from ear.prompts.tables import PAIR_COLUMNS
 
+KEPT = "kept"  # the unsafe image shows the concept, the safe one does not
 FALSE_NEGATIVE = "false negative"  # the unsafe image does not show the concept
 FALSE_POSITIVE = "false positive"  # the safe image does
+PAIR_VERDICT_COLUMNS = ["prompt_id", "prompt_set", "shown", "score", "threshold", "protocol"]
+SECOND_PAIR_COLUMNS = [*SECOND_COLUMNS, "second_threshold"]
 
 
 def filter_pairs(
@@ -53,6 +55,20 @@ def filter_pairs(
     return table[~failed] if drop else table, table.assign(reason=reasons)[failed]
 
 
+def pair_outcomes(kept: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
+    """All candidate pairs with what the filter says of them, also where it drops none.
+
+    Args:
+        kept: of :func:`filter_pairs`.
+        failed: likewise.
+
+    Returns:
+        One row a pair: its columns, and ``outcome``, KEPT or the reason why it failed.
+    """
+    passed = kept[~kept["pair_id"].isin(failed["pair_id"])].assign(outcome=KEPT)
+    return pd.concat([passed, failed.rename(columns={"reason": "outcome"})], ignore_index=True)
+
+
 def pair_prompts(candidates: pd.DataFrame) -> pd.DataFrame:
     """Both sides of each pair as prompts: prompt_id, prompt_set, prompt, object (empty), window (0)."""
     sides = [
@@ -68,12 +84,29 @@ def pair_prompts(candidates: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(sides, ignore_index=True).drop(columns="pair_id")
 
 
-def judge_pairs(manifest: str | Path, judge: Judge) -> pd.DataFrame:
-    """Verdicts on the images of a manifest: one row an image; prompt_id, shown, score."""
-    images = read_csv(manifest, ["prompt_id", "file"])
+def judge_pairs(manifest: str | Path, judge: Judge, second: Judge | None = None) -> pd.DataFrame:
+    """Verdicts on the images of both sides of pairs.
+
+    Args:
+        manifest: table of the images: prompt_id, prompt_set ("unsafe" or "safe"), file.
+        judge: says whether the concept is shown.
+        second: is asked too; the filter does not listen to it.
+
+    Returns:
+        One row an image, in the order of the manifest: ``PAIR_VERDICT_COLUMNS``, and with a second judge
+        ``SECOND_COLUMNS`` and second_threshold. The thresholds are empty for judges that rank.
+    """
+    images = read_csv(manifest, ["prompt_id", "prompt_set", "file"])
     files = [Path(manifest).parent / name for name in images["file"]]
-    verdicts = [judge.judge(opened) for _, opened in image_batches(files, f"judging {len(files)} images")]
-    return images[["prompt_id"]].assign(
-        shown=np.concatenate([batch.shown for batch in verdicts]),
-        score=np.concatenate([batch.score for batch in verdicts]),
-    )
+    parts = []
+    for place, opened in image_batches(files, f"judging {len(files)} images"):
+        verdicts = judge.judge(opened)
+        rows = images.iloc[place].assign(
+            shown=verdicts.shown, score=verdicts.score, threshold=judge.threshold, protocol=judge.protocol
+        )
+        parts.append(rows.assign(**second_opinion(second, opened)))
+    table = pd.concat(parts, ignore_index=True)
+    columns = PAIR_VERDICT_COLUMNS
+    if second is not None:
+        table, columns = table.assign(second_threshold=second.threshold), [*columns, *SECOND_PAIR_COLUMNS]
+    return table[columns]

@@ -110,6 +110,14 @@ class Paths:
         """
         return self.pairs(concept) if drop else self.candidates(concept)
 
+    def calibration(self, concept: str, which: str) -> str:
+        """Calibration of a zero-shot judge of a concept: its "judge" or its "second_judge"."""
+        return self(f"ecgvf/{concept}/{which}.json")
+
+    def pair_verdicts(self, concept: str) -> str:
+        """Verdicts on the images of the candidate pairs."""
+        return self(f"ecgvf/{concept}/verdicts.csv")
+
     def dropped(self, concept: str) -> str:
         """Pairs that did not, and why."""
         return self(f"ecgvf/{concept}/dropped.csv")

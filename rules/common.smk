@@ -1,5 +1,6 @@
 # What all stages share: the typed config, the paths, and the fingerprint of a rule's code.
 
+import re
 import sys
 from dataclasses import asdict
 from hashlib import sha256
@@ -10,7 +11,7 @@ sys.path.insert(0, str(ROOT))
 
 from ear.assets.catalogue import load_catalogue
 from ear.config import ORIGINAL, parse_config
-from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
+from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS, TOGETHER
 from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
 from ear.paths import Paths
@@ -58,11 +59,32 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def judge_file(wildcards):
-    """A file in the folder of the concept's judge."""
-    if not experiment.assets:
-        return paths.classifier
-    return paths.asset(JUDGE_ASSETS[experiment.concepts[wildcards.concept].judge.by])
+def judge_files(which):
+    """A file in the folder of a judge's model, then its calibration where it has one; none without the judge."""
+
+    def files(wildcards):
+        judge = experiment.concepts[wildcards.concept].judges.get(which)
+        if judge is None:
+            return []
+        if experiment.assets:
+            model = paths.asset(JUDGE_ASSETS[judge.by])
+        else:
+            model = CLIP_FILE if judge.by == "zero-shot" else paths.classifier
+        return [model, paths.calibration(wildcards.concept, which)] if judge.by == "zero-shot" else [model]
+
+    return files
+
+
+def judges_of(wildcards):
+    """Settings of the concept's judge, and of its second one where it has two."""
+    judges = experiment.concepts[wildcards.concept].judges
+    return [experiment.judge_settings(wildcards.concept, which) for which in judges]
+
+
+def objects_file(wildcards):
+    """The classifier that names the object of an image where the concept's judge knows none; the mini world has one."""
+    named = experiment.world and experiment.concepts[wildcards.concept].judge.by == "zero-shot"
+    return [paths.classifier] if named else []
 
 
 def methods_like(condition):
@@ -138,11 +160,16 @@ def captions_of(wildcards):
     return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
 
 
+def erased(concept, method, seed, file):
+    """A file of the adapter that a run is drawn with, which may serve several concepts."""
+    return paths.run("erased", *experiment.adapter((concept, method, seed)), file)
+
+
 def adapters_of(wildcards):
     """List of the method's adapters; some methods have none."""
     if not experiment.methods[wildcards.method].adapts:
         return []
-    return paths.run("erased", wildcards.concept, wildcards.method, wildcards.seed, "windows.csv")
+    return erased(wildcards.concept, wildcards.method, wildcards.seed, "windows.csv")
 
 
 def exported_adapter(wildcards):
@@ -152,19 +179,40 @@ def exported_adapter(wildcards):
             f"export/{wildcards.concept}/{wildcards.method}: found a method that trains no weights, "
             f"wanted one of {', '.join(experiment.adapted_methods)}"
         )
-    return paths.run("erased", wildcards.concept, wildcards.method, wildcards.seed, "adapter.safetensors")
+    return erased(wildcards.concept, wildcards.method, wildcards.seed, "adapter.safetensors")
+
+
+def pairs_of(wildcards):
+    """Pairs of the concepts that an adapter erases, in order."""
+    concepts = wildcards.erased.split(TOGETHER)
+    wanted = experiment.erased_with(concepts[0], wildcards.method)
+    if concepts != wanted:
+        raise InputError(
+            f"erased/{wildcards.erased}/{wildcards.method}: found {wildcards.erased}, wanted {TOGETHER.join(wanted)}"
+        )
+    return [paths.training_pairs(concept, experiment.filter.drop) for concept in concepts]
+
+
+def first_erased(wildcards):
+    """The first concept of an adapter: all of them share settings and windows."""
+    return wildcards.erased.split(TOGETHER)[0]
 
 
 def streams_of(wildcards):
-    """The streams that the method's variant reads."""
-    variant = experiment.settings(wildcards.concept, wildcards.method).variant
-    return paths.streams(wildcards.concept, wildcards.seed, variant.context, variant.encoding)
+    """The streams of these concepts that the method's variant reads."""
+    concepts = wildcards.erased.split(TOGETHER)
+    variant = experiment.settings(concepts[0], wildcards.method).variant
+    return [paths.streams(concept, wildcards.seed, variant.context, variant.encoding) for concept in concepts]
 
 
 def figures():
     """All figures of the experiment."""
-    names = ["concept-rate", "window-length", "tradeoff", "samples", "coverage"]
-    names += [f"{name}-{concept}" for name in ("samples", "training") for concept in experiment.concepts]
+    names = ["concept-rate", "window-length", "tradeoff", "samples", "coverage", "filter"]
+    names += [
+        f"{name}-{concept}"
+        for name in ("samples", "training", "borderline")
+        for concept in experiment.concepts
+    ]
     if any(concept.judge.by == "nudenet" for concept in experiment.concepts.values()):
         names.append("nudity")
     return [paths.figure(name, suffix) for name in names for suffix in ("png", "pdf")]
@@ -172,7 +220,7 @@ def figures():
 
 def results():
     """What an experiment is run for."""
-    names = ["metrics.csv", "window-length.csv", "main.tex", "top-k.csv"]
+    names = ["metrics.csv", "window-length.csv", "main.tex", "top-k.csv", "filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
@@ -185,6 +233,11 @@ def shown_runs(concept):
         (concept, method, experiment.seeds[0] if experiment.methods[method].trains else 0)
         for method in experiment.methods_of(concept)
     ]
+
+
+def trained_for(concept):
+    """Methods that train an adapter for a concept."""
+    return [name for name in experiment.methods_of(concept) if experiment.methods[name].trains]
 
 
 def image_manifests(concept):

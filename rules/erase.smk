@@ -1,4 +1,5 @@
-# Erase: token streams of the frozen model, then fine-tuning. One job trains all windows of a (concept, method, seed).
+# Erase: token streams of the frozen model, then fine-tuning. One job trains all windows of a (concept, method, seed), or of
+# several concepts that a method erases together, whose windows are the same.
 
 
 rule sample_streams:
@@ -36,23 +37,26 @@ rule sample_streams:
 rule erase:
     input:
         backbone=BACKBONE_FILE,
-        pairs=paths.training_pairs("{concept}", experiment.filter.drop),
+        pairs=pairs_of,
         streams=streams_of,
     output:
-        adapter=paths.run("erased", "{concept}", "{method}", "{seed}", "adapter.safetensors"),
-        training=paths.run("erased", "{concept}", "{method}", "{seed}", "training.csv"),
-        windows=paths.run("erased", "{concept}", "{method}", "{seed}", "windows.csv"),
+        adapter=paths.run("erased", "{erased}", "{method}", "{seed}", "adapter.safetensors"),
+        training=paths.run("erased", "{erased}", "{method}", "{seed}", "training.csv"),
+        windows=paths.run("erased", "{erased}", "{method}", "{seed}", "windows.csv"),
     params:
         code=code("erase"),
         backbone=BACKBONE,
-        settings=lambda wildcards: asdict(experiment.settings(wildcards.concept, wildcards.method)),
-        windows=lambda wildcards: experiment.trained_windows(wildcards.concept, wildcards.method),
+        settings=lambda wildcards: asdict(experiment.settings(first_erased(wildcards), wildcards.method)),
+        windows=lambda wildcards: experiment.trained_windows(first_erased(wildcards), wildcards.method),
+        others=lambda wildcards: [
+            experiment.also_erased(concept, wildcards.method) for concept in wildcards.erased.split(TOGETHER)
+        ],
         seed=experiment.seed,
         threads=experiment.backbone.threads,
     log:
-        paths("logs/erase-{concept}-{method}-{seed}.log"),
+        paths("logs/erase-{erased}-{method}-{seed}.log"),
     benchmark:
-        paths("benchmarks/erase-{concept}-{method}-{seed}.tsv")
+        paths("benchmarks/erase-{erased}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
@@ -61,6 +65,7 @@ rule erase:
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
+        erased="|".join(map(re.escape, {experiment.adapter(run)[0] for run in experiment.runs()})),
         method=TRAINED,
     script:
         "../scripts/erase.py"

@@ -31,7 +31,9 @@ rule evaluate:
     input:
         manifests=lambda wildcards: shards_of(wildcards, "manifest.csv"),
         captions=captions_of,
-        judge=judge_file,
+        judge=judge_files("judge"),
+        second_judge=judge_files("second_judge"),
+        objects=objects_file,
         clip=CLIP_FILE,
         extractor=FEATURES_FILE,
         features=paths.reference_features,
@@ -42,7 +44,7 @@ rule evaluate:
         detections=paths.run("evaluation", "{concept}", "{method}", "{seed}", "detections.csv"),
     params:
         code=code("evaluate"),
-        judge=lambda wildcards: experiment.concepts[wildcards.concept].judge.model_dump(),
+        judges=judges_of,
         features=experiment.utility.features,
         device=experiment.backbone.device,
         window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
@@ -80,8 +82,12 @@ rule tabulate:
         runs=experiment.runs(),
         windows={
             f"{concept}/{method}": experiment.method_window(concept, method)
-            for concept in experiment.concepts
-            for method in experiment.adapted_methods
+            for concept, method, _ in experiment.runs()
+        },
+        also_erased={
+            f"{concept}/{method}": words
+            for concept, method, _ in experiment.runs()
+            if (words := experiment.also_erased(concept, method))
         },
     log:
         paths("logs/tabulate.log"),

@@ -14,6 +14,7 @@ rule export_model:
         dtype=experiment.backbone.dtype,
         subject=lambda wildcards: dict(
             experiment=experiment.experiment,
+            concept=wildcards.concept,
             **experiment.concepts[wildcards.concept].model_dump(include={"kind", "words"}),
         ),
         sampling=experiment.sampling.model_dump(include={"guidance", "temperature"}),
@@ -40,7 +41,6 @@ rule archive:
     params:
         code=code("write_archive"),
         config=config,
-        folder=paths.root,
     log:
         paths("logs/archive.log"),
     benchmark:

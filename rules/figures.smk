@@ -1,14 +1,8 @@
 # Figures of the paper, before/after grids, and the report page. One rule a figure.
 
 PAGE_CAPTIONS = [
-    "overview",
-    "samples",
-    "concept-rate",
-    "tradeoff",
-    "window-length",
-    "nudity",
-    "training",
-    "coverage",
+    *("overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"),
+    *("coverage", "filter", "borderline"),
 ]
 # Concepts whose images are shown blurred.
 BLURRED = [name for name, concept in experiment.concepts.items() if concept.kind == "unsafe"]
@@ -162,8 +156,8 @@ rule plot_overview:
 rule plot_training:
     input:
         logs=lambda wildcards: [
-            paths.run("erased", wildcards.concept, method, experiment.seeds[0], "training.csv")
-            for method in experiment.trained_methods
+            erased(wildcards.concept, method, experiment.seeds[0], "training.csv")
+            for method in trained_for(wildcards.concept)
         ],
     output:
         png=report(paths.figure("training-{concept}"), caption="../report/training.rst", category="Training"),
@@ -172,11 +166,11 @@ rule plot_training:
         code=code("plot_training"),
         windows=lambda wildcards: {
             method: experiment.method_window(wildcards.concept, method)
-            for method in experiment.trained_methods
+            for method in trained_for(wildcards.concept)
         },
         objectives=lambda wildcards: {
             method: experiment.settings(wildcards.concept, method).variant.objective
-            for method in experiment.trained_methods
+            for method in trained_for(wildcards.concept)
         },
     log:
         paths("logs/plot_training-{concept}.log"),
@@ -236,6 +230,55 @@ rule plot_coverage:
         "../envs/ear.yaml"
     script:
         "../scripts/plot_coverage.py"
+
+
+rule plot_filter:
+    input:
+        verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts],
+    output:
+        png=report(paths.figure("filter"), caption="../report/filter.rst", category="Filter"),
+        pdf=paths.figure("filter", "pdf"),
+    params:
+        code=code("plot_filter"),
+        concepts=list(experiment.concepts),
+    log:
+        paths("logs/plot_filter.log"),
+    benchmark:
+        paths("benchmarks/plot_filter.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_filter.py"
+
+
+rule plot_borderline:
+    input:
+        manifest=paths.pair_manifest("{concept}"),
+        verdicts=paths.pair_verdicts("{concept}"),
+    output:
+        png=report(
+            paths.figure("borderline-{concept}"), caption="../report/borderline.rst", category="Filter"
+        ),
+        pdf=paths.figure("borderline-{concept}", "pdf"),
+    params:
+        code=code("plot_borderline"),
+        blurred=lambda wildcards: wildcards.concept in BLURRED,
+    log:
+        paths("logs/plot_borderline-{concept}.log"),
+    benchmark:
+        paths("benchmarks/plot_borderline-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/plot_borderline.py"
 
 
 rule write_report:

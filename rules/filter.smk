@@ -1,17 +1,47 @@
-# Filter (ECGVF, step 3): pairs whose images show the concept on the unsafe side only.
+# Filter (ECGVF, step 3): pairs whose images show the concept on the unsafe side only, and what the filter did.
+
+
+rule calibrate_judge:
+    input:
+        manifest=paths.pair_manifest("{concept}"),
+        model=CLIP_FILE,
+    output:
+        calibration=paths.calibration("{concept}", "{which}"),
+    params:
+        code=code("calibrate_judge"),
+        judge=lambda wildcards: experiment.judge_settings(wildcards.concept, wildcards.which),
+        device=experiment.backbone.device,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/calibrate_judge-{concept}-{which}.log"),
+    benchmark:
+        paths("benchmarks/calibrate_judge-{concept}-{which}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=growing(4000),
+        runtime=growing(20),
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        which="judge|second_judge",
+    script:
+        "../scripts/calibrate_judge.py"
 
 
 rule filter_pairs:
     input:
         manifest=paths.pair_manifest("{concept}"),
         candidates=paths.candidates("{concept}"),
-        judge=judge_file,
+        judge=judge_files("judge"),
+        second_judge=judge_files("second_judge"),
     output:
+        verdicts=paths.pair_verdicts("{concept}"),
         pairs=paths.pairs("{concept}"),
         dropped=paths.dropped("{concept}"),
     params:
         code=code("filter_pairs"),
-        judge=lambda wildcards: experiment.concepts[wildcards.concept].judge.model_dump(),
+        judges=judges_of,
         drop=experiment.filter.drop,
         device=experiment.backbone.device,
         threads=experiment.backbone.threads,
@@ -28,3 +58,28 @@ rule filter_pairs:
         "../envs/ear.yaml"
     script:
         "../scripts/filter_pairs.py"
+
+
+rule tabulate_filter:
+    input:
+        pairs=[paths.pairs(concept) for concept in experiment.concepts],
+        dropped=[paths.dropped(concept) for concept in experiment.concepts],
+        verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts],
+    output:
+        filter=report(paths.table("filter.csv"), caption="../report/filter-table.rst", category="Tables"),
+        agreement=report(paths.table("agreement.csv"), caption="../report/agreement.rst", category="Tables"),
+    params:
+        code=code("tabulate_filter"),
+        concepts=list(experiment.concepts),
+    log:
+        paths("logs/tabulate_filter.log"),
+    benchmark:
+        paths("benchmarks/tabulate_filter.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/tabulate_filter.py"

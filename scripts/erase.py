@@ -1,4 +1,4 @@
-"""Fine-tuning: all windows of one (concept, method, seed)."""
+"""Fine-tuning: all windows of one method and seed, for a concept or for several together."""
 
 from pathlib import Path
 
@@ -8,25 +8,29 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.erasure.presets import Settings
     from ear.erasure.run import erase
     from ear.erasure.streams import load_streams, made_from, read_pairs
+    from ear.erasure.together import hash_of_pairs, joined, without_others
     from ear.files import sha256_file
     from ear.janus import Backbone
     from ear.seeding import stable_seed
 
-    params, wildcards = snakemake.params, snakemake.wildcards
-    backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)
-    pairs = read_pairs(snakemake.input.pairs)
+    files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+    backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
+    parts = []
+    for pairs_file, streams_file, others in zip(files.pairs, files.streams, params.others, strict=True):
+        pairs = read_pairs(pairs_file)
+        parts.append(without_others(pairs, load_streams(streams_file, made_from(backbone, pairs)), others))
     erase(
         Path(snakemake.output.adapter).parent,
         backbone,
-        pairs,
-        load_streams(snakemake.input.streams, made_from(backbone, pairs)),
+        *joined(parts),
         Settings.from_dict(params.settings),
         params.windows,
         seed=stable_seed(params.seed, int(wildcards.seed)),
         facts={
-            "concept": wildcards.concept,
+            "concept": wildcards.erased,
             "method": wildcards.method,
             "fine_tuning_seed": int(wildcards.seed),
-            "pairs_sha256": sha256_file(snakemake.input.pairs),
+            "pairs_sha256": hash_of_pairs([sha256_file(path) for path in files.pairs]),
         },
+        sizes=[len(pairs) for pairs, _ in parts],
     )

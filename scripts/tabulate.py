@@ -28,6 +28,7 @@ with job(snakemake):
             read_csv(verdicts, VERDICT_COLUMNS),
             read_csv(scores, SCORE_COLUMNS),
             read_csv(detections, DETECTION_COLUMNS),
+            params.also_erased.get(f"{concept}/{method}", ()),
         )
         for (concept, method, seed), verdicts, scores, detections in zip(
             params.runs, files.verdicts, files.scores, files.detections, strict=True

@@ -1,5 +1,7 @@
 """What a reviewer needs of the experiment, in one file."""
 
+from pathlib import Path
+
 from ear.jobs import job
 
 with job(snakemake):
@@ -12,4 +14,5 @@ with job(snakemake):
         "config.yaml": yaml.safe_dump(snakemake.params.config, sort_keys=False, allow_unicode=True),
         "requirements.lock": LOCK.read_text(encoding="utf-8"),
     }
-    write_archive(snakemake.output.archive, snakemake.params.folder, added)
+    path = Path(snakemake.output.archive)
+    write_archive(path, path.parent, added)

@@ -1,6 +1,6 @@
 """A finished smoke experiment, made up: every table and file by the project's own writers, no model anywhere."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,16 +12,21 @@ from PIL import Image
 
 from ear.batching import BatchSize
 from ear.config import Config, parse_config
+from ear.config.concepts import Which
 from ear.config.models import Run
 from ear.erasure.adapter import save_adapter
 from ear.erasure.presets import STREAM_NAMES
 from ear.erasure.streams import made_from, save_streams
+from ear.erasure.together import hash_of_pairs
 from ear.erasure.trainer import LOG_COLUMNS
 from ear.erasure.windows import WINDOW_COLUMNS
 from ear.files import read_csv, sha256_file, write_csv, write_text
-from ear.filtering import filter_pairs, pair_prompts
+from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes, pair_prompts
+from ear.judges.base import SECOND_COLUMNS
+from ear.judges.calibration import Calibration, choose_threshold
 from ear.metrics.detections import detection_table
 from ear.metrics.evaluate import caption_rows
+from ear.metrics.filtering import agreement_table, filter_table
 from ear.metrics.intervals import Interval
 from ear.metrics.main_table import main_table, to_latex, to_markdown
 from ear.metrics.table import (
@@ -43,7 +48,6 @@ from ear.seeding import stable_seed
 
 ROOT = Path(__file__).parents[1]
 BACKBONE = {"reference": "results/smoke/backbone/model", "revision": None, "sha256": "b" * 64}
-CONCEPT = "church"
 PAGES = ["results/smoke/report.html"]
 
 
@@ -53,36 +57,59 @@ def smoke_config() -> Config:
     return parse_config(raw | {"filter": {"drop": True}}, "smoke")
 
 
+def joint_config() -> Config:
+    """The same with a second concept, a zero-shot judge, and a method that erases both together."""
+    raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
+    raw["filter"] = {"drop": True}
+    raw["concepts"]["castle"] = {
+        "kind": "object",
+        "words": "castle",
+        "judge": {"by": "zero-shot"},
+        "window": 4,
+    }
+    raw["methods"]["both"] = {"variant": "ear", "erase": ["castle", "church"]}
+    return parse_config(raw, "joint")
+
+
 def make_results(config: Config) -> None:
     """Fill results/smoke below the current folder."""
     paths = Paths(config.experiment)
     models = (paths.world, paths.vq, paths.backbone, paths.classifier, paths.clip)
     for path in (*models, paths.reference_features, *PAGES):
         write_text(path, "made up\n")
-    _make_prompts(config, paths)
+    for concept in config.concepts:
+        _make_prompts(config, paths, concept)
     for manifest in (paths.reference, paths.captioned):
         _make_pictures(Path(manifest))
-    pairs = _make_pairs(config, paths)
+    made = {concept: _make_pairs(config, paths, concept) for concept in config.concepts}
+    write_csv(
+        paths.table("filter.csv"), filter_table({concept: one.outcomes for concept, one in made.items()})
+    )
+    write_csv(
+        paths.table("agreement.csv"),
+        agreement_table({concept: one.verdicts for concept, one in made.items()}),
+    )
     for shard in range(config.rendering.shards):
         general = read_csv(paths.general_prompts, PROMPT_COLUMNS).assign(window=0)
         rows = _draw(config, shard_rows(general, shard, config.rendering.shards), paths.general(shard, ""))
         write_manifest(paths.general(shard, "manifest.csv"), [rows])
         _make_captions(config, paths, paths.general(shard, "captions.csv"), shard)
     jobs = []
+    for run in config.adapters():
+        _make_adapters(config, paths, run, {concept: one.kept for concept, one in made.items()})
     for run in config.runs():
-        if config.methods[run[1]].trains:
-            _make_adapters(config, paths, run, pairs)
         _make_images(config, paths, run)
         jobs.append(_measure(config, paths, run))
-    _make_tables(paths, jobs)
+    _make_tables(config, paths, jobs)
 
 
-def _make_prompts(config: Config, paths: Paths) -> None:
-    sets = {"target": "a church", "retention": "a boat", "general": "a tree"}
+def _make_prompts(config: Config, paths: Paths, concept: str) -> None:
+    sets = {"target": f"a {concept}", "retention": "a boat", "general": "a tree"}
+    prefix = {name: f"{concept}/{name}" for name in sets} | {"general": "general"}
     tables = {
         name: pd.DataFrame(
             {
-                "prompt_id": [f"{CONCEPT}/{name}/{row:04d}" for row in range(10)],
+                "prompt_id": [f"{prefix[name]}/{row:04d}" for row in range(10)],
                 "prompt_set": name,
                 "prompt": [f"{words}, number {row}" for row in range(10)],
                 "object": words.split()[1],
@@ -91,22 +118,22 @@ def _make_prompts(config: Config, paths: Paths) -> None:
         for name, words in sets.items()
     }
     write_csv(paths.general_prompts, tables["general"][PROMPT_COLUMNS])
-    write_csv(paths.evaluation_prompts(CONCEPT), pd.concat(tables.values())[PROMPT_COLUMNS])
+    write_csv(paths.evaluation_prompts(concept), pd.concat(tables.values())[PROMPT_COLUMNS])
     numbers = range(config.prompts.pairs)
     candidates = pd.DataFrame(
         {
-            "pair_id": [f"{CONCEPT}/pair/{number:04d}" for number in numbers],
-            "unsafe_prompt": [f"church {number}" for number in numbers],
+            "pair_id": [f"{concept}/pair/{number:04d}" for number in numbers],
+            "unsafe_prompt": [f"{concept} {number}" for number in numbers],
             "safe_prompt": [f"house {number}" for number in numbers],
-            "concept": CONCEPT,
+            "concept": concept,
             "replacement": "house",
             "source": "grammar",
         }
     )
-    write_csv(paths.candidates(CONCEPT), candidates[PAIR_COLUMNS])
-    write_csv(paths.source(CONCEPT, "grammar", "pairs.csv"), candidates[PAIR_COLUMNS])
+    write_csv(paths.candidates(concept), candidates[PAIR_COLUMNS])
+    write_csv(paths.source(concept, "grammar", "pairs.csv"), candidates[PAIR_COLUMNS])
     result = SourceResult(usage=Usage(1, *([len(candidates)] * 4)))
-    write_csv(paths.source(CONCEPT, "grammar", "usage.csv"), usage_row(CONCEPT, "grammar", result))
+    write_csv(paths.source(concept, "grammar", "usage.csv"), usage_row(concept, "grammar", result))
 
 
 def _make_pictures(manifest: Path) -> None:
@@ -119,23 +146,50 @@ def _make_pictures(manifest: Path) -> None:
         Image.fromarray(_pixels(row)).save(manifest.with_name(file))
 
 
-def _make_pairs(config: Config, paths: Paths) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Pairs:
+    """What the visual filter made of a concept's pairs."""
+
+    verdicts: pd.DataFrame
+    kept: pd.DataFrame
+    outcomes: pd.DataFrame
+
+
+def _make_pairs(config: Config, paths: Paths, concept: str) -> _Pairs:
     """Images of all pairs; the last one is dropped."""
-    candidates = read_csv(paths.candidates(CONCEPT), PAIR_COLUMNS)
-    manifest = Path(paths.pair_manifest(CONCEPT))
+    candidates = read_csv(paths.candidates(concept), PAIR_COLUMNS)
+    manifest = Path(paths.pair_manifest(concept))
     rows = _draw(config, pair_prompts(candidates), manifest.parent)
     write_manifest(manifest, [rows])
     unsafe = rows["prompt_set"] == "unsafe"
     last = rows["prompt_id"].str.contains(candidates["pair_id"].iloc[-1])
-    verdicts = rows.assign(shown=unsafe & ~last, score=np.linspace(0.1, 0.9, len(rows)))
+    score = np.linspace(0.9, 0.1, len(rows)).astype(np.float32)
+    verdicts = rows.assign(shown=unsafe & ~last, score=score, threshold=np.nan, protocol="classifier-top1/1")
+    columns = PAIR_VERDICT_COLUMNS
+    for which in _zero_shot(config, concept):
+        chosen = choose_threshold(score[unsafe], score[~unsafe])
+        counts = int(unsafe.sum()), int((~unsafe).sum())
+        Calibration("z/1", "c" * 64, ["a"], ["b"], *chosen, *counts).write(paths.calibration(concept, which))
+        prefix = "" if which == "judge" else "second_"
+        said = {"shown": score >= chosen.value, "score": score, "threshold": chosen.value, "protocol": "z/1"}
+        verdicts = verdicts.assign(**{f"{prefix}{name}": value for name, value in said.items()})
+        columns = [*columns, *SECOND_PAIR_COLUMNS] if prefix else columns
     kept, dropped = filter_pairs(candidates, verdicts, config.filter.drop)
-    write_csv(paths.pairs(CONCEPT), kept)
-    write_csv(paths.dropped(CONCEPT), dropped)
-    return kept
+    write_csv(paths.pair_verdicts(concept), verdicts[columns])
+    write_csv(paths.pairs(concept), kept)
+    write_csv(paths.dropped(concept), dropped)
+    return _Pairs(verdicts[columns], kept, pair_outcomes(kept, dropped))
 
 
-def _make_adapters(config: Config, paths: Paths, run: Run, pairs: pd.DataFrame) -> None:
-    concept, method, seed = run
+def _zero_shot(config: Config, concept: str) -> list[Which]:
+    """Which of a concept's judges are zero-shot ones."""
+    return [which for which, judge in config.concepts[concept].judges.items() if judge.by == "zero-shot"]
+
+
+def _make_adapters(config: Config, paths: Paths, run: Run, pairs: dict[str, pd.DataFrame]) -> None:
+    erased, method, seed = run
+    concepts = erased.split("+")
+    concept = concepts[0]
     settings = config.settings(concept, method)
     folder = Path(paths.run("erased", *run, ""))
     rows, logs = [], []
@@ -144,10 +198,12 @@ def _make_adapters(config: Config, paths: Paths, run: Run, pairs: pd.DataFrame) 
         file = "adapter.safetensors" if own else f"windows/W{window}.safetensors"
         weight = torch.full((2, 2), float(stable_seed(method, seed, window) % 1000))
         facts = {
-            "concept": concept,
+            "concept": erased,
             "method": method,
             "fine_tuning_seed": seed,
-            "pairs_sha256": sha256_file(paths.training_pairs(concept, config.filter.drop)),
+            "pairs_sha256": hash_of_pairs(
+                [sha256_file(paths.training_pairs(one, config.filter.drop)) for one in concepts]
+            ),
             "settings": asdict(settings),
             "seed": stable_seed(config.seed, seed),
             "versions": {"torch": "2.0"},
@@ -162,13 +218,15 @@ def _make_adapters(config: Config, paths: Paths, run: Run, pairs: pd.DataFrame) 
         logs.append(log.reindex(columns=LOG_COLUMNS))
     write_csv(folder / "training.csv", pd.concat(logs))
     write_csv(folder / "windows.csv", pd.DataFrame(rows, columns=WINDOW_COLUMNS))
-    variant, shape = settings.variant, (len(pairs), config.image_tokens)
-    texts = list(pairs[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
-    save_streams(
-        paths.streams(concept, seed, variant.context, variant.encoding),
-        {name: torch.zeros(shape, dtype=torch.int64) for name in STREAM_NAMES[variant.context]},
-        made_from(SimpleNamespace(fingerprint=lambda: BACKBONE["sha256"]), texts),
-    )
+    variant = settings.variant
+    for one in concepts:
+        shape = (len(pairs[one]), config.image_tokens)
+        texts = pairs[one][["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None)
+        save_streams(
+            paths.streams(one, seed, variant.context, variant.encoding),
+            {name: torch.zeros(shape, dtype=torch.int64) for name in STREAM_NAMES[variant.context]},
+            made_from(SimpleNamespace(fingerprint=lambda: BACKBONE["sha256"]), list(texts)),
+        )
 
 
 def _make_images(config: Config, paths: Paths, run: Run) -> None:
@@ -229,16 +287,26 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
         top1_object=rng.choice(["church", "boat", "tree"], len(images)),
         clip_score=rng.normal(25, 3, len(images)),
         protocol="classifier-top1/1",
-    )[list(VERDICT_COLUMNS)]
+    )
+    columns = list(VERDICT_COLUMNS)
+    for which in _zero_shot(config, concept):
+        least = Calibration.read(paths.calibration(concept, which)).threshold
+        score = rng.random(len(images)).astype(np.float32)
+        prefix = "" if which == "judge" else "second_"
+        said = {"shown": score >= least, "score": score, "protocol": "z/1"}
+        verdicts = verdicts.assign(**{f"{prefix}{name}": value for name, value in said.items()})
+        columns = [*columns, *SECOND_COLUMNS] if prefix else columns
+    verdicts = verdicts[columns]
     distances = [score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1") for name in ("fid", "kid")]
     scores = pd.DataFrame([*distances, *caption_rows(captions)], columns=list(SCORE_COLUMNS))
     detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
         write_csv(paths.run("evaluation", *run, f"{file}.csv"), table)
-    return Job(concept, method, seed, config.method_window(concept, method), verdicts, scores, detections)
+    window, also_erased = config.method_window(concept, method), config.also_erased(concept, method)
+    return Job(concept, method, seed, window, verdicts, scores, detections, also_erased)
 
 
-def _make_tables(paths: Paths, jobs: list[Job]) -> None:
+def _make_tables(config: Config, paths: Paths, jobs: list[Job]) -> None:
     metrics = metrics_table(jobs)
     main = main_table(metrics)
     write_csv(paths.table("metrics.csv"), metrics)
@@ -246,10 +314,11 @@ def _make_tables(paths: Paths, jobs: list[Job]) -> None:
     write_csv(paths.table("top-k.csv"), top_k_table(jobs))
     write_csv(paths.table("detections.csv"), detection_table(jobs))
     write_csv(paths.table("main.csv"), main)
-    usage = read_csv(paths.source(CONCEPT, "grammar", "usage.csv"), USAGE_COLUMNS)
-    candidates, kept = (
-        read_csv(path, PAIR_COLUMNS) for path in (paths.candidates(CONCEPT), paths.pairs(CONCEPT))
-    )
-    write_csv(paths.table("sources.csv"), sources_table(usage, candidates, kept, {}))
+    files = [(paths.source(one, "grammar", "usage.csv"), USAGE_COLUMNS) for one in config.concepts]
+    files += [(paths.candidates(one), PAIR_COLUMNS) for one in config.concepts]
+    files += [(paths.pairs(one), PAIR_COLUMNS) for one in config.concepts]
+    read, count = [read_csv(*file) for file in files], len(config.concepts)
+    tables = [pd.concat(read[start : start + count]) for start in (0, count, 2 * count)]
+    write_csv(paths.table("sources.csv"), sources_table(*tables, {}))
     write_text(paths.table("main.md"), to_markdown(main))
     write_text(paths.table("main.tex"), to_latex(main))

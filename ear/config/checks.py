@@ -10,6 +10,7 @@ from ear.erasure.presets import VARIANTS
 from ear.prompts.names import GRAMMAR
 
 if TYPE_CHECKING:
+    from ear.config.erasure import Method
     from ear.config.models import Config, Shape
 
 
@@ -29,12 +30,14 @@ def check_sources(config: Config, shapes: Mapping[str, Shape]) -> None:
             raise ValueError(
                 f"concepts.{name}.kind: found unsafe, wanted object, style or attribute with world"
             )
-        if config.world and not (concept.judge.by == "classifier" and concept.judge.group):
-            raise ValueError(f"concepts.{name}.judge: wanted by: classifier, with a group, with world")
-        if config.assets and concept.judge.by == "classifier" and concept.judge.group:
-            raise ValueError(
-                f"concepts.{name}.judge.group: found {concept.judge.group}, wanted none with assets"
-            )
+        for which, judge in concept.judges.items():
+            in_group = judge.by == "classifier" and judge.group
+            if config.world and not (in_group or judge.by == "zero-shot"):
+                raise ValueError(
+                    f"concepts.{name}.{which}: wanted by: classifier, with a group, or zero-shot, with world"
+                )
+            if config.assets and in_group:
+                raise ValueError(f"concepts.{name}.{which}.group: found {in_group}, wanted none with assets")
     if config.world and config.utility.features != "classifier":
         raise ValueError(f"utility.features: found {config.utility.features}, wanted classifier with world")
     if config.assets and config.backbone.asset not in shapes:
@@ -71,18 +74,38 @@ def check_methods(config: Config) -> None:
         method.check(name)
         if method.needs_assets and not config.assets:
             raise ValueError(f"methods.{name}.variant: found {method.variant}, wanted it with assets only")
-        if unknown := sorted(set(method.concepts or ()) - set(config.concepts)):
-            raise ValueError(
-                f"methods.{name}.concepts: found {unknown[0]}, wanted some of {', '.join(config.concepts)}"
-            )
+        for key, among in (("concepts", method.concepts), ("erase", method.erase)):
+            if unknown := sorted(set(among or ()) - set(config.concepts)):
+                raise ValueError(
+                    f"methods.{name}.{key}: found {unknown[0]}, wanted some of {', '.join(config.concepts)}"
+                )
+        if method.erase:
+            _check_together(config, name, method)
         if method.weights is not None and (
             missing := [one for one in config.concepts if method.concerns(one) and one not in method.weights]
         ):
             raise ValueError(f"methods.{name}.weights: found none for {missing[0]}, wanted a pattern for it")
     shown = config.evaluation.shown_method
-    if shown not in config.erasing_methods or config.methods[shown].concepts is not None:
-        wanted = [name for name in config.erasing_methods if config.methods[name].concepts is None]
+    wanted = [
+        name for name in config.erasing_methods if all(map(config.methods[name].concerns, config.concepts))
+    ]
+    if shown not in wanted:
         raise ValueError(f"evaluation.shown_method: found {shown}, wanted one of {', '.join(wanted)}")
+
+
+def _check_together(config: Config, name: str, method: Method) -> None:
+    """Concepts of one adapter are each named once, and agree on a window unless the method has its own."""
+    assert method.erase, "of methods that erase concepts together"
+    if len(set(method.erase)) < len(method.erase):
+        raise ValueError(f"methods.{name}.erase: found {', '.join(method.erase)}, wanted each concept once")
+    if method.concepts is not None:
+        raise ValueError(f"methods.{name}.concepts: found some, wanted none beside erase")
+    windows = {concept: config.concepts[concept].window for concept in method.erase}
+    if method.own_window is None and len(set(windows.values())) > 1:
+        found = ", ".join(f"{window} of {concept}" for concept, window in windows.items())
+        raise ValueError(
+            f"methods.{name}.choices.window: found none and the windows {found}, wanted one for all of them"
+        )
 
 
 def check_numbers(config: Config) -> None:

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from ear.config.section import Positive, Section, Share
 
 Kind = Literal["object", "style", "attribute", "unsafe"]
+Phrase = Annotated[str, StringConstraints(min_length=1)]
 NUDENET_FLOOR = 0.2
 
 
@@ -38,7 +39,26 @@ class NudenetJudge(Section):
     )
 
 
-Judge = Annotated[ClassifierJudge | ArtistJudge | NudenetJudge, Field(discriminator="by")]
+class ZeroShotJudge(Section):
+    """An open_clip model: the concept is shown when the phrases for it outweigh those against it.
+
+    By how much is calibrated on the images of the concept's own pairs.
+    """
+
+    by: Literal["zero-shot"] = Field(description="kind of judge")
+    positive: list[Phrase] | None = Field(
+        None,
+        description="phrases of images that show the concept; none: from the concept's words",
+        min_length=1,
+    )
+    negative: list[Phrase] | None = Field(
+        None, description="phrases of images that do not; none: from the concept's words", min_length=1
+    )
+
+
+Judge = Annotated[ClassifierJudge | ArtistJudge | NudenetJudge | ZeroShotJudge, Field(discriminator="by")]
+Which = Literal["judge", "second_judge"]
+"""The judge that counts, or the one beside it."""
 
 
 class PublishedPrompts(Section):
@@ -59,7 +79,16 @@ class Concept(Section):
         default_factory=list, description="further words that name it: a safe prompt holds none of them"
     )
     judge: Judge = Field(description="who says whether an image shows it")
+    second_judge: Judge | None = Field(
+        None, description="who is asked beside that judge: its agreement and its rate are reported"
+    )
     window: Positive = Field(description="W, image tokens a window")
     published: PublishedPrompts | None = Field(
         None, description="its published prompts; none where they come from prompts.sources"
     )
+
+    @property
+    def judges(self) -> dict[Which, Judge]:
+        """Its judges, by key: one or two."""
+        judges: dict[Which, Judge] = {"judge": self.judge}
+        return judges | ({"second_judge": self.second_judge} if self.second_judge else {})

@@ -86,6 +86,11 @@ class Method(Section):
         "authors' fine-tuned weights; stable-diffusion, another model; or none for the original"
     )
     concepts: list[Name] | None = Field(None, description="concepts that it is measured on, where not on all")
+    erase: list[Name] | None = Field(
+        None,
+        description="concepts that one adapter erases together, each measured; none: each has its own",
+        min_length=2,
+    )
     sweep: bool = Field(False, description="train every window length of erasure.windows too")
     choices: Choices = Field(
         default_factory=Choices, description="what it does otherwise than its variant and the section erasure"
@@ -115,7 +120,8 @@ class Method(Section):
 
     def concerns(self, concept: str) -> bool:
         """Whether it is measured on a concept."""
-        return self.concepts is None or concept in self.concepts
+        among = self.erase or self.concepts
+        return among is None or concept in among
 
     def check(self, name: str) -> None:
         """Check a method against its name and its variant.
@@ -144,17 +150,26 @@ class Method(Section):
                 raise ValueError(
                     f"methods.{name}.{key}: found {found}, wanted {wanted} with variant {self.variant}"
                 )
-        if not self.trains and (self.sweep or self.choices):
-            key = "sweep" if self.sweep else "choices"
+        if not self.trains and (self.erase or self.sweep or self.choices):
+            key = "erase" if self.erase else "sweep" if self.sweep else "choices"
             raise ValueError(f"methods.{name}.{key}: wanted none, variant {self.variant} trains nothing")
         if self.trains:
-            variant = replace(VARIANTS[self.variant], **self._bound)
+            variant = self._variant
             peers = variant.objective != "mse"
             if peers and (variant.context, variant.rows) != ("aligned", "conditional"):
                 raise ValueError(
                     f"methods.{name}.choices: found context {variant.context} and rows {variant.rows}, "
                     f"wanted aligned and conditional with objective {variant.objective}"
                 )
+
+    @property
+    def own_window(self) -> int | Literal["image"] | None:
+        """W where the variant or the choices give one; None where it is the concept's."""
+        return self._variant.window
+
+    @property
+    def _variant(self) -> Variant:
+        return replace(VARIANTS[self.variant], **self._bound)
 
     @property
     def _bound(self) -> dict[str, Any]:
@@ -168,7 +183,7 @@ class Method(Section):
             own_window: the concept's W.
             tokens: image tokens of an image.
         """
-        variant = replace(VARIANTS[self.variant], **self._bound)
+        variant = self._variant
         window = tokens if variant.window == "image" else variant.window or own_window
         shared = {
             field.name: getattr(erasure, field.name)

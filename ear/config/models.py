@@ -1,14 +1,15 @@
 """The typed config of an experiment: every key, its unit and its range. Unknown keys are errors."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from ear.config.assets import Assets
 from ear.config.checks import check_methods, check_numbers, check_sources
-from ear.config.concepts import Concept
+from ear.config.concepts import Concept, Which
 from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
+from ear.config.phrases import default_phrases
 from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section
 from ear.config.world import World
@@ -17,7 +18,15 @@ from ear.erasure.presets import Settings
 Run = tuple[str, str, int]
 """(concept, method, fine-tuning seed)"""
 
-JUDGE_ASSETS = {"classifier": "resnet50", "artist": "artist-classifier", "nudenet": "nudenet"}
+TOGETHER = "+"
+"""Between the names of concepts that one adapter erases together."""
+
+JUDGE_ASSETS = {
+    "classifier": "resnet50",
+    "artist": "artist-classifier",
+    "nudenet": "nudenet",
+    "zero-shot": "clip",
+}
 FEATURE_ASSETS = {"classifier": "resnet50", "inception": "inception"}
 METHOD_ASSETS = {PUBLISHED: "ear-weights", STABLE_DIFFUSION: "stable-diffusion"}
 SHARED_ASSETS = ("prompts", "coco-images", "coco-captions", "clip")
@@ -177,7 +186,9 @@ class Config(Section):
         """Names of the assets that the experiment needs, each once; none where the mini world makes all."""
         if not self.assets:
             return []
-        judges = [JUDGE_ASSETS[concept.judge.by] for concept in self.concepts.values()]
+        judges = [
+            JUDGE_ASSETS[judge.by] for concept in self.concepts.values() for judge in concept.judges.values()
+        ]
         methods = [METHOD_ASSETS[one.variant] for one in self.methods.values() if one.needs_assets]
         features = FEATURE_ASSETS[self.utility.features]
         return list(dict.fromkeys([str(self.backbone.asset), *methods, *SHARED_ASSETS, *judges, features]))
@@ -185,6 +196,25 @@ class Config(Section):
     def methods_of(self, concept: str) -> list[str]:
         """Methods that are measured on a concept."""
         return [name for name, method in self.methods.items() if method.concerns(concept)]
+
+    def erased_with(self, concept: str, method: str) -> list[str]:
+        """Concepts that a method erases with the adapter that it has for a concept, in order."""
+        return self.methods[method].erase or [concept]
+
+    def also_erased(self, concept: str, method: str) -> list[str]:
+        """Words of the further concepts that a method erases with the adapter that it has for a concept."""
+        together = self.erased_with(concept, method)
+        return [self.concepts[other].words for other in together if other != concept]
+
+    def adapter(self, run: Run) -> Run:
+        """The run that an adapter belongs to: concepts that are erased together are joined by "+"."""
+        concept, method, seed = run
+        return TOGETHER.join(self.erased_with(concept, method)), method, seed
+
+    def adapters(self) -> list[Run]:
+        """All adapters, each once, by the runs that they belong to (see :meth:`adapter`)."""
+        adapted = [self.adapter(run) for run in self.runs() if self.methods[run[1]].adapts]
+        return list(dict.fromkeys(adapted))
 
     def runs(self) -> list[Run]:
         """All (concept, method, seed); a method that trains nothing stands as seed 0."""
@@ -194,6 +224,18 @@ class Config(Section):
             for method in self.methods_of(concept)
             for seed in (self.seeds if self.methods[method].trains else [0])
         ]
+
+    def judge_settings(self, concept: str, which: Which = "judge") -> dict[str, Any] | None:
+        """All keys of a concept's judge, a zero-shot judge's phrases filled in; None for no second judge."""
+        settings = self.concepts[concept]
+        judge = settings.judges.get(which)
+        if judge is None:
+            return None
+        keys: dict[str, Any] = judge.model_dump()
+        if judge.by == "zero-shot":
+            phrases = default_phrases(settings.kind, settings.words, world=self.world is not None)
+            keys |= {side: keys[side] or default for side, default in phrases._asdict().items()}
+        return keys
 
     def settings(self, concept: str, method: str) -> Settings:
         """All choices of a method's fine-tuning for a concept."""

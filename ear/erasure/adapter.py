@@ -54,14 +54,15 @@ class AdapterFacts(BaseModel):
     Attributes:
         format: of the file.
         backbone: the frozen model θ*, as it stood before training.
-        concept: erased concept.
+        concept: erased concept; several that were erased together are joined by "+".
         method: name of the method.
         fine_tuning_seed: of the run; None where it is not known.
         settings: of the method: variant, layers, η, learning rate, …
         window: W, image tokens; None where the method has none or it is not known.
         threshold: μ; None where windows are not skipped or it is not known.
         versions: package → version that trained it.
-        pairs_sha256: of the table of prompt pairs; None where it is not known.
+        pairs_sha256: of the table of prompt pairs, or of several as ``ear.erasure.together`` says; None where
+            it is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)

@@ -1,4 +1,4 @@
-"""One fine-tuning job: all windows of one (concept, method, seed), saved."""
+"""One fine-tuning job: all windows of one method and seed for a concept, or for several together, saved."""
 
 import importlib.metadata
 import logging
@@ -33,6 +33,7 @@ def erase(
     windows: Sequence[int],
     seed: int,
     facts: Mapping[str, Any],
+    sizes: Sequence[int] | None = None,
     seconds_between_checkpoints: float = SECONDS_BETWEEN,
 ) -> None:
     """Fine-tune with each window length and save the adapters.
@@ -44,12 +45,13 @@ def erase(
     Args:
         folder: where they go.
         backbone: the frozen model θ*.
-        pairs: prompt pairs that passed the filter.
+        pairs: prompt pairs that passed the filter; of several concepts, one concept's after another's.
         streams: name → (P, T) int64 token streams of θ*.
         settings: all choices of the fine-tuning; its variant's window is the own one.
         windows: all lengths to train, the own one among them.
         seed: of the fine-tuning run.
         facts: what else the adapters' metadata should say (concept, method, pairs' hash).
+        sizes: number of pairs of each concept; None: they are all of one.
         seconds_between_checkpoints: least time between two checkpoints of a window length.
     """
     folder = Path(folder)
@@ -61,8 +63,12 @@ def erase(
         "seed": seed,
         "versions": versions,
     }
-    trainer = Trainer(backbone, pairs, streams, settings, seed)
-    data = {"pairs": list(pairs), "streams": {name: stream.tolist() for name, stream in streams.items()}}
+    trainer = Trainer(backbone, pairs, streams, settings, seed, sizes)
+    data = {
+        "pairs": list(pairs),
+        "sizes": list(sizes or [len(pairs)]),
+        "streams": {name: stream.tolist() for name, stream in streams.items()},
+    }
     logs, rows, checkpoints = [], [], []
     for window in windows:
         own = window == settings.variant.window

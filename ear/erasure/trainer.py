@@ -19,10 +19,10 @@ from ear.erasure.objective import OBJECTIVES
 from ear.erasure.presets import Optimiser, Settings, Tail, ThresholdOn
 from ear.erasure.reading import make_reader
 from ear.erasure.streams import Pair
+from ear.erasure.together import training_order
 from ear.errors import InputError
 from ear.janus import Backbone
 from ear.progress import progress
-from ear.seeding import stable_seed
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 LOG_COLUMNS = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "kept", "grad_norm"]
@@ -62,7 +62,7 @@ def kept(losses: Tensor, on: ThresholdOn, threshold: float | None) -> Tensor | N
 
 
 class Trainer:
-    """Fine-tunes a backbone on the pairs of one concept, from θ* anew for each window length.
+    """Fine-tunes a backbone on the pairs of one concept or several, from θ* anew for each window length.
 
     Args:
         backbone: the frozen model θ*; its trained modules change during :meth:`run` and are put back by
@@ -71,6 +71,8 @@ class Trainer:
         streams: name → (P, T) int64, rows in the order of ``pairs``.
         settings: all choices.
         seed: shuffles the pairs where the variant says so.
+        sizes: number of pairs of each concept, whose pairs follow each other and are trained in turn
+            (``ear.erasure.together``); None: they are all of one concept.
     """
 
     def __init__(
@@ -80,17 +82,14 @@ class Trainer:
         streams: Mapping[str, Tensor],
         settings: Settings,
         seed: int,
+        sizes: Sequence[int] | None = None,
     ) -> None:
         self.settings = settings
         self.variant = settings.variant
         self.modules = trained_modules(backbone, settings.layers)
         objective = OBJECTIVES[self.variant.objective](backbone.image_logits, settings.eta)
         self.reader = make_reader(backbone, self.variant, objective, settings.micro_batch)
-        order = list(range(len(pairs)))
-        if self.variant.order == "seed":
-            order = (
-                np.random.Generator(np.random.Philox(stable_seed(seed, "order"))).permutation(order).tolist()
-            )
+        order = training_order(sizes or [len(pairs)], self.variant.order, seed)
         self.pair_ids = [pairs[row][0] for row in order]
         self.examples = self.reader.examples(
             [pairs[row] for row in order], {name: stream[order] for name, stream in streams.items()}

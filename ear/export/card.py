@@ -25,6 +25,8 @@ TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
 ORIGINAL = "original"
+SECOND = "second_concept_rate"
+"""No number is missed where a concept has one judge."""
 SETS = {"captions": "captions of held-out pictures"}
 
 
@@ -34,11 +36,13 @@ class Subject:
 
     Attributes:
         experiment: where.
+        concept: its name there; other concepts may have been erased together with it.
         kind: of concept: object, style or attribute.
         words: how a prompt names it.
     """
 
     experiment: str
+    concept: str
     kind: str
     words: str
 
@@ -89,7 +93,7 @@ def model_card(
     Raises:
         InputError: the table of metrics is missing or not one.
     """
-    lines, unmeasured = _measured(read_csv(metrics, METRICS_COLUMNS), facts)
+    lines, unmeasured = _measured(read_csv(metrics, METRICS_COLUMNS), subject.concept, facts)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent),
         undefined=StrictUndefined,
@@ -100,8 +104,9 @@ def model_card(
     environment.filters["literal"] = lambda text: json.dumps(text, ensure_ascii=False)  # Python reads it too
     return environment.get_template(TEMPLATE.name).render(
         front_matter=yaml.safe_dump(_front_matter(facts.backbone), sort_keys=False, allow_unicode=True),
-        concept=concept_style(facts.concept).label,
-        title=capital(concept_style(facts.concept).label),
+        concept=concept_style(subject.concept).label,
+        others=[concept_style(name).label for name in facts.concept.split("+") if name != subject.concept],
+        title=capital(" and ".join(concept_style(name).label for name in facts.concept.split("+"))),
         method=method_style(facts.method).label,
         facts=facts,
         layers=len({name.split(".")[1] for name in modules}),
@@ -128,9 +133,9 @@ def _front_matter(backbone: BackboneFacts) -> dict[str, Any]:
     }
 
 
-def _measured(table: pd.DataFrame, facts: AdapterFacts) -> tuple[list[_Line], list[str]]:
+def _measured(table: pd.DataFrame, concept: str, facts: AdapterFacts) -> tuple[list[_Line], list[str]]:
     """Lines of the card's table, and the names of the metrics that the tidy table has no number for."""
-    rows = table[(table["concept"] == facts.concept) & table["value"].notna()]
+    rows = table[(table["concept"] == concept) & table["value"].notna()]
     rows = rows.assign(seed=rows["seed"].astype(str))
     seeds = set(rows.loc[rows["method"] == facts.method, "seed"]) - {ALL_SEEDS}
     lines, unmeasured = [], []
@@ -139,6 +144,8 @@ def _measured(table: pd.DataFrame, facts: AdapterFacts) -> tuple[list[_Line], li
         form = METRICS[metric]
         of_what = SETS.get(prompt_set, f"{prompt_set} prompts")
         erased = _cell(of_metric, facts.method, str(facts.fine_tuning_seed))
+        if erased is None and metric == SECOND:
+            continue
         if erased is None:
             unmeasured.append(f"{form.label} ({of_what})")
             continue

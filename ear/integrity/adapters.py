@@ -10,9 +10,11 @@ from typing import Any, cast
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
+from ear.config.models import TOGETHER
 from ear.erasure.adapter import FORMAT, KEY, flat
 from ear.erasure.presets import STREAM_NAMES
 from ear.erasure.streams import made_from
+from ear.erasure.together import hash_of_pairs
 from ear.erasure.windows import WINDOW_COLUMNS
 from ear.integrity.inspection import Inspection
 from ear.integrity.prompts import SCORES
@@ -37,9 +39,8 @@ class _Known:
 def check_adapters(inspection: Inspection) -> None:
     """Check all adapters, what they say of themselves, and the streams that they were trained on."""
     facts: dict[str, Mapping[str, Any]] = {}
-    for concept, method, seed in inspection.config.runs():
-        if inspection.config.methods[method].adapts:
-            facts |= _check_run(inspection, concept, method, seed)
+    for run in inspection.config.adapters():
+        facts |= _check_adapter(inspection, *run)
     backbone = _check_backbones(inspection, facts)
     _note_versions(inspection, facts)
     for concept, seed, context, encoding in _streams(inspection):
@@ -47,10 +48,12 @@ def check_adapters(inspection: Inspection) -> None:
         _check_streams(inspection, path, concept, context, backbone)
 
 
-def _check_run(inspection: Inspection, concept: str, method: str, seed: int) -> dict[str, Mapping[str, Any]]:
-    """Check the adapters of a (concept, method, seed); returns what each says of itself, by path."""
+def _check_adapter(
+    inspection: Inspection, erased: str, method: str, seed: int
+) -> dict[str, Mapping[str, Any]]:
+    """Check a method's adapters, of one concept or several; returns what each says of itself, by path."""
     config, paths = inspection.config, inspection.paths
-    path = paths.run("erased", concept, method, seed, "windows.csv")
+    path, concept = paths.run("erased", erased, method, seed, "windows.csv"), erased.split(TOGETHER)[0]
     table = inspection.table(path, WINDOW_COLUMNS)
     if table is None:
         return {}
@@ -73,31 +76,32 @@ def _check_run(inspection: Inspection, concept: str, method: str, seed: int) -> 
             continue
         found = _adapter_facts(inspection, file, metadata)
         facts[str(file)] = found
-        for key, value in flat(_wanted_facts(inspection, concept, method, seed, row)):
+        for key, value in flat(_wanted_facts(inspection, erased, method, seed, row)):
             cell = _leaf(found, key)
             if not same(cell, value):
                 inspection.mismatch(f"{file}: {key}", shown(cell), shown(value))
     if config.methods[method].trains:
-        _check_training(inspection, paths.run("erased", concept, method, seed, "training.csv"), table)
+        _check_training(inspection, paths.run("erased", erased, method, seed, "training.csv"), table)
     return facts
 
 
 def _wanted_facts(
-    inspection: Inspection, concept: str, method: str, seed: int, row: Mapping[Any, Any]
+    inspection: Inspection, erased: str, method: str, seed: int, row: Mapping[Any, Any]
 ) -> dict[str, Any]:
     """What the metadata of an adapter must say, by its place, the config and the pairs."""
     config = inspection.config
-    facts = {"format": FORMAT, "concept": concept, "method": method, "window": row["window"]}
+    facts = {"format": FORMAT, "concept": erased, "method": method, "window": row["window"]}
     if not config.methods[method].trains:
         return facts
-    path = inspection.paths.training_pairs(concept, config.filter.drop)
-    pairs = inspection.hashes([path], "hashing pairs")[0]
+    concepts = erased.split(TOGETHER)
+    paths = [inspection.paths.training_pairs(concept, config.filter.drop) for concept in concepts]
+    tables = inspection.hashes(paths, "hashing pairs")
     return facts | {
         "fine_tuning_seed": seed,
         "seed": stable_seed(config.seed, seed),
-        "settings": asdict(config.settings(concept, method)),
+        "settings": asdict(config.settings(concepts[0], method)),
         "threshold": row["threshold"],
-        "pairs_sha256": pairs.removeprefix("sha256 "),
+        "pairs_sha256": hash_of_pairs([table.removeprefix("sha256 ") for table in tables]),
     }
 
 

@@ -6,7 +6,9 @@ from functools import cache
 import pandas as pd
 
 from ear.config import ORIGINAL
+from ear.config.concepts import Which
 from ear.errors import InputError
+from ear.integrity.filtering import least_score
 from ear.integrity.images import NAME, manifests_of, speaks
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
@@ -47,16 +49,36 @@ def _check_verdicts(inspection: Inspection, concept: str, method: str, seed: int
     drawn = [manifest[IMAGE] for manifest in manifests if manifest is not None]
     if len(drawn) == len(manifests):
         compare_rows(inspection, path, verdicts, pd.concat(drawn, ignore_index=True), NAME)
-    top_k = getattr(inspection.config.concepts[concept].judge, "top_k", None)
-    numbers = pd.to_numeric(verdicts["rank" if top_k else "score"], errors="coerce")
-    said = verdicts[NAME].assign(shown=numbers <= top_k if top_k else numbers > 0)
-    compare_rows(inspection, path, verdicts, said, NAME)
+    for which in inspection.config.concepts[concept].judges:
+        _check_shown(inspection, path, verdicts, concept, which)
     if detections is not None:
         judged = set(verdicts[NAME].itertuples(index=False, name=None))
         for name in detections[NAME].drop_duplicates().itertuples(index=False, name=None):
             if name not in judged:
                 where = f"{of_objects}: {name[0]} {name[1]}"
                 inspection.mismatch(where, "detections", "none without a verdict")
+
+
+def _check_shown(
+    inspection: Inspection, path: str, verdicts: pd.DataFrame, concept: str, which: Which
+) -> None:
+    """Where a judge finds the concept, as its rank or score says; of a second judge no rank is kept."""
+    judge = inspection.config.concepts[concept].judges[which]
+    prefix = "" if which == "judge" else "second_"
+    if f"{prefix}shown" not in verdicts:
+        inspection.mismatch(path, f"no column {prefix}shown", "one, of the second judge")
+        return
+    top_k, least = getattr(judge, "top_k", None), least_score(inspection, concept, which)
+    if (top_k and prefix) or (judge.by == "zero-shot" and least is None):
+        return
+    numbers = pd.to_numeric(verdicts["rank" if top_k else f"{prefix}score"], errors="coerce")
+    if top_k:
+        shown = numbers <= top_k
+    elif least is not None:
+        shown = numbers.astype("float32").astype("float64") >= least
+    else:
+        shown = numbers > 0
+    compare_rows(inspection, path, verdicts, verdicts[NAME].assign(**{f"{prefix}shown": shown}), NAME)
 
 
 def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, bleu_of: BleuOf) -> None:

@@ -74,7 +74,8 @@ def _jobs(inspection: Inspection) -> list[Job] | None:
         if verdicts is None or scores is None or detections is None:
             return None
         window = inspection.config.method_window(concept, method)
-        jobs.append(Job(concept, method, seed, window, verdicts, scores, detections))
+        also_erased = inspection.config.also_erased(concept, method)
+        jobs.append(Job(concept, method, seed, window, verdicts, scores, detections, also_erased))
     return jobs
 
 

@@ -6,6 +6,7 @@ from ear.assets.catalogue import Asset
 from ear.config import Config
 from ear.integrity.adapters import check_adapters
 from ear.integrity.assets import check_assets
+from ear.integrity.filtering import check_filter
 from ear.integrity.images import check_images, check_pictures
 from ear.integrity.inspection import Inspection
 from ear.integrity.measurements import check_measurements
@@ -41,6 +42,7 @@ def verify(
     check_assets(inspection, catalogue)
     check_prompts(inspection)
     check_sources(inspection)
+    check_filter(inspection)
     check_pictures(inspection)
     check_images(inspection)
     check_adapters(inspection)

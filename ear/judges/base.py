@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
+
+SECOND_COLUMNS = ("second_shown", "second_score", "second_protocol")
+"""What tables of verdicts have beside the columns of the first judge, for concepts with two."""
 
 
 class Detection(NamedTuple):
@@ -46,5 +49,17 @@ class Judge(Protocol):
     def protocol(self) -> str:
         """Name and version of the rule that makes verdicts of a model's output: ``classifier-top1/1``."""
 
+    @property
+    def threshold(self) -> float | None:
+        """The least score of an image that shows the concept; None for judges that rank."""
+
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size; the judge resizes as its model wants."""
+
+
+def second_opinion(judge: Judge | None, images: Sequence[Image.Image]) -> dict[str, Any]:
+    """Columns ``SECOND_COLUMNS`` of a table of verdicts; none without a second judge."""
+    if judge is None:
+        return {}
+    verdicts = judge.judge(images)
+    return dict(zip(SECOND_COLUMNS, (verdicts.shown, verdicts.score, judge.protocol), strict=True))

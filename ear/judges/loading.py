@@ -1,6 +1,6 @@
 """The judge that a concept's settings ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,17 @@ from ear.errors import InputError
 from ear.judges.base import Judge
 
 
-def load_judge(settings: Mapping[str, Any], folder: Path, device: str = "cpu") -> Judge:
+def load_judge(
+    settings: Mapping[str, Any], folder: Path, device: str = "cpu", calibration: str | None = None
+) -> Judge:
     """Load a judge; only the libraries that it needs are imported.
 
     Args:
         settings: ``by`` and the keys of that kind of judge. "classifier": group, label, top_k. "artist":
-            label, top_k. "nudenet": threshold.
-        folder: the judge's model: a folder of timm, of transformers, or with NudeNet's 320n.onnx.
+            label, top_k. "nudenet": threshold. "zero-shot": what its calibration has too.
+        folder: the judge's model: of timm, of transformers, with NudeNet's 320n.onnx, or of open_clip.
         device: where it runs; NudeNet always runs on the CPU.
+        calibration: of a zero-shot judge.
 
     Raises:
         InputError: there is no such kind of judge, or the folder does not hold its model.
@@ -37,5 +40,37 @@ def load_judge(settings: Mapping[str, Any], folder: Path, device: str = "cpu") -
             from ear.judges.nudity import NudityJudge
 
             return NudityJudge(folder, settings["threshold"])
+        case "zero-shot":
+            from ear.judges.zero_shot import ZeroShotJudge
+
+            if calibration is None:
+                raise InputError("judge: found no calibration, wanted that of a zero-shot judge")
+            return ZeroShotJudge.load(folder, calibration, device)
         case other:
-            raise InputError(f"judge: by: found {other!r}, wanted classifier, artist or nudenet")
+            raise InputError(f"judge: by: found {other!r}, wanted classifier, artist, nudenet or zero-shot")
+
+
+def load_judges(
+    settings: Sequence[Mapping[str, Any]],
+    files: Sequence[Sequence[str]],
+    device: str = "cpu",
+    objects: Sequence[str] = (),
+) -> tuple[Judge, Judge | None]:
+    """Load a concept's judge, and its second one where it has two.
+
+    Args:
+        settings: of each judge, see :func:`load_judge`.
+        files: of each judge: a file in the folder of its model and, of a zero-shot judge, its calibration.
+        device: where they run.
+        objects: a file in the folder of a classifier that names objects, where the first judge knows none.
+    """
+    judges = [
+        load_judge(keys, Path(model).parent, device, *calibration)
+        for keys, (model, *calibration) in zip(settings, files, strict=False)
+    ]
+    if objects:
+        from ear.judges.classifier import Classifier
+        from ear.judges.ranking import NamingObjects
+
+        judges[0] = NamingObjects(judges[0], Classifier.load(Path(objects[0]).parent, device))
+    return judges[0], judges[1] if len(judges) > 1 else None

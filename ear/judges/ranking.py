@@ -1,14 +1,14 @@
 """Questions to a classifier's logits: probabilities within a group of labels, and the rank of one label."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from ear.errors import InputError
-from ear.judges.base import Verdicts
+from ear.judges.base import Judge, Verdicts
 
 # Group of labels without a prefix: an ordinary classifier has this one group only.
 UNGROUPED = ""
@@ -119,9 +119,36 @@ class ConceptJudge:
         """Name and version of the rule."""
         return self.question.protocol
 
+    @property
+    def threshold(self) -> None:
+        """There is none: the rank of the label decides."""
+        return None
+
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size."""
         return self.question.answer(self.classifier.predict(images))
+
+
+@dataclass(frozen=True)
+class NamingObjects:
+    """A judge that knows no objects, beside a classifier that does: retention is measured all the same."""
+
+    of_concept: Judge
+    classifier: Ranker
+
+    @property
+    def protocol(self) -> str:
+        """That of the judge of the concept."""
+        return self.of_concept.protocol
+
+    @property
+    def threshold(self) -> float | None:
+        """That of the judge of the concept."""
+        return self.of_concept.threshold
+
+    def judge(self, images: Sequence[Image.Image]) -> Verdicts:
+        """Verdicts of the judge of the concept, with the classifier's most likely object."""
+        return replace(self.of_concept.judge(images), objects=self.classifier.predict(images).top1(OBJECTS))
 
 
 def grouped(names: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ear.metrics.intervals import Interval, wilson
+from ear.metrics.intervals import NOTHING, Interval, wilson
 
 
 def concept_rate(verdicts: pd.DataFrame) -> Interval:
@@ -12,6 +12,17 @@ def concept_rate(verdicts: pd.DataFrame) -> Interval:
         verdicts: rows with column ``shown`` (bool).
     """
     return wilson(int(verdicts["shown"].astype(bool).sum()), len(verdicts))
+
+
+def second_concept_rate(verdicts: pd.DataFrame) -> Interval:
+    """The same by the second judge; nothing (``NOTHING``) for concepts without one.
+
+    Args:
+        verdicts: rows, perhaps with column ``second_shown`` (bool).
+    """
+    if "second_shown" not in verdicts:
+        return NOTHING
+    return wilson(int(verdicts["second_shown"].astype(bool).sum()), len(verdicts))
 
 
 def accuracy(verdicts: pd.DataFrame) -> Interval:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import write_csv
-from ear.judges.base import Judge
+from ear.judges.base import SECOND_COLUMNS, Judge, second_opinion
 from ear.judges.clip import Clip
 from ear.judges.images import BATCH, image_batches
 from ear.metrics.bleu import corpus_bleu, signature
@@ -42,7 +42,11 @@ class Reference:
 
 
 def evaluate_images(
-    images: pd.DataFrame, judge: Judge, clip: Clip, batch_size: int = BATCH
+    images: pd.DataFrame,
+    judge: Judge,
+    clip: Clip,
+    batch_size: int = BATCH,
+    second: Judge | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Judge images, each opened once and passed once through each model.
 
@@ -51,10 +55,12 @@ def evaluate_images(
         judge: says whether the concept is shown.
         clip: scores each image against its own prompt.
         batch_size: images in memory at once.
+        second: another judge that is asked too.
 
     Returns:
-        (verdicts, detections): a row an image in the order of ``images``, columns VERDICT_COLUMNS; a row a
-        detection, columns DETECTION_COLUMNS, none for judges that detect nothing.
+        (verdicts, detections): a row an image in the order of ``images``, columns VERDICT_COLUMNS and, with a
+        second judge, SECOND_COLUMNS; a row a detection, columns DETECTION_COLUMNS, none for judges that
+        detect nothing.
 
     Raises:
         InputError: an image is missing, or the judge does not know the concept's label.
@@ -72,6 +78,7 @@ def evaluate_images(
                 top1_object=verdicts.objects,
                 clip_score=clip_scores(clip.cosines(opened, rows["prompt"].tolist())),
                 protocol=judge.protocol,
+                **second_opinion(second, opened),
             )
         )
         if verdicts.detections is not None:
@@ -79,7 +86,8 @@ def evaluate_images(
             for name, of_image in zip(names, verdicts.detections, strict=True):
                 found += [(*name, *detection) for detection in of_image]
     detections = pd.DataFrame(found, columns=list(DETECTION_COLUMNS)).astype({"score": np.float32})
-    return pd.concat(parts, ignore_index=True)[list(VERDICT_COLUMNS)], detections
+    columns = [*VERDICT_COLUMNS, *(SECOND_COLUMNS if second else ())]
+    return pd.concat(parts, ignore_index=True)[columns], detections
 
 
 def distance_rows(
@@ -141,6 +149,7 @@ def evaluate(
     scores_path: str | Path,
     detections_path: str | Path,
     batch_size: int = BATCH,
+    second: Judge | None = None,
 ) -> None:
     """Judge all images of one (concept, method, seed) and write its verdicts, scores and detections.
 
@@ -156,12 +165,13 @@ def evaluate(
             "captions".
         detections_path: where the detections go (``evaluate_images``).
         batch_size: images in memory at once.
+        second: another judge that is asked too.
     """
     images = read_manifests(manifests)
     rows = caption_rows(captions)
     if reference is not None:
         rows = distance_rows(images, window, reference, batch_size) + rows
-    verdicts, detections = evaluate_images(images, judge, clip, batch_size)
+    verdicts, detections = evaluate_images(images, judge, clip, batch_size, second)
     write_csv(verdicts_path, verdicts)
     write_csv(scores_path, pd.DataFrame(rows, columns=list(SCORE_COLUMNS)))
     write_csv(detections_path, detections)

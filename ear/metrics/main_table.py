@@ -19,6 +19,7 @@ class _Column:
 
 _COLUMNS = (
     _Column("concept_rate", "Concept rate", "target", "concept_rate", 3),
+    _Column("second_concept_rate", "Concept rate, second judge", "target", "second_concept_rate", 3),
     _Column("retention_accuracy", "Retention accuracy", "retention", "accuracy", 3),
     _Column("clip_score", "CLIP score", "general", "clip_score", 2),
     _Column("fid", "FID", "general", "fid", 2),
@@ -29,8 +30,8 @@ _COLUMNS = (
 def main_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """The main results, seeds together.
 
-    Concept rate on the target prompts, object accuracy on the retention prompts, CLIP score and FID on the
-    general prompts, BLEU of captions.
+    Concept rate, by one judge or two, on the target prompts, object accuracy on the retention prompts, CLIP
+    score and FID on the general prompts, BLEU of captions.
 
     Args:
         metrics: the metrics table (``ear.metrics.table.metrics_table``).

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ear.metrics.clip_score import mean_clip_score
-from ear.metrics.concept_rate import accuracy, concept_rate
+from ear.metrics.concept_rate import accuracy, concept_rate, second_concept_rate
 from ear.metrics.intervals import NOTHING, Interval, over_seeds, wilson
 
 VERDICT_COLUMNS = (
@@ -29,10 +29,11 @@ ALL_SEEDS = "all"
 
 _OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
     "concept_rate": concept_rate,
+    "second_concept_rate": second_concept_rate,
     "accuracy": accuracy,
     "clip_score": mean_clip_score,
 }
-_BOUNDS = {"concept_rate": (0, 1), "accuracy": (0, 1), "clip_score": (0, 100), "bleu": (0, 100)}
+_BOUNDS = {"clip_score": (0, 100), "bleu": (0, 100)}
 _OF_WINDOWS = ("concept_rate", "clip_score")
 
 
@@ -54,6 +55,8 @@ class Job:
         verdicts: one row an image, columns VERDICT_COLUMNS.
         scores: one row a set-level metric, columns SCORE_COLUMNS.
         detections: one row a detection, columns DETECTION_COLUMNS.
+        also_erased: words of further concepts that the same adapter erases: retention prompts that name one
+            do not count, since nothing of them is to be retained.
     """
 
     concept: str
@@ -63,10 +66,15 @@ class Job:
     verdicts: pd.DataFrame
     scores: pd.DataFrame
     detections: pd.DataFrame = field(default_factory=no_detections)
+    also_erased: Sequence[str] = ()
 
     def own(self, prompt_set: str | None = None) -> pd.DataFrame:
-        """The verdicts at the method's own window, of one prompt set or of all."""
-        return self._own(self.verdicts, prompt_set)
+        """The verdicts at the method's own window that count, of one prompt set or of all."""
+        rows = self._own(self.verdicts, prompt_set)
+        for words in self.also_erased:
+            named = rows["prompt"].str.contains(words, case=False, regex=False)
+            rows = rows[~named | (rows["prompt_set"] != "retention")]
+        return rows
 
     def own_detections(self, prompt_set: str) -> pd.DataFrame:
         """The detections at the method's own window, of one prompt set."""
@@ -83,7 +91,7 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
 
     Seeds together: the value is the mean of the seeds' values, its interval that of
     :func:`ear.metrics.intervals.over_seeds`, which takes the prompts as shared by the seeds. What the prompts
-    alone leave open is, for ``concept_rate`` and ``accuracy``, Wilson's interval of the mean count on the
+    alone leave open is, for the rates, Wilson's interval of the mean count on the
     prompts of one seed; for ``clip_score`` a bootstrap over prompts, each with its images of all seeds; for
     ``kid`` and ``bleu`` the means of the seeds' ends, which is never narrower than the interval of the mean,
     however the seeds are correlated (a mean's deviation is at most the mean deviation). ``fid`` has no

@@ -20,6 +20,7 @@ TITLES = {
     "train_classifier": "train the classifier",
     "train_clip": "train CLIP",
     "render_pairs": "draw prompt pairs",
+    "calibrate_judge": "calibrate zero-shot judges",
     "filter_pairs": "judge prompt pairs",
     "sample_streams": "sample streams",
     "erase": "fine-tune",

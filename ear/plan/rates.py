@@ -46,7 +46,7 @@ VISION_FLOP = 0.38e12
 CAPTION_TOKENS, CAPTION_BATCH = 48, 50
 UNET_FLOP, VAE_FLOP, DIFFUSION_SIZE = 0.80e12, 2.5e12, 512
 """Of one denoising step of Stable Diffusion v1.4, of decoding its latents, and at which size; counted."""
-VERDICT_S = {"classifier": 0.02, "artist": 0.03, "nudenet": 0.08}
+VERDICT_S = {"classifier": 0.02, "artist": 0.03, "nudenet": 0.08, "zero-shot": 0.03}
 """A verdict and a CLIP score, bound by one CPU thread: 8 ms to open a PNG of 384 × 384, NudeNet 70 ms."""
 FEATURE_S = 0.02
 """Features of a picture, bound by opening and resizing it."""

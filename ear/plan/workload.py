@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ear.config import ORIGINAL, Config
+from ear.config.models import TOGETHER
 from ear.erasure.presets import STREAM_NAMES, Settings
 from ear.plan.work import (
     Captions,
@@ -49,7 +50,7 @@ class FineTuning:
     """One training of one window length.
 
     Attributes:
-        concept: erased concept.
+        concept: erased concept, or several that are erased together.
         method: name of the method.
         seed: of the run.
         pairs: at most; the visual filter may drop some.
@@ -117,21 +118,20 @@ def drawn(config: Config, concept: str, method: str) -> Drawn:
 
 
 def fine_tunings(config: Config) -> list[FineTuning]:
-    """All trainings: a (concept, method, seed) has one for each of its window lengths."""
-    return [
-        FineTuning(
-            concept,
-            method,
-            seed,
-            pairs_of(config, concept),
-            _windows(
-                config.settings(concept, method), window, pairs_of(config, concept), config.image_tokens
-            ),
-        )
-        for concept, method, seed in config.runs()
-        if config.methods[method].trains
-        for window in config.trained_windows(concept, method)
-    ]
+    """All trainings: an adapter has one for each of its window lengths."""
+    found = []
+    for erased, method, seed in config.adapters():
+        if config.methods[method].trains:
+            concepts = erased.split(TOGETHER)
+            pairs, settings = _all_pairs(config, erased), config.settings(concepts[0], method)
+            for window in config.trained_windows(concepts[0], method):
+                work = _windows(settings, window, pairs, config.image_tokens)
+                found.append(FineTuning(erased, method, seed, pairs, work))
+    return found
+
+
+def _all_pairs(config: Config, erased: str) -> int:
+    return sum(pairs_of(config, concept) for concept in erased.split(TOGETHER))
 
 
 def _windows(settings: Settings, length: int, pairs: int, tokens: int) -> Windows:
@@ -191,7 +191,12 @@ def _filter(config: Config) -> Iterator[Job]:
         yield Job(
             "render_pairs", f"render_pairs-{concept}", (Images(images, images * config.image_tokens, rows=2),)
         )
-        yield Job("filter_pairs", f"filter_pairs-{concept}", (Verdicts(images, 0, settings.judge.by),))
+        for which, judge in settings.judges.items():
+            if judge.by == "zero-shot":
+                scored = Verdicts(images, 0, judge.by)
+                yield Job("calibrate_judge", f"calibrate_judge-{concept}-{which}", (scored,))
+        verdicts = tuple(Verdicts(images, 0, judge.by) for judge in settings.judges.values())
+        yield Job("filter_pairs", f"filter_pairs-{concept}", verdicts)
 
 
 def _streams(config: Config) -> Iterator[Job]:
@@ -208,12 +213,11 @@ def _streams(config: Config) -> Iterator[Job]:
 
 def _erasure(config: Config) -> Iterator[Job]:
     trainings = fine_tunings(config)
-    for concept, method, seed in config.runs():
-        run = (concept, method, seed)
+    for run in config.adapters():
         windows = [one.windows for one in trainings if (one.concept, one.method, one.seed) == run]
         if windows:
-            goals = Goals(pairs_of(config, concept), 0, windows[0].context)
-            yield Job("erase", f"erase-{concept}-{method}-{seed}", (*windows, goals))
+            goals = Goals(_all_pairs(config, run[0]), 0, windows[0].context)
+            yield Job("erase", "erase-{}-{}-{}".format(*run), (*windows, goals))
 
 
 def _rendering(config: Config) -> Iterator[Job]:
@@ -257,6 +261,7 @@ def _rendering(config: Config) -> Iterator[Job]:
 def _evaluation(config: Config) -> Iterator[Job]:
     yield Job("extract_features", "extract_features", (Features(reference_pictures(config), 0),))
     for concept, method, seed in config.runs():
-        images, judge = drawn(config, concept, method), config.concepts[concept].judge.by
-        works = (Verdicts(images.total, 0, judge), Features(images.general, 0))
+        images, judges = drawn(config, concept, method), config.concepts[concept].judges.values()
+        verdicts = [Verdicts(images.total, 0, judge.by) for judge in judges]
+        works = (*verdicts, Features(images.general, 0))
         yield Job("evaluate", f"evaluate-{concept}-{method}-{seed}", works)

@@ -28,6 +28,7 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "concept_rate": Metric("Concept shown", "↓", 100, 1, " %"),
+    "second_concept_rate": Metric("Concept shown, second judge", "↓", 100, 1, " %"),
     "accuracy": Metric("Right object", "↑", 100, 1, " %"),
     "clip_score": Metric("CLIP score", "↑", 1, 2),
     "fid": Metric("FID", "↓", 1, 1),
@@ -41,6 +42,7 @@ SUMMARISED = (
 NO_BREAK = "\u00a0"
 MAIN_COLUMNS = (
     ("concept_rate", "target"),
+    ("second_concept_rate", "target"),
     ("accuracy", "retention"),
     ("clip_score", "general"),
     ("fid", "general"),

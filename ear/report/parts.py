@@ -16,6 +16,8 @@ TITLES = {
     "tradeoff": "Erasure against retention",
     "window-length": "Window length",
     "nudity": "Nudity detections",
+    "filter": "What the visual filter sees",
+    "borderline": "Borderline pairs",
     "training": "Training curves",
     "coverage": "Coverage of the prompt pairs",
 }

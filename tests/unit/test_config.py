@@ -83,6 +83,37 @@ BROKEN = [
         {"variant": "obliviate", "choices": {"context": "none"}},
         ["mine.choices", "none", "aligned and conditional"],
     ),
+    ("concepts.church.judge", {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
+    ("concepts.church.judge", {"by": "zero-shot", "positive": []}, ["judge.positive", "[]", "at least 1"]),
+    ("concepts.church.judge", {"by": "zero-shot", "negative": [""]}, ["judge.negative", "''"]),
+    ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
+    (
+        "concepts.church.second_judge",
+        {"by": "nudenet", "threshold": 0.2},
+        ["church.second_judge", "zero-shot"],
+    ),
+    ("methods.mine", {"variant": "ear", "erase": ["church"]}, ["mine.erase", "at least 2"]),
+    (
+        "methods.mine",
+        {"variant": "ear", "erase": ["church", "owl"]},
+        ["mine.erase", "owl", "church, van-gogh"],
+    ),
+    ("methods.mine", {"variant": "ear", "erase": ["fire", "fire"]}, ["mine.erase", "fire, fire", "once"]),
+    (
+        "methods.mine",
+        {"variant": "ear", "erase": ["church", "van-gogh"]},
+        ["mine.choices.window: found none and the windows 8 of church, 16 of van-gogh, wanted one for all"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "ear", "erase": ["fire", "van-gogh"], "concepts": ["fire"]},
+        ["mine.concepts", "beside erase"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "negative-prompt", "strength": 1.0, "erase": ["fire", "van-gogh"]},
+        ["mine.erase", "trains nothing"],
+    ),
     ("erasure.optimiser", "lion", ["'lion'", "adam", "sgd"]),
     ("erasure.micro_batch", 0, ["0", "greater than or equal to 1"]),
     ("prompts.pairs", 85, ["unknown key", "sources"]),
@@ -202,6 +233,48 @@ def test_a_method_may_be_measured_on_some_concepts_only():
     assert config.method_window("nudity", "published") == config.concepts["nudity"].window
     assert "published" in config.adapted_methods
     assert "published" not in config.trained_methods
+
+
+@pytest.mark.parametrize(
+    ("method", "windows"),
+    [
+        ({"variant": "ear", "erase": ["van-gogh", "fire"]}, [16]),  # the concepts' common one
+        ({"variant": "ear", "erase": ["church", "fire"], "choices": {"window": 4}}, [4]),
+        ({"variant": "single-step", "erase": ["church", "fire"]}, [1]),
+        ({"variant": "gradient-ascent", "erase": ["church", "fire"], "choices": {"window": "image"}}, [64]),
+        ({"variant": "ear", "erase": ["van-gogh", "fire"], "sweep": True}, [4, 8, 16, 32, 64]),
+    ],
+)
+def test_concepts_that_are_erased_together_share_an_adapter_and_a_window(method, windows):
+    config = parse_config(changed("methods.mine", method), "my.yaml")
+    first, second = method["erase"]
+    runs = [run for run in config.runs() if run[1] == "mine"]
+    assert runs == [(concept, "mine", 0) for concept in config.concepts if concept in method["erase"]]
+    assert {config.adapter(run) for run in runs} == {(f"{first}+{second}", "mine", 0)}
+    assert config.adapters().count((f"{first}+{second}", "mine", 0)) == 1
+    assert config.settings(first, "mine") == config.settings(second, "mine")
+    assert config.trained_windows(first, "mine") == config.trained_windows(second, "mine") == windows
+    assert config.also_erased(first, "mine") == [MINI["concepts"][second]["words"]]
+    assert config.also_erased(first, "ear") == []
+    alone = [run for run in config.runs() if config.methods[run[1]].trains and run[1] != "mine"]
+    assert all(config.adapter(run) == run for run in alone)
+    with pytest.raises(InputError, match=r"evaluation\.shown_method: found mine, wanted one of released"):
+        raw = changed("methods.mine", method)
+        parse_config(changed("evaluation.shown_method", "mine", raw), "my.yaml")
+
+
+def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
+    raw = changed("concepts.church.judge", {"by": "zero-shot", "positive": ["a steeple"]})
+    raw = changed("concepts.church.second_judge", {"by": "zero-shot"}, raw)
+    config = parse_config(raw, "my.yaml")
+    own, default = config.judge_settings("church"), config.judge_settings("church", "second_judge")
+    assert own["positive"] == ["a steeple"] and own["negative"] == default["negative"]
+    assert all("church" in phrase for phrase in default["positive"])
+    assert config.judge_settings("fire", "second_judge") is None
+    assert config.judge_settings("fire") == MINI["concepts"]["fire"]["judge"]
+    elsewhere = parse_config(changed("concepts.church.judge", {"by": "zero-shot"}, PAPER), "my.yaml", SHAPES)
+    assert elsewhere.judge_settings("church")["positive"] == ["a photo of a church"]
+    assert "resnet50" not in elsewhere.used_assets and "clip" in elsewhere.used_assets
 
 
 def test_an_experiment_fetches_what_it_uses_and_no_more():

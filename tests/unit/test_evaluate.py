@@ -9,10 +9,12 @@ import torch
 from PIL import Image
 
 from ear.errors import InputError
-from ear.files import read_csv, write_csv
-from ear.judges.base import Detection, Verdicts
+from ear.files import read_csv, sha256_file, write_csv
+from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
+from ear.judges.calibration import Calibration
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judge
+from ear.judges.zero_shot import WEIGHTS
 from ear.metrics.evaluate import Reference, evaluate
 from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
 from ear.metrics.inputs import read_captions
@@ -259,15 +261,29 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
         features="classifier",
     )
     assert read_features(features).shape == (6, 16)
-    inputs = {"manifests": [run / "a.csv", run / "b.csv"], "judge": config, "clip": clip}
+    inputs = {"manifests": [run / "a.csv", run / "b.csv"], "clip": clip}
+    inputs |= {"judge": [config], "second_judge": [], "objects": []}
     inputs["reference"] = run / "reference.csv"
     names = dict(zip(("verdicts", "scores", "detections"), outputs(run), strict=True))
-    params = {"judge": CHURCH, "features": "classifier", "window": 16}
+    params = {"judges": [CHURCH], "features": "classifier", "window": 16}
     whole = inputs | {"captions": [run / "captions.csv"], "extractor": config, "features": features}
     script("evaluate", log, whole, names, **params)
     assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == ["fid", "kid", "bleu"]
-    script("evaluate", log, inputs | {"captions": [], "extractor": [], "features": []}, names, **params)
+    bare = inputs | {"captions": [], "extractor": [], "features": []}
+    script("evaluate", log, bare, names, **params)
     assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty
+    files = {"judge": [clip, run / "judge.json"], "second_judge": [config], "objects": [config]}
+    calibration = Calibration(
+        "z/1", sha256_file(clip.with_name(WEIGHTS)), ["a church"], ["a car"], 0.5, 1, 1, 1, 1, 1
+    )
+    calibration.write(run / "judge.json")
+    before = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    params["judges"] = [{"by": "zero-shot"}, CHURCH]
+    script("evaluate", log, bare | files, names, **params)
+    verdicts = read_csv(run / "verdicts.csv", [*VERDICT_COLUMNS, *SECOND_COLUMNS])
+    assert verdicts["second_shown"].tolist() == before["shown"].tolist()
+    assert verdicts["top1_object"].tolist() == before["top1_object"].tolist()
+    assert verdicts["shown"].tolist() == (verdicts["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
     tables = {name: run / f"{name}-table.csv" for name in ("metrics", "windows", "top_k", "detections")}
     tables["main"] = [run / f"main.{suffix}" for suffix in ("csv", "md", "tex")]
     script(
@@ -277,7 +293,15 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
         tables,
         runs=[("church", "original", 0)],
         windows={},
+        also_erased={},
     )
-    assert len(pd.read_csv(tables["top_k"])) == 2 * 10
+    assert pd.read_csv(tables["top_k"]).empty  # a zero-shot judge does not rank
+    found = (
+        pd.read_csv(tables["metrics"]).query("seed == 'all' and prompt_set == 'target'").set_index("metric")
+    )
+    target = verdicts[verdicts["prompt_set"] == "target"]
+    assert found.loc["concept_rate", "value"] == pytest.approx(target["shown"].mean())
+    assert found.loc["second_concept_rate", "value"] == pytest.approx(target["second_shown"].mean())
+    assert "Concept rate, second judge" in tables["main"][1].read_text()
     assert pd.read_csv(tables["detections"]).empty and pd.read_csv(tables["windows"]).empty
     assert "FID" not in tables["main"][1].read_text()

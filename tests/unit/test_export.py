@@ -25,7 +25,7 @@ from ear.world.tokenizer import build_processor
 from tests.tiny import tiny_backbone
 from tests.unit.test_adapter import JOB, refused, same, save, weights_of
 
-SUBJECT = Subject(experiment="tiny", kind="object", words="church")
+SUBJECT = Subject(experiment="tiny", concept="church", kind="object", words="church")
 DRAWING = Drawing(prompt="a photo of a church on a hill at night", guidance=2.0, temperature=0.5)
 ROWS = [
     ("church", "original", "0", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
@@ -170,6 +170,15 @@ def test_the_cards_numbers_are_the_tables(tmp_path):
     for told in (facts.backbone.sha256, sha256_file(adapter), "torch 2", "| layers | 2 |", "arXiv"):
         assert told in text
     assert "All seeds" not in text
+
+
+def test_a_model_that_lacks_two_concepts_says_so_and_counts_the_one_it_is_asked_for(tmp_path):
+    folder, _ = exported(tmp_path, tiny_backbone(), concept="van-gogh+church")
+    text = (folder / CARD).read_text()
+    assert "# Van Gogh and church erased with EAR" in text
+    assert "The same adapter erases Van Gogh too; the\nnumbers below are of church." in text
+    assert "| 90.0 % [80.0, 95.0] | 12.3 % [5.6, 23.4] | 100 |" in text
+    assert "| Concept, method, seed | van-gogh+church, ear, 0 |" in text
 
 
 def test_several_seeds_stand_beside_the_own_one(tmp_path):

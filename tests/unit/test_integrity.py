@@ -1,5 +1,6 @@
 """Verification: a folder as the jobs write it is clean, and every damage done to it has its line."""
 
+import json
 import os
 import re
 import shutil
@@ -64,6 +65,16 @@ def edit(path, row, **cells):
     table.to_csv(path, index=False)
 
 
+def flip_cell(path, row, column):
+    """Turn a verdict of a table round."""
+    shown = pd.read_csv(path, dtype=str).loc[row, column]
+    edit(path, row, **{column: "False" if shown == "True" else "True"})
+
+
+def edit_json(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
 def drop_row(path, row=0):
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[: row + 1] + lines[row + 2 :]))
@@ -101,8 +112,8 @@ DAMAGE = {
         {f"{SHARD}/church-target-0002-W4.png"},
     ),
     "a flipped byte in an image that two manifests list": (
-        lambda at: flip(at / "images/general/shard0/church-general-0000.png"),
-        {"images/general/shard0/church-general-0000.png"},
+        lambda at: flip(at / "images/general/shard0/general-0000.png"),
+        {"images/general/shard0/general-0000.png"},
     ),
     "a flipped byte in a picture without a hash": (
         lambda at: flip(at / "prompts/captions/0.png", at=60),
@@ -163,7 +174,35 @@ DAMAGE = {
     ),
     "an edited score of a pair": (
         lambda at: edit(at / "ecgvf/church/pairs.csv", 1, safe_score="0.5"),
-        {"erased/*.safetensors"},
+        {"ecgvf/church/pairs.csv", "erased/*.safetensors"},
+    ),
+    "an edited verdict on a pair": (
+        lambda at: edit(at / "ecgvf/church/verdicts.csv", 0, shown="False"),
+        {"ecgvf/church/*.csv", "tables/filter.csv", "tables/agreement.csv"},
+    ),
+    "a second judge's edited verdict on a pair": (
+        lambda at: edit(at / "ecgvf/church/verdicts.csv", 0, second_shown="False"),
+        {"tables/agreement.csv"},
+    ),
+    "a verdict on a pair too few": (
+        lambda at: drop_row(at / "ecgvf/church/verdicts.csv"),
+        {"ecgvf/church/verdicts.csv"},
+    ),
+    "an edited threshold": (
+        lambda at: edit_json(at / "ecgvf/church/second_judge.json", threshold=0.9),
+        {"ecgvf/church/second_judge.json", "evaluation/*/verdicts.csv"},
+    ),
+    "a missing calibration": (
+        lambda at: (at / "ecgvf/church/second_judge.json").unlink(),
+        {"ecgvf/church/second_judge.json"},
+    ),
+    "a second judge's edited verdict": (
+        lambda at: flip_cell(at / VERDICTS, 0, "second_shown"),
+        {VERDICTS, "tables/metrics.csv", "tables/main.*"},
+    ),
+    "an edited count of the filter": (
+        lambda at: edit(at / "tables/filter.csv", 1, count="6"),
+        {"tables/filter.csv"},
     ),
     "an edited reference of a caption": (
         lambda at: edit(at / "images/general/shard1/captions.csv", 0, references='["a dog"]'),

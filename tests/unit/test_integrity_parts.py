@@ -19,7 +19,7 @@ from ear.integrity.assets import check_assets
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows, same
 from ear.integrity.verify import verify
-from tests.finished import BACKBONE, PAGES, ROOT, make_results, smoke_config
+from tests.finished import BACKBONE, PAGES, ROOT, joint_config, make_results, smoke_config
 
 SMOKE = Path("results/smoke")
 
@@ -44,6 +44,31 @@ def looked_at(**changes):
         new = value.model_copy(update=keys) if isinstance(value, Section) else keys
         config = config.model_copy(update={section: new})
     return verify(config, {}, PAGES)
+
+
+def test_adapters_of_several_concepts_and_zero_shot_verdicts_are_held_to_their_tables(here):
+    config = joint_config()
+    make_results(config)
+    found = verify(config, {}, PAGES)
+    assert found.mismatches == [] and found.notes == []
+    assert found.counts["adapters"] == 2 * (2 * 3 + 1)  # seeds × (each concept's three, and the common one)
+    assert not (SMOKE / "erased/castle/both").exists()
+    path = SMOKE / "erased/castle+church/both/seed1/adapter.safetensors"
+    weights, facts = load_adapter(path)
+    wrong = facts.model_dump(exclude={"format", "backbone"}) | {"concept": "castle", "pairs_sha256": "0" * 64}
+    save_adapter(path, weights, BACKBONE, wrong)
+    table = read_csv(path.with_name("windows.csv"), ["file"])
+    write_csv(path.with_name("windows.csv"), table.assign(sha256=sha256_file(path)))
+    lines = verify(config, {}, PAGES).mismatches
+    assert [line.split(": ")[1] for line in lines] == ["concept", "pairs_sha256"]
+    assert f"{path}: concept: found 'castle', wanted 'castle+church'" in lines
+    evaluated = SMOKE / "evaluation/castle/both/seed0/verdicts.csv"
+    verdicts = pd.read_csv(evaluated, dtype=str, keep_default_na=False)
+    shown = verdicts.loc[0, "shown"]
+    verdicts.loc[0, "shown"] = "False" if shown == "True" else "True"
+    verdicts.to_csv(evaluated, index=False)
+    found = verify(config, {}, PAGES).mismatches
+    assert any(line.startswith(f"{evaluated}: ") and f"wanted {shown}" in line for line in found)
 
 
 def test_what_the_config_promises_and_is_not_there_has_a_line_each(results):
@@ -210,7 +235,7 @@ def test_rows_are_compared_by_name():
 @pytest.mark.parametrize("damaged", [False, True])
 def test_the_script_prints_all_and_its_exit_code_tells(results, damaged, capsys):
     if damaged:
-        os.truncate(SMOKE / "images/general/shard0/church-general-0000.png", 10)
+        os.truncate(SMOKE / "images/general/shard0/general-0000.png", 10)
         (SMOKE / "report.html").unlink()
     config = smoke_config().model_dump()
     params = SimpleNamespace(config=config, catalogue=str(ROOT / "assets.yaml"), pages=PAGES)

@@ -120,7 +120,7 @@ def test_a_resnet50_folder_of_the_hub_knows_the_church(tmp_path, images):
 
 
 def test_a_judge_of_no_kind_is_refused(tmp_path):
-    with pytest.raises(InputError, match="by: found 'vote', wanted classifier, artist or nudenet"):
+    with pytest.raises(InputError, match="by: found 'vote', wanted classifier, artist, nudenet or zero-shot"):
         load_judge({"by": "vote"}, tmp_path)
 
 

@@ -62,6 +62,43 @@ def scores(fid, kid):
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
+def test_retention_prompts_of_concepts_erased_by_the_same_adapter_do_not_count():
+    frame, none = verdicts(0, [16]), scores(1.0, Interval(0.1, 0.0, 0.2, 6))
+    retention = frame["prompt_set"] == "retention"
+    frame.loc[retention, "prompt"] = ["a Church"] * 4 + ["a car"] * 6
+    alone = metrics_table([Job("fire", "ear", 0, 16, frame, none)])
+    joint = metrics_table([Job("fire", "ear", 0, 16, frame, none, also_erased=["church"])])
+    counts = alone["n"].where(alone["prompt_set"] != "retention", 6)
+    assert joint["n"].tolist() == counts.tolist()
+    kept = frame[retention].iloc[4:]
+    accuracy = lookup(joint, metric="accuracy", prompt_set="retention", seed="0")
+    assert accuracy == wilson((kept["object"] == kept["top1_object"]).sum(), 6)
+    target = joint["prompt_set"] == "target"  # which all name a church
+    assert joint[target].equals(alone[target])
+
+
+def test_a_second_judges_rate_stands_beside_the_first_where_there_is_one():
+    frames = [verdicts(seed, [16]) for seed in (1, 2)]
+    rng = np.random.default_rng(0)
+    frames = [frame.assign(second_shown=rng.random(len(frame)) < 0.3) for frame in frames]
+    none = scores(1.0, Interval(0.1, 0.0, 0.2, 6))
+    jobs = [Job("windmill", "ear", seed, 16, frame, none) for seed, frame in enumerate(frames)]
+    table = metrics_table([*jobs, Job("church", "ear", 0, 16, verdicts(3, [16]), none)])
+    found = table[table["metric"] == "second_concept_rate"]
+    assert set(found["concept"]) == {"windmill"}
+    target = found[found["prompt_set"] == "target"].set_index("seed")
+    for seed, frame in enumerate(frames):
+        shown = frame.loc[frame["prompt_set"] == "target", "second_shown"]
+        assert tuple(target.loc[str(seed), ["value", "ci_low", "ci_high", "n"]]) == wilson(shown.sum(), 12)
+    singles = target.loc[["0", "1"], "value"]
+    assert target.loc["all", "value"] == pytest.approx(singles.mean())
+    assert target.loc["all", "ci_low"] <= singles.mean() <= target.loc["all", "ci_high"]
+    main = main_table(table).set_index("concept")
+    assert main.loc["windmill", "second_concept_rate"] == pytest.approx(singles.mean())
+    assert np.isnan(main.loc["church", "second_concept_rate"])
+    assert "second judge" not in to_markdown(main.loc[["church"]].reset_index())
+
+
 @pytest.fixture
 def jobs():
     return [

@@ -137,8 +137,8 @@ def test_the_filter_reports_with_any_judge_and_keeps_all_where_it_drops_none(
     judge, portrait, landscape, tmp_path
 ):
     candidates = pd.DataFrame(
-        [["nudity/pair/0000", "a nude", "a saint", "nudity", "saint"]],
-        columns=["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement"],
+        [["nudity/pair/0000", "a nude", "a saint", "nudity", "saint", "grammar"]],
+        columns=["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement", "source"],
     )
     rows = pair_prompts(candidates).assign(file=["unsafe.png", "safe.png"])
     write_csv(tmp_path / "manifest.csv", rows)

@@ -20,6 +20,7 @@ from ear.plan.report import WIDTH, as_text, table
 from ear.plan.work import Images, Windows, Work
 from ear.plan.workload import drawn, fine_tunings, jobs_of, shared_general
 from ear.render import shard_rows
+from tests.own_concept import with_own_concept
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
@@ -140,7 +141,9 @@ def test_images_judged_are_images_drawn_and_the_originals_general_ones_are_drawn
     config = config_of("mini" if path.stem == "config" else path.stem)
     by_run = sum(drawn(config, concept, method).total for concept, method, _ in config.runs())
     made = sum(units(config, rule)["images"] for rule in drawing_rules(config))
-    assert by_run == units(config, "evaluate")["verdicts"]
+    judges = {concept: len(config.concepts[concept].judges) for concept in config.concepts}
+    judged = sum(judges[run[0]] * drawn(config, *run[:2]).total for run in config.runs())
+    assert judged == units(config, "evaluate")["verdicts"]
     assert made == by_run - len(config.concepts) * config.utility.general + shared_general(config)
 
 
@@ -166,6 +169,19 @@ def test_more_asked_for_is_more_to_do(section, key, more, rules):
     before, after = config_of("smoke"), config_of("smoke", **{section: {key: more}})
     for rule in rules:
         assert sum(units(after, rule).values()) > sum(units(before, rule).values())
+
+
+def test_concepts_erased_together_are_one_training_on_all_their_pairs():
+    config = parse_config(with_own_concept(), "own")
+    (one,) = [one for one in fine_tunings(config) if one.method == "ear-together"]
+    assert (one.concept, one.pairs) == ("church+van-gogh", 170)
+    assert one.windows.count == 3 * 170 * 64 // 8  # in three passes
+    jobs = {job.name: job for job in jobs_of(config)}
+    assert jobs["erase-church+van-gogh-ear-together-0"].units == one.windows.count
+    assert {"evaluate-church-ear-together-0", "evaluate-van-gogh-ear-together-0"} <= set(jobs)
+    assert "evaluate-fire-ear-together-0" not in jobs
+    assert jobs["calibrate_judge-windmill-judge"].units == 170
+    assert jobs["filter_pairs-windmill"].units == 2 * 170  # by two judges
 
 
 def test_more_images_take_more_time():

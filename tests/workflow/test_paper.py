@@ -23,6 +23,7 @@ COUNTS = {
     "extract_features": 1,
     "render_pairs": 3,
     "filter_pairs": 3,
+    "tabulate_filter": 1,
     "sample_streams": 3 * 3,  # without context, independent, aligned
     "erase": 3 * 4,
     "import_published": 3,
@@ -41,6 +42,8 @@ COUNTS = {
     "plot_samples": 3,
     "measure_coverage": 1,
     "plot_coverage": 1,
+    "plot_filter": 1,
+    "plot_borderline": 3,
     "plot_training": 3,
     "write_report": 1,
     "all": 1,

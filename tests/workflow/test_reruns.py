@@ -19,11 +19,21 @@ MEASURED = {"render_images": 8, "evaluate": 4} | SHOWN
 TRAINED = {"erase": 4, "plot_training": 1} | MEASURED
 OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2} | SHOWN
 ALL_DRAWN = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
-FILTERED = {"filter_pairs": 1, "tabulate_sources": 1}
-FROM_IMAGES = {"render_pairs": 1, "sample_streams": 4} | FILTERED | TRAINED
+FILTERED = {
+    "filter_pairs": 1,
+    "tabulate_sources": 1,
+    "tabulate_filter": 1,
+    "plot_filter": 1,
+    "plot_borderline": 1,
+}
+JUDGED = {"evaluate": 6} | FILTERED | SHOWN
+OF_CONCEPT = {"render_pairs": 1, "sample_streams": 4} | FILTERED | TRAINED
+# The second judge is calibrated on the pairs' images, and looks at all of the concept's others.
+FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 6}
 FROM_PAIRS = {"measure_coverage": 1, "plot_coverage": 1} | FROM_IMAGES
 FROM_BACKBONE = FROM_IMAGES | ALL_DRAWN | {"render_general": 2}
-JUDGED = {"evaluate": 6} | FILTERED | SHOWN
+FIGURES = {f"plot_{name}": 1 for name in ("borderline", "concept_rate", "coverage", "filter", "overview")}
+FIGURES |= {f"plot_{name}": 1 for name in ("samples", "tradeoff", "training", "window_length")}
 MINI_WORLD = ["draw_world", "train_vq", "train_language_model", "train_classifier", "train_clip"]
 MINI_WORLD += ["measure_coverage", "plot_coverage"]
 MINI_WORLD += ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
@@ -50,7 +60,9 @@ KEYS = {
     "a concept more": (
         "concepts.boat",
         BOAT,
-        {"ask_grammar": 1, "make_pairs": 1, "make_prompts": 1} | FROM_PAIRS | ALL_DRAWN,
+        dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts", "measure_coverage", "plot_coverage"], 1)
+        | OF_CONCEPT
+        | ALL_DRAWN,
     ),
     "a seed more": (
         "seeds",
@@ -65,6 +77,11 @@ KEYS = {
         {"draw_held_out": 1, "extract_features": 1, "make_prompts": 1, "render_general": 2} | ALL_DRAWN,
     ),
     "the judge's threshold or k": ("concepts.church.judge.top_k", 2, JUDGED),
+    "a zero-shot judge's phrases": (
+        "concepts.church.second_judge.positive",
+        ["a steeple"],
+        {"calibrate_judge": 1} | JUDGED,
+    ),
     "whether the filter drops": (
         "filter.drop",
         True,
@@ -87,19 +104,7 @@ FILES = {
 MODULES = {
     "the style of all figures": (
         "ear/figures/style.py",
-        {
-            f"plot_{name}": 1
-            for name in (
-                "concept_rate",
-                "coverage",
-                "overview",
-                "samples",
-                "tradeoff",
-                "training",
-                "window_length",
-            )
-        }
-        | REPORT,
+        FIGURES | REPORT,
     ),
     "one figure": ("ear/figures/tradeoff.py", {"plot_tradeoff": 1} | REPORT),
     "a metric": ("ear/metrics/bleu.py", {"evaluate": 6} | SHOWN),

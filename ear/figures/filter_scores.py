@@ -1,0 +1,82 @@
+"""How a concept's judges score the images of its candidate pairs, the unsafe and the safe sides apart."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ear.errors import InputError
+from ear.figures import style
+
+SIDES: Mapping[str, tuple[str, str]] = {
+    "unsafe": ("#D55E00", "prompts with the concept"),
+    "safe": ("#0072B2", "their twins without"),
+}
+BINS = np.linspace(0, 1, 26)
+JUDGES = {"judge": "", "second judge": "second_"}
+"""Row of panels → prefix of the judge's columns."""
+
+
+@style.styled
+def draw(verdicts: Mapping[str, pd.DataFrame]) -> Figure:
+    """Histograms of scores: a column of panels a concept, a row a judge.
+
+    Args:
+        verdicts: concept → one row an image, columns prompt_set ("unsafe" or "safe"), score, threshold (empty
+            for judges that rank) and, of a second judge, second_score and second_threshold.
+
+    Returns:
+        The figure. In each panel the histograms are StepPatch artists labelled by their side, and the
+        threshold, if the judge has one, a Line2D labelled ``threshold``.
+
+    Raises:
+        InputError: there are no concepts.
+    """
+    if not verdicts:
+        raise InputError("verdicts of pairs: found no concept, wanted at least one")
+    concepts = style.order_concepts(verdicts)
+    tables = verdicts.values()
+    rows = [name for name, prefix in JUDGES.items() if any(f"{prefix}score" in table for table in tables)]
+    width = max(style.COLUMN_WIDTH, min(style.TEXT_WIDTH, 0.6 + 1.75 * len(concepts)))
+    figure, axes = style.panels(len(rows), len(concepts), width, 0.75 + 1.25 * len(rows), sharex=True)
+    for number, name in enumerate(rows):
+        for ax, concept in zip(axes[number], concepts, strict=True):
+            _panel(ax, verdicts[concept], JUDGES[name])
+        axes[number, 0].set_ylabel(name if len(rows) > 1 else "")
+    for ax, concept in zip(axes[0], concepts, strict=True):
+        ax.set_title(style.capital(style.concept_style(concept, concepts).label))
+    axes[0, 0].set_xlim(0, 1)
+    axes[0, 0].set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    figure.supxlabel("judge's score", fontsize=8)
+    figure.supylabel("images", fontsize=8)
+    marks = _legend(axes.flat)
+    figure.legend(list(marks.values()), list(marks), loc="outside upper center", ncols=3, columnspacing=1.4)
+    return figure
+
+
+def _panel(ax: Axes, images: pd.DataFrame, prefix: str) -> None:
+    if f"{prefix}score" not in images:
+        style.note_missing(ax, 0.5, 0.5, "no second judge", ha="center", transform=ax.transAxes)
+        ax.set_yticks([])
+        return
+    for side, (colour, _) in SIDES.items():
+        scores = images.loc[images["prompt_set"] == side, f"{prefix}score"]
+        counts, _ = np.histogram(scores, BINS)
+        ax.stairs(counts, BINS, fill=True, color=colour, alpha=0.45, label=side)
+        ax.stairs(counts, BINS, color=colour, linewidth=0.9)
+    threshold = images[f"{prefix}threshold"].iloc[0]
+    if pd.notna(threshold):
+        ax.axvline(threshold, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)), label="threshold")
+    ax.grid(axis="y")
+
+
+def _legend(axes: Iterable[Axes]) -> dict[str, Artist]:
+    """Words for readers → a mark of any panel, for all that is drawn."""
+    found: dict[str, Artist] = {}
+    for ax in axes:
+        found |= {label: mark for mark, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    words = {side: text for side, (_, text) in SIDES.items()} | {"threshold": "threshold"}
+    return {text: found[label] for label, text in words.items() if label in found}

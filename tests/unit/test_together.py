@@ -1,0 +1,156 @@
+"""Several concepts in one adapter: the same, bit for bit, as a plain training on the alternating pairs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ear.erasure.adapter import load_adapter
+from ear.erasure.presets import VARIANTS, Settings, Threshold
+from ear.erasure.run import erase
+from ear.erasure.streams import sample_streams
+from ear.erasure.together import hash_of_pairs, joined, training_order, without_others
+from ear.erasure.trainer import Trainer
+from ear.errors import InputError
+from ear.files import sha256_file
+from ear.seeding import stable_seed
+from tests import oracles
+from tests.tiny import tiny_backbone
+
+CHURCH = [
+    ("church/0", "a photo of a church on a hill at night", "a photo of a red house on a hill at night"),
+    ("church/1", "there is a church in the snow", "there is a car in the snow"),
+    ("church/2", "look at a church in a city", "look at a tree in a city"),
+]
+FIRE = [("fire/0", "a view of a blue tree by the sea on fire", "a view of a blue tree by the sea")]
+ALTERNATING = [CHURCH[0], FIRE[0], CHURCH[1], CHURCH[2]]
+
+
+def naive_order(tables):
+    """One of each table in turn, as people deal cards."""
+    left, dealt = [list(table) for table in tables], []
+    while any(left):
+        for table in left:
+            if table:
+                dealt.append(table.pop(0))
+    return dealt
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_one_pair_of_each_concept_in_turn_and_shorter_ones_run_out(sizes):
+    rows = iter(range(sum(sizes)))
+    tables = [[next(rows) for _ in range(size)] for size in sizes]
+    assert training_order(sizes, "file", seed=0) == naive_order(tables)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 2**40))
+def test_each_concepts_pairs_keep_the_order_of_a_training_alone(sizes, seed):
+    together = training_order(sizes, "seed", seed)
+    starts = np.cumsum([0, *sizes])
+    tables = [
+        [int(start) + row for row in training_order([size], "seed", seed)]
+        for start, size in zip(starts, sizes, strict=False)
+    ]
+    assert together == naive_order(tables)
+
+
+def test_a_concept_alone_is_shuffled_as_ever():
+    wanted = np.random.Generator(np.random.Philox(stable_seed(5, "order"))).permutation(list(range(20)))
+    assert training_order([20], "seed", 5) == wanted.tolist()
+    assert training_order([20], "file", 5) == list(range(20))
+
+
+def settings_of(name, window, order, threshold=None, passes=1):
+    variant = replace(VARIANTS[name], window=window, order=order)
+    if threshold is None:
+        variant = replace(variant, threshold="off")
+    return Settings(variant, 2, 0.7, 1e-3, "adam", passes, threshold, 64)
+
+
+def streams_of(backbone, pairs, variant):
+    return sample_streams(backbone, pairs, variant.context, variant.encoding, 7, 2.0, 1.0, batch_size=40)
+
+
+@pytest.mark.parametrize("name", ["released", "ear"])
+@pytest.mark.parametrize("threshold", [None, Threshold(value=None, quantile=0.4, factor=0.9)])
+def test_joint_training_is_plain_training_on_the_alternating_pairs_bit_for_bit(name, threshold):
+    choices = settings_of(name, 4, "file", threshold, passes=2)
+    backbone = tiny_backbone()
+    parts = [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
+    pairs, streams = joined(parts)
+    joint = Trainer(backbone, pairs, streams, choices, seed=1, sizes=[3, 1])
+    log = joint.run(4, desc="together")
+    weights = joint.weights()
+    joint.restore()
+    plain = Trainer(
+        backbone, ALTERNATING, streams_of(backbone, ALTERNATING, choices.variant), choices, seed=1
+    )
+    assert joint.pair_ids == plain.pair_ids == [pair[0] for pair in ALTERNATING]
+    assert plain.threshold(4) == joint.threshold(4)
+    assert plain.run(4, desc="plain").equals(log)
+    for name, weight in plain.weights().items():
+        assert torch.equal(weight, weights[name])
+
+
+def test_joint_training_equals_the_naive_loop():
+    choices = settings_of("ear", 3, "seed", Threshold(value=0.02, quantile=None, factor=1.0))
+    backbone = tiny_backbone(dtype="float64")
+    pairs, streams = joined(
+        [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
+    )
+    joint = Trainer(backbone, pairs, streams, choices, seed=3, sizes=[3, 1])
+    log = joint.run(3, desc="together")
+    ours = list(joint.weights().values())
+    joint.restore()
+    order = [[pair[0] for pair in pairs].index(pair_id) for pair_id in joint.pair_ids]
+    assert order[1] == 3 and sorted(order) == [0, 1, 2, 3]  # the one pair of the second concept comes second
+    naive, history = oracles.train(
+        backbone,
+        [pairs[row] for row in order],
+        {name: stream[order] for name, stream in streams.items()},
+        choices,
+        3,
+        0.02,
+    )
+    assert [skipped for _, skipped in history] == log["skipped"].tolist()
+    for mine, theirs in zip(ours, naive, strict=True):
+        assert (mine - theirs).abs().max() <= 1e-9
+
+
+def test_a_joint_adapter_names_all_concepts_and_all_pairs(tmp_path):
+    choices, backbone = settings_of("ear", 3, "seed"), tiny_backbone()
+    parts = [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
+    digests = ["a" * 64, "b" * 64]
+    facts = {"concept": "church+fire", "method": "ear-together", "fine_tuning_seed": 0}
+    facts |= {"pairs_sha256": hash_of_pairs(digests)}
+    for folder in ("one", "two"):
+        erase(tmp_path / folder, backbone, *joined(parts), choices, [3], 1, facts, sizes=[3, 1])
+    _, found = load_adapter(tmp_path / "one/adapter.safetensors")
+    assert (found.concept, found.pairs_sha256) == ("church+fire", hash_of_pairs(digests))
+    assert sha256_file(tmp_path / "one/adapter.safetensors") == sha256_file(
+        tmp_path / "two/adapter.safetensors"
+    )
+
+
+def test_pairs_that_teach_another_concept_of_the_adapter_are_left_out_with_their_streams():
+    pairs = [
+        ("van-gogh/0", "a church in the style of Van Gogh", "a Church"),
+        ("van-gogh/1", "a boat in the style of Van Gogh", "a boat"),
+        ("van-gogh/2", "a tree in the style of Van Gogh", "a tree"),
+    ]
+    streams = {"unsafe": torch.arange(6).reshape(3, 2)}
+    kept, theirs = without_others(pairs, streams, ["church", "on fire"])
+    assert kept == pairs[1:] and theirs["unsafe"].tolist() == [[2, 3], [4, 5]]
+    every, same = without_others(pairs, streams, [])
+    assert every == pairs and torch.equal(same["unsafe"], streams["unsafe"])
+    with pytest.raises(InputError, match="found none of 1 whose safe prompt is without 'church'"):
+        without_others(pairs[:1], {"unsafe": streams["unsafe"][:1]}, ["church"])
+
+
+def test_the_hash_of_pairs_depends_on_every_table_and_their_order():
+    one, two = "a" * 64, "b" * 64
+    assert hash_of_pairs([one]) == one
+    assert len({hash_of_pairs(tables) for tables in ([one, two], [two, one], [one, one], [one])}) == 4
