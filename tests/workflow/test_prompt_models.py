@@ -5,18 +5,25 @@ import copy
 import pandas as pd
 import pytest
 import yaml
+from datasets import load_dataset
 
 from tests.chat_server import chat_server
-from tests.workflow.repository import ROOT, copy_of_the_repository, planned_counts, snakemake
+from tests.workflow.repository import ROOT, copy_of_a_run, planned_counts, snakemake
 
 KEY = "sk-Loopback-0123456789"
 PROMPTS = "results/smoke/prompts/church"
 TARGETS = [f"{PROMPTS}/{name}.csv" for name in ("candidates", "evaluation", "rejected")]
+CARD = "results/smoke/dataset/church/README.md"
+PRODUCTS = [
+    f"results/smoke/{name}" for name in ("tables/sources.csv", "tables/coverage.csv", "figures/coverage.png")
+]
+MADE = ["prompts", "images/church/pairs", "ecgvf", "tables", "figures", "dataset"]
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    return copy_of_the_repository(tmp_path_factory.mktemp("models") / "repository")
+def repository(done, tmp_path_factory):
+    """A finished smoke run, whose models draw what the language models think of."""
+    return copy_of_a_run(done, tmp_path_factory.mktemp("models") / "repository")
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +34,12 @@ def server():
 
 @pytest.fixture(scope="module")
 def made(repository, server):
-    """Bytes of the prompts as the first run made them."""
+    """Bytes of prompts, tables, figure and data set as the first run made them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EAR_TEST_KEY", KEY)
         patch.setenv("NO_PROXY", "127.0.0.1")
         server.faults = ["busy", "broken", "cut"]
-        snakemake(repository, *TARGETS, *configured(repository, sources(server.url)))
+        snakemake(repository, *TARGETS, *PRODUCTS, CARD, *configured(repository, sources(server.url)))
         yield contents(repository)
 
 
@@ -53,7 +60,12 @@ def configured(folder, of_config):
 
 
 def contents(folder):
-    files = [path for path in (folder / "results/smoke/prompts").rglob("*") if path.is_file()]
+    made = [
+        folder / PROMPTS / "sources",
+        (folder / CARD).parent,
+        *(folder / name for name in TARGETS + PRODUCTS),
+    ]
+    files = [path for one in made for path in (one.rglob("*") if one.is_dir() else [one]) if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -79,6 +91,18 @@ def test_pairs_of_all_sources_are_candidates_and_the_evaluation_is_the_grammars(
     assert set(server.answered.values()) == {1}
 
 
+def test_each_model_has_its_row_its_coverage_and_its_place_in_the_data_set(repository, made):
+    table = pd.read_csv(repository / PRODUCTS[0]).set_index("source")
+    assert list(table.index) == ["grammar", "one", "two"]
+    assert (table["kept"] <= table["candidates"]).all() and table["candidates"].gt(0).all()
+    assert (table["unique"] <= table["valid"]).all() and (table["valid"] <= table["answered"]).all()
+    assert table["cost"].notna().to_dict() == {"grammar": False, "one": True, "two": False}
+    coverage = pd.read_csv(repository / PRODUCTS[1])
+    assert set(coverage["source"]) == {"grammar", "one", "two", "all"}
+    pairs = load_dataset(str((repository / CARD).parent), "pairs", split="train").to_pandas()
+    assert pairs["source"].value_counts().to_dict() == table["kept"].to_dict()
+
+
 def test_the_key_is_in_no_file_of_the_run(repository, server, made):
     assert server.keys == {f"Bearer {KEY}"}
     files = [path for path in repository.rglob("*") if path.is_file()]
@@ -91,8 +115,13 @@ def test_without_results_endpoint_and_key_the_recordings_give_the_same_bytes(
 ):
     monkeypatch.delenv("EAR_TEST_KEY")
     asked = server.requests
-    (repository / "results").rename(repository / "results-before")
-    snakemake(repository, *TARGETS, *configured(repository, sources("http://127.0.0.1:9/v1")))
+    before = repository / "results-before/smoke"
+    for name in MADE:
+        (before / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / "results/smoke" / name).rename(before / name)
+    snakemake(
+        repository, *TARGETS, *PRODUCTS, CARD, *configured(repository, sources("http://127.0.0.1:9/v1"))
+    )
     assert contents(repository) == made
     assert server.requests == asked
 
@@ -102,8 +131,8 @@ def test_without_results_endpoint_and_key_the_recordings_give_the_same_bytes(
     [
         ({"timeout_s": 5.0, "concurrency": 1, "attempts": 2, "base_url": "http://elsewhere/v1"}, {}),
         ({"budget": {"tokens": 10**6}, "key": "ANOTHER"}, {}),
-        ({"temperature": 0.5}, {"ask_chat": 1, "make_prompts": 1}),
-        ({"pairs": 20}, {"ask_chat": 1, "make_prompts": 1}),
+        ({"temperature": 0.5}, {"ask_chat": 1, "make_pairs": 1}),
+        ({"pairs": 20}, {"ask_chat": 1, "make_pairs": 1}),
     ],
 )
 def test_only_keys_that_can_change_an_answer_rerun_a_source(repository, server, made, change, rules):
