@@ -53,7 +53,10 @@ def draw(verdicts: Mapping[str, pd.DataFrame]) -> Figure:
     figure.supxlabel("judge's score", fontsize=8)
     figure.supylabel("images", fontsize=8)
     marks = _legend(axes.flat)
-    figure.legend(list(marks.values()), list(marks), loc="outside upper center", ncols=3, columnspacing=1.4)
+    columns = 3 if len(concepts) > 1 else 1  # side by side they are wider than one concept's panel
+    figure.legend(
+        list(marks.values()), list(marks), loc="outside upper center", ncols=columns, columnspacing=1.4
+    )
     return figure
 
 

@@ -133,6 +133,11 @@ def test_histograms_hold_every_image_once_and_show_the_threshold():
         assert lines == ([0.5] if column == "score" else [])
     with pytest.raises(InputError, match="found no concept"):
         filter_scores.draw({})
+    for tables in ({"church": images}, {"church": images, "windmill": second}):
+        figure = filter_scores.draw(tables)
+        figure.draw_without_rendering()
+        legend = figure.legends[0].get_window_extent()
+        assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
 
 
 @pytest.fixture
