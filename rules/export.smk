@@ -39,7 +39,7 @@ rule archive:
     output:
         archive=paths.archive,
     params:
-        code=code("write_archive"),
+        code=code("archive"),
         config=config,
     log:
         paths("logs/archive.log"),
@@ -52,4 +52,4 @@ rule archive:
     conda:
         "../envs/ear.yaml"
     script:
-        "../scripts/write_archive.py"
+        "../scripts/archive.py"
