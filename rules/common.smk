@@ -11,7 +11,8 @@ sys.path.insert(0, str(ROOT))
 
 from ear.assets.catalogue import load_catalogue
 from ear.config import ORIGINAL, parse_config
-from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS, TOGETHER
+from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
+from ear.erasure.presets import TOGETHER
 from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
 from ear.paths import Paths

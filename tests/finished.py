@@ -15,7 +15,7 @@ from ear.config import Config, parse_config
 from ear.config.concepts import Which
 from ear.config.models import Run
 from ear.erasure.adapter import save_adapter
-from ear.erasure.presets import STREAM_NAMES
+from ear.erasure.presets import STREAM_NAMES, TOGETHER
 from ear.erasure.streams import made_from, save_streams
 from ear.erasure.together import hash_of_pairs
 from ear.erasure.trainer import LOG_COLUMNS
@@ -188,7 +188,7 @@ def _zero_shot(config: Config, concept: str) -> list[Which]:
 
 def _make_adapters(config: Config, paths: Paths, run: Run, pairs: dict[str, pd.DataFrame]) -> None:
     erased, method, seed = run
-    concepts = erased.split("+")
+    concepts = erased.split(TOGETHER)
     concept = concepts[0]
     settings = config.settings(concept, method)
     folder = Path(paths.run("erased", *run, ""))

@@ -13,13 +13,10 @@ from ear.config.phrases import default_phrases
 from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section
 from ear.config.world import World
-from ear.erasure.presets import Settings
+from ear.erasure.presets import TOGETHER, Settings
 
 Run = tuple[str, str, int]
 """(concept, method, fine-tuning seed)"""
-
-TOGETHER = "+"
-"""Between the names of concepts that one adapter erases together."""
 
 JUDGE_ASSETS = {
     "classifier": "resnet50",

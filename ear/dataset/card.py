@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ear.dataset.tables import formula_cells
 from ear.figures.style import capital, concept_style
 from ear.prompts.checks import ASPECTS
 from ear.prompts.coverage import evenness
+from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("dataset_card.md.j2")
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
@@ -83,15 +83,7 @@ def dataset_card(
         rejected: rejected.csv.
         images: whether the images are part of it.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["told"] = _told
-    return environment.get_template(TEMPLATE.name).render(
+    return load_template(TEMPLATE, {"told": _told}, keep_trailing_newline=True).render(
         front_matter=yaml.safe_dump(
             _front_matter(subject, pairs, rejected), sort_keys=False, allow_unicode=True
         ),

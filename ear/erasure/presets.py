@@ -24,6 +24,9 @@ STREAM_NAMES: dict[Context, tuple[str, ...]] = {
 }
 """Streams that a context samples from the frozen model; "target" and "neutral" belong to the safe prompt."""
 
+TOGETHER = "+"
+"""Between the names of concepts that one adapter erases together."""
+
 
 @dataclass(frozen=True)
 class Variant:

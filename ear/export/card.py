@@ -12,14 +12,15 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ear.erasure.adapter import AdapterFacts, BackboneFacts, flat
+from ear.erasure.presets import TOGETHER
 from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.style import capital, concept_style, method_style
 from ear.files import read_csv
 from ear.metrics.table import ALL_SEEDS
 from ear.report.numbers import MAIN_COLUMNS, METRICS, Cell, make_cell
+from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
@@ -93,20 +94,13 @@ def model_card(
     Raises:
         InputError: the table of metrics is missing or not one.
     """
+    concepts = facts.concept.split(TOGETHER)
     lines, unmeasured = _measured(read_csv(metrics, METRICS_COLUMNS), subject.concept, facts)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["literal"] = lambda text: json.dumps(text, ensure_ascii=False)  # Python reads it too
-    return environment.get_template(TEMPLATE.name).render(
+    return load_template(TEMPLATE, {"literal": _literal}, keep_trailing_newline=True).render(
         front_matter=yaml.safe_dump(_front_matter(facts.backbone), sort_keys=False, allow_unicode=True),
         concept=concept_style(subject.concept).label,
-        others=[concept_style(name).label for name in facts.concept.split("+") if name != subject.concept],
-        title=capital(" and ".join(concept_style(name).label for name in facts.concept.split("+"))),
+        others=[concept_style(name).label for name in concepts if name != subject.concept],
+        title=capital(" and ".join(concept_style(name).label for name in concepts)),
         method=method_style(facts.method).label,
         facts=facts,
         layers=len({name.split(".")[1] for name in modules}),
@@ -120,6 +114,10 @@ def model_card(
         drawing=drawing,
         authors_file=AUTHORS_FILE,
     )
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # Python reads it too
 
 
 def _front_matter(backbone: BackboneFacts) -> dict[str, Any]:

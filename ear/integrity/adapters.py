@@ -10,9 +10,8 @@ from typing import Any, cast
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from ear.config.models import TOGETHER
 from ear.erasure.adapter import FORMAT, KEY, flat
-from ear.erasure.presets import STREAM_NAMES
+from ear.erasure.presets import STREAM_NAMES, TOGETHER
 from ear.erasure.streams import made_from
 from ear.erasure.together import hash_of_pairs
 from ear.erasure.windows import WINDOW_COLUMNS

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ear.config import ORIGINAL, Config
-from ear.config.models import TOGETHER
-from ear.erasure.presets import STREAM_NAMES, Settings
+from ear.erasure.presets import STREAM_NAMES, TOGETHER, Settings
 from ear.plan.work import (
     Captions,
     Diffused,

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from docutils.core import publish_parts  # type: ignore[import-untyped]
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
@@ -18,6 +18,7 @@ from ear.files import atomic_path, read_csv
 from ear.report.gallery import GALLERY_SETS, figure_uri, make_galleries
 from ear.report.numbers import Line, main_table, summary, window_table
 from ear.report.published import DEVIATION_COLUMNS, published_lines
+from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as the page's small print
@@ -85,14 +86,7 @@ def render_report(
     made = make_galleries(galleries, gallery_prompts)
     methods = {source.method for sources in galleries.values() for source in sources}
     sets = {comparison.prompt_set for gallery in made for comparison in gallery.comparisons}
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template(TEMPLATE.name).render(
+    page = load_template(TEMPLATE, autoescape=True).render(
         title=title,
         warning=warning,
         summary=summary(columns, lines),
