@@ -103,8 +103,9 @@ def sample(
     guidance: Guidance,
     temperature: float,
     negative: Tokens | None = None,
+    prefix: Tensor | None = None,
 ) -> Tensor:
-    """Sample all image tokens of a batch of prompts.
+    """Sample the image tokens of a batch of prompts: all of them, or those after a given beginning.
 
     Args:
         backbone: the model.
@@ -113,18 +114,23 @@ def sample(
         guidance: how the rows' logits are put together.
         temperature: softmax temperature; 0 decodes greedily.
         negative: the negative prompt, one row; needed where ``guidance`` has a strength.
+        prefix: (B, k) int64, the first k ≤ T tokens where they are given. All rows of the guidance read them,
+            and token t is drawn with the same number of ``uniform`` as without a prefix.
 
     Returns:
         (B, T) int64 codebook indices.
     """
     rows = guidance_rows(backbone, tokens, guidance, negative)
     uniform = uniform.to(backbone.device)
+    drawn = [] if prefix is None else list(prefix.to(backbone.device).unbind(dim=1))
     with cpu_kernels(backbone, len(rows)):
         decoder = Decoder(backbone, rows, uniform.shape[1])
-        drawn = [choose(guided(decoder.read_prompts(), guidance), temperature, uniform[:, 0])]
-        for step in range(1, uniform.shape[1]):
-            logits = decoder.read(drawn[-1].repeat(guidance.rows))
-            drawn.append(choose(guided(logits, guidance), temperature, uniform[:, step]))
+        logits = decoder.read_prompts()
+        for step in range(uniform.shape[1]):
+            if step:
+                logits = decoder.read(drawn[step - 1].repeat(guidance.rows))
+            if step == len(drawn):
+                drawn.append(choose(guided(logits, guidance), temperature, uniform[:, step]))
     return torch.stack(drawn, dim=1)
 
 
@@ -154,9 +160,10 @@ def sample_prompts(
     encoding: Encoding,
     guidance: Guidance,
     temperature: float,
+    prefix: Tensor | None = None,
 ) -> Tensor:
     """Encode prompts and sample their image tokens: B texts, B seeds → (B, T) int64."""
     tokens = backbone.encode(prompts, encoding)
     negative = backbone.encode([guidance.negative], encoding) if guidance.negative else None
     uniform = uniforms(seeds, backbone.num_image_tokens)
-    return sample(backbone, tokens, uniform, guidance, temperature, negative)
+    return sample(backbone, tokens, uniform, guidance, temperature, negative, prefix)

@@ -42,11 +42,11 @@ def pick(logits, temperature, uniform):
 
 
 @torch.no_grad()
-def sample_one(backbone, prompt, uniforms, guidance, temperature, encoding="chat"):
+def sample_one(backbone, prompt, uniforms, guidance, temperature, encoding="chat", prefix=()):
     """One image's tokens: a full forward pass of both rows for every token, no cache, no padding."""
     conditional, unconditional = prompt_rows(backbone, prompt, encoding)
-    head, tokens = backbone.model.model.generation_head, []
-    for uniform in uniforms.tolist():
+    head, tokens = backbone.model.model.generation_head, list(prefix)
+    for uniform in uniforms.tolist()[len(prefix) :]:
         cond = head(hidden_states(backbone, conditional, tokens)[-1])
         uncond = head(hidden_states(backbone, unconditional, tokens)[-1])
         tokens.append(pick(uncond + guidance * (cond - uncond), temperature, uniform))

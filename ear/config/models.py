@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from ear.config.assets import Assets
+from ear.config.axes import Axes
 from ear.config.checks import check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept, Which
 from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
@@ -127,6 +128,7 @@ class Config(Section):
     rendering: Rendering
     utility: Utility
     evaluation: Evaluation
+    axes: Axes = Field(Axes(), description="what is measured beside the concept's own prompts")
     _layers: int = PrivateAttr()
     _image_tokens: int = PrivateAttr()
 

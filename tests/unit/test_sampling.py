@@ -35,6 +35,30 @@ def test_every_token_equals_the_naive_sampler(guidance, encoding):
     )  # otherwise the model is too dull to test anything
 
 
+@pytest.mark.parametrize("beginning", [0, 1, 4, 9])
+def test_tokens_after_a_prefix_equal_the_naive_sampler(beginning):
+    backbone = tiny_backbone(dtype="float64")
+    steps, seeds = backbone.num_image_tokens, list(range(len(PROMPTS)))
+    generator = torch.Generator().manual_seed(5)
+    prefix = torch.randint(backbone.codebook_size, (len(PROMPTS), beginning), generator=generator)
+    ours = sample_prompts(backbone, PROMPTS, seeds, "chat", Guidance(1.5), temperature=0.7, prefix=prefix)
+    for row, prompt in enumerate(PROMPTS):
+        uniform = uniforms([seeds[row]], steps)[0]
+        wanted = oracles.sample_one(backbone, prompt, uniform, 1.5, 0.7, prefix=prefix[row].tolist())
+        assert ours[row].tolist() == wanted
+
+
+def test_an_image_goes_on_from_its_own_beginning_as_it_was():
+    backbone = tiny_backbone()
+    seeds = list(range(len(PROMPTS)))
+    whole = sample_prompts(backbone, PROMPTS, seeds, "chat", Guidance(1.5), temperature=0.7)
+    for beginning in range(1, backbone.num_image_tokens + 1):
+        again = sample_prompts(
+            backbone, PROMPTS, seeds, "chat", Guidance(1.5), temperature=0.7, prefix=whole[:, :beginning]
+        )
+        assert torch.equal(again, whole)
+
+
 def test_context_free_streams_equal_the_naive_sampler():
     backbone = tiny_backbone(dtype="float64")
     pairs = [("p", PROMPTS[0], PROMPTS[2]), ("q", PROMPTS[1], PROMPTS[4])]
