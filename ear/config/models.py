@@ -128,7 +128,9 @@ class Config(Section):
     rendering: Rendering
     utility: Utility
     evaluation: Evaluation
-    axes: Axes = Field(Axes(), description="what is measured beside the concept's own prompts")
+    axes: Axes = Field(
+        Axes.model_validate({}), description="what is measured beside the concept's own prompts"
+    )
     _layers: int = PrivateAttr()
     _image_tokens: int = PrivateAttr()
 
