@@ -13,10 +13,6 @@ from ear.prompts.tables import PAIR_COLUMNS
 
 REJECTED_COLUMNS = ["source", "unsafe_prompt", "safe_prompt", "reason"]
 USAGE_COLUMNS = ["concept", "source", *(field.name for field in fields(Usage))]
-SHOWN = 500
-"""Characters of a rejected text."""
-FORMULA = ("=", "+", "-", "@")
-"""First characters of what a spreadsheet would compute."""
 SOURCES_COLUMNS = [*USAGE_COLUMNS[:-2], "candidates", "kept", *USAGE_COLUMNS[-2:], "cost"]
 
 
@@ -47,17 +43,9 @@ def source_pairs(concept: str, words: str, source: str, by: str, pairs: Sequence
 
 
 def rejected_pairs(source: str, rejected: Sequence[Rejected]) -> pd.DataFrame:
-    """Rejected pairs as a table (``REJECTED_COLUMNS``), their texts made harmless to readers."""
-    rows = [
-        (source, _harmless(one.unsafe_prompt), _harmless(one.safe_prompt), one.reason) for one in rejected
-    ]
+    """Rejected pairs as a table (``REJECTED_COLUMNS``); the checks have made their texts fit for one."""
+    rows = [(source, one.unsafe_prompt, one.safe_prompt, one.reason) for one in rejected]
     return pd.DataFrame(rows, columns=REJECTED_COLUMNS)
-
-
-def _harmless(text: str) -> str:
-    """A text that is one line, of a readable length, and no formula of a spreadsheet."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:SHOWN])
-    return f"'{line}" if line.startswith(FORMULA) else line
 
 
 def usage_row(concept: str, source: str, result: SourceResult) -> pd.DataFrame:

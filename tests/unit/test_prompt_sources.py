@@ -8,6 +8,7 @@ import pytest
 from ear.errors import InputError
 from ear.files import read_csv, write_csv
 from ear.prompts.checks import ASPECTS, Proposed, Reason, Rejected, Rules
+from ear.prompts.checks.form import shown
 from ear.prompts.grammar import Grammar
 from ear.prompts.merging import ELSEWHERE, hold_out, merge_pairs
 from ear.prompts.models.base import SourceResult, Usage
@@ -92,7 +93,7 @@ def test_held_out_pairs_are_target_and_retention_prompts_and_no_training_pairs()
 
 def test_rejected_texts_can_be_opened_anywhere(tmp_path):
     texts = ["=1+1", "@x", "a\x00b\x1b[2J", "line\nbreak\rand, comma", "half \ud800", "x" * 10**6, ""]
-    rejected = rejected_pairs("other", [Rejected(text, text, Reason.EMPTY) for text in texts])
+    rejected = rejected_pairs("other", [Rejected(shown(text), shown(text), Reason.EMPTY) for text in texts])
     write_csv(tmp_path / "rejected.csv", rejected)
     read = read_csv(tmp_path / "rejected.csv", REJECTED_COLUMNS)
     assert len(read) == len(texts) == len((tmp_path / "rejected.csv").read_text().splitlines()) - 1
