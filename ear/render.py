@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
+from torch import Tensor
 
 from ear.batching import BatchSize
 from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_json
-from ear.janus import Backbone
+from ear.janus import Backbone, tensor_digest
 from ear.progress import progress
+from ear.prompts.tables import with_samples
 from ear.sampling import Guidance, sample_prompts
 from ear.seeding import stable_seed
 
@@ -54,6 +56,7 @@ def render_prompts(
     temperature: float,
     batch_size: BatchSize,
     desc: str,
+    prefix: Tensor | None = None,
 ) -> pd.DataFrame:
     """Draw one image for each prompt into ``folder``; batches whose images are all there are not drawn again.
 
@@ -61,30 +64,33 @@ def render_prompts(
 
     Args:
         backbone: the model, with its adapter if it has one.
-        prompts: columns prompt_id, prompt_set, prompt, object, window.
+        prompts: columns prompt_id, prompt_set, prompt, object, window, and perhaps same_as (``image_rows``).
         folder: where the PNGs go.
         experiment_seed: with the prompt's id it fixes the image's uniforms.
         guidance: classifier-free guidance, perhaps away from a negative prompt.
         temperature: softmax temperature.
         batch_size: prompts sampled at once; it gets smaller where memory runs out.
         desc: label of the progress bar.
+        prefix: (N, k) int64, the first image tokens of each image, where they are given.
 
     Returns:
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``prompts``.
     """
-    rows = image_rows(prompts, experiment_seed)
+    rows = image_rows(prompts, experiment_seed).reset_index(drop=True)
     if rows.empty:
         return rows.assign(sha256="")[MANIFEST_COLUMNS]
     lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
 
     def draw(part: pd.DataFrame) -> Iterator[np.ndarray]:
         texts, seeds = list(part["prompt"]), list(part["seed"])
-        return backbone.pixels(sample_prompts(backbone, texts, seeds, "chat", guidance, temperature))
+        begun = None if prefix is None else prefix[part.index.to_numpy()]
+        return backbone.pixels(sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun))
 
+    begun_from = "" if prefix is None else f" {tensor_digest(prefix).hex()}"
     return draw_images(
         rows,
         folder,
-        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}",
+        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}{begun_from}",
         batches=list(batches_by_length(lengths, batch_size.wanted)),
         draw=draw,
         batch_size=batch_size,
@@ -93,9 +99,16 @@ def render_prompts(
 
 
 def image_rows(prompts: pd.DataFrame, experiment_seed: int) -> pd.DataFrame:
-    """Prompts with the seed and the file of the image that each of them gets."""
+    """Prompts with the seed and the file of the image that each of them gets.
+
+    Args:
+        prompts: columns prompt_id, window, and perhaps same_as: the prompt whose uniforms the image shares.
+        experiment_seed: of the experiment.
+    """
+    own = prompts["prompt_id"]
+    owners = prompts["same_as"].fillna(own) if "same_as" in prompts else own
     return prompts.assign(
-        seed=[image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]],
+        seed=[image_seed(experiment_seed, owner) for owner in owners],
         file=[image_name(*row) for row in zip(prompts["prompt_id"], prompts["window"], strict=True)],
     )
 
@@ -252,7 +265,7 @@ def write_manifest(path: str | Path, rows: Sequence[pd.DataFrame]) -> None:
 
 
 def prompts_by_window(
-    prompts: pd.DataFrame, own: int, windows: Sequence[int], window_prompts: int
+    prompts: pd.DataFrame, own: int, windows: Sequence[int], window_prompts: int, samples: int = 1
 ) -> dict[int, pd.DataFrame]:
     """What is drawn with each window length of a fine-tuning.
 
@@ -261,10 +274,13 @@ def prompts_by_window(
         own: the method's own window length (0 for the original model): drawn for all prompts.
         windows: all trained lengths; those other than ``own`` are drawn for the first target prompts only.
         window_prompts: how many of these.
+        samples: images of each target and retention prompt with the own window.
 
     Returns:
         Window length → prompts with a column window, ``own`` first.
     """
     first_targets = prompts[prompts["prompt_set"] == "target"].head(window_prompts)
-    tables = {own: prompts} | {window: first_targets for window in windows if window != own}
+    tables = {own: with_samples(prompts, samples)} | {
+        window: first_targets for window in windows if window != own
+    }
     return {window: table.assign(window=window) for window, table in tables.items()}

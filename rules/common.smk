@@ -116,6 +116,11 @@ def rules_of(wildcards):
     }
 
 
+def indirect_of(wildcards):
+    """Prompts of the concept that do not name it, and its neighbours, where the config lists them."""
+    return experiment.concepts[wildcards.concept].model_dump(include={"implicit", "neighbours"})
+
+
 def source_of(wildcards):
     """The source's section of the config."""
     return experiment.prompts.sources[wildcards.source]

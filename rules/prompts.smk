@@ -40,6 +40,7 @@ rule make_prompts:
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         words=lambda wildcards: experiment.concepts[wildcards.concept].words,
         counts=experiment.prompts.model_dump(include={"target", "retention"}),
+        further=experiment.axes.model_dump(include={"implicit", "neighbours"}),
         general=experiment.utility.general,
         seed=experiment.seed,
     log:

@@ -17,6 +17,7 @@ rule read_prompts:
             *experiment.concepts[wildcards.concept].also_named,
         ],
         files=lambda wildcards: experiment.concepts[wildcards.concept].published.model_dump(),
+        indirect=indirect_of,
     log:
         paths("logs/read_prompts-{concept}.log"),
     benchmark:
@@ -46,6 +47,7 @@ rule split_prompts:
         code=code("split_prompts"),
         rules=rules_of,
         counts=experiment.prompts and experiment.prompts.model_dump(include={"target", "retention"}),
+        indirect=indirect_of,
     log:
         paths("logs/split_prompts-{concept}.log"),
     benchmark:

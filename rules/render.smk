@@ -5,6 +5,7 @@ SAMPLING = dict(
     temperature=experiment.sampling.temperature,
     experiment_seed=experiment.seed,
 )
+PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
 # Reaches every job that loads the backbone.
 BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
 
@@ -72,6 +73,7 @@ rule render_original:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
+        candidates=paths.candidates("{concept}"),
         general=expand(paths.general("{shard}", "manifest.csv"), shard=range(experiment.rendering.shards)),
     output:
         manifests=[
@@ -83,6 +85,8 @@ rule render_original:
         backbone=BACKBONE,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
+        axes=PROBES,
+        samples=experiment.axes.samples,
         threads=experiment.backbone.threads,
     log:
         paths("logs/render_original-{concept}-{method}-{seed}.log"),
@@ -119,6 +123,8 @@ rule render_images:
         negative=negative_prompt,
         shards=experiment.rendering.shards,
         window_prompts=experiment.evaluation.window_prompts,
+        axes=PROBES,
+        samples=experiment.axes.samples,
         threads=experiment.backbone.threads,
     log:
         paths("logs/render_images-{concept}-{method}-{seed}-{shard}.log"),

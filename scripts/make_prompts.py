@@ -11,10 +11,12 @@ with job(snakemake):
 
     params, concept, counts = snakemake.params, snakemake.wildcards.concept, snakemake.params.counts
     grammar = Grammar(concept, params.kind, params.words, params.seed)
+    further = {"implicit": grammar.implicit, "neighbours": grammar.neighbours}
     prompts = pd.concat(
         [
             grammar.target(counts["target"]),
             grammar.retention(counts["retention"]),
+            *(draw(params.further[name]) for name, draw in further.items() if params.further[name]),
             general_of(read_csv(snakemake.input.general, PROMPT_COLUMNS), params.words, params.general),
         ]
     )

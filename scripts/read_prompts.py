@@ -9,6 +9,7 @@ with job(snakemake):
 
     from ear.files import read_csv, write_csv
     from ear.prompts.coco import PROMPTS_FILE
+    from ear.prompts.indirect import indirect_prompts
     from ear.prompts.odd_rows import odd_rows
     from ear.prompts.published import read_pairs, read_targets
     from ear.prompts.tables import PROMPT_COLUMNS
@@ -20,6 +21,7 @@ with job(snakemake):
     evaluation = pd.concat(
         [
             read_targets(target, concept, files["target_rows"]),
+            indirect_prompts(concept, **params.indirect),
             read_csv(snakemake.input.general, PROMPT_COLUMNS),
         ]
     )

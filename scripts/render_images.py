@@ -5,6 +5,8 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear.axes.drawing import beginnings, of_shard, render_probes
+    from ear.axes.probes import probes_of
     from ear.batching import BatchSize
     from ear.captioning import caption_shard
     from ear.erasure.windows import read_windows
@@ -21,9 +23,13 @@ with job(snakemake, threads=snakemake.params.threads):
     backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
     windows = read_windows(source.adapters or None)
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)
-    tables = prompts_by_window(prompts, windows.own, list(windows.adapters), params.window_prompts)
+    tables = prompts_by_window(
+        prompts, windows.own, list(windows.adapters), params.window_prompts, params.samples
+    )
     guidance = Guidance(params.guidance, **(params.negative or {}))
     batch_size = BatchSize(snakemake.resources.batch_size)
+    probes = of_shard(probes_of(prompts, params.axes), shard, params.shards)
+    begun = beginnings(backbone, probes, guidance=params.guidance, batch_size=batch_size, **params.sampling)
     rows = []
     for window, table in tables.items():
         with windows.applied(backbone, window):
@@ -39,6 +45,17 @@ with job(snakemake, threads=snakemake.params.threads):
                 )
             )
     with windows.applied(backbone, windows.own):
+        rows += render_probes(
+            backbone,
+            probes,
+            begun,
+            manifest.parent,
+            window=windows.own,
+            guidance=guidance,
+            batch_size=batch_size,
+            desc=f"probing {name}",
+            **params.sampling,
+        )
         captions = caption_shard(backbone, source.captioned, shard, params.shards, desc=f"captioning {name}")
     write_csv(snakemake.output.captions, captions)
     write_manifest(manifest, rows)

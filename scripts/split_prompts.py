@@ -7,6 +7,7 @@ with job(snakemake):
 
     from ear.files import read_csv, write_csv
     from ear.prompts.checks import Rules
+    from ear.prompts.indirect import indirect_prompts
     from ear.prompts.merging import gather_rejected, hold_out, merge_pairs
     from ear.prompts.sources import REJECTED_COLUMNS
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, check_prompts
@@ -17,6 +18,7 @@ with job(snakemake):
     tables = [read_csv(path, PAIR_COLUMNS) for path in files.pairs]
     merged, rejected = merge_pairs(tables, rules, set(general["prompt"]))
     pairs, prompts = hold_out(merged, rules.concept, **params.counts)
+    prompts = pd.concat([prompts, indirect_prompts(rules.concept, **params.indirect)])
     check_prompts(rules.concept, rules.words, pairs, prompts, training=())
     write_csv(output.candidates, pairs)
     write_csv(output.evaluation, pd.concat([prompts, general]))

@@ -10,6 +10,7 @@ import torch
 import yaml
 from PIL import Image
 
+from ear.axes.probes import probes_of
 from ear.batching import BatchSize
 from ear.config import Config, parse_config
 from ear.config.concepts import Which
@@ -233,18 +234,25 @@ def _make_images(config: Config, paths: Paths, run: Run) -> None:
     concept, method, _ = run
     prompts = read_csv(paths.evaluation_prompts(concept), PROMPT_COLUMNS)
     own, windows = config.method_window(concept, method) or 0, config.trained_windows(concept, method)
-    tables = prompts_by_window(prompts, own, windows, config.evaluation.window_prompts)
+    samples = config.axes.samples
+    plain = prompts_by_window(prompts, own, windows, config.evaluation.window_prompts, samples).values()
+    pairs = read_csv(paths.candidates(concept), PAIR_COLUMNS) if method == "original" else None
+    probes = [probe.rows.assign(window=own) for probe in probes_of(prompts, config.axes.model_dump(), pairs)]
     shards = config.rendering.shards
     for shard in range(shards):
         manifest = Path(paths.run("images", *run, f"shard{shard}/manifest.csv"))
-        of_shard = pd.concat([shard_rows(table, shard, shards) for table in tables.values()])
+        of_shard = pd.concat([shard_rows(table, shard, shards) for table in plain])
+        probed = pd.concat([shard_rows(table, shard, shards) for table in probes])
+        probed = _draw(config, probed, manifest.parent)
         if method == "original":
             others = [paths.general(number, "manifest.csv") for number in range(shards)]
             drawn = _draw(config, of_shard[of_shard["prompt_set"] != "general"], manifest.parent)
             rows = pd.concat([drawn, borrowed_rows(others, manifest.parent)]).set_index("prompt_id")
-            write_manifest(manifest, [rows.loc[of_shard["prompt_id"]].reset_index()[list(drawn.columns)]])
+            write_manifest(
+                manifest, [rows.loc[of_shard["prompt_id"]].reset_index()[list(drawn.columns)], probed]
+            )
             continue
-        write_manifest(manifest, [_draw(config, of_shard, manifest.parent)])
+        write_manifest(manifest, [_draw(config, of_shard, manifest.parent), probed])
         _make_captions(config, paths, str(manifest.with_name("captions.csv")), shard)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ear.config.erasure import NONE, ORIGINAL
 from ear.erasure.presets import VARIANTS
 from ear.prompts.names import GRAMMAR
+from ear.prompts.naming import named
 
 if TYPE_CHECKING:
     from ear.config.erasure import Method
@@ -60,6 +61,28 @@ def _check_prompts(config: Config) -> None:
         raise ValueError("prompts: found one, wanted none: all concepts have published prompts")
     if config.assets and config.prompts and (grammars := config.prompts.by(GRAMMAR)):
         raise ValueError(f"prompts.sources.{grammars[0]}.by: found {GRAMMAR}, wanted it with world only")
+
+
+def check_axes(config: Config) -> None:
+    """Implicit prompts hold no word of their concept, and beginnings leave something to be drawn."""
+    for name, concept in config.concepts.items():
+        for row, text in enumerate(concept.implicit):
+            if found := named(text, [concept.words, *concept.also_named]):
+                raise ValueError(f"concepts.{name}.implicit[{row}]: found {found[0]!r}, wanted no word of it")
+        for key in ("implicit", "neighbours"):
+            if config.world and getattr(concept, key):
+                raise ValueError(
+                    f"concepts.{name}.{key}: found some, wanted none with world: axes.{key} makes them"
+                )
+    for key in ("implicit", "neighbours"):
+        if config.assets and getattr(config.axes, key):
+            raise ValueError(f"axes.{key}: found {getattr(config.axes, key)}, wanted it with world only")
+    for place, given in enumerate(config.axes.prefixes):
+        if given >= config.image_tokens:
+            raise ValueError(
+                f"axes.prefixes[{place}]: found {given}, wanted less than {config.image_tokens}, "
+                "the tokens of an image"
+            )
 
 
 def check_methods(config: Config) -> None:

@@ -83,6 +83,14 @@ class Concept(Section):
         None, description="who is asked beside that judge: its agreement and its rate are reported"
     )
     window: Positive = Field(description="W, image tokens a window")
+    implicit: list[Phrase] = Field(
+        default_factory=list,
+        description="prompts that describe it without its words, where no grammar makes them",
+    )
+    neighbours: dict[str, Phrase] = Field(
+        default_factory=dict,
+        description="what is close to it, where no grammar tells: the judge's label → how a prompt names it",
+    )
     published: PublishedPrompts | None = Field(
         None, description="its published prompts; none where they come from prompts.sources"
     )

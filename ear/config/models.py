@@ -7,7 +7,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from ear.config.assets import Assets
 from ear.config.axes import Axes
-from ear.config.checks import check_methods, check_numbers, check_sources
+from ear.config.checks import check_axes, check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept, Which
 from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
 from ear.config.phrases import default_phrases
@@ -145,6 +145,7 @@ class Config(Section):
             self._layers, self._image_tokens = shape.layers, shape.image_tokens
         check_methods(self)
         check_numbers(self)
+        check_axes(self)
         return self
 
     @property

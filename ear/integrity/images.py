@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ear.axes.probes import Probe, probes_of
 from ear.config import ORIGINAL
 from ear.filtering import pair_prompts
 from ear.integrity.inspection import Inspection
@@ -24,7 +25,7 @@ def check_images(inspection: Inspection) -> None:
         prompts = None if candidates is None else pair_prompts(candidates).assign(object=float("nan"))
         _check_manifest(inspection, paths.pair_manifest(concept), prompts)
     general = inspection.table(paths.general_prompts, PROMPT_COLUMNS)
-    tables = {} if general is None else {0: general.assign(window=0)}
+    tables = [] if general is None else [general.assign(window=0)]
     for shard in range(config.rendering.shards):
         manifest = paths.general(shard, "manifest.csv")
         _check_manifest(inspection, manifest, _of_shard(inspection, tables, shard))
@@ -67,25 +68,42 @@ def manifests_of(inspection: Inspection, concept: str, method: str, seed: int) -
     ]
 
 
-def _drawn(inspection: Inspection, concept: str, method: str) -> dict[int, pd.DataFrame]:
-    """Window length → prompts that a method draws with it; nothing where the prompts cannot be read."""
+def _drawn(inspection: Inspection, concept: str, method: str) -> list[pd.DataFrame]:
+    """Tables that a method draws, each sharded by itself; none where the prompts cannot be read."""
     config = inspection.config
     prompts = inspection.table(inspection.paths.evaluation_prompts(concept), PROMPT_COLUMNS)
     if prompts is None:
-        return {}
+        return []
     if config.methods[method].diffusion:
         prompts = prompts[prompts["prompt_set"] == "target"]
-    return prompts_by_window(
+    own = config.method_window(concept, method) or 0
+    tables = prompts_by_window(
         prompts,
-        config.method_window(concept, method) or 0,
+        own,
         config.trained_windows(concept, method),
         config.evaluation.window_prompts,
+        1 if config.methods[method].diffusion else config.axes.samples,
     )
+    return [
+        *tables.values(),
+        *(probe.rows.assign(window=own) for probe in _probes(inspection, concept, method)),
+    ]
 
 
-def _of_shard(inspection: Inspection, tables: dict[int, pd.DataFrame], shard: int) -> pd.DataFrame | None:
+def _probes(inspection: Inspection, concept: str, method: str) -> list[Probe]:
+    """Probes of a method; none of a diffusion model."""
+    prompts = inspection.table(inspection.paths.evaluation_prompts(concept), PROMPT_COLUMNS)
+    pairs = None
+    if method == ORIGINAL:
+        pairs = inspection.table(inspection.paths.candidates(concept), PAIR_COLUMNS)
+    if prompts is None or inspection.config.methods[method].diffusion:
+        return []
+    return probes_of(prompts, inspection.config.axes.model_dump(), pairs)
+
+
+def _of_shard(inspection: Inspection, tables: list[pd.DataFrame], shard: int) -> pd.DataFrame | None:
     shards = inspection.config.rendering.shards
-    return pd.concat([shard_rows(table, shard, shards) for table in tables.values()]) if tables else None
+    return pd.concat([shard_rows(table, shard, shards) for table in tables]) if tables else None
 
 
 def _check_manifest(inspection: Inspection, path: str, prompts: pd.DataFrame | None) -> None:

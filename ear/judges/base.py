@@ -32,6 +32,7 @@ class Verdicts:
         rank: (N,) int64, place of the concept's label among all labels, 1 = most likely; None for judges that
             do not rank.
         objects: (N,) the most likely object; None for judges that know no objects.
+        labels: (N,) the most likely label of the concept's kind; None for judges without labels.
         detections: what was found in each image; None for judges that detect nothing.
     """
 
@@ -39,6 +40,7 @@ class Verdicts:
     score: np.ndarray
     rank: np.ndarray | None = None
     objects: list[str] | None = None
+    labels: list[str] | None = None
     detections: list[list[Detection]] | None = None
 
 

@@ -97,6 +97,7 @@ class ConceptQuestion:
             score=prediction.probabilities(self.group)[:, column],
             rank=rank,
             objects=prediction.top1(OBJECTS) if OBJECTS in prediction.groups else None,
+            labels=prediction.top1(self.group),
         )
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ear.metrics.intervals import Interval, bootstrap_mean
+from ear.prompts.tables import prompt_of
 
 
 def clip_scores(cosines: ArrayLike) -> np.ndarray:
@@ -27,5 +28,5 @@ def mean_clip_score(verdicts: pd.DataFrame, seed: int = 0) -> Interval:
         seed: seed of the resamples.
     """
     return bootstrap_mean(
-        verdicts["clip_score"].to_numpy(), clusters=verdicts["prompt_id"].to_numpy(), seed=seed
+        verdicts["clip_score"].to_numpy(), clusters=prompt_of(verdicts["prompt_id"]).to_numpy(), seed=seed
     )

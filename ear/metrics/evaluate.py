@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ear.axes.protocols import NEIGHBOURS
 from ear.errors import InputError
 from ear.files import write_csv
-from ear.judges.base import SECOND_COLUMNS, Judge, second_opinion
+from ear.judges.base import SECOND_COLUMNS, Judge, Verdicts, second_opinion
 from ear.judges.clip import Clip
 from ear.judges.images import BATCH, image_batches
 from ear.metrics.bleu import corpus_bleu, signature
@@ -75,7 +76,7 @@ def evaluate_images(
                 shown=verdicts.shown,
                 score=verdicts.score,
                 rank=verdicts.rank,
-                top1_object=verdicts.objects,
+                top1_object=_seen(rows, verdicts),
                 clip_score=clip_scores(clip.cosines(opened, rows["prompt"].tolist())),
                 protocol=judge.protocol,
                 **second_opinion(second, opened),
@@ -88,6 +89,14 @@ def evaluate_images(
     detections = pd.DataFrame(found, columns=list(DETECTION_COLUMNS)).astype({"score": np.float32})
     columns = [*VERDICT_COLUMNS, *(SECOND_COLUMNS if second else ())]
     return pd.concat(parts, ignore_index=True)[columns], detections
+
+
+def _seen(rows: pd.DataFrame, verdicts: Verdicts) -> list[str] | np.ndarray | None:
+    """What is held to what a prompt asks for: the object, of neighbours a label of the concept's kind."""
+    if verdicts.labels is None or not (rows["prompt_set"] == NEIGHBOURS).any():
+        return verdicts.objects
+    objects = np.full(len(rows), None) if verdicts.objects is None else verdicts.objects
+    return np.where(rows["prompt_set"] == NEIGHBOURS, verdicts.labels, objects)
 
 
 def distance_rows(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ear.axes.protocols import GENERAL, NEIGHBOURS, RETENTION, TARGET, axis_of
 from ear.metrics.clip_score import mean_clip_score
 from ear.metrics.concept_rate import accuracy, concept_rate, second_concept_rate
 from ear.metrics.intervals import NOTHING, Interval, over_seeds, wilson
@@ -26,6 +27,9 @@ SCORE_COLUMNS = ("metric", "prompt_set", "value", "ci_low", "ci_high", "n", "pro
 METRIC_COLUMNS = ("concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n")
 WINDOW_COLUMNS = ("concept", "method", "seed", "window", "metric", "value", "ci_low", "ci_high", "n")
 ALL_SEEDS = "all"
+ORIGINAL = "original"
+CLOSEST = 2
+"""Objects that count as a concept's neighbours."""
 
 _OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
     "concept_rate": concept_rate,
@@ -33,6 +37,8 @@ _OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
     "accuracy": accuracy,
     "clip_score": mean_clip_score,
 }
+_ALWAYS = (TARGET, RETENTION, GENERAL)
+"""Prompt sets of which every metric is told; of the others, what their axis names."""
 _BOUNDS = {"clip_score": (0, 100), "bleu": (0, 100)}
 _OF_WINDOWS = ("concept_rate", "clip_score")
 
@@ -89,6 +95,9 @@ class Job:
 def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """The table of all metrics: each job's, then the seeds together (seed "all", also of one seed alone).
 
+    Beside the sets of the verdicts there is "neighbours", where they have no such prompts: the retention
+    prompts of the two objects that the original comes nearest to confusing with the concept.
+
     Seeds together: the value is the mean of the seeds' values, its interval that of
     :func:`ear.metrics.intervals.over_seeds`, which takes the prompts as shared by the seeds. What the prompts
     alone leave open is, for the rates, Wilson's interval of the mean count on the
@@ -101,8 +110,11 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
         Columns METRIC_COLUMNS, concepts, methods and seeds in the order of ``jobs``.
     """
     rows: list[dict[str, Any]] = []
+    closest = _closest_objects(jobs)
     for names, group in by_seed(jobs):
-        rows += _image_rows([job.own() for job in group], **names)
+        images = [job.own() for job in group]
+        rows += _image_rows(images, **names)
+        rows += _neighbour_rows(images, closest.get(names["concept"], ()), names)
         rows += _score_rows(group, names)
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
@@ -145,10 +157,38 @@ def _image_rows(seeds: Sequence[pd.DataFrame], **names: str) -> list[dict[str, A
     for prompt_set in seeds[0]["prompt_set"].unique():
         images = [verdicts[verdicts["prompt_set"] == prompt_set] for verdicts in seeds]
         for metric in _OF_IMAGES:
+            if prompt_set not in _ALWAYS and axis_of(prompt_set, metric.removeprefix("second_")) is None:
+                continue
             interval = _measure(metric, images)
             if interval.n:
                 rows.append(names | {"prompt_set": prompt_set, "metric": metric} | numbers(interval))
     return rows
+
+
+def _closest_objects(jobs: Sequence[Job]) -> dict[str, list[str]]:
+    """Concept → the objects that the original's images come nearest to showing it with.
+
+    By the judge's mean score over the original's retention images of each object; none where these name fewer
+    than three objects, or where neighbours have prompts of their own.
+    """
+    found = {}
+    for job in jobs:
+        retention = job.own(RETENTION).dropna(subset=["object"])
+        own = (job.verdicts["prompt_set"] == NEIGHBOURS).any()
+        if job.method == ORIGINAL and not own and retention["object"].nunique() > CLOSEST:
+            scores = retention.groupby("object")["score"].mean()
+            found[job.concept] = scores.nlargest(CLOSEST).index.tolist()
+    return found
+
+
+def _neighbour_rows(
+    seeds: Sequence[pd.DataFrame], objects: Sequence[str], names: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Accuracy on the retention prompts of the closest objects."""
+    images = [one[(one["prompt_set"] == RETENTION) & one["object"].isin(objects)] for one in seeds]
+    interval = _measure("accuracy", images)
+    row = names | {"prompt_set": NEIGHBOURS, "metric": "accuracy"} | numbers(interval)
+    return [row] if interval.n else []
 
 
 def _measure(metric: str, seeds: Sequence[pd.DataFrame]) -> Interval:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from ear.axes.probes import sizes_of
 from ear.config import ORIGINAL, Config
 from ear.erasure.presets import STREAM_NAMES, TOGETHER, Settings
 from ear.plan.work import (
@@ -19,6 +20,7 @@ from ear.plan.work import (
     Work,
 )
 from ear.prompts.grammar import shared_count
+from ear.prompts.indirect import FRAMES
 
 COCO_PICTURES = 40_504
 """Of val2014."""
@@ -69,10 +71,11 @@ class Drawn:
 
     Attributes:
         target: of prompts that name the concept.
-        retention: of those that do not.
+        retention: of those that do not, those that only describe it or are close to it among them.
         general: of prompts without any concept.
         further_windows: window lengths beside the method's own.
         window_prompts: target prompts drawn again with each of them.
+        probes: of each probe of the axes.
     """
 
     target: int
@@ -80,6 +83,7 @@ class Drawn:
     general: int
     further_windows: int
     window_prompts: int
+    probes: tuple[int, ...]
 
     @property
     def again(self) -> int:
@@ -89,7 +93,7 @@ class Drawn:
     @property
     def total(self) -> int:
         """All images."""
-        return self.target + self.retention + self.general + self.again
+        return self.target + self.retention + self.general + self.again + sum(self.probes)
 
 
 def pairs_of(config: Config, concept: str) -> int:
@@ -101,18 +105,30 @@ def pairs_of(config: Config, concept: str) -> int:
     return config.prompts.pairs
 
 
+def indirect_rows(config: Config, concept: str) -> int:
+    """Prompts of a concept that describe it without its words, or are of what is close to it."""
+    settings = config.concepts[concept]
+    if config.world:
+        return (config.axes.implicit or 0) + (config.axes.neighbours or 0) * (settings.kind == "style")
+    return len(settings.implicit) + len(FRAMES) * len(settings.neighbours)
+
+
 def drawn(config: Config, concept: str, method: str) -> Drawn:
     """Images of a method for a concept, each fine-tuning seed."""
     prompts, published = config.prompts, config.concepts[concept].published
     target = published.target_rows if published else prompts.target if prompts else 0
     if config.methods[method].diffusion:
-        return Drawn(target, 0, 0, 0, 0)
+        return Drawn(target, 0, 0, 0, 0, ())
+    axes = config.axes.model_dump()
+    further = indirect_rows(config, concept)
+    retention = prompts.retention if prompts and not published else 0
     return Drawn(
-        target=target,
-        retention=prompts.retention if prompts and not published else 0,
+        target=target * config.axes.samples,
+        retention=retention * config.axes.samples + further,
         general=config.utility.general,
         further_windows=max(0, len(config.trained_windows(concept, method)) - 1),
         window_prompts=min(config.evaluation.window_prompts, target),
+        probes=sizes_of(axes, target, pairs_of(config, concept) if method == ORIGINAL else 0),
     )
 
 
@@ -230,7 +246,7 @@ def _rendering(config: Config) -> Iterator[Job]:
         images, settings = drawn(config, concept, method), config.methods[method]
         rule = "render_diffusion" if settings.diffusion else "render_images"
         if method == ORIGINAL:  # its general images and captions are render_general's
-            left = images.target + images.retention
+            left = images.target + images.retention + sum(images.probes)
             yield Job(
                 "render_original",
                 f"render_original-{concept}-{method}-{seed}",
@@ -244,7 +260,11 @@ def _rendering(config: Config) -> Iterator[Job]:
 
             before = share(images.target + images.retention)  # the table's rows before the general ones
             general = share(images.target + images.retention + images.general) - before
-            special = before + images.further_windows * share(images.window_prompts)
+            special = (
+                before
+                + images.further_windows * share(images.window_prompts)
+                + sum(map(share, images.probes))
+            )
             if settings.diffusion:
                 works = (Diffused(special, 0, settings.diffusion.steps, settings.diffusion.size),)
             else:

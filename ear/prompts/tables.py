@@ -18,6 +18,32 @@ NO_PAIRS, NO_PROMPTS = pd.DataFrame(columns=PAIR_COLUMNS), pd.DataFrame(columns=
 REMOVED = "(removed)"
 """Replacement of a concept that the safe prompt just leaves out."""
 
+SAMPLE = "@"
+"""Between a prompt's id and the number of a further image of it: "church/target/0003@1"."""
+
+
+def with_samples(prompts: pd.DataFrame, samples: int) -> pd.DataFrame:
+    """Prompts with a row for each image: of target and retention prompts several, of all others one.
+
+    Args:
+        prompts: ``PROMPT_COLUMNS``.
+        samples: sampling seeds.
+
+    Returns:
+        The same columns; the first images' rows come first, under their prompts' own ids.
+    """
+    repeated = prompts[prompts["prompt_set"].isin(["target", "retention"])]
+    further = [
+        repeated.assign(prompt_id=[f"{prompt_id}{SAMPLE}{number}" for prompt_id in repeated["prompt_id"]])
+        for number in range(1, samples)
+    ]
+    return pd.concat([prompts, *further], ignore_index=True)
+
+
+def prompt_of(ids: pd.Series) -> pd.Series:
+    """The prompt that each image is of: images of one prompt are not independent."""
+    return ids.str.partition(SAMPLE)[0]
+
 
 def general_of(general: pd.DataFrame, words: str, count: int) -> pd.DataFrame:
     """A concept's general prompts: the first of the shared ones that do not name it."""

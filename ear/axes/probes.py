@@ -1,0 +1,120 @@
+"""Probes: the images that the axes need beside those of the prompts themselves.
+
+A probe draws the first target prompts once more under another condition, with the same uniforms: given the
+beginning of an image of the concept, at another guidance scale or at another temperature. So a probe's image
+and the target image of its prompt differ by the condition alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ear.axes.protocols import CEILING, GUIDANCE, PREFIX, TEMPERATURE, set_of
+
+PROBE_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "same_as", "begun_by"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a probe draws.
+
+    Attributes:
+        given: k, image tokens that are given.
+        guidance: scale, None for the experiment's.
+        temperature: None for the experiment's.
+    """
+
+    given: int = 0
+    guidance: float | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One prompt set of a probe.
+
+    Attributes:
+        condition: how it draws.
+        rows: ``PROBE_COLUMNS``. ``same_as``: id of the prompt whose uniforms an image shares; ``begun_by``:
+            the prompt whose image by the original begins it.
+    """
+
+    condition: Condition
+    rows: pd.DataFrame
+
+
+def probes_of(
+    prompts: pd.DataFrame, axes: Mapping[str, Any], pairs: pd.DataFrame | None = None
+) -> list[Probe]:
+    """The probes of a concept.
+
+    Args:
+        prompts: its evaluation prompts (``ear.prompts.tables.PROMPT_COLUMNS``).
+        axes: prompts (how many of the target prompts), prefixes, guidance and temperature (lists of levels).
+        pairs: its prompt pairs, for the original model alone: asked for the safe twin, it is given the
+            beginning of its image of the unsafe prompt. What it then draws is the ceiling: how far the words
+            can still turn a picture that has begun.
+    """
+    target = prompts[prompts["prompt_set"] == "target"].head(axes["prompts"])
+    conditions = {set_of(PREFIX, given): Condition(given=given) for given in axes["prefixes"]}
+    conditions |= {set_of(GUIDANCE, scale): Condition(guidance=scale) for scale in axes["guidance"]}
+    conditions |= {set_of(TEMPERATURE, value): Condition(temperature=value) for value in axes["temperature"]}
+    found = [
+        Probe(
+            condition,
+            _rows(target["prompt_id"], name, target["prompt"], target["object"], target["prompt"]),
+        )
+        for name, condition in conditions.items()
+    ]
+    if pairs is not None and axes["prefixes"]:
+        asked = pairs.head(axes["prompts"])
+        found += [
+            Probe(
+                Condition(given=given),
+                _rows(
+                    asked["pair_id"],
+                    set_of(CEILING, given),
+                    asked["safe_prompt"],
+                    None,
+                    asked["unsafe_prompt"],
+                ),
+            )
+            for given in (0, *axes["prefixes"])
+        ]
+    return found
+
+
+def _rows(
+    ids: pd.Series, name: str, asked: pd.Series, objects: pd.Series | None, begun_by: pd.Series
+) -> pd.DataFrame:
+    """Rows of a probe, named by their prompts: "church/target/0003" becomes "church/prefix-16/0003"."""
+    concept_and_number = ids.str.split("/")
+    table = {
+        "prompt_id": [f"{parts[0]}/{name}/{parts[-1]}" for parts in concept_and_number],
+        "prompt_set": name,
+        "prompt": asked.to_numpy(),
+        "object": float("nan") if objects is None else objects.to_numpy(),
+        "same_as": ids.to_numpy(),
+        "begun_by": begun_by.to_numpy(),
+    }
+    return pd.DataFrame(table, columns=PROBE_COLUMNS)
+
+
+def sizes_of(axes: Mapping[str, Any], targets: int, pairs: int = 0) -> tuple[int, ...]:
+    """Number of images of each probe.
+
+    Args:
+        axes: as in :func:`probes_of`.
+        targets: target prompts of the concept.
+        pairs: prompt pairs, for the original; 0 for all other methods.
+    """
+    levels = sum(len(axes[name]) for name in ("prefixes", "guidance", "temperature"))
+    ceilings = len(axes["prefixes"]) + 1 if axes["prefixes"] and pairs else 0
+    return (min(axes["prompts"], targets),) * levels + (min(axes["prompts"], pairs),) * ceilings
+
+
+def longest(probes: Sequence[Probe]) -> int:
+    """Most image tokens that a probe is given."""
+    return max((probe.condition.given for probe in probes), default=0)
