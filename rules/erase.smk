@@ -28,7 +28,7 @@ rule sample_streams:
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
-        context="none|independent|aligned",
+        context="none|independent|aligned|mixed",
         encoding="raw|chat",
     script:
         "../scripts/sample_streams.py"

@@ -84,7 +84,10 @@ def sample_one_without_context(backbone, prompt, unsafe, uniforms, guidance, tem
 
 
 def train(backbone, pairs, streams, settings, window, threshold):
-    """Fine-tune step by step, as the equations read. Returns (final weights, [(loss, skipped), …])."""
+    """Fine-tune step by step, as the equations read. Returns (final weights, [(loss, skipped), …]).
+
+    In context mixed ``streams`` holds each pair's "cuts" too.
+    """
     variant = settings.variant
     lm = backbone.model.model.language_model
     parameters = [
@@ -92,7 +95,7 @@ def train(backbone, pairs, streams, settings, window, threshold):
         for index in range(settings.layers)
         for name in "qkvo"
     ]
-    make = _context_free_steps if variant.context == "none" else _context_steps
+    make = {"none": _context_free_steps, "mixed": _safe_steps}.get(variant.context, _context_steps)
     with torch.no_grad():
         goals = [
             make(backbone, pair, {k: v[row] for k, v in streams.items()}, settings)
@@ -104,26 +107,17 @@ def train(backbone, pairs, streams, settings, window, threshold):
         parameters, lr=settings.learning_rate
     )
     history = []
-    prepared = list(zip(pairs, goals, streams["unsafe"].tolist(), strict=True)) * settings.passes
-    for (_, unsafe, safe), targets, stream in prepared:
+    prepared = list(zip(pairs, goals, streams["unsafe"].tolist(), range(len(pairs)), strict=True))
+    for (_, unsafe, safe), targets, stream, row in prepared * settings.passes:
         for start in range(0, len(stream), window):
             stop = min(start + window, len(stream))
             if stop - start < window and variant.tail == "drop":
                 break
-            if variant.context == "none":
-                states = [
-                    _state_alone(backbone, unsafe, stream, step, variant.encoding)
-                    for step in range(start, stop)
-                ]
+            if variant.context == "mixed":
+                of_pair = {name: rows[row].tolist() for name, rows in streams.items()}
+                losses = _mixed_losses(backbone, (unsafe, safe), of_pair, targets, start, stop, variant)
             else:
-                missing = _missing(backbone, unsafe, (unsafe, safe), variant.encoding)
-                states = _states_with_cache(backbone, unsafe, variant.encoding, stream, start, stop, missing)
-            if variant.rows == "conditional":
-                states = [state[:1] for state in states]
-            losses = [
-                _loss(backbone, variant, state, targets[start + i], stream[start + i])
-                for i, state in enumerate(states)
-            ]
+                losses = _window_losses(backbone, (unsafe, safe), stream, targets, start, stop, variant)
             counted = _counted(losses, variant.threshold, threshold)
             history.append((sum(loss.item() for loss in losses), not counted))
             if counted:
@@ -133,6 +127,53 @@ def train(backbone, pairs, streams, settings, window, threshold):
                     torch.nn.utils.clip_grad_norm_(parameters, variant.max_grad_norm)
                 optimiser.step()
     return [parameter.detach().clone() for parameter in parameters], history
+
+
+def _window_losses(backbone, pair, stream, targets, start, stop, variant):
+    """L_t of a window's tokens: both prompts of a pair are read along one stream."""
+    unsafe, safe = pair
+    if variant.context == "none":
+        states = [
+            _state_alone(backbone, unsafe, stream, step, variant.encoding) for step in range(start, stop)
+        ]
+    else:
+        missing = _missing(backbone, unsafe, (unsafe, safe), variant.encoding)
+        states = _states_with_cache(backbone, unsafe, variant.encoding, stream, start, stop, missing)
+    if variant.rows == "conditional":
+        states = [state[:1] for state in states]
+    return [
+        _loss(backbone, variant, state, targets[start + i], stream[start + i])
+        for i, state in enumerate(states)
+    ]
+
+
+def _safe_steps(backbone, pair, streams, settings):
+    """What the frozen model would draw next of the safe prompt, along its own stream: T distributions."""
+    _, unsafe, safe = pair
+    encoding, head = settings.variant.encoding, backbone.model.model.generation_head
+    ids, missing = (
+        prompt_rows(backbone, safe, encoding)[0],
+        _missing(backbone, safe, (unsafe, safe), encoding),
+    )
+    states = hidden_states(backbone, ids, streams["target"].tolist()[:-1], missing)[len(ids) - 1 :]
+    return list(torch.softmax(head(states), dim=-1))
+
+
+def _mixed_losses(backbone, pair, streams, targets, start, stop, variant):
+    """L_t of a window's tokens: the unsafe prompt after each beginning, and the safe prompt, one by one."""
+    head, losses = backbone.model.model.generation_head, [0.0] * (stop - start)
+    reads = [(pair[0], cut, 1 / len(streams["cuts"])) for cut in streams["cuts"]] + [
+        (pair[1], 0, variant.retain)
+    ]
+    for prompt, cut, weight in reads:
+        tokens = streams["unsafe"][:cut] + streams["target"][cut:]
+        missing = _missing(backbone, prompt, pair, variant.encoding)
+        states = _states_with_cache(backbone, prompt, variant.encoding, tokens, start, stop, missing)
+        for i, state in enumerate(states):
+            if start + i >= cut:
+                wanted, found = targets[start + i], torch.softmax(head(state[0]), dim=-1)
+                losses[i] = losses[i] + weight * (wanted * (wanted.log() - found.log())).sum()
+    return losses
 
 
 def _counted(losses, on, threshold):

@@ -54,7 +54,9 @@ class Choices(TypedDict, total=False):
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
 
-    objective: Annotated[presets.Objective, Field(description="L_t: mse (EAR), kl (Obliviate), ascent")]
+    objective: Annotated[
+        presets.Objective, Field(description="L_t: mse (EAR), kl (Obliviate), ascent, redirect")
+    ]
     context: Annotated[presets.Context, Field(description="what a training step sees")]
     encoding: Annotated[presets.Encoding, Field(description="prompt alone, or in the chat template")]
     rows: Annotated[presets.Rows, Field(description="guidance rows in the loss")]
@@ -63,6 +65,8 @@ class Choices(TypedDict, total=False):
     order: Annotated[presets.Order, Field(description="pairs as in the file, or shuffled by the seed")]
     window: Annotated[Positive | Literal["image"], Field(description="W, image tokens, or all of them")]
     max_grad_norm: Annotated[Rate | None, Field(description="gradients are scaled down to this norm")]
+    cuts: Annotated[Positive, Field(description="context mixed: mixed streams that a step reads")]
+    retain: Annotated[NotNegative, Field(description="λ of context mixed: keep what the safe prompt gives")]
     layers: Annotated[Positive, Field(description="K")]
     eta: Annotated[NotNegative, Field(description="η")]
     learning_rate: Annotated[Rate, Field(description="of the optimiser")]
@@ -90,6 +94,9 @@ class Method(Section):
         None,
         description="concepts that one adapter erases together, each measured; none: each has its own",
         min_length=2,
+    )
+    in_turn: bool = Field(
+        False, description="with erase: one concept after the other; else their pairs alternate"
     )
     sweep: bool = Field(False, description="train every window length of erasure.windows too")
     choices: Choices = Field(
@@ -153,14 +160,33 @@ class Method(Section):
         if not self.trains and (self.erase or self.sweep or self.choices):
             key = "erase" if self.erase else "sweep" if self.sweep else "choices"
             raise ValueError(f"methods.{name}.{key}: wanted none, variant {self.variant} trains nothing")
+        if self.in_turn and not self.erase:
+            raise ValueError(f"methods.{name}.in_turn: found true, wanted it beside erase only")
         if self.trains:
-            variant = self._variant
-            peers = variant.objective != "mse"
-            if peers and (variant.context, variant.rows) != ("aligned", "conditional"):
+            self._check_variant(name, self._variant)
+
+    def _check_variant(self, name: str, variant: Variant) -> None:
+        """Objectives other than the paper's have one context and read the conditional row alone."""
+        context = {"mse": None, "redirect": "mixed"}.get(variant.objective, "aligned")
+        if context and (variant.context, variant.rows) != (context, "conditional"):
+            raise ValueError(
+                f"methods.{name}.choices: found context {variant.context} and rows {variant.rows}, "
+                f"wanted {context} and conditional with objective {variant.objective}"
+            )
+        mixed = variant.context == "mixed"
+        if mixed and variant.objective != "redirect":
+            raise ValueError(
+                f"methods.{name}.choices.context: found mixed, wanted none, independent or aligned with "
+                f"objective {variant.objective}"
+            )
+        for key in ("cuts", "retain"):
+            value = getattr(variant, key)
+            if value and not mixed:
                 raise ValueError(
-                    f"methods.{name}.choices: found context {variant.context} and rows {variant.rows}, "
-                    f"wanted aligned and conditional with objective {variant.objective}"
+                    f"methods.{name}.choices.{key}: found {value}, wanted none in context {variant.context}"
                 )
+        if mixed and not variant.cuts:
+            raise ValueError(f"methods.{name}.choices.cuts: found none, wanted some in context mixed")
 
     @property
     def own_window(self) -> int | Literal["image"] | None:
@@ -188,7 +214,7 @@ class Method(Section):
         shared = {
             field.name: getattr(erasure, field.name)
             for field in fields(Settings)
-            if field.name not in ("variant", "threshold")
+            if field.name not in ("variant", "threshold", "in_turn")
         }
         free = {key: value for key, value in self.choices.items() if key not in BOUND}
         return Settings(
@@ -196,5 +222,6 @@ class Method(Section):
             threshold=(
                 None if variant.threshold == "off" else presets.Threshold(**erasure.threshold.model_dump())
             ),
+            in_turn=self.in_turn,
             **shared | free,
         )

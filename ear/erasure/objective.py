@@ -7,7 +7,7 @@ prompt, step t the token t − 1.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -39,16 +39,19 @@ class Example:
     """One pair, ready to be trained on.
 
     Attributes:
-        prompt: rows of the unsafe prompt that are trained on, [conditional; unconditional] or [conditional].
-        stream: (T,) int64, the unsafe stream.
+        prompt: R rows that are trained on: of the unsafe prompt [conditional; unconditional] or
+            [conditional]; in context "mixed" the unsafe prompt, once for each cut, and the safe prompt.
+        stream: (T,) int64, the unsafe stream; in context "mixed" (R, T), each row's own.
         goal: what the objective made of the frozen states, for all T steps.
+        shares: (R, T) weight of each row in L_t, in context "mixed"; elsewhere None.
         initial_losses: (T,) L_t of the frozen model itself, before any training.
     """
 
     prompt: Tokens
     stream: Tensor
     goal: States
-    initial_losses: Tensor
+    shares: Tensor | None = None
+    initial_losses: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 class Objective(ABC):
@@ -75,13 +78,12 @@ class Objective(ABC):
         """The goal of all steps, from the frozen states by stream."""
 
     @abstractmethod
-    def losses(self, states: States, goal: States, stream: Tensor, start: int, stop: int) -> Tensor:
+    def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
         """L_t of steps start … stop − 1.
 
         Args:
             states: of θ, for these steps.
-            goal: for all steps.
-            stream: (T,) the unsafe stream.
+            example: the pair.
             start: first step.
             stop: the step after the last.
 
@@ -109,8 +111,8 @@ class MeanSquaredError(Objective):
             )
         )
 
-    def losses(self, states: States, goal: States, stream: Tensor, start: int, stop: int) -> Tensor:
-        parts = []
+    def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
+        goal, parts = example.goal, []
         if states.first is not None:
             assert goal.first is not None, "the goal covers all steps of an image"
             parts.append((states.first - goal.first).square().mean().reshape(1))
@@ -134,8 +136,8 @@ class KullbackLeibler(Objective):
     def goal(self, frozen: Mapping[str, States]) -> States:
         return frozen["unsafe"]
 
-    def losses(self, states: States, goal: States, stream: Tensor, start: int, stop: int) -> Tensor:
-        conditional, unconditional = self.image_logits(_steps(goal, start, stop))  # (w, V) each
+    def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
+        conditional, unconditional = self.image_logits(_steps(example.goal, start, stop))  # (w, V) each
         teacher = (unconditional - self.eta * (conditional - unconditional)).log_softmax(dim=-1)
         student = self.image_logits(_of_window(states)[0]).log_softmax(dim=-1)
         return (teacher.exp() * (teacher - student)).sum(dim=-1)
@@ -152,15 +154,40 @@ class Ascent(Objective):
     def goal(self, frozen: Mapping[str, States]) -> States:
         return States(None, None)
 
-    def losses(self, states: States, goal: States, stream: Tensor, start: int, stop: int) -> Tensor:
+    def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
         log_likelihood = self.image_logits(_of_window(states)[0]).log_softmax(dim=-1)  # (w, V)
-        return log_likelihood.gather(1, stream[start:stop, None])[:, 0]
+        return log_likelihood.gather(1, example.stream[start:stop, None])[:, 0]
+
+
+class Redirect(Objective):
+    """Our own: whatever has been drawn so far, go on as the frozen model does with the safe prompt.
+
+    With x the unsafe stream, y the safe prompt's and m(k) = [x_0 … x_(k−1), y_k … y_(T−1)] the mixed stream
+    of a cut k, of which J are drawn for a pair (``ear.erasure.streams.cuts``):
+
+    L_t = 1/J Σ_k [t ≥ k] KL( p_t ‖ p_θ(· | c_u, m(k)_<t) ) + λ KL( p_t ‖ p_θ(· | c_s, y_<t) ),
+    p_t = p_θ*(· | c_s, y_<t).
+
+    The frozen model never sees the beginning that shows the concept, so its goal is free of it; the last term
+    keeps the safe prompt as it was.
+    """
+
+    def goal(self, frozen: Mapping[str, States]) -> States:
+        return frozen["unsafe"].rows(slice(-1, None))  # of the safe prompt, whose row is the last
+
+    def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
+        assert example.shares is not None, "context mixed says which rows count"
+        teacher = self.image_logits(_steps(example.goal, start, stop)).log_softmax(dim=-1)  # (1, w, V)
+        student = self.image_logits(_of_window(states)).log_softmax(dim=-1)  # (R, w, V)
+        divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)
+        return (example.shares[:, start:stop] * divergence).sum(dim=0)
 
 
 OBJECTIVES: dict[presets.Objective, type[Objective]] = {
     "mse": MeanSquaredError,
     "kl": KullbackLeibler,
     "ascent": Ascent,
+    "redirect": Redirect,
 }
 
 

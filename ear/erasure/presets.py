@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Objective = Literal["mse", "kl", "ascent"]
-Context = Literal["none", "independent", "aligned"]
+Objective = Literal["mse", "kl", "ascent", "redirect"]
+Context = Literal["none", "independent", "aligned", "mixed"]
 Encoding = Literal["raw", "chat"]
 Rows = Literal["both", "conditional"]
 ThresholdOn = Literal["off", "window-sum", "window-mean", "token"]
@@ -21,6 +21,7 @@ STREAM_NAMES: dict[Context, tuple[str, ...]] = {
     "none": ("unsafe", "target", "neutral"),
     "independent": ("unsafe", "target", "neutral"),
     "aligned": ("unsafe",),
+    "mixed": ("unsafe", "target"),
 }
 """Streams that a context samples from the frozen model; "target" and "neutral" belong to the safe prompt."""
 
@@ -35,11 +36,12 @@ class Variant:
     Attributes:
         objective: L_t of an image token. "mse": squared distance of hidden states to the paper's target;
             "kl": divergence from the frozen model's distribution pushed away from the prompt (Obliviate);
-            "ascent": log-likelihood of the unsafe stream, to be lowered.
+            "ascent": log-likelihood of the unsafe stream, to be lowered; "redirect": divergence from what the
+            frozen model draws of the safe prompt, after beginnings of the unsafe stream too (ours).
         context: what a training step sees. "none": each image token alone at position 0, as the authors'
             scripts run; "independent": the true autoregressive context, with three streams sampled
             independently, as the paper's text reads; "aligned": the true context, both prompts read along the
-            same unsafe stream.
+            same unsafe stream; "mixed": the true context, an unsafe stream that goes on as a safe one.
         encoding: "raw" trains on the prompt's tokens alone, "chat" on the prompt as it stands at inference.
         rows: rows of classifier-free guidance in the loss, "both" or the "conditional" one.
         threshold: what has to exceed μ, or else is left out (thresholded loss masking, TLM): the
@@ -50,6 +52,8 @@ class Variant:
         window: W, image tokens a window (windowed gradient accumulation, WGA); "image" is all of them, None
             leaves it to the concept.
         max_grad_norm: gradients are scaled down to this norm; None leaves them as they are.
+        cuts: of context "mixed": mixed streams that a step reads of each pair.
+        retain: λ of context "mixed": weight of keeping what the safe prompt gives.
     """
 
     objective: Objective
@@ -61,6 +65,8 @@ class Variant:
     order: Order
     window: int | Literal["image"] | None
     max_grad_norm: float | None
+    cuts: int = 0
+    retain: float = 0.0
 
 
 def _ear(
@@ -81,9 +87,12 @@ VARIANTS: dict[str, Variant] = {
     "single-step": _ear("aligned", threshold="off", window=1),
     "obliviate": Variant("kl", "aligned", "chat", "conditional", "off", "keep", "seed", "image", 0.5),
     "gradient-ascent": Variant("ascent", "aligned", "chat", "conditional", "off", "keep", "seed", None, None),
+    "ear-prefix": Variant(
+        "redirect", "mixed", "chat", "conditional", "off", "keep", "seed", "image", None, cuts=4, retain=2.0
+    ),
 }
 """Sources: arXiv 2506.20151 and the authors' `train_*.py` (the first five), Obliviate (arXiv 2606.28643),
-gradient ascent as unlearning (arXiv 2210.01504)."""
+gradient ascent as unlearning (arXiv 2210.01504); "ear-prefix" is our own."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,8 @@ class Settings:
         threshold: μ, None for variants without.
         micro_batch: image tokens of a window whose activations are in memory at once; bounds memory whatever
             W is, and changes results by rounding alone.
+        in_turn: of an adapter of several concepts: one concept after the other, all passes of it; else their
+            pairs alternate.
     """
 
     variant: Variant
@@ -125,6 +136,7 @@ class Settings:
     passes: int
     threshold: Threshold | None
     micro_batch: int
+    in_turn: bool = False
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Settings":

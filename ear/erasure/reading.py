@@ -7,6 +7,7 @@ the first, of the prompt) are in memory at once, whatever W is. The gradient is 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from transformers import DynamicCache
 from ear.batching import BatchSize
 from ear.erasure.objective import Example, Objective, States
 from ear.erasure.presets import Variant
-from ear.erasure.streams import Pair, context_free_states, fitted, read_alone, read_prompt
+from ear.erasure.streams import Pair, context_free_states, cuts, fitted, mixed, read_alone, read_prompt
 from ear.janus import Backbone, Tokens, left_padded, unpadded
 from ear.kernels import onednn_linears
 from ear.progress import progress
@@ -66,12 +67,15 @@ class Reader(ABC):
         examples = []
         frozen = self._frozen(unsafe, safe, streams)
         for (prompt, states), stream in zip(frozen, streams["unsafe"], strict=True):
-            goal, own = self.objective.goal(states), states["unsafe"].rows(slice(trained))
-            losses = self.objective.losses(own, goal, stream, 0, len(stream))
-            examples.append(
-                Example(Tokens(prompt.ids[:trained], prompt.mask[:trained]), stream, goal, losses)
-            )
+            rows = Tokens(prompt.ids[:trained], prompt.mask[:trained])
+            example = Example(rows, stream, self.objective.goal(states))
+            examples.append(self._measured(example, states["unsafe"].rows(slice(trained))))
         return examples
+
+    def _measured(self, example: Example, frozen: States) -> Example:
+        """The example with its initial losses, from θ*'s states of the rows that are trained on."""
+        losses = self.objective.losses(frozen, example, 0, example.stream.shape[-1])
+        return replace(example, initial_losses=losses)
 
     def _rows(self, tokens: Tokens) -> Tokens:
         """The rows that the objective needs: [conditional; unconditional] prompts, or themselves."""
@@ -109,7 +113,7 @@ class Reader(ABC):
 
     def _losses(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> Tensor:
         states = self._read(example, start, stop, cache)
-        return self.objective.losses(states, example.goal, example.stream, start, stop)
+        return self.objective.losses(states, example, start, stop)
 
     @abstractmethod
     def _frozen(
@@ -324,7 +328,37 @@ class ContextReader(Reader):
         return DynamicCache(config=self.backbone.model.config.get_text_config())
 
 
+class MixedReader(ContextReader):
+    """With the true context, along unsafe streams that go on as safe ones (context "mixed").
+
+    Rows of an example: the unsafe prompt along each of the pair's mixed streams, and the safe prompt along
+    its own. Only the conditional rows: guidance subtracts the unconditional one, which goes on with whatever
+    has been drawn so far and so pushes away from it.
+    """
+
+    def _examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
+        count, steps = self.variant.cuts, self.backbone.num_image_tokens
+        examples = []
+        for (pair_id, *texts), unsafe, target in zip(
+            pairs, streams["unsafe"], streams["target"], strict=True
+        ):
+            unsafe_ids, safe_ids = unpadded(self.backbone.encode(texts, self.variant.encoding))
+            at = cuts(pair_id, count, steps).to(target.device)
+            along = torch.cat([mixed(unsafe, target, at), target[None]])  # (J + 1, T)
+            prompt = left_padded([*[unsafe_ids] * count, safe_ids], self.backbone.pad_id)
+            counts = torch.arange(steps, device=at.device) >= at[:, None]  # (J, T)
+            dtype = self.backbone.model.dtype
+            kept = torch.full((1, steps), self.variant.retain, dtype=dtype, device=at.device)
+            shares = torch.cat([counts.to(dtype) / count, kept])  # (J + 1, T)
+            with onednn_linears(self.backbone, rows=along.numel()):
+                frozen = self._states(prompt, along, 0, steps, self._empty())
+            goal = self.objective.goal({"unsafe": frozen})
+            examples.append(self._measured(Example(prompt, along, goal, shares), frozen))
+        return examples
+
+
 def make_reader(backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> Reader:
     """The reader of a variant's context."""
-    reader = ContextFreeReader if variant.context == "none" else ContextReader
-    return reader(backbone, variant, objective, micro_batch)
+    readers: dict[str, type[ContextFreeReader | ContextReader]]
+    readers = {"none": ContextFreeReader, "mixed": MixedReader}
+    return readers.get(variant.context, ContextReader)(backbone, variant, objective, micro_batch)

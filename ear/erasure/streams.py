@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -86,6 +87,34 @@ def sample_streams(
 
     streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled)))
     return dict(zip(names, streams.split(len(pairs)), strict=True))
+
+
+def cuts(pair_id: str, count: int, steps: int) -> Tensor:
+    """Where a pair's mixed streams turn from unsafe to safe: (count,) int64, 0 and others in 1 … ⌊T / 2⌋.
+
+    They are the pair's own, whatever pairs are trained beside it.
+
+    Args:
+        pair_id: fixes them.
+        count: J, at least 1; the first cut is 0.
+        steps: T, image tokens of an image, at least 2.
+    """
+    drawn = np.random.Generator(np.random.Philox(stable_seed(pair_id, "cuts")))
+    return torch.from_numpy(np.append(0, np.sort(drawn.integers(1, steps // 2 + 1, count - 1))))
+
+
+def mixed(unsafe: Tensor, target: Tensor, at: Tensor) -> Tensor:
+    """Streams that begin as the unsafe one and go on, from their cuts, as the target.
+
+    Args:
+        unsafe: (T,).
+        target: (T,).
+        at: (J,) cuts.
+
+    Returns:
+        (J, T).
+    """
+    return torch.where(torch.arange(len(unsafe), device=at.device) < at[:, None], unsafe, target)
 
 
 @torch.no_grad()

@@ -1,13 +1,15 @@
 """Several concepts in one adapter: their pairs alternate, so that none is forgotten over the others.
 
 One of each concept in turn, each concept's pairs in the order in which it would be trained alone; a concept
-that runs out is passed over. Pairs of which the safe prompt names another of the concepts are left out: they
-would teach what is to be forgotten ("a church in the style of Van Gogh" to be read as "a church").
+that runs out is passed over. Or one concept after the other, to see what comes back of the first. Pairs of
+which the safe prompt names another of the concepts are left out: they would teach what is to be forgotten ("a
+church in the style of Van Gogh" to be read as "a church").
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,18 +21,29 @@ from ear.errors import InputError
 from ear.prompts.naming import named
 from ear.seeding import stable_seed
 
+Row = TypeVar("Row")
 
-def training_order(sizes: Sequence[int], order: Order, seed: int) -> list[int]:
+
+def training_order(sizes: Sequence[int], order: Order, seed: int, in_turn: bool = False) -> list[int]:
     """Rows of the concepts' pairs, one table after the other, in the order of training.
 
     Args:
         sizes: number of pairs of each concept.
         order: pairs of a concept as in the file, or shuffled by the seed.
         seed: of the fine-tuning run.
+        in_turn: all pairs of a concept, then all of the next; else their pairs alternate.
     """
     starts = np.cumsum([0, *sizes[:-1]])
     rows = [start + _order(size, order, seed) for start, size in zip(starts, sizes, strict=True)]
-    return [int(row) for turn in zip_longest(*rows) for row in turn if row is not None]
+    turns = rows if in_turn else zip_longest(*rows)
+    return [int(row) for turn in turns for row in turn if row is not None]
+
+
+def in_passes(rows: Sequence[Row], passes: int, sizes: Sequence[int]) -> list[Row]:
+    """Rows as they are trained on: all passes over the first ``sizes[0]`` of them, then over the next."""
+    stops = np.cumsum(sizes).tolist()
+    blocks = [list(rows[stop - size : stop]) for stop, size in zip(stops, sizes, strict=True)]
+    return [row for block in blocks for row in block * passes]
 
 
 def _order(size: int, order: Order, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from ear.erasure.objective import OBJECTIVES
 from ear.erasure.presets import Optimiser, Settings, Tail, ThresholdOn
 from ear.erasure.reading import make_reader
 from ear.erasure.streams import Pair
-from ear.erasure.together import training_order
+from ear.erasure.together import in_passes, training_order
 from ear.errors import InputError
 from ear.janus import Backbone
 from ear.progress import progress
@@ -71,8 +71,8 @@ class Trainer:
         streams: name → (P, T) int64, rows in the order of ``pairs``.
         settings: all choices.
         seed: shuffles the pairs where the variant says so.
-        sizes: number of pairs of each concept, whose pairs follow each other and are trained in turn
-            (``ear.erasure.together``); None: they are all of one concept.
+        sizes: number of pairs of each concept, whose pairs follow each other and are trained as
+            ``ear.erasure.together`` says; None: they are all of one concept.
     """
 
     def __init__(
@@ -89,7 +89,9 @@ class Trainer:
         self.modules = trained_modules(backbone, settings.layers)
         objective = OBJECTIVES[self.variant.objective](backbone.image_logits, settings.eta)
         self.reader = make_reader(backbone, self.variant, objective, settings.micro_batch)
-        order = training_order(sizes or [len(pairs)], self.variant.order, seed)
+        sizes = sizes or [len(pairs)]
+        order = training_order(sizes, self.variant.order, seed, settings.in_turn)
+        self._blocks = sizes if settings.in_turn else [len(pairs)]
         self.pair_ids = [pairs[row][0] for row in order]
         self.examples = self.reader.examples(
             [pairs[row] for row in order], {name: stream[order] for name, stream in streams.items()}
@@ -149,9 +151,11 @@ class Trainer:
         if checkpoint and (saved := checkpoint.load()):
             tensors, done, records = saved
             self._resume(optimiser, tensors)
-        order = list(zip(self.pair_ids, self.examples, strict=True)) * self.settings.passes
+        order = in_passes(
+            list(zip(self.pair_ids, self.examples, strict=True)), self.settings.passes, self._blocks
+        )
         for pair_id, example in progress(order[done:], desc=desc, unit="pair"):
-            for index, bound in enumerate(window_bounds(len(example.stream), window, self.variant.tail)):
+            for index, bound in enumerate(window_bounds(example.stream.shape[-1], window, self.variant.tail)):
                 optimiser.zero_grad(set_to_none=False)
                 losses, factors = self.reader.accumulate(
                     example, *bound, lambda losses: kept(losses, self.variant.threshold, threshold)

@@ -153,12 +153,12 @@ class H100:
     def _(self, work: Goals) -> float:
         if work.context == "none":
             return work.count * self._forward(4 * PROMPT)
-        prompts = 2 if work.context == "aligned" else 3
-        return work.count * self._forward(2 * prompts * (PROMPT + self.shape.image_tokens))
+        rows = {"aligned": 4, "mixed": work.cuts + 1}.get(work.context, 6)
+        return work.count * self._forward(rows * (PROMPT + self.shape.image_tokens))
 
     @seconds.register
     def _(self, work: Windows) -> float:
-        rows = 1 if work.context == "none" else 2
+        rows = {"none": 1, "mixed": work.cuts + 1}.get(work.context, 2)
         trained = self._forward(rows * work.length) * (1 + BACKWARD)
         if work.length > work.micro_batch:  # read without gradient first, then again
             parts = ceil(work.length / work.micro_batch)

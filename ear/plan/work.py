@@ -68,6 +68,7 @@ class Goals(Work):
     name: ClassVar[str] = "frozen states of a pair"
     unit: ClassVar[str] = "pairs read"
     context: Context
+    cuts: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Windows(Work):
     context: Context
     micro_batch: int
     layers: int
+    cuts: int = 0
 
 
 @dataclass(frozen=True)

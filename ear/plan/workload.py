@@ -161,6 +161,7 @@ def _windows(settings: Settings, length: int, pairs: int, tokens: int) -> Window
         context=variant.context,
         micro_batch=settings.micro_batch,
         layers=settings.layers,
+        cuts=variant.cuts,
     )
 
 
@@ -231,7 +232,7 @@ def _erasure(config: Config) -> Iterator[Job]:
     for run in config.adapters():
         windows = [one.windows for one in trainings if (one.concept, one.method, one.seed) == run]
         if windows:
-            goals = Goals(_all_pairs(config, run[0]), 0, windows[0].context)
+            goals = Goals(_all_pairs(config, run[0]), 0, windows[0].context, windows[0].cuts)
             yield Job("erase", "erase-{}-{}-{}".format(*run), (*windows, goals))
 
 

@@ -83,6 +83,18 @@ BROKEN = [
         {"variant": "obliviate", "choices": {"context": "none"}},
         ["mine.choices", "none", "aligned and conditional"],
     ),
+    ("methods.mine", {"variant": "ear", "in_turn": True}, ["mine.in_turn", "beside erase"]),
+    (
+        "methods.mine",
+        {"variant": "ear-prefix", "choices": {"rows": "both"}},
+        ["mine.choices", "both", "mixed and conditional"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "ear", "choices": {"context": "mixed", "cuts": 4}},
+        ["mine.choices.context", "mixed", "aligned with objective mse"],
+    ),
+    ("methods.mine", {"variant": "ear", "choices": {"cuts": 4}}, ["mine.choices.cuts", "4", "none"]),
     ("concepts.church.judge", {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
     ("concepts.church.judge", {"by": "zero-shot", "positive": []}, ["judge.positive", "[]", "at least 1"]),
     ("concepts.church.judge", {"by": "zero-shot", "negative": [""]}, ["judge.negative", "''"]),

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ear.erasure.presets import VARIANTS, Settings, Threshold, Variant
-from ear.erasure.streams import sample_streams
+from ear.erasure.streams import cuts, mixed, sample_streams
 from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
 from ear.errors import InputError
 from ear.prompts.grammar import Grammar
@@ -53,6 +53,9 @@ def trained(choices, window, **shape):
     ours = list(trainer.weights().values())
     trainer.restore()
     order = [[pair[0] for pair in PAIRS].index(pair_id) for pair_id in trainer.pair_ids]
+    if choices.variant.context == "mixed":
+        count, steps = choices.variant.cuts, backbone.num_image_tokens
+        streams["cuts"] = torch.stack([cuts(pair_id, count, steps) for pair_id, _, _ in PAIRS])
     naive, history = oracles.train(
         backbone,
         [PAIRS[row] for row in order],
@@ -71,14 +74,14 @@ def assert_equal_runs(ours, log, naive, history):
         assert (mine - theirs).abs().max() <= 1e-9
 
 
-@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent"])
+@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent", "ear-prefix"])
 @settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(data=st.data())
 def test_weights_equal_the_naive_loop(name, data):
     def draw(label, *values):
         return data.draw(st.sampled_from(values), label=label)
 
-    peer = name in ("obliviate", "gradient-ascent")
+    peer = name in ("obliviate", "gradient-ascent", "ear-prefix")
     grid = draw("grid", 2, 3)
     choices = chosen(
         VARIANTS[name],
@@ -92,6 +95,7 @@ def test_weights_equal_the_naive_loop(name, data):
         encoding=draw("encoding", "raw", "chat"),
         tail=draw("tail", "drop", "keep"),
         max_grad_norm=draw("max_grad_norm", None, 0.1),
+        **({"cuts": draw("cuts", 1, 4), "retain": draw("λ", 0.0, 2.0)} if name == "ear-prefix" else {}),
     )
     if choices.threshold:
         on = draw("threshold", "window-sum", "window-mean", "token")
@@ -108,7 +112,7 @@ def test_weights_equal_the_naive_loop(name, data):
     assert_equal_runs(*trained(choices, window, **shape))
 
 
-@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent"])
+@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent", "ear-prefix"])
 def test_micro_batches_change_no_gradient(name):
     whole, log, _, _ = trained(chosen(VARIANTS[name]), window=9)
     for micro_batch in (1, 2, 4, 8):
@@ -116,6 +120,41 @@ def test_micro_batches_change_no_gradient(name):
         assert log_of_parts["grad_norm"].tolist() == pytest.approx(log["grad_norm"].tolist(), rel=1e-9)
         for one, other in zip(whole, parts, strict=True):
             assert (one - other).abs().max() <= 1e-9
+
+
+@given(st.text(), st.integers(1, 9), st.integers(2, 64))
+def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, steps):
+    drawn = cuts(pair_id, count, steps).tolist()
+    assert drawn == cuts(pair_id, count, steps).tolist()
+    assert drawn[0] == 0 and all(1 <= cut <= steps / 2 for cut in drawn[1:])
+    assert drawn == sorted(drawn) and len(drawn) == count
+
+
+def test_cuts_reach_from_the_first_token_to_the_middle_of_an_image():
+    drawn = torch.cat([cuts(f"church/pair/{number:04d}", 4, 64)[1:] for number in range(80)])
+    assert set(drawn.tolist()) == set(range(1, 33))
+
+
+def test_a_mixed_stream_turns_at_its_cut():
+    unsafe, target = torch.arange(6), torch.arange(6) + 10
+    assert mixed(unsafe, target, torch.tensor([0, 2])).tolist() == [
+        [10, 11, 12, 13, 14, 15],
+        [0, 1, 12, 13, 14, 15],
+    ]
+
+
+def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
+    """The goal stays as it is, whatever the unsafe stream is; what a step reads does not."""
+    backbone = tiny_backbone(dtype="float64")
+    choices = chosen(VARIANTS["ear-prefix"])
+    streams = streams_of(backbone, choices)
+    other = streams | {"unsafe": streams["unsafe"].roll(1, dims=1)}
+    one, two = (Trainer(backbone, PAIRS, part, choices, seed=1).examples[0] for part in (streams, other))
+    for mine, theirs in zip(one.goal, two.goal, strict=True):
+        assert torch.equal(mine, theirs)
+    assert not torch.equal(one.stream, two.stream)
+    assert one.shares[-1].tolist() == [2.0] * 9
+    assert one.initial_losses[0] > 0  # of the unsafe prompt, before any image token
 
 
 def test_a_micro_batch_bounds_what_a_pass_keeps_for_its_gradient():

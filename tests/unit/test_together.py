@@ -12,7 +12,7 @@ from ear.erasure.adapter import load_adapter
 from ear.erasure.presets import VARIANTS, Settings, Threshold
 from ear.erasure.run import erase
 from ear.erasure.streams import sample_streams
-from ear.erasure.together import hash_of_pairs, joined, training_order, without_others
+from ear.erasure.together import hash_of_pairs, in_passes, joined, training_order, without_others
 from ear.erasure.trainer import Trainer
 from ear.errors import InputError
 from ear.files import sha256_file
@@ -57,6 +57,17 @@ def test_each_concepts_pairs_keep_the_order_of_a_training_alone(sizes, seed):
     assert together == naive_order(tables)
 
 
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 2**40), st.integers(1, 3))
+def test_in_turn_each_concept_is_trained_alone_and_whole_before_the_next(sizes, seed, passes):
+    order = training_order(sizes, "seed", seed, in_turn=True)
+    wanted, start = [], 0
+    for size in sizes:
+        for _ in range(passes):
+            wanted += [start + row for row in training_order([size], "seed", seed)]
+        start += size
+    assert in_passes(order, passes, sizes) == wanted
+
+
 def test_a_concept_alone_is_shuffled_as_ever():
     wanted = np.random.Generator(np.random.Philox(stable_seed(5, "order"))).permutation(list(range(20)))
     assert training_order([20], "seed", 5) == wanted.tolist()
@@ -90,6 +101,25 @@ def test_joint_training_is_plain_training_on_the_alternating_pairs_bit_for_bit(n
     )
     assert joint.pair_ids == plain.pair_ids == [pair[0] for pair in ALTERNATING]
     assert plain.threshold(4) == joint.threshold(4)
+    assert plain.run(4, desc="plain").equals(log)
+    for name, weight in plain.weights().items():
+        assert torch.equal(weight, weights[name])
+
+
+def test_training_in_turn_is_plain_training_on_one_concept_after_the_other_bit_for_bit():
+    """Targets of all concepts are θ*'s: what is trained last does not see what came before it."""
+    choices = settings_of("ear", 4, "file", passes=2)
+    backbone = tiny_backbone()
+    parts = [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
+    pairs, streams = joined(parts)
+    turn = Trainer(backbone, pairs, streams, replace(choices, in_turn=True), seed=1, sizes=[3, 1])
+    log = turn.run(4, desc="in turn")
+    weights = turn.weights()
+    turn.restore()
+    naive = [*CHURCH, *CHURCH, *FIRE, *FIRE]
+    plain = Trainer(
+        backbone, naive, streams_of(backbone, naive, choices.variant), replace(choices, passes=1), seed=1
+    )
     assert plain.run(4, desc="plain").equals(log)
     for name, weight in plain.weights().items():
         assert torch.equal(weight, weights[name])
