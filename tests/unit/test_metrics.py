@@ -11,7 +11,7 @@ from scipy import linalg
 from ear.errors import InputError
 from ear.metrics.bleu import corpus_bleu, signature
 from ear.metrics.clip_score import clip_scores, mean_clip_score
-from ear.metrics.concept_rate import accuracy, concept_rate
+from ear.metrics.concept_rate import rate
 from ear.metrics.fid import Extractor, fid, image_features, kid
 
 REFERENCES = [
@@ -186,6 +186,8 @@ def test_rates_count_what_is_shown_and_which_object_is_seen():
             "top1_object": ["church", "tree", "tree", "church"],
         }
     )
-    assert concept_rate(verdicts).value == 0.75
-    assert (accuracy(verdicts).value, accuracy(verdicts).n) == (2 / 3, 3)
-    assert accuracy(verdicts.assign(top1_object=None)).n == 0  # a judge that knows no objects
+    verdicts = verdicts.assign(prompt_id=["a", "a", "b", "c"])
+    assert rate("concept_rate", verdicts).value == 0.75
+    assert rate("second_concept_rate", verdicts).n == 0
+    assert (rate("accuracy", verdicts).value, rate("accuracy", verdicts).n) == (2 / 3, 3)
+    assert rate("accuracy", verdicts.assign(top1_object=None)).n == 0  # a judge that knows no objects
