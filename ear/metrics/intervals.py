@@ -47,7 +47,7 @@ def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interv
         raise InputError(f"rate: found {successes} successes of {n}, wanted 0 to {n}")
     if n == 0:
         return NOTHING
-    rate, z = successes / n, float(stats.norm.ppf((1 + confidence) / 2))
+    rate, z = successes / n, float(special.ndtri((1 + confidence) / 2))
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2))
     low = 0.0 if successes == 0 else max(0.0, centre - half)  # without rounding at the bounds
@@ -55,7 +55,7 @@ def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interv
 
 
 def clustered_wilson(shown: ArrayLike, clusters: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
-    """Rate over images where one prompt gives several, by Wilson's interval with an effective number of images.
+    """Rate over images where one prompt gives several: Wilson's interval with an effective number of images.
 
     The estimand is the chance that a new image of a new prompt counts: prompts are a sample of those that
     could have been asked, and images a sample of those that each of them could give. With k_j of the c_j
@@ -134,8 +134,8 @@ def over_seeds(
     makes the interval somewhat too wide rather than too narrow.
 
     Assumes that the seeds are a random sample and their effects roughly normal (docs/statistics.md has the
-    measured coverage). Three seeds cannot show a failure that happens once in ten: where all seeds agree, d is
-    0 and ``items`` is the interval. With two seeds t is 12.7 and the interval wide wherever they differ.
+    measured coverage). Three seeds cannot show a failure that happens once in ten: where all seeds agree, d
+    is 0 and ``items`` is the interval. With two seeds t is 12.7 and the interval wide wherever they differ.
 
     Args:
         seeds: the value of each seed.
@@ -150,7 +150,7 @@ def over_seeds(
     values = np.array([seed.value for seed in seeds])  # (S,)
     spread = 0.0
     if len(values) > 1:
-        quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+        quantile = special.stdtrit(len(values) - 1, (1 + confidence) / 2)
         spread = float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
     mean = float(values.mean())
     least, most = _stepped(mean, spread, bounds)
