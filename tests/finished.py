@@ -298,7 +298,10 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
         verdicts = verdicts.assign(**{f"{prefix}{name}": value for name, value in said.items()})
         columns = [*columns, *SECOND_COLUMNS] if prefix else columns
     verdicts = verdicts[columns]
-    distances = [score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1") for name in ("fid", "kid")]
+    distances = [
+        score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1")
+        for name in ("fid", "kid", "diversity")
+    ]
     scores = pd.DataFrame([*distances, *caption_rows(captions)], columns=list(SCORE_COLUMNS))
     detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):

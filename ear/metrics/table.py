@@ -92,10 +92,9 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     :func:`ear.metrics.intervals.over_seeds`, which takes the prompts as shared by the seeds. What the prompts
     and sampling alone leave open is, for the rates, Wilson's interval with an effective number of images
     (``clustered_wilson``) and for ``clip_score`` a bootstrap over prompts, both with each prompt's images of
-    all seeds together; for
-    ``kid`` and ``bleu`` the means of the seeds' ends, which is never narrower than the interval of the mean,
-    however the seeds are correlated (a mean's deviation is at most the mean deviation). ``fid`` has no
-    interval. ``n`` is the total over the seeds.
+    all seeds together; for ``kid`` and ``bleu`` the means of the seeds' ends, which is never narrower than
+    the interval of the mean, however the seeds are correlated (a mean's deviation is at most the mean
+    deviation). ``fid`` and ``diversity`` have no interval. ``n`` is the total over the seeds.
 
     Returns:
         Columns METRIC_COLUMNS, concepts, methods and seeds in the order of ``jobs``.
@@ -185,7 +184,7 @@ def score_row(metric: str, prompt_set: str, interval: Interval, protocol: str) -
     """One row of a scores table.
 
     Args:
-        metric: "fid", "kid" or "bleu".
+        metric: "fid", "kid", "diversity" or "bleu".
         prompt_set: what it was measured on.
         interval: the measurement.
         protocol: name and version of the way it was measured.
