@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
@@ -91,7 +92,7 @@ def clustered_wilson(shown: ArrayLike, clusters: ArrayLike, confidence: float = 
 
 def cluster_sums(values: np.ndarray, clusters: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Number of the values (N,) of each cluster, and their sum, both (M,), clusters by name."""
-    _, index = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
+    index, _ = pd.factorize(np.asarray(clusters), sort=True)
     return np.bincount(index).astype(np.float64), np.bincount(index, weights=values)
 
 
