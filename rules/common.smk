@@ -226,7 +226,7 @@ def figures():
 
 def results():
     """What an experiment is run for."""
-    names = ["metrics.csv", "window-length.csv", "main.tex", "top-k.csv"]
+    names = ["metrics.csv", "comparisons.csv", "window-length.csv", "main.tex", "top-k.csv"]
     names += ["coverage.csv", "filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []

@@ -77,8 +77,12 @@ rule tabulate:
         main=multiext(paths.table("main"), ".csv", ".md", ".tex"),
         top_k=paths.table("top-k.csv"),
         detections=paths.table("detections.csv"),
+        comparisons=report(
+            paths.table("comparisons.csv"), caption="../report/comparisons.rst", category="Tables"
+        ),
     params:
         code=code("tabulate"),
+        shown_method=experiment.evaluation.shown_method,
         runs=experiment.runs(),
         windows={
             f"{concept}/{method}": experiment.method_window(concept, method)

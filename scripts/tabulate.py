@@ -6,6 +6,7 @@ from ear.jobs import job
 
 with job(snakemake):
     from ear.files import read_csv, write_csv, write_text
+    from ear.metrics.comparison import comparisons
     from ear.metrics.detections import detection_table
     from ear.metrics.main_table import main_table, to_latex, to_markdown
     from ear.metrics.table import (
@@ -42,6 +43,7 @@ with job(snakemake):
     write_csv(output.top_k, top_k_table(jobs))
     write_csv(output.detections, detection_table(jobs))
     main_csv, main_markdown, main_latex = (Path(path) for path in output.main)
+    write_csv(output.comparisons, comparisons(jobs, params.shown_method))
     write_csv(main_csv, main)
     write_text(main_markdown, to_markdown(main))
     write_text(main_latex, to_latex(main))

@@ -25,6 +25,7 @@ from ear.files import read_csv, sha256_file, write_csv, write_text
 from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes, pair_prompts
 from ear.judges.base import SECOND_COLUMNS
 from ear.judges.calibration import Calibration, choose_threshold
+from ear.metrics.comparison import comparisons
 from ear.metrics.detections import detection_table
 from ear.metrics.evaluate import caption_rows
 from ear.metrics.filtering import agreement_table, filter_table
@@ -305,7 +306,10 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
         verdicts = verdicts.assign(**{f"{prefix}{name}": value for name, value in said.items()})
         columns = [*columns, *SECOND_COLUMNS] if prefix else columns
     verdicts = verdicts[columns]
-    distances = [score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1") for name in ("fid", "kid")]
+    distances = [
+        score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1")
+        for name in ("fid", "kid", "diversity")
+    ]
     scores = pd.DataFrame([*distances, *caption_rows(captions)], columns=list(SCORE_COLUMNS))
     detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
@@ -321,6 +325,7 @@ def _make_tables(config: Config, paths: Paths, jobs: list[Job]) -> None:
     write_csv(paths.table("window-length.csv"), window_table(jobs))
     write_csv(paths.table("top-k.csv"), top_k_table(jobs))
     write_csv(paths.table("detections.csv"), detection_table(jobs))
+    write_csv(paths.table("comparisons.csv"), comparisons(jobs, config.evaluation.shown_method))
     write_csv(paths.table("main.csv"), main)
     files = [(paths.source(one, "grammar", "usage.csv"), USAGE_COLUMNS) for one in config.concepts]
     files += [(paths.candidates(one), PAIR_COLUMNS) for one in config.concepts]

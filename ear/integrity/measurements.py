@@ -18,7 +18,7 @@ from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS,
 from ear.render import MANIFEST_COLUMNS
 
 IMAGE = ["prompt_id", "prompt_set", "prompt", "object", "window"]
-DISTANCES = [("fid", "general"), ("kid", "general")]
+DISTANCES = [("fid", "general"), ("kid", "general"), ("diversity", "general")]
 
 Captions = tuple[str, ...]
 """Tables of captions, shard by shard."""

@@ -9,6 +9,7 @@ import pandas as pd
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics import deviations
+from ear.metrics.comparison import COMPARISON_KEYS, comparisons
 from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
 from ear.metrics.main_table import main_table, to_latex, to_markdown
 from ear.metrics.table import (
@@ -43,12 +44,14 @@ def check_tables(inspection: Inspection) -> None:
         return
     try:
         made = {name: make(jobs) for name, (make, _) in TABLES.items()}
+        compared = comparisons(jobs, inspection.config.evaluation.shown_method)
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         inspection.mismatch(inspection.paths("evaluation"), f"what gives no tables ({reason})", "numbers")
         return
     for name, (_, columns) in TABLES.items():
         _check_table(inspection, name, made[name], [one for one in columns if one not in VALUES])
+    _check_table(inspection, "comparisons.csv", compared, COMPARISON_KEYS)
     main = main_table(made["metrics.csv"])
     _check_table(inspection, "main.csv", main, ["concept", "method"])
     _check_text(inspection, "main.md", to_markdown(main))

@@ -16,6 +16,7 @@ from ear.judges.clip import Clip
 from ear.judges.images import BATCH, image_batches
 from ear.metrics.bleu import corpus_bleu, signature
 from ear.metrics.clip_score import clip_scores
+from ear.metrics.diversity import vendi_score
 from ear.metrics.fid import RESIZE, Extractor, fid, image_features, kid
 from ear.metrics.inputs import read_captions, read_manifests
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
@@ -102,7 +103,7 @@ def _seen(rows: pd.DataFrame, verdicts: Verdicts) -> list[str] | np.ndarray | No
 def distance_rows(
     images: pd.DataFrame, window: int | None, reference: Reference, batch_size: int = BATCH
 ) -> list[dict[str, Any]]:
-    """FID and KID of the general images; no rows where there are none.
+    """FID, KID and diversity of the general images; no rows where there are none.
 
     Args:
         images: rows of ``read_manifests``.
@@ -132,6 +133,7 @@ def distance_rows(
     return [
         score_row("fid", "general", fid(features, wanted), f"clean-fid-{way}"),
         score_row("kid", "general", kid(features, wanted), f"unbiased-mmd2-{way}"),
+        score_row("diversity", "general", vendi_score(features), f"vendi-cosine-{extractor.kind}/1"),
     ]
 
 
@@ -170,7 +172,7 @@ def evaluate(
         clip: scores each image against its own prompt.
         window: the method's own window length; None for a method without one.
         verdicts_path: where the verdicts go (``evaluate_images``).
-        scores_path: where the scores go (columns SCORE_COLUMNS): fid and kid on "general", bleu on
+        scores_path: where the scores go (columns SCORE_COLUMNS): fid, kid and diversity on "general", bleu on
             "captions".
         detections_path: where the detections go (``evaluate_images``).
         batch_size: images in memory at once.

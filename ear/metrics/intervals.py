@@ -1,11 +1,15 @@
-"""A value with its 95 % interval: Wilson for rates, the bootstrap for means, Student's t over seeds."""
+"""A value with its 95 % interval: Wilson for rates, the bootstrap for means, Student's t over seeds.
+
+Estimands, assumptions and measured coverage: docs/statistics.md.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 from ear.errors import InputError
 from ear.seeding import stable_seed
@@ -29,12 +33,12 @@ class Interval(NamedTuple):
 NOTHING = Interval(np.nan, np.nan, np.nan, 0)
 
 
-def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interval:
     """Rate with Wilson's score interval (1927), which stays inside [0, 1] and has a width at rates 0 and 1.
 
     Args:
         successes: number of items that count, 0 … n; a fraction where it is a mean number over seeds.
-        n: number of items. With 0 items every number is NaN.
+        n: number of items, perhaps an effective one. With 0 items every number is NaN.
         confidence: coverage of the interval.
 
     Raises:
@@ -44,11 +48,68 @@ def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval
         raise InputError(f"rate: found {successes} successes of {n}, wanted 0 to {n}")
     if n == 0:
         return NOTHING
-    rate, z = successes / n, float(stats.norm.ppf((1 + confidence) / 2))
+    rate, z = successes / n, float(special.ndtri((1 + confidence) / 2))
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2))
     low = 0.0 if successes == 0 else max(0.0, centre - half)  # without rounding at the bounds
-    return Interval(rate, low, 1.0 if successes == n else min(1.0, centre + half), int(n))
+    return Interval(rate, low, 1.0 if successes == n else min(1.0, centre + half), round(n))
+
+
+def clustered_wilson(shown: ArrayLike, clusters: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Rate over images where one prompt gives several: Wilson's interval with an effective number of images.
+
+    The estimand is the chance that a new image of a new prompt counts: prompts are a sample of those that
+    could have been asked, and images a sample of those that each of them could give. With k_j of the c_j
+    images of prompt j counting, K and N their sums over the M prompts and p = K / N:
+
+        V     = Σ_j (k_j − p c_j)² / N²                    variance of p, from the prompts' sums
+        n_eff = p (1 − p) / V, within M … N
+
+    and the interval is Wilson's at K · n_eff / N of n_eff (Korn and Graubard, Survey Methodology 24, 1998, do
+    the like for Clopper and Pearson's). Images of a prompt that are all alike are worth one, and images
+    that know nothing of their prompt are worth each one. With one image a prompt it is Wilson's own interval.
+    Where none or all count, the prompts' likeness cannot be seen, and n_eff is M.
+
+    Args:
+        shown: (N,) booleans: which images count.
+        clusters: (N,) the prompt of each.
+        confidence: coverage of the interval.
+
+    Returns:
+        The rate and the interval; ``n`` is N.
+    """
+    shown = np.asarray(shown, dtype=np.float64)  # (N,)
+    n = shown.size
+    if n == 0:
+        return NOTHING
+    counts, sums = cluster_sums(shown, clusters)
+    total = shown.sum()
+    n_eff = effective_number(total / n * (1 - total / n), sums - total / n * counts, n)
+    low, high = wilson(total * n_eff / n, n_eff, confidence)[1:3]
+    # Rounding of the effective counts must not move the ends off the bounds.
+    return Interval(float(total / n), 0.0 if total == 0 else low, 1.0 if total == n else high, n)
+
+
+def cluster_sums(values: np.ndarray, clusters: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the values (N,) of each cluster, and their sum, both (M,), clusters by name."""
+    index, _ = pd.factorize(np.asarray(clusters), sort=True)
+    return np.bincount(index).astype(np.float64), np.bincount(index, weights=values)
+
+
+def effective_number(variance: float, deviations: np.ndarray, n: int) -> float:
+    """How many independent items would leave a mean as uncertain as n items in M clusters do.
+
+    Args:
+        variance: of one item.
+        deviations: (M,) the sum of each cluster less what the mean expects of it.
+        n: number of items.
+
+    Returns:
+        A number within M … n; M where no cluster deviates.
+    """
+    squares = float((deviations**2).sum())
+    number = len(deviations) if squares <= 1e-12 * n else variance * n**2 / squares
+    return float(np.clip(number, len(deviations), n))
 
 
 def over_seeds(
@@ -64,18 +125,18 @@ def over_seeds(
     Student's t with S − 1 degrees of freedom:
 
         d    = t · sd(v_1 … v_S) / √S
-        low  = v − √( (v − l)² + d² )        high = v + √( (u − v)² + d² )
+        low  = v − √( (v − l)² + (v − a)² )      high = v + √( (u − v)² + (b − v)² )
 
-    Half-widths of independent parts are added in quadrature, each end by itself (Zou and Donner's MOVER,
-    Statistics in Medicine 27, 2008): the interval keeps the skew of ``items`` near a bound and is never
-    narrower than it. The chance of a single prompt under a single seed is in both parts: counted twice, it
+    with [a, b] = v ± d or, for a score with two bounds (a rate), that step taken on the scale of the log-odds
+    of v between its bounds: seeds act on a small rate by factors, and the ends skew as they do. Half-widths
+    of independent parts are added in quadrature, each end by itself (Zou and Donner's MOVER, Statistics in
+    Medicine 27, 2008): the interval keeps the skew of its parts near a bound and is never narrower than
+    ``items``. The chance of a single image under a single seed is in both parts: counted twice, it
     makes the interval somewhat too wide rather than too narrow.
 
-    Assumes that the seeds are a random sample and their effects roughly normal. For rates of 2 … 98 % on 100
-    prompts and 2 … 5 seeds, simulation finds 95 … 100 % coverage where the seeds' log-odds have a standard
-    deviation up to 1, and 80 … 95 % where it is 2 (a few seeds then make the rate). Three seeds cannot show a
-    failure that happens once in ten: where all seeds agree, d is 0 and ``items`` is the interval. With two
-    seeds t is 12.7 and the interval wide wherever they differ.
+    Assumes that the seeds are a random sample and their effects roughly normal (docs/statistics.md has the
+    measured coverage). Three seeds cannot show a failure that happens once in ten: where all seeds agree, d
+    is 0 and ``items`` is the interval. With two seeds t is 12.7 and the interval wide wherever they differ.
 
     Args:
         seeds: the value of each seed.
@@ -90,13 +151,27 @@ def over_seeds(
     values = np.array([seed.value for seed in seeds])  # (S,)
     spread = 0.0
     if len(values) > 1:
-        quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+        quantile = special.stdtrit(len(values) - 1, (1 + confidence) / 2)
         spread = float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
     mean = float(values.mean())
-    low, high = mean - np.hypot(mean - items.low, spread), mean + np.hypot(items.high - mean, spread)
+    least, most = _stepped(mean, spread, bounds)
+    low = mean - np.hypot(mean - items.low, mean - least)
+    high = mean + np.hypot(items.high - mean, most - mean)
     # Clipping carries NaN along; max() and min() would not.
     ends = np.clip([low, high], *bounds) if len(values) > 1 else (items.low, items.high)
     return Interval(mean, float(ends[0]), float(ends[1]), sum(seed.n for seed in seeds))
+
+
+def _stepped(value: float, step: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    """A step down and one up: between two bounds as long on the scale of log-odds as it is at the value."""
+    least, most = bounds
+    if not np.isfinite(bounds).all() or not least < value < most:
+        return value - step, value + step
+    share = (value - least) / (most - least)
+    ends = special.expit(
+        special.logit(share) + np.array([-1, 1]) * step / ((most - least) * share * (1 - share))
+    )
+    return least + (most - least) * float(ends[0]), least + (most - least) * float(ends[1])
 
 
 def bootstrap_mean(
@@ -133,10 +208,9 @@ def bootstrap_mean(
             f"mean: found {np.count_nonzero(~np.isfinite(values))} values that are not finite, wanted none"
         )
     if clusters is None:
-        sums, counts = values, np.ones_like(values)
+        counts, sums = np.ones_like(values), values
     else:
-        _, index = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
-        sums, counts = np.bincount(index, weights=values), np.bincount(index).astype(np.float64)
+        counts, sums = cluster_sums(values, clusters)
     low, high = bootstrap_ends((sums, counts), _ratio_of_sums, n_resamples, confidence, seed)
     return Interval(float(values.mean()), low, high, values.size)
 

@@ -5,6 +5,7 @@ Tables name their seed as text: "0", "1", … or "all" for the seeds taken toget
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import pandas as pd
 
 from ear.axes.protocols import GENERAL, NEIGHBOURS, RETENTION, TARGET, axis_of
 from ear.metrics.clip_score import mean_clip_score
-from ear.metrics.concept_rate import accuracy, concept_rate, second_concept_rate
-from ear.metrics.intervals import NOTHING, Interval, over_seeds, wilson
+from ear.metrics.concept_rate import RATES, rate
+from ear.metrics.intervals import NOTHING, Interval, over_seeds
 
 VERDICT_COLUMNS = (
     *("prompt_id", "prompt_set", "prompt", "object", "window"),
@@ -32,14 +33,12 @@ CLOSEST = 2
 """Objects that count as a concept's neighbours."""
 
 _OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
-    "concept_rate": concept_rate,
-    "second_concept_rate": second_concept_rate,
-    "accuracy": accuracy,
+    **{metric: partial(rate, metric) for metric in RATES},
     "clip_score": mean_clip_score,
 }
 _ALWAYS = (TARGET, RETENTION, GENERAL)
 """Prompt sets of which every metric is told; of the others, what their axis names."""
-_BOUNDS = {"clip_score": (0, 100), "bleu": (0, 100)}
+_BOUNDS = {"clip_score": (0, 100), "bleu": (0, 100)} | dict.fromkeys(RATES, (0, 1))
 _OF_WINDOWS = ("concept_rate", "clip_score")
 
 
@@ -100,11 +99,11 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
 
     Seeds together: the value is the mean of the seeds' values, its interval that of
     :func:`ear.metrics.intervals.over_seeds`, which takes the prompts as shared by the seeds. What the prompts
-    alone leave open is, for the rates, Wilson's interval of the mean count on the
-    prompts of one seed; for ``clip_score`` a bootstrap over prompts, each with its images of all seeds; for
-    ``kid`` and ``bleu`` the means of the seeds' ends, which is never narrower than the interval of the mean,
-    however the seeds are correlated (a mean's deviation is at most the mean deviation). ``fid`` has no
-    interval. ``n`` is the total over the seeds.
+    and sampling alone leave open is, for the rates, Wilson's interval with an effective number of images
+    (``clustered_wilson``) and for ``clip_score`` a bootstrap over prompts, both with each prompt's images of
+    all seeds together; for ``kid`` and ``bleu`` the means of the seeds' ends, which is never narrower than
+    the interval of the mean, however the seeds are correlated (a mean's deviation is at most the mean
+    deviation). ``fid`` and ``diversity`` have no interval. ``n`` is the total over the seeds.
 
     Returns:
         Columns METRIC_COLUMNS, concepts, methods and seeds in the order of ``jobs``.
@@ -196,15 +195,7 @@ def _measure(metric: str, seeds: Sequence[pd.DataFrame]) -> Interval:
     measured = [interval for verdicts in seeds if (interval := _OF_IMAGES[metric](verdicts)).n]
     if len(measured) < 2:
         return measured[0] if measured else NOTHING
-    if metric == "clip_score":
-        return over_seeds(measured, mean_clip_score(pd.concat(seeds)), _BOUNDS[metric])
-    return rate_over_seeds(measured)
-
-
-def rate_over_seeds(seeds: Sequence[Interval]) -> Interval:
-    """Mean of a rate over seeds; what the prompts leave open is Wilson's interval of the mean count."""
-    n = min(seed.n for seed in seeds)
-    return over_seeds(seeds, wilson(n * float(np.mean([seed.value for seed in seeds])), n), (0, 1))
+    return over_seeds(measured, _OF_IMAGES[metric](pd.concat(seeds, ignore_index=True)), _BOUNDS[metric])
 
 
 def _score_rows(group: Sequence[Job], names: dict[str, str]) -> list[dict[str, Any]]:
@@ -233,7 +224,7 @@ def score_row(metric: str, prompt_set: str, interval: Interval, protocol: str) -
     """One row of a scores table.
 
     Args:
-        metric: "fid", "kid" or "bleu".
+        metric: "fid", "kid", "diversity" or "bleu".
         prompt_set: what it was measured on.
         interval: the measurement.
         protocol: name and version of the way it was measured.

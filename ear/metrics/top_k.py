@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from ear.metrics.intervals import wilson
-from ear.metrics.table import Job, by_seed, numbers, rate_over_seeds
+from ear.metrics.intervals import clustered_wilson, over_seeds
+from ear.metrics.table import Job, by_seed, numbers
 
 TOP_K_COLUMNS = ("concept", "method", "seed", "k", "value", "ci_low", "ci_high", "n")
 LARGEST_K = 10
@@ -23,9 +23,11 @@ def top_k_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for names, group in by_seed([job for job in jobs if job.own("target")["rank"].notna().any()]):
-        ranks = [job.own("target")["rank"] for job in group]
+        images = [job.own("target") for job in group]
+        together = pd.concat(images, ignore_index=True)
         for k in range(1, LARGEST_K + 1):
-            seeds = [wilson(int((rank <= k).sum()), len(rank)) for rank in ranks]
-            interval = seeds[0] if len(seeds) == 1 else rate_over_seeds(seeds)
+            seeds = [clustered_wilson(seed["rank"] <= k, seed["prompt_id"]) for seed in images]
+            of_all = clustered_wilson(together["rank"] <= k, together["prompt_id"])
+            interval = over_seeds(seeds, of_all, (0, 1))
             rows.append(names | {"k": k} | numbers(interval))
     return pd.DataFrame(rows, columns=list(TOP_K_COLUMNS))

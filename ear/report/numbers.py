@@ -33,6 +33,7 @@ METRICS: dict[str, Metric] = {
     "clip_score": Metric("CLIP score", "↑", 1, 2),
     "fid": Metric("FID", "↓", 1, 1),
     "kid": Metric("KID × 10³", "↓", 1000, 1),
+    "diversity": Metric("Diversity", "↑", 1, 1),
     "bleu": Metric("BLEU", "↑", 1, 1),
 }
 SUMMARISED = (

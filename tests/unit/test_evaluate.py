@@ -15,6 +15,7 @@ from ear.judges.calibration import Calibration
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judge
 from ear.judges.zero_shot import WEIGHTS
+from ear.metrics.diversity import vendi_score
 from ear.metrics.evaluate import Reference, evaluate
 from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
 from ear.metrics.inputs import read_captions
@@ -102,14 +103,16 @@ def test_evaluation_writes_a_verdict_for_every_image_and_the_scores(run, referen
         max(0, 100 * clip.cosines([image], ["a church"])[0]), abs=1e-3
     )
     scores = read_csv(run / "scores.csv", SCORE_COLUMNS)
-    assert scores[["metric", "prompt_set", "n", "protocol"]].values.tolist()[:2] == [
+    assert scores[["metric", "prompt_set", "n", "protocol"]].values.tolist()[:3] == [
         ["fid", "general", 4, "clean-fid-clean-classifier/1"],
         ["kid", "general", 4, "unbiased-mmd2-clean-classifier/1"],
+        ["diversity", "general", 4, "vendi-cosine-classifier/1"],
     ]
-    assert scores[["metric", "n"]].values.tolist()[2:] == [["bleu", 2]]
+    assert scores[["metric", "n"]].values.tolist()[3:] == [["bleu", 2]]
     features = image_features([run / f"{number}.png" for number in (2, 5, 8, 11)], reference.extractor)
     assert scores.loc[0, "value"] == pytest.approx(fid(features, reference.features).value, rel=1e-4)
     assert scores.loc[1, "value"] == pytest.approx(kid(features, reference.features).value, rel=1e-4)
+    assert scores.loc[2, "value"] == pytest.approx(vendi_score(features).value, rel=1e-4)
     assert read_csv(run / "detections.csv", DETECTION_COLUMNS).empty
     first = [path.read_bytes() for path in outputs(run)]
     evaluate(*inputs, *outputs(run), batch_size=4)
@@ -268,7 +271,12 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     params = {"judges": [CHURCH], "features": "classifier", "window": 16}
     whole = inputs | {"captions": [run / "captions.csv"], "extractor": config, "features": features}
     script("evaluate", log, whole, names, **params)
-    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == ["fid", "kid", "bleu"]
+    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == [
+        "fid",
+        "kid",
+        "diversity",
+        "bleu",
+    ]
     bare = inputs | {"captions": [], "extractor": [], "features": []}
     script("evaluate", log, bare, names, **params)
     assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty
@@ -284,7 +292,8 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     assert verdicts["second_shown"].tolist() == before["shown"].tolist()
     assert verdicts["top1_object"].tolist() == before["top1_object"].tolist()
     assert verdicts["shown"].tolist() == (verdicts["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
-    tables = {name: run / f"{name}-table.csv" for name in ("metrics", "windows", "top_k", "detections")}
+    names_of_tables = ("metrics", "windows", "top_k", "detections", "comparisons")
+    tables = {name: run / f"{name}-table.csv" for name in names_of_tables}
     tables["main"] = [run / f"main.{suffix}" for suffix in ("csv", "md", "tex")]
     script(
         "tabulate",
@@ -294,7 +303,9 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
         runs=[("church", "original", 0)],
         windows={},
         also_erased={},
+        shown_method="ear",
     )
+    assert pd.read_csv(tables["comparisons"]).empty  # the original alone
     assert pd.read_csv(tables["top_k"]).empty  # a zero-shot judge does not rank
     found = (
         pd.read_csv(tables["metrics"]).query("seed == 'all' and prompt_set == 'target'").set_index("metric")

@@ -198,7 +198,7 @@ DAMAGE = {
     ),
     "a second judge's edited verdict": (
         lambda at: flip_cell(at / VERDICTS, 0, "second_shown"),
-        {VERDICTS, "tables/metrics.csv", "tables/main.*"},
+        {VERDICTS, "tables/metrics.csv", "tables/main.*", "tables/comparisons.csv"},
     ),
     "an edited count of the filter": (
         lambda at: edit(at / "tables/filter.csv", 1, count="6"),
@@ -276,6 +276,10 @@ DAMAGE = {
         {"tables/metrics.csv", "tables/main.csv", "tables/main.md", "tables/main.tex"},
     ),
     "an edited table": (lambda at: edit(at / "tables/metrics.csv", 3, value="0.5"), {"tables/metrics.csv"}),
+    "an edited comparison": (
+        lambda at: edit(at / "tables/comparisons.csv", 0, verdict="worse"),
+        {"tables/comparisons.csv"},
+    ),
     "a row too many in a table": (
         lambda at: (at / "tables/top-k.csv").write_text(
             (at / "tables/top-k.csv").read_text() + "fire,ear,0,1,0,0,0,1\n"

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ear.errors import InputError
-from ear.metrics.intervals import NOTHING, Interval, bootstrap_ends, bootstrap_mean, over_seeds, wilson
+from ear.metrics.intervals import (
+    NOTHING,
+    Interval,
+    bootstrap_ends,
+    bootstrap_mean,
+    clustered_wilson,
+    over_seeds,
+    wilson,
+)
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -154,3 +162,55 @@ def test_bootstrap_of_paired_samples_keeps_pairs_together():
 def test_figures_can_use_intervals_and_tables_without_torch():
     code = "import sys, ear.metrics.table, ear.metrics.main_table; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def naive_effective_interval(shown, clusters):
+    """clustered_wilson, cluster by cluster."""
+    n, p = len(shown), sum(shown) / len(shown)
+    squares = 0.0
+    for name in set(clusters):
+        own = [value for value, cluster in zip(shown, clusters, strict=True) if cluster == name]
+        squares += (sum(own) - p * len(own)) ** 2
+    least = len(set(clusters))
+    n_eff = min(n, max(least, p * (1 - p) * n**2 / squares)) if squares else least
+    return wilson(sum(shown) * n_eff / n, n_eff)[1:3]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=1, max_size=60))
+def test_the_interval_of_several_images_a_prompt_is_that_of_a_naive_loop(images):
+    shown, prompts = map(list, zip(*images, strict=True))
+    found = clustered_wilson(shown, prompts)
+    assert (found.value, found.n) == (pytest.approx(np.mean(shown)), len(shown))
+    assert found[1:3] == pytest.approx(naive_effective_interval(shown, prompts), abs=1e-9)
+    assert clustered_wilson(shown, [str(prompt) for prompt in prompts])[1:3] == pytest.approx(found[1:3])
+    most, least = wilson(sum(shown), len(shown)), len(set(prompts))
+    fewest = wilson(sum(shown) * least / len(shown), least)
+    assert fewest.low - 1e-9 <= found.low <= most.low + 1e-9
+    assert most.high - 1e-9 <= found.high <= fewest.high + 1e-9
+    assert (found.low == 0) == (not any(shown)) and (found.high == 1) == all(shown)
+
+
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_with_one_image_a_prompt_it_is_wilsons(counts):
+    successes, n = counts
+    found = clustered_wilson(np.arange(n) < successes, np.arange(n))
+    assert found == pytest.approx(wilson(successes, n), abs=1e-12)
+
+
+def test_images_that_are_all_alike_count_once_and_where_none_is_shown_prompts_count():
+    shown, prompts = np.repeat([True, True, False, False, False], 4), np.repeat(np.arange(5), 4)
+    assert clustered_wilson(shown, prompts)[1:3] == pytest.approx(wilson(2, 5)[1:3])
+    assert clustered_wilson([False] * 20, prompts) == (0, 0, pytest.approx(wilson(0, 5).high), 20)
+    assert clustered_wilson([True] * 20, prompts) == (1, pytest.approx(wilson(5, 5).low), 1, 20)
+    assert clustered_wilson([], []) is NOTHING
+
+
+def test_seeds_move_a_rate_on_the_scale_of_log_odds_and_a_score_without_two_bounds_on_its_own():
+    values = [0.02, 0.05, 0.08]
+    level = Interval(0.05, 0.05, 0.05, 0)
+    step = stats.t.ppf(0.975, 2) * 0.03 / np.sqrt(3)
+    found = over_seeds([Interval(v, np.nan, np.nan, 9) for v in values], level, (0, 1))
+    wanted = [1 / (1 + np.exp(-(np.log(0.05 / 0.95) + sign * step / (0.05 * 0.95)))) for sign in (-1, 1)]
+    assert found[1:3] == pytest.approx(wanted)
+    found = over_seeds([Interval(v, np.nan, np.nan, 9) for v in values], level, (0, np.inf))
+    assert found[1:3] == pytest.approx((0, 0.05 + step))

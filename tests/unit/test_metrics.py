@@ -11,7 +11,8 @@ from scipy import linalg
 from ear.errors import InputError
 from ear.metrics.bleu import corpus_bleu, signature
 from ear.metrics.clip_score import clip_scores, mean_clip_score
-from ear.metrics.concept_rate import accuracy, concept_rate
+from ear.metrics.concept_rate import rate
+from ear.metrics.diversity import vendi_score
 from ear.metrics.fid import Extractor, fid, image_features, kid
 
 REFERENCES = [
@@ -78,6 +79,28 @@ def test_kid_of_many_images_uses_a_part_of_them(monkeypatch, features):
     monkeypatch.setattr("ear.metrics.fid.KID_IMAGES", 30)
     assert kid(*features).n == 30
     assert kid(*features) == kid(*features)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_diversity_is_the_vendi_score_of_a_naive_kernel_matrix(n, d, seed):
+    x = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+    kernel = np.array(
+        [[a @ b / np.sqrt((a @ a) * (b @ b)) for b in x.astype(float)] for a in x.astype(float)]
+    )
+    shares = [value for value in np.linalg.eigvals(kernel / n).real if value > 1e-14]
+    wanted = np.exp(-sum(share * np.log(share) for share in shares))
+    found = vendi_score(x)
+    assert found.value == pytest.approx(wanted, abs=1e-6) and found.n == n
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_diversity_counts_what_is_different():
+    assert vendi_score(np.eye(6)).value == pytest.approx(6)
+    assert vendi_score(np.repeat(np.eye(6)[:2], 5, axis=0) * 3).value == pytest.approx(2)
+    assert vendi_score(np.ones((7, 3))).value == pytest.approx(1)
+    for features in (np.zeros((3, 4)), np.zeros((0, 4)), np.full((2, 2), np.nan)):
+        with pytest.raises(InputError, match="diversity: found features of"):
+            vendi_score(features)
 
 
 def test_image_features_come_in_the_order_of_the_files_at_clean_fids_size(tmp_path):
@@ -186,6 +209,8 @@ def test_rates_count_what_is_shown_and_which_object_is_seen():
             "top1_object": ["church", "tree", "tree", "church"],
         }
     )
-    assert concept_rate(verdicts).value == 0.75
-    assert (accuracy(verdicts).value, accuracy(verdicts).n) == (2 / 3, 3)
-    assert accuracy(verdicts.assign(top1_object=None)).n == 0  # a judge that knows no objects
+    verdicts = verdicts.assign(prompt_id=["a", "a", "b", "c"])
+    assert rate("concept_rate", verdicts).value == 0.75
+    assert rate("second_concept_rate", verdicts).n == 0
+    assert (rate("accuracy", verdicts).value, rate("accuracy", verdicts).n) == (2 / 3, 3)
+    assert rate("accuracy", verdicts.assign(top1_object=None)).n == 0  # a judge that knows no objects

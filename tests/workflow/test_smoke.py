@@ -76,7 +76,7 @@ def test_metrics_are_tidy_and_whole(results):
     key = ["concept", "method", "seed", "prompt_set", "metric"]
     assert not table.duplicated(key).any()
     rates = {"concept_rate", "second_concept_rate", "accuracy"}
-    assert set(table["metric"]) == rates | {"clip_score", "fid", "kid", "bleu"}
+    assert set(table["metric"]) == rates | {"clip_score", "fid", "kid", "diversity", "bleu"}
     target = table[(table["prompt_set"] == "target") & (table["metric"] == "concept_rate")].set_index(
         ["method", "seed"]
     )
