@@ -1,5 +1,6 @@
 # What all stages share: the typed config, the paths, and the fingerprint of a rule's code.
 
+import json
 import re
 import sys
 from dataclasses import asdict
@@ -221,7 +222,7 @@ def figures():
 
 def results():
     """What an experiment is run for."""
-    names = ["metrics.csv", "window-length.csv", "main.tex", "top-k.csv"]
+    names = ["metrics.csv", "window-length.csv", "main.tex", "top-k.csv", "score-card.json"]
     names += ["coverage.csv", "filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []

@@ -289,7 +289,10 @@ rule write_report:
         figures=[path for path in figures() if path.endswith(".png")],
         manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
         verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
-        tables=[paths.table(name) for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv")],
+        tables=[
+            paths.table(name)
+            for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv", "score-card.csv")
+        ],
     output:
         page=paths.report,
         provenance=paths.provenance,

@@ -1,0 +1,1 @@
+"""The axes of the evaluation, each a named protocol with a version."""
