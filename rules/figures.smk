@@ -3,6 +3,7 @@
 PAGE_CAPTIONS = [
     *("overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"),
     *("coverage", "filter", "borderline"),
+    *("score-card", "attacks", "prefix", "sweeps", "relearning", "understanding"),
 ]
 # Concepts whose images are shown blurred.
 BLURRED = [name for name, concept in experiment.concepts.items() if concept.kind == "unsafe"]

@@ -12,7 +12,7 @@ from ear.metrics.score_card.table import ALL_CONCEPTS, FRONTS, fronts, records
 
 FEWER = "*"
 """Mark of a worst case of fewer attacks than other methods have."""
-FRONT_HEADINGS = {"front": "Front", "attack-front": "Front under attack"}
+FRONT_HEADINGS = {"front": "Front", "attack-front": "Front, attacked"}
 NO_PLACE = "-"
 
 Row = dict[str, Any]
