@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -167,7 +168,7 @@ def test_text_is_large_enough_inside_and_apart(
     metrics: pd.DataFrame, name: str, concepts: tuple[str, ...]
 ) -> None:
     figure = DRAW[name](metrics[metrics.concept.isin(concepts)])
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()
     assert figure.get_figwidth() <= style.TEXT_WIDTH + 1e-9
     written = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
     assert min(text.get_fontsize() for text in written) >= 6.5
