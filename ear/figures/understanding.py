@@ -65,7 +65,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
         limit(max(-0.03, low - 0.05), 1.03)
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):
         axis.set_major_formatter(PercentFormatter(1, symbol=None))
-    axes[0, 0].set_ylabel("right answers about other things (%)")
+    axes[0, 0].set_ylabel("right answers about\nother things (%)")
     figure.supxlabel("right answers about the concept (%); dotted: chance", fontsize=8)
     labels = {method: style.method_style(method, methods).label for method in methods}
     if not place_labels(figure, list(axes[0]), labels):
