@@ -1,5 +1,6 @@
 # What all stages share: the typed config, the paths, and the fingerprint of a rule's code.
 
+import json
 import re
 import sys
 from dataclasses import asdict
@@ -221,12 +222,28 @@ def figures():
     ]
     if any(concept.judge.by == "nudenet" for concept in experiment.concepts.values()):
         names.append("nudity")
+    names += axes_figures()
     return [paths.figure(name, suffix) for name in names for suffix in ("png", "pdf")]
+
+
+def axes_figures():
+    """The score card, of all concepts and of each of several; and figures of the axes that the config asks for."""
+    axes, concepts = experiment.axes, list(experiment.concepts)
+    names = ["score-card", *(f"score-card-{concept}" for concept in concepts if len(concepts) > 1)]
+    asked = {
+        "attacks": axes.implicit or axes.search,
+        "prefix": axes.prefixes,
+        "sweeps": axes.guidance or axes.temperature,
+        "relearning": axes.relearning,
+        "understanding": axes.questions,
+    }
+    return names + [name for name, wanted in asked.items() if wanted]
 
 
 def results():
     """What an experiment is run for."""
     names = ["metrics.csv", "comparisons.csv", "window-length.csv", "main.tex", "top-k.csv"]
+    names += ["score-card.json"]
     names += ["coverage.csv", "filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []

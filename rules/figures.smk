@@ -3,6 +3,7 @@
 PAGE_CAPTIONS = [
     *("overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"),
     *("coverage", "filter", "borderline"),
+    *("score-card", "attacks", "prefix", "sweeps", "relearning", "understanding"),
 ]
 # Concepts whose images are shown blurred.
 BLURRED = [name for name, concept in experiment.concepts.items() if concept.kind == "unsafe"]
@@ -289,7 +290,10 @@ rule write_report:
         figures=[path for path in figures() if path.endswith(".png")],
         manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
         verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
-        tables=[paths.table(name) for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv")],
+        tables=[
+            paths.table(name)
+            for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv", "score-card.csv")
+        ],
     output:
         page=paths.report,
         provenance=paths.provenance,

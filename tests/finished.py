@@ -31,6 +31,8 @@ from ear.metrics.evaluate import caption_rows
 from ear.metrics.filtering import agreement_table, filter_table
 from ear.metrics.intervals import Interval
 from ear.metrics.main_table import main_table, to_latex, to_markdown
+from ear.metrics.score_card import text as card_text
+from ear.metrics.score_card.table import score_card
 from ear.metrics.table import (
     DETECTION_COLUMNS,
     SCORE_COLUMNS,
@@ -335,3 +337,7 @@ def _make_tables(config: Config, paths: Paths, jobs: list[Job]) -> None:
     write_csv(paths.table("sources.csv"), sources_table(*tables, {}))
     write_text(paths.table("main.md"), to_markdown(main))
     write_text(paths.table("main.tex"), to_latex(main))
+    card = score_card(metrics, config.image_tokens)
+    write_csv(paths.table("score-card.csv"), card)
+    write_text(paths.table("score-card.md"), card_text.to_markdown(card))
+    write_text(paths.table("score-card.tex"), card_text.to_latex(card))

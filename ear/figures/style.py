@@ -87,6 +87,7 @@ METHODS: dict[str, MethodStyle] = {
     "single-step": MethodStyle("Single step", "#56B4E9", "v", 5.0),
     "wga": MethodStyle("WGA", "#009E73", "^", 5.0),
     "ear": MethodStyle("EAR", "#0072B2", "*", 7.6),
+    "ear-prefix": MethodStyle("EAR-prefix", "#A6007D", "p", 5.2),
     "obliviate": MethodStyle("Obliviate (KL)", "#C1272D", "P", 5.0),
     "gradient-ascent": MethodStyle("Gradient ascent", "#332288", "X", 5.0),
     "negative-prompt": MethodStyle("Negative prompt", "#661100", "h", 5.0),

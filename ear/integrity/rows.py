@@ -78,7 +78,7 @@ def shown(cell: Any) -> str:
 
 
 def _missing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+    return cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _named(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from ear.metrics import deviations
 from ear.metrics.comparison import COMPARISON_KEYS, comparisons
 from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
 from ear.metrics.main_table import main_table, to_latex, to_markdown
+from ear.metrics.score_card import text as card_text
+from ear.metrics.score_card.table import score_card
 from ear.metrics.table import (
     DETECTION_COLUMNS,
     METRIC_COLUMNS,
@@ -56,6 +58,10 @@ def check_tables(inspection: Inspection) -> None:
     _check_table(inspection, "main.csv", main, ["concept", "method"])
     _check_text(inspection, "main.md", to_markdown(main))
     _check_text(inspection, "main.tex", to_latex(main))
+    card = score_card(made["metrics.csv"], inspection.config.image_tokens)
+    _check_table(inspection, "score-card.csv", card, ["concept", "method", "axis"])
+    _check_text(inspection, "score-card.md", card_text.to_markdown(card))
+    _check_text(inspection, "score-card.tex", card_text.to_latex(card))
     if inspection.config.evaluation.published:
         beside = deviations.deviations(made["metrics.csv"], made["window-length.csv"], made["detections.csv"])
         _check_table(inspection, "deviations.csv", beside, ["figure", "concept", "method", "quantity"])

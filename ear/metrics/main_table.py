@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ear.metrics import latex
 from ear.metrics.table import ALL_SEEDS, lookup
 
 
@@ -65,23 +66,37 @@ def main_table(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def to_markdown(main: pd.DataFrame) -> str:
     """The main table as a Markdown pipe table of cells "value [low, high]", without columns of nothing."""
-    return _formatted(main, "pipe")
-
-
-def to_latex(main: pd.DataFrame) -> str:
-    """The main table as a LaTeX ``tabular``, special characters escaped. It needs no LaTeX package."""
-    return _formatted(main, "latex")
-
-
-def _formatted(main: pd.DataFrame, style: str) -> str:
-    columns = [column for column in _COLUMNS if main[column.name].notna().any()]
+    columns = _measured(main)
     rows = [
         [row["concept"], row["method"], str(row["seeds"]), *(_cell(row, column) for column in columns)]
         for row in main.to_dict(orient="records")
     ]
     headings = ["Concept", "Method", "Seeds", *(column.heading for column in columns)]
     frame = pd.DataFrame(rows, columns=headings)
-    return frame.to_markdown(index=False, tablefmt=style, disable_numparse=True) + "\n"
+    return frame.to_markdown(index=False, tablefmt="pipe", disable_numparse=True) + "\n"
+
+
+def to_latex(main: pd.DataFrame) -> str:
+    """The main table as a LaTeX ``tabular`` with booktabs, special characters escaped, a block a concept."""
+    columns = _measured(main)
+    headings = [["Concept"], ["Method"], ["Seeds"]]
+    headings += [[latex.escape(line) for line in column.heading.split(", ")] for column in columns]
+    blocks = []
+    for concept, group in main.groupby("concept", sort=False):
+        block: list[list[str]] = []
+        for row in group.to_dict(orient="records"):
+            numbers = []
+            for column in columns:
+                value, low, high = (row[column.name + end] for end in ("", "_low", "_high"))
+                numbers.append(latex.cell(value, low, high, column.decimals))
+            named = latex.escape(str(concept)) if not block else ""
+            block.append([named, latex.escape(row["method"]), str(row["seeds"]), *numbers])
+        blocks.append(block)
+    return latex.tabular(headings, blocks, names=2)
+
+
+def _measured(main: pd.DataFrame) -> list[_Column]:
+    return [column for column in _COLUMNS if main[column.name].notna().any()]
 
 
 def _cell(row: dict, column: _Column) -> str:

@@ -11,9 +11,15 @@ from ear.provenance import environment, read_records, trace
 from ear.report.page import ReportFigure
 
 TITLES = {
+    "score-card": "Score card",
     "samples": "Before and after",
     "concept-rate": "Concept rate",
     "tradeoff": "Erasure against retention",
+    "attacks": "Attacks by the prompt",
+    "prefix": "Prefix attack",
+    "sweeps": "Other guidance and temperature",
+    "relearning": "Relearning",
+    "understanding": "Does it still see the concept?",
     "window-length": "Window length",
     "nudity": "Nudity detections",
     "filter": "What the visual filter sees",

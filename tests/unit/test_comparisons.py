@@ -6,6 +6,7 @@ from ear.files import read_csv, write_csv
 from ear.metrics.comparison import BETTER, COMPARISON_COLUMNS, NOT_SHOWN, WORSE, comparisons
 from ear.metrics.paired import holm, mcnemar, mean_difference, rate_difference
 from ear.metrics.table import SCORE_COLUMNS, Job
+from ear.prompts.tables import SAMPLE
 from tests import comparison
 
 NO_SCORES = pd.DataFrame(columns=list(SCORE_COLUMNS))

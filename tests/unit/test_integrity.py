@@ -292,6 +292,10 @@ DAMAGE = {
         ),
         {"tables/main.tex"},
     ),
+    "an edited rank": (
+        lambda at: edit(at / "tables/score-card.csv", 5, rank_best="3"),
+        {"tables/score-card.csv"},
+    ),
     "a missing page": (lambda at: (at / "report.html").unlink(), {"report.html"}),
     "a table that is none": (lambda at: (at / VERDICTS).write_bytes(b"\xff\xfe\x00"), {VERDICTS}),
 }

@@ -116,6 +116,7 @@ def test_results_of_a_method_that_the_config_no_longer_has_are_left_alone(result
         for name in (
             *("metrics.csv", "window-length.csv", "top-k.csv", "comparisons.csv"),
             *("main.csv", "main.md", "main.tex"),
+            *(f"score-card.{kind}" for kind in ("csv", "md", "tex")),
         )
     }
 

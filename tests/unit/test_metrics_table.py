@@ -211,10 +211,10 @@ def test_main_table_has_a_row_a_method_with_intervals(jobs):
     assert cells[2][7] == "5.00 [4.00, 6.00]" and cells[3][6] == "25.00"
 
 
-def test_latex_escapes_names_and_uses_no_package(jobs):
+def test_latex_escapes_names_and_sets_ends_above_and_below(jobs):
     latex = to_latex(main_table(metrics_table(jobs)))
     assert r"ear\_1" in latex and r"\begin{tabular}" in latex
-    assert "toprule" not in latex and latex.count(r"\\") == 3
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1 and latex.count(r" \\") == 3
 
 
 def test_what_was_not_measured_is_a_dash_and_what_nothing_measured_no_column(jobs):

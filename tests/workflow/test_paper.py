@@ -34,6 +34,9 @@ COUNTS = {
     "evaluate": 3 * 6 + 1,
     "tabulate": 1,
     "compare_published": 1,
+    "score_card": 1,
+    "publish_score_card": 1,
+    "plot_score_card": 1 + 3,  # the mean over concepts, and each
     "plot_concept_rate": 1,
     "plot_tradeoff": 1,
     "plot_window_length": 1,
@@ -99,8 +102,8 @@ def test_the_rehearsal_runs_every_rule_of_the_paper(rehearsed):
 
 
 def test_the_rehearsal_makes_all_figures_and_tables_of_the_paper(rehearsed):
-    names = ["concept-rate", "tradeoff", "window-length", "nudity", "samples"]
-    names += [f"{name}-{concept}" for name in ("samples", "training") for concept in CONCEPTS]
+    names = ["concept-rate", "tradeoff", "window-length", "nudity", "samples", "score-card"]
+    names += [f"{name}-{concept}" for name in ("samples", "training", "score-card") for concept in CONCEPTS]
     for name in names:
         for suffix in ("png", "pdf"):
             assert (rehearsed / f"figures/{name}.{suffix}").stat().st_size > 0, name

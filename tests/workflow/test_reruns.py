@@ -12,7 +12,9 @@ import yaml
 from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, planned_counts, snakemake
 
 REPORT = {"write_report": 1}
+CARD = {"publish_score_card": 1}  # it holds a hash of the config
 TABLES = {"tabulate": 1, "plot_concept_rate": 1, "plot_tradeoff": 1, "plot_window_length": 1} | REPORT
+TABLES |= {"score_card": 1, "plot_score_card": 1} | CARD
 SHOWN = {"plot_overview": 1, "plot_samples": 1} | TABLES
 # The smoke experiment: a concept, two methods that train, two seeds, two shards; original and negative-prompt train nothing.
 MEASURED = {"render_images": 8, "evaluate": 4} | SHOWN
@@ -33,7 +35,7 @@ FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 6}
 FROM_PAIRS = {"measure_coverage": 1, "plot_coverage": 1} | FROM_IMAGES
 FROM_BACKBONE = FROM_IMAGES | ALL_DRAWN | {"render_general": 2}
 FIGURES = {f"plot_{name}": 1 for name in ("borderline", "concept_rate", "coverage", "filter", "overview")}
-FIGURES |= {f"plot_{name}": 1 for name in ("samples", "tradeoff", "training", "window_length")}
+FIGURES |= {f"plot_{name}": 1 for name in ("samples", "tradeoff", "training", "window_length", "score_card")}
 MINI_WORLD = ["draw_world", "train_vq", "train_language_model", "train_classifier", "train_clip"]
 MINI_WORLD += ["measure_coverage", "plot_coverage"]
 MINI_WORLD += ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
@@ -62,7 +64,8 @@ KEYS = {
         BOAT,
         dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts", "measure_coverage", "plot_coverage"], 1)
         | OF_CONCEPT
-        | ALL_DRAWN,
+        | ALL_DRAWN
+        | {"plot_score_card": 3},  # of each, and the mean
     ),
     "a seed more": (
         "seeds",
@@ -88,13 +91,13 @@ KEYS = {
         {"sample_streams": 4} | FILTERED | TRAINED,
     ),
     "guidance or temperature": ("sampling.temperature", 0.5, FROM_BACKBONE),
-    "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | REPORT),
+    "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | CARD | REPORT),
     "the number of shards": (
         "rendering.shards",
         3,
         ALL_DRAWN | {"render_general": 3, "render_images": 15},
     ),
-    "the batch size": ("rendering.batch_size", 5, REPORT),
+    "the batch size": ("rendering.batch_size", 5, CARD | REPORT),
     "the experiment's seed": ("seed", 8, EVERYTHING),
 }
 FILES = {

@@ -24,6 +24,7 @@ def test_every_promised_file_is_there(results):
         "tables/window-length.csv",
         "tables/main.tex",
         "tables/main.md",
+        *(f"tables/score-card.{kind}" for kind in ("csv", "md", "tex", "json")),
         "tables/sources.csv",
         "tables/coverage.csv",
         "ecgvf/church/pairs.csv",
@@ -39,6 +40,7 @@ def test_every_promised_file_is_there(results):
             f"figures/{name}.{kind}"
             for name in (
                 "concept-rate",
+                "score-card",
                 "window-length",
                 "tradeoff",
                 "coverage",

@@ -1,0 +1,1 @@
+"""The score card: each axis of the evaluation as one number a method, with ranks and Pareto fronts."""
