@@ -101,6 +101,7 @@ def concepts_like(condition):
 TRAINED = methods_like(lambda method: method.trains)
 IMPORTED = methods_like(lambda method: method.adapts and not method.trains)
 BY_DIFFUSION = methods_like(lambda method: method.diffusion)
+BY_BACKBONE = methods_like(lambda method: not method.diffusion)
 ERASING = methods_like(lambda method: method.variant != "none" and not method.diffusion)
 
 
@@ -206,6 +207,30 @@ def streams_of(wildcards):
     return [paths.streams(concept, wildcards.seed, variant.context, variant.encoding) for concept in concepts]
 
 
+def names_of(concept):
+    """All words that name a concept."""
+    settings = experiment.concepts[concept]
+    return [settings.words, *settings.also_named]
+
+
+def attack_settings(attack):
+    """Settings of an attack on a method ("search" or "relearning"); None where it is not made."""
+    chosen = {"search": experiment.searched, "relearning": experiment.relearned}[attack]
+    return lambda wildcards: (settings := chosen(wildcards.method)) and settings.model_dump()
+
+
+def pairs_of_lesson(wildcards):
+    """The pairs whose safe prompts an erased model is fine-tuned on, where it is."""
+    if experiment.relearned(wildcards.method) is None:
+        return []
+    return paths.training_pairs(wildcards.concept, experiment.filter.drop)
+
+
+def attacks():
+    """Verdicts on all attacks that the experiment makes."""
+    return [paths.run("attacks", *run, "verdicts.csv") for run in experiment.attacked_runs()]
+
+
 def figures():
     """All figures of the experiment."""
     names = ["concept-rate", "window-length", "tradeoff", "samples", "coverage", "filter"]
@@ -226,7 +251,7 @@ def results():
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
-    return [*dropped, *(paths.table(name) for name in names), *figures(), paths.report]
+    return [*dropped, *attacks(), *(paths.table(name) for name in names), *figures(), paths.report]
 
 
 def shown_runs(concept):

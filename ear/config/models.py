@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from ear.config.assets import Assets
-from ear.config.axes import Axes
+from ear.config.axes import Axes, Relearning, Search
 from ear.config.checks import check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept, Which
 from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
@@ -225,6 +225,18 @@ class Config(Section):
             for method in self.methods_of(concept)
             for seed in (self.seeds if self.methods[method].trains else [0])
         ]
+
+    def searched(self, method: str) -> Search | None:
+        """The attack on a method's prompts; None where it is not asked for, or the backbone does not draw."""
+        return None if self.methods[method].diffusion else self.axes.search
+
+    def relearned(self, method: str) -> Relearning | None:
+        """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
+        return self.axes.relearning if self.methods[method].adapts else None
+
+    def attacked_runs(self) -> list[Run]:
+        """Those of :meth:`runs` on which there is an attack."""
+        return [run for run in self.runs() if self.searched(run[1]) or self.relearned(run[1])]
 
     def judge_settings(self, concept: str, which: Which = "judge") -> dict[str, Any] | None:
         """All keys of a concept's judge, a zero-shot judge's phrases filled in; None for no second judge."""
