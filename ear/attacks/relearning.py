@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ear.attacks.budget import relearned_set
 from ear.attacks.likelihood import stream_losses
 from ear.attacks.victim import Victim, verdict_rows
 from ear.batching import BatchSize
@@ -34,11 +35,6 @@ class Lesson:
 
     prompts: Sequence[str]
     streams: Tensor
-
-
-def prompt_set(steps: int) -> str:
-    """The prompt set of the rows after so many steps."""
-    return f"relearned-{steps}"
 
 
 def fine_tune(
@@ -152,7 +148,7 @@ def relearn(
         victim.backbone, names, lesson, sorted(steps), batch_size, learning_rate, order, victim.batch_size
     )
     rows = [
-        verdict_rows(prompts, prompt_set(step), victim.query(ids, seeds), victim.judge.protocol, queries=1)
+        verdict_rows(prompts, relearned_set(step), victim.query(ids, seeds), victim.judge.protocol, queries=1)
         for step in reached
     ]
     return pd.concat(rows, ignore_index=True)

@@ -14,15 +14,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ear.attacks.budget import BEST_TOKENS, CANDIDATES, search_set
 from ear.attacks.gradient import stream_losses_of, token_gradients
 from ear.attacks.victim import Verdict, Victim, verdict_rows
 from ear.attacks.vocabulary import OpenPrompt, open_prompts
 from ear.progress import progress
 from ear.render import image_seed
 from ear.seeding import stable_seed
-
-BEST_TOKENS = 32  # of the gradient attack: proposed by the gradient for each place
-CANDIDATES = 8  # of these, read a query and prompt: teacher-forced passes, no images
 
 
 @dataclass(frozen=True)
@@ -176,11 +174,6 @@ class GradientGuided(Attack):
 ATTACKS: tuple[type[Attack], ...] = (Resample, RandomTokens, Greedy, GradientGuided)
 
 
-def prompt_set(name: str) -> str:
-    """The prompt set of an attack's rows."""
-    return f"search-{name}"
-
-
 def search(
     victim: Victim,
     prompts: pd.DataFrame,
@@ -233,7 +226,7 @@ def search(
     rows = [
         verdict_rows(
             prompts.assign(prompt=[text for _, text in kept]),
-            prompt_set(name),
+            search_set(name),
             [verdict for verdict, _ in kept],
             victim.judge.protocol,
             queries,

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ear.attacks.budget import SEARCHES
 from ear.attacks.gradient import stream_losses_of, token_gradients
 from ear.attacks.lesson import images_of_targets
 from ear.attacks.relearning import PROMPT_DROPOUT, Lesson, fine_tune, relearn
@@ -273,8 +274,11 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
     found = search(victim, targets(), streams, words, 1, 16, 3, [GradientGuided, RandomTokens]).set_index(
         "prompt_set"
     )
-    assert found.loc["search-gradient", "shown"].all()
-    assert not found.loc["search-random", "shown"].all()
+    assert found.loc["search-gradient", "shown"].mean() >= 0.75 > found.loc["search-random", "shown"].mean()
+
+
+def test_the_names_are_those_of_the_attacks():
+    assert tuple(attack.name for attack in ATTACKS) == SEARCHES
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
