@@ -17,7 +17,7 @@ rule attack:
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,
-        words=lambda wildcards: names_of(wildcards.concept),
+        words=lambda wildcards: experiment.names_of(wildcards.concept),
         search=attack_settings("search"),
         relearning=attack_settings("relearning"),
         judges=lambda wildcards: judges_of(wildcards)[:1],

@@ -162,6 +162,25 @@ def captions_of(wildcards):
     return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
 
 
+ASKED = experiment.axes.questions
+THINGS = experiment.things() if ASKED else []
+
+
+def answers_of(wildcards):
+    """Answers to questions about pictures; none where nothing is asked, or by a diffusion model."""
+    if not ASKED or experiment.methods[wildcards.method].diffusion:
+        return []
+    return shards_of(wildcards, "answers.csv")
+
+
+def questions_of(wildcards):
+    """Names of the concept, and of the other things that are asked for; none where nothing is asked."""
+    if not ASKED:
+        return None
+    names = experiment.names_of(wildcards.concept)
+    return names, [thing for thing in THINGS if thing not in names]
+
+
 def erased(concept, method, seed, file):
     """A file of the adapter that a run is drawn with, which may serve several concepts."""
     return paths.run("erased", *experiment.adapter((concept, method, seed)), file)
@@ -205,12 +224,6 @@ def streams_of(wildcards):
     concepts = wildcards.erased.split(TOGETHER)
     variant = experiment.settings(concepts[0], wildcards.method).variant
     return [paths.streams(concept, wildcards.seed, variant.context, variant.encoding) for concept in concepts]
-
-
-def names_of(concept):
-    """All words that name a concept."""
-    settings = experiment.concepts[concept]
-    return [settings.words, *settings.also_named]
 
 
 def attack_settings(attack):

@@ -72,17 +72,23 @@ rule render_original:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
+        captioned=paths.captioned if ASKED else [],
         general=expand(paths.general("{shard}", "manifest.csv"), shard=range(experiment.rendering.shards)),
     output:
         manifests=[
             paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/manifest.csv")
             for shard in range(experiment.rendering.shards)
         ],
+        answers=[
+            paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/answers.csv")
+            for shard in range(experiment.rendering.shards if ASKED else 0)
+        ],
     params:
         code=code("render_original"),
         backbone=BACKBONE,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
+        questions=questions_of,
         threads=experiment.backbone.threads,
     log:
         paths("logs/render_original-{concept}-{method}-{seed}.log"),
@@ -111,6 +117,11 @@ rule render_images:
     output:
         manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
         captions=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/captions.csv"),
+        answers=(
+            paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/answers.csv")
+            if ASKED
+            else []
+        ),
     params:
         code=code("render_images"),
         backbone=BACKBONE,
@@ -118,6 +129,7 @@ rule render_images:
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,
         shards=experiment.rendering.shards,
+        questions=questions_of,
         window_prompts=experiment.evaluation.window_prompts,
         threads=experiment.backbone.threads,
     log:

@@ -8,9 +8,10 @@ with job(snakemake, threads=snakemake.params.threads):
     import pandas as pd
 
     from ear.batching import BatchSize
-    from ear.files import read_csv
+    from ear.files import read_csv, write_csv
     from ear.janus import Backbone
     from ear.prompts.tables import PROMPT_COLUMNS
+    from ear.questions import answer_shard
     from ear.render import MANIFEST_COLUMNS, borrowed_rows, render_prompts, shard_rows, write_manifest
     from ear.sampling import Guidance
 
@@ -29,5 +30,11 @@ with job(snakemake, threads=snakemake.params.threads):
             desc=f"drawing {wildcards.concept}/{wildcards.method}, shard {shard}",
             **params.sampling,
         )
+        if params.questions:
+            about = f"asking {wildcards.concept}/{wildcards.method}, shard {shard}"
+            answers = answer_shard(
+                backbone, source.captioned, *params.questions, shard, len(manifests), about
+            )
+            write_csv(snakemake.output.answers[shard], answers)
         rows = pd.concat([drawn, borrowed_rows(source.general, manifest.parent)]).set_index("prompt_id")
         write_manifest(manifest, [rows.loc[of_shard["prompt_id"]].reset_index()[MANIFEST_COLUMNS]])

@@ -1,5 +1,9 @@
 """Names of the attacks, and what they spend beside the queries that the config gives them. Without torch."""
 
+from ear.metrics.table import VERDICT_COLUMNS
+
+ATTACK_COLUMNS = (*VERDICT_COLUMNS, "sample", "queries")
+"""Of an attack's table: ``queries`` are the images that were drawn and judged for a row."""
 SEARCHES = ("resample", "random", "greedy", "gradient")
 BEST_TOKENS = 32
 """Of the gradient attack: tokens that the gradient proposes for each place."""

@@ -9,15 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ear.attacks.budget import ATTACK_COLUMNS
 from ear.batching import BatchSize
 from ear.janus import Backbone, left_padded
 from ear.judges.base import Judge
 from ear.judges.images import BATCH
-from ear.metrics.table import VERDICT_COLUMNS
 from ear.sampling import Guidance, sample, uniforms
-
-ATTACK_COLUMNS = (*VERDICT_COLUMNS, "sample", "queries")
-"""Of an attack's table: ``queries`` are the images that were drawn and judged for a row."""
 
 
 class Verdict(NamedTuple):

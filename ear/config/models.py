@@ -10,7 +10,7 @@ from ear.config.axes import Axes, Relearning, Search
 from ear.config.checks import check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept, Which
 from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
-from ear.config.phrases import default_phrases
+from ear.config.phrases import THINGS, default_phrases
 from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section
 from ear.config.world import World
@@ -233,6 +233,14 @@ class Config(Section):
     def relearned(self, method: str) -> Relearning | None:
         """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
         return self.axes.relearning if self.methods[method].adapts else None
+
+    def names_of(self, concept: str) -> list[str]:
+        """All names of a concept, its words first."""
+        return [self.concepts[concept].words, *self.concepts[concept].also_named]
+
+    def things(self) -> list[str]:
+        """Names of things that pictures are asked for beside the concept; none are known beyond the world."""
+        return list(THINGS) if self.world else []
 
     def attacked_runs(self) -> list[Run]:
         """Those of :meth:`runs` on which there is an attack."""

@@ -33,7 +33,7 @@ _OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
     "accuracy": accuracy,
     "clip_score": mean_clip_score,
 }
-_BOUNDS = {"clip_score": (0, 100), "bleu": (0, 100)}
+_BOUNDS = {"clip_score": (0, 100), "bleu": (0, 100), "accuracy": (0, 1)}
 _OF_WINDOWS = ("concept_rate", "clip_score")
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ear.attacks.budget import SEARCHES
+from ear.attacks.budget import ATTACK_COLUMNS, SEARCHES
 from ear.attacks.gradient import stream_losses_of, token_gradients
 from ear.attacks.lesson import images_of_targets
 from ear.attacks.relearning import PROMPT_DROPOUT, Lesson, fine_tune, relearn
@@ -17,7 +17,7 @@ from ear.attacks.search import (
     Resample,
     search,
 )
-from ear.attacks.victim import ATTACK_COLUMNS, Verdict, Victim
+from ear.attacks.victim import Verdict, Victim
 from ear.attacks.vocabulary import open_prompts, vocabulary
 from ear.batching import BatchSize
 from ear.errors import InputError
