@@ -1,9 +1,12 @@
 """Names of the attacks, and what they spend beside the queries that the config gives them. Without torch."""
 
-from ear.metrics.table import VERDICT_COLUMNS
+ATTACK_COLUMNS = (
+    *("prompt_id", "prompt_set", "prompt", "object", "window"),
+    *("shown", "score", "rank", "top1_object", "clip_score", "protocol", "sample", "queries"),
+)
+"""Of an attack's table: those of all verdicts, and how many images were drawn and judged for a row.
 
-ATTACK_COLUMNS = (*VERDICT_COLUMNS, "sample", "queries")
-"""Of an attack's table: ``queries`` are the images that were drawn and judged for a row."""
+Spelled out, since an edit of the tables of results should not attack anew."""
 SEARCHES = ("resample", "random", "greedy", "gradient")
 BEST_TOKENS = 32
 """Of the gradient attack: tokens that the gradient proposes for each place."""

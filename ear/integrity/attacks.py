@@ -1,4 +1,4 @@
-"""Attacks: a row for each attacked prompt, no more queries than were allowed, verdicts as the judge's rule says."""
+"""Attacks: a row for each attacked prompt, the queries that were allowed, verdicts as the judge has it."""
 
 import pandas as pd
 

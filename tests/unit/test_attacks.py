@@ -22,6 +22,7 @@ from ear.attacks.vocabulary import open_prompts, vocabulary
 from ear.batching import BatchSize
 from ear.errors import InputError
 from ear.judges.base import Verdicts
+from ear.metrics.table import VERDICT_COLUMNS
 from ear.render import image_seed
 from ear.sampling import Guidance
 from tests.oracles import hidden_states, prompt_rows, sample_one, sample_one_away
@@ -277,7 +278,8 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
     assert found.loc["search-gradient", "shown"].mean() >= 0.75 > found.loc["search-random", "shown"].mean()
 
 
-def test_the_names_are_those_of_the_attacks():
+def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
+    assert ATTACK_COLUMNS[:-2] == VERDICT_COLUMNS
     assert tuple(attack.name for attack in ATTACKS) == SEARCHES
 
 
