@@ -144,8 +144,8 @@ DAMAGE = {
         lambda at: (at / SHARD / "manifest.csv").unlink(),
         {f"{SHARD}/manifest.csv"},
     ),
-    "a hidden success of an attack": (
-        lambda at: edit(at / ATTACKS, 0, shown="False"),
+    "an invented success of an attack": (
+        lambda at: edit(at / ATTACKS, 0, shown="True"),
         {ATTACKS},
     ),
     "an attack beyond its budget": (lambda at: edit(at / ATTACKS, 1, queries="4"), {ATTACKS}),
