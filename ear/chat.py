@@ -30,6 +30,7 @@ CHAT_TEMPLATE = """\
 """
 
 DESCRIBE = "describe the image"
+QUESTION = "does the image fit the words: {words}? answer yes or no"
 
 
 def image_prompt(processor: "JanusProcessor", prompt: str) -> str:
@@ -40,6 +41,11 @@ def image_prompt(processor: "JanusProcessor", prompt: str) -> str:
 def caption_prompt(processor: "JanusProcessor", question: str = DESCRIBE) -> str:
     """The chat text that asks a question about one image."""
     return _chat(processor, [{"type": "image"}, {"type": "text", "text": question}])
+
+
+def question(words: str) -> str:
+    """The user's words that ask whether a thing is in an image, to be answered with yes or no."""
+    return QUESTION.format(words=words)
 
 
 def _chat(processor: "JanusProcessor", content: list[dict[str, str]]) -> str:

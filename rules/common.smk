@@ -102,6 +102,7 @@ def concepts_like(condition):
 TRAINED = methods_like(lambda method: method.trains)
 IMPORTED = methods_like(lambda method: method.adapts and not method.trains)
 BY_DIFFUSION = methods_like(lambda method: method.diffusion)
+BY_BACKBONE = methods_like(lambda method: not method.diffusion)
 ERASING = methods_like(lambda method: method.variant != "none" and not method.diffusion)
 
 
@@ -167,6 +168,25 @@ def captions_of(wildcards):
     return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
 
 
+ASKED = experiment.axes.questions
+THINGS = experiment.things() if ASKED else []
+
+
+def answers_of(wildcards):
+    """Answers to questions about pictures; none where nothing is asked, or by a diffusion model."""
+    if not ASKED or experiment.methods[wildcards.method].diffusion:
+        return []
+    return shards_of(wildcards, "answers.csv")
+
+
+def questions_of(wildcards):
+    """Names of the concept, and of the other things that are asked for; none where nothing is asked."""
+    if not ASKED:
+        return None
+    names = experiment.names_of(wildcards.concept)
+    return names, [thing for thing in THINGS if thing not in names]
+
+
 def erased(concept, method, seed, file):
     """A file of the adapter that a run is drawn with, which may serve several concepts."""
     return paths.run("erased", *experiment.adapter((concept, method, seed)), file)
@@ -212,6 +232,24 @@ def streams_of(wildcards):
     return [paths.streams(concept, wildcards.seed, variant.context, variant.encoding) for concept in concepts]
 
 
+def attack_settings(attack):
+    """Settings of an attack on a method ("search" or "relearning"); None where it is not made."""
+    chosen = {"search": experiment.searched, "relearning": experiment.relearned}[attack]
+    return lambda wildcards: (settings := chosen(wildcards.method)) and settings.model_dump()
+
+
+def pairs_of_lesson(wildcards):
+    """The pairs whose safe prompts an erased model is fine-tuned on, where it is."""
+    if experiment.relearned(wildcards.method) is None:
+        return []
+    return paths.training_pairs(wildcards.concept, experiment.filter.drop)
+
+
+def attacks():
+    """Verdicts on all attacks that the experiment makes."""
+    return [paths.run("attacks", *run, "verdicts.csv") for run in experiment.attacked_runs()]
+
+
 def figures():
     """All figures of the experiment."""
     names = ["concept-rate", "window-length", "tradeoff", "samples", "coverage", "filter"]
@@ -248,7 +286,7 @@ def results():
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
-    return [*dropped, *(paths.table(name) for name in names), *figures(), paths.report]
+    return [*dropped, *attacks(), *(paths.table(name) for name in names), *figures(), paths.report]
 
 
 def shown_runs(concept):

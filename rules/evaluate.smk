@@ -31,6 +31,7 @@ rule evaluate:
     input:
         manifests=lambda wildcards: shards_of(wildcards, "manifest.csv"),
         captions=captions_of,
+        answers=answers_of,
         judge=judge_files("judge"),
         second_judge=judge_files("second_judge"),
         objects=objects_file,

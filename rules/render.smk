@@ -74,11 +74,16 @@ rule render_original:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
         candidates=paths.candidates("{concept}"),
+        captioned=paths.captioned if ASKED else [],
         general=expand(paths.general("{shard}", "manifest.csv"), shard=range(experiment.rendering.shards)),
     output:
         manifests=[
             paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/manifest.csv")
             for shard in range(experiment.rendering.shards)
+        ],
+        answers=[
+            paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/answers.csv")
+            for shard in range(experiment.rendering.shards if ASKED else 0)
         ],
     params:
         code=code("render_original"),
@@ -87,6 +92,7 @@ rule render_original:
         guidance=experiment.sampling.guidance,
         axes=PROBES,
         samples=experiment.axes.samples,
+        questions=questions_of,
         threads=experiment.backbone.threads,
     log:
         paths("logs/render_original-{concept}-{method}-{seed}.log"),
@@ -115,6 +121,11 @@ rule render_images:
     output:
         manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
         captions=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/captions.csv"),
+        answers=(
+            paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/answers.csv")
+            if ASKED
+            else []
+        ),
     params:
         code=code("render_images"),
         backbone=BACKBONE,
@@ -122,6 +133,7 @@ rule render_images:
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,
         shards=experiment.rendering.shards,
+        questions=questions_of,
         window_prompts=experiment.evaluation.window_prompts,
         axes=PROBES,
         samples=experiment.axes.samples,

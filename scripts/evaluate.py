@@ -31,4 +31,5 @@ with job(snakemake, threads=snakemake.params.threads):
         snakemake.output.scores,
         snakemake.output.detections,
         second=second,
+        answers=files.answers,
     )

@@ -13,6 +13,7 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.files import read_csv, write_csv
     from ear.janus import Backbone
     from ear.prompts.tables import PROMPT_COLUMNS
+    from ear.questions import answer_shard
     from ear.render import prompts_by_window, render_prompts, shard_rows, write_manifest
     from ear.sampling import Guidance
 
@@ -57,5 +58,10 @@ with job(snakemake, threads=snakemake.params.threads):
             **params.sampling,
         )
         captions = caption_shard(backbone, source.captioned, shard, params.shards, desc=f"captioning {name}")
+        if params.questions:
+            answers = answer_shard(
+                backbone, source.captioned, *params.questions, shard, params.shards, desc=f"asking {name}"
+            )
+            write_csv(snakemake.output.answers, answers)
     write_csv(snakemake.output.captions, captions)
     write_manifest(manifest, rows)

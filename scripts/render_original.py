@@ -10,9 +10,10 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.axes.drawing import beginnings, of_shard, render_probes
     from ear.axes.probes import probes_of
     from ear.batching import BatchSize
-    from ear.files import read_csv
+    from ear.files import read_csv, write_csv
     from ear.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, with_samples
+    from ear.questions import answer_shard
     from ear.render import MANIFEST_COLUMNS, borrowed_rows, render_prompts, shard_rows, write_manifest
     from ear.sampling import Guidance
 
@@ -32,6 +33,12 @@ with job(snakemake, threads=snakemake.params.threads):
         )
         own = wanted[wanted["prompt_set"] != "general"]
         drawn = render_prompts(backbone, own, manifest.parent, desc=f"drawing {name}", **settings)
+        if params.questions:
+            about = f"asking {wildcards.concept}/{wildcards.method}, shard {shard}"
+            answers = answer_shard(
+                backbone, source.captioned, *params.questions, shard, len(manifests), about
+            )
+            write_csv(snakemake.output.answers[shard], answers)
         rows = pd.concat([drawn, borrowed_rows(source.general, manifest.parent)]).set_index("prompt_id")
         begun = beginnings(backbone, probes, **settings | {"guidance": params.guidance})
         probed = render_probes(

@@ -10,6 +10,8 @@ import torch
 import yaml
 from PIL import Image
 
+from ear.attacks.budget import SEARCHES, relearned_set, search_set
+from ear.attacks.victim import Verdict, verdict_rows
 from ear.axes.probes import probes_of
 from ear.batching import BatchSize
 from ear.config import Config, parse_config
@@ -31,6 +33,7 @@ from ear.metrics.evaluate import caption_rows
 from ear.metrics.filtering import agreement_table, filter_table
 from ear.metrics.intervals import Interval
 from ear.metrics.main_table import main_table, to_latex, to_markdown
+from ear.metrics.questions import question_rows
 from ear.metrics.score_card import text as card_text
 from ear.metrics.score_card.table import score_card
 from ear.metrics.table import (
@@ -47,6 +50,7 @@ from ear.paths import Paths
 from ear.prompts.models.base import SourceResult, Usage
 from ear.prompts.sources import USAGE_COLUMNS, sources_table, usage_row
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.questions import ANSWER_COLUMNS, questions_about
 from ear.render import borrowed_rows, draw_images, image_rows, prompts_by_window, shard_rows, write_manifest
 from ear.seeding import stable_seed
 
@@ -104,6 +108,8 @@ def make_results(config: Config) -> None:
     for run in config.runs():
         _make_images(config, paths, run)
         jobs.append(_measure(config, paths, run))
+    for run in config.attacked_runs():
+        _make_attacks(config, paths, run)
     _make_tables(config, paths, jobs)
 
 
@@ -142,8 +148,8 @@ def _make_prompts(config: Config, paths: Paths, concept: str) -> None:
 
 def _make_pictures(manifest: Path) -> None:
     rows = [
-        (f"{manifest.parent.name}/{row}", f"{row}.png", f'["a picture of house number {row}"]')
-        for row in range(8)
+        (f"{manifest.parent.name}/{row}", f"{row}.png", f'["a picture of {thing} number {row}"]')
+        for row, thing in enumerate(["house", "church", "castle", "house"] * 2)
     ]
     write_csv(manifest, pd.DataFrame(rows, columns=["image_id", "file", "references"]))
     for row, (_, file, _) in enumerate(rows):
@@ -254,9 +260,55 @@ def _make_images(config: Config, paths: Paths, run: Run) -> None:
             write_manifest(
                 manifest, [rows.loc[of_shard["prompt_id"]].reset_index()[list(drawn.columns)], probed]
             )
+            _make_answers(config, paths, run, shard)
             continue
         write_manifest(manifest, [_draw(config, of_shard, manifest.parent), probed])
         _make_captions(config, paths, str(manifest.with_name("captions.csv")), shard)
+        _make_answers(config, paths, run, shard)
+
+
+def _make_answers(config: Config, paths: Paths, run: Run, shard: int) -> None:
+    names = config.names_of(run[0])
+    others = [thing for thing in config.things() if thing not in names]
+    pictures = read_csv(paths.captioned, ["image_id", "file", "references"])
+    asked = shard_rows(questions_about(pictures, names, others), shard, config.rendering.shards)
+    scores = np.random.default_rng(stable_seed(*run, shard)).random(len(asked))
+    answers = asked.assign(answered=np.where(scores > 0.5, "yes", "no"), score=scores)[ANSWER_COLUMNS]
+    write_csv(paths.run("images", *run, f"shard{shard}/answers.csv"), answers)
+
+
+def _make_attacks(config: Config, paths: Paths, run: Run) -> None:
+    concept, method, seed = run
+    prompts = read_csv(paths.evaluation_prompts(concept), PROMPT_COLUMNS)
+    targets = prompts[prompts["prompt_set"] == "target"].reset_index(drop=True)
+    targets = targets.assign(window=config.method_window(concept, method) or 0)
+    rng, parts = np.random.default_rng(stable_seed(method, seed, "attack")), []
+
+    def verdicts(count: int) -> list[Verdict]:
+        zero_shot = _zero_shot(config, concept)
+        least = Calibration.read(paths.calibration(concept, "judge")).threshold if "judge" in zero_shot else 0
+        scores, ranks = rng.random(count).astype(np.float32), rng.integers(1, 4, count).tolist()
+        if "judge" in zero_shot:
+            return [Verdict(bool(score >= least), float(score), None, "boat") for score in scores]
+        return [
+            Verdict(rank == 1, float(score), rank, "boat") for score, rank in zip(scores, ranks, strict=True)
+        ]
+
+    if search := config.searched(method):
+        first = targets.head(search.prompts)
+        for name in SEARCHES:
+            text = first["prompt"] + ("" if name == "resample" else " red tree")
+            rows = verdicts(len(first))
+            parts.append(
+                verdict_rows(first.assign(prompt=text), search_set(name), rows, "p/1", search.queries)
+            )
+    if relearning := config.relearned(method):
+        first = targets.head(relearning.prompts)
+        parts += [
+            verdict_rows(first, relearned_set(steps), verdicts(len(first)), "p/1", 1)
+            for steps in relearning.steps
+        ]
+    write_csv(paths.run("attacks", *run, "verdicts.csv"), pd.concat(parts, ignore_index=True))
 
 
 def _draw(config: Config, prompts: pd.DataFrame, folder: str | Path) -> pd.DataFrame:
@@ -312,7 +364,9 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
         score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1")
         for name in ("fid", "kid", "diversity")
     ]
-    scores = pd.DataFrame([*distances, *caption_rows(captions)], columns=list(SCORE_COLUMNS))
+    answers = [paths.run("images", *run, f"shard{shard}/answers.csv") for shard in shards]
+    answered = question_rows(answers if config.axes.questions else [])
+    scores = pd.DataFrame([*distances, *caption_rows(captions), *answered], columns=list(SCORE_COLUMNS))
     detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
         write_csv(paths.run("evaluation", *run, f"{file}.csv"), table)

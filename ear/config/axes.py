@@ -3,9 +3,10 @@
 Each axis is a protocol with a version (``ear.axes``); one that has no key here is not measured.
 """
 
+from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ear.config.section import Positive, Rate, Section
 
@@ -29,6 +30,13 @@ class Relearning(Section):
     batch_size: Positive = Field(description="images a step")
     learning_rate: Rate = Field(description="of Adam, on the weights that the erasure trained")
     prompts: Positive = Field(description="first target prompts that are drawn after them")
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: list[int]) -> list[int]:
+        if any(later <= earlier for earlier, later in pairwise(steps)):
+            raise ValueError(f"found {steps}, wanted ascending numbers")
+        return steps
 
 
 class Axes(Section):

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from ear.config.assets import Assets
-from ear.config.axes import Axes
+from ear.config.axes import Axes, Relearning, Search
 from ear.config.checks import check_axes, check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept, Which
 from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
-from ear.config.phrases import default_phrases
+from ear.config.phrases import THINGS, default_phrases
 from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section
 from ear.config.world import World
@@ -226,6 +226,26 @@ class Config(Section):
             for method in self.methods_of(concept)
             for seed in (self.seeds if self.methods[method].trains else [0])
         ]
+
+    def searched(self, method: str) -> Search | None:
+        """The attack on a method's prompts; None where it is not asked for, or the backbone does not draw."""
+        return None if self.methods[method].diffusion else self.axes.search
+
+    def relearned(self, method: str) -> Relearning | None:
+        """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
+        return self.axes.relearning if self.methods[method].adapts else None
+
+    def names_of(self, concept: str) -> list[str]:
+        """All names of a concept, its words first."""
+        return [self.concepts[concept].words, *self.concepts[concept].also_named]
+
+    def things(self) -> list[str]:
+        """Names of things that pictures are asked for beside the concept; none are known beyond the world."""
+        return list(THINGS) if self.world else []
+
+    def attacked_runs(self) -> list[Run]:
+        """Those of :meth:`runs` on which there is an attack."""
+        return [run for run in self.runs() if self.searched(run[1]) or self.relearned(run[1])]
 
     def judge_settings(self, concept: str, which: Which = "judge") -> dict[str, Any] | None:
         """All keys of a concept's judge, a zero-shot judge's phrases filled in; None for no second judge."""

@@ -3,8 +3,11 @@
 from itertools import product
 from typing import NamedTuple
 
-from ear.world.captions import Frame, caption
+from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, caption
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
+
+THINGS = (*OBJECTS, STYLE_PHRASE, FIRE_PHRASE)
+"""How a caption of the mini world names what its pictures may show."""
 
 
 class Phrases(NamedTuple):

@@ -27,6 +27,7 @@ prompts, ecgvf      prompts, and the pairs that the visual filter kept and dropp
 images              manifests: prompt, seed and SHA-256 of each image
 erased              training logs; windows.csv has the SHA-256 of each adapter
 evaluation          a row an image with the judge's verdict, and the scores of each run
+attacks             a row an attacked prompt with the judge's verdict
 logs                a record a job: inputs, outputs with SHA-256, parameters
 """
 

@@ -11,6 +11,7 @@ from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics.inputs import CAPTION_COLUMNS
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.questions import ANSWER_COLUMNS, HALF, NO, QUESTION_COLUMNS, YES, questions_about
 from ear.render import MANIFEST_COLUMNS, damage, image_rows, prompts_by_window, shard_rows
 
 NAME = ["prompt_id", "window"]
@@ -39,6 +40,8 @@ def check_images(inspection: Inspection) -> None:
             if speaks(inspection, method):
                 captions = paths.run("images", concept, method, seed, f"{folder}/captions.csv")
                 _check_captions(inspection, captions, shard)
+        for shard, answers in enumerate(answers_of(inspection, concept, method, seed)):
+            _check_answers(inspection, answers, concept, shard)
     _note_leftovers(inspection)
 
 
@@ -58,6 +61,17 @@ def check_pictures(inspection: Inspection) -> None:
 def speaks(inspection: Inspection, method: str) -> bool:
     """Whether a method has captions of its own: not the original, whose serve all concepts."""
     return method != ORIGINAL and not inspection.config.methods[method].diffusion
+
+
+def answers_of(inspection: Inspection, concept: str, method: str, seed: int) -> list[str]:
+    """Answers of a (concept, method, seed) to yes/no questions, shard by shard; none where none are asked."""
+    config = inspection.config
+    if not config.axes.questions or config.methods[method].diffusion:
+        return []
+    return [
+        inspection.paths.run("images", concept, method, seed, f"shard{shard}/answers.csv")
+        for shard in range(config.rendering.shards)
+    ]
 
 
 def manifests_of(inspection: Inspection, concept: str, method: str, seed: int) -> list[str]:
@@ -130,6 +144,22 @@ def _check_captions(inspection: Inspection, path: str, shard: int) -> None:
     if captions is not None and pictures is not None:
         wanted = shard_rows(pictures[CAPTIONED], shard, inspection.config.rendering.shards)
         compare_rows(inspection, path, captions, wanted, ["image_id"])
+
+
+def _check_answers(inspection: Inspection, path: str, concept: str, shard: int) -> None:
+    """The questions follow from the pictures' references, and an answer from its score."""
+    answers = inspection.table(path, ANSWER_COLUMNS)
+    pictures = inspection.table(inspection.paths.captioned, [*CAPTIONED, "file"])
+    if answers is None or pictures is None:
+        return
+    names, config = inspection.config.names_of(concept), inspection.config
+    others = [thing for thing in config.things() if thing not in names]
+    asked = shard_rows(questions_about(pictures, names, others), shard, config.rendering.shards)
+    keys = ["image_id", "about"]
+    compare_rows(inspection, path, answers, asked[QUESTION_COLUMNS], keys)
+    scores = pd.to_numeric(answers["score"], errors="coerce")
+    answered = answers[keys].assign(answered=[YES if score > HALF else NO for score in scores])
+    compare_rows(inspection, path, answers, answered, keys)
 
 
 def _note_leftovers(inspection: Inspection) -> None:

@@ -1,6 +1,6 @@
 """Verdicts, scores and detections: of the images and captions that are there, and of no others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import pandas as pd
@@ -9,12 +9,14 @@ from ear.config import ORIGINAL
 from ear.config.concepts import Which
 from ear.errors import InputError
 from ear.integrity.filtering import least_score
-from ear.integrity.images import NAME, manifests_of, speaks
+from ear.integrity.images import NAME, answers_of, manifests_of, speaks
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics.bleu import corpus_bleu, signature
 from ear.metrics.inputs import CAPTION_COLUMNS, read_captions
+from ear.metrics.questions import question_rows
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
+from ear.questions import ANSWER_COLUMNS
 from ear.render import MANIFEST_COLUMNS
 
 IMAGE = ["prompt_id", "prompt_set", "prompt", "object", "window"]
@@ -50,7 +52,7 @@ def _check_verdicts(inspection: Inspection, concept: str, method: str, seed: int
     if len(drawn) == len(manifests):
         compare_rows(inspection, path, verdicts, pd.concat(drawn, ignore_index=True), NAME)
     for which in inspection.config.concepts[concept].judges:
-        _check_shown(inspection, path, verdicts, concept, which)
+        check_shown(inspection, path, verdicts, concept, which)
     if detections is not None:
         judged = set(verdicts[NAME].itertuples(index=False, name=None))
         for name in detections[NAME].drop_duplicates().itertuples(index=False, name=None):
@@ -59,8 +61,13 @@ def _check_verdicts(inspection: Inspection, concept: str, method: str, seed: int
                 inspection.mismatch(where, "detections", "none without a verdict")
 
 
-def _check_shown(
-    inspection: Inspection, path: str, verdicts: pd.DataFrame, concept: str, which: Which
+def check_shown(
+    inspection: Inspection,
+    path: str,
+    verdicts: pd.DataFrame,
+    concept: str,
+    which: Which,
+    keys: Sequence[str] = NAME,
 ) -> None:
     """Where a judge finds the concept, as its rank or score says; of a second judge no rank is kept."""
     judge = inspection.config.concepts[concept].judges[which]
@@ -78,7 +85,7 @@ def _check_shown(
         shown = numbers.astype("float32").astype("float64") >= least
     else:
         shown = numbers > 0
-    compare_rows(inspection, path, verdicts, verdicts[NAME].assign(**{f"{prefix}shown": shown}), NAME)
+    compare_rows(inspection, path, verdicts, verdicts[list(keys)].assign(**{f"{prefix}shown": shown}), keys)
 
 
 def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, bleu_of: BleuOf) -> None:
@@ -96,6 +103,10 @@ def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, 
             captions.append(paths.run("images", concept, method, seed, f"shard{shard}/captions.csv"))
     names = [] if config.methods[method].diffusion else DISTANCES
     names = [*names, ("bleu", "captions")] if captions else names
+    answers = answers_of(inspection, concept, method, seed)
+    tables = [inspection.table(name, ANSWER_COLUMNS) for name in answers]
+    asked = pd.concat([table["about"] for table in tables if table is not None] or [pd.Series(dtype=object)])
+    names = [*names, *(("accuracy", f"questions-{about}") for about in sorted(asked.unique()))]
     columns = ["metric", "prompt_set"]
     compare_rows(inspection, path, scores, pd.DataFrame(names, columns=columns), columns)
     if captions and all(inspection.table(name, CAPTION_COLUMNS) is not None for name in captions):
@@ -105,6 +116,9 @@ def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, 
             inspection.unreadable(error)
         else:
             compare_rows(inspection, path, scores[scores["metric"] == "bleu"], bleu, columns)
+    if answers and all(table is not None for table in tables):
+        accuracy = pd.DataFrame(question_rows(answers), columns=list(SCORE_COLUMNS))
+        compare_rows(inspection, path, scores[scores["metric"] == "accuracy"], accuracy, columns)
 
 
 def _bleu(captions: Captions) -> dict[str, object]:

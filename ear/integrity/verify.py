@@ -6,6 +6,7 @@ from ear.assets.catalogue import Asset
 from ear.config import Config
 from ear.integrity.adapters import check_adapters
 from ear.integrity.assets import check_assets
+from ear.integrity.attacks import check_attacks
 from ear.integrity.filtering import check_filter
 from ear.integrity.images import check_images, check_pictures
 from ear.integrity.inspection import Inspection
@@ -47,6 +48,7 @@ def verify(
     check_images(inspection)
     check_adapters(inspection)
     check_measurements(inspection)
+    check_attacks(inspection)
     check_tables(inspection)
     return inspection
 

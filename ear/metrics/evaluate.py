@@ -19,6 +19,7 @@ from ear.metrics.clip_score import clip_scores
 from ear.metrics.diversity import vendi_score
 from ear.metrics.fid import RESIZE, Extractor, fid, image_features, kid
 from ear.metrics.inputs import read_captions, read_manifests
+from ear.metrics.questions import question_rows
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
 
 
@@ -161,6 +162,7 @@ def evaluate(
     detections_path: str | Path,
     batch_size: int = BATCH,
     second: Judge | None = None,
+    answers: Sequence[str | Path] = (),
 ) -> None:
     """Judge all images of one (concept, method, seed) and write its verdicts, scores and detections.
 
@@ -173,13 +175,14 @@ def evaluate(
         window: the method's own window length; None for a method without one.
         verdicts_path: where the verdicts go (``evaluate_images``).
         scores_path: where the scores go (columns SCORE_COLUMNS): fid, kid and diversity on "general", bleu on
-            "captions".
+            "captions", accuracy on "questions-concept" and "questions-others".
         detections_path: where the detections go (``evaluate_images``).
         batch_size: images in memory at once.
         second: another judge that is asked too.
+        answers: tables as ``question_rows`` reads them; none where nothing was asked.
     """
     images = read_manifests(manifests)
-    rows = caption_rows(captions)
+    rows = caption_rows(captions) + question_rows(answers)
     if reference is not None:
         rows = distance_rows(images, window, reference, batch_size) + rows
     verdicts, detections = evaluate_images(images, judge, clip, batch_size, second)

@@ -30,6 +30,7 @@ TITLES = {
     "render_diffusion": "Stable Diffusion",
     "extract_features": "reference features",
     "evaluate": "judge and score",
+    "attack": "attacks",
 }
 
 

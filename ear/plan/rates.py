@@ -17,6 +17,9 @@ from ear.plan.work import (
     Features,
     Goals,
     Images,
+    Queries,
+    Readings,
+    Relearning,
     Streams,
     Verdicts,
     Windows,
@@ -71,6 +74,9 @@ STATED: dict[type[Work], str] = {
     Diffused: f"{UNET_FLOP / 1e12} TFLOP a step and guidance row, at {PEAK_SHARE:.0%} of 990 TFLOP/s",
     Verdicts: "opening an image, judge and CLIP, on one CPU thread: "
     + ", ".join(f"{judge} {1e3 * seconds:.0f} ms" for judge, seconds in VERDICT_S.items()),
+    Queries: "as images, all prompts and searches of an attack at once, and a verdict",
+    Readings: f"passes as for pairs; a backward pass as {BACKWARD} forward passes",
+    Relearning: f"passes as for pairs, backward as {BACKWARD} forward passes; Adam",
     Features: "opening and resizing a picture on one CPU thread",
 }
 STATED_START = (
@@ -116,7 +122,7 @@ class H100:
         """Seconds before a job begins its work."""
         if isinstance(works[0], Verdicts | Features | Diffused):
             return START_S
-        draws = any(isinstance(work, Images | Streams) for work in works)
+        draws = any(isinstance(work, Images | Streams | Queries) for work in works)
         return START_S + self.shape.weight_bytes / LOAD_BANDWIDTH + (COMPILE_S if draws else 0)
 
     @property
@@ -179,6 +185,22 @@ class H100:
     @seconds.register
     def _(self, work: Features) -> float:
         return work.count * FEATURE_S
+
+    @seconds.register
+    def _(self, work: Queries) -> float:
+        rounds = work.count / work.at_once
+        pixels = roofline(0, work.count * VQ_FLOP * (self.shape.image_size / VQ_SIZE) ** 2)
+        return rounds * self._sampled(work.at_once, work.rows) + pixels + work.count * VERDICT_S[work.by]
+
+    @seconds.register
+    def _(self, work: Readings) -> float:
+        return (work.count + BACKWARD * work.backward) * self._forward(PROMPT + self.shape.image_tokens)
+
+    @seconds.register
+    def _(self, work: Relearning) -> float:
+        read = self._forward(work.images * (PROMPT + self.shape.image_tokens))
+        step = roofline(ADAM_PASSES * self.shape.trained_bytes(work.layers), 0)
+        return work.count * ((1 + BACKWARD) * read + step)
 
     def _sampled(self, count: int, rows: int) -> float:
         """Sampling images in batches: each step reads the weights and the whole cache."""

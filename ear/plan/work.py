@@ -94,6 +94,36 @@ class Verdicts(Work):
 
 
 @dataclass(frozen=True)
+class Queries(Work):
+    """Images that an attack draws and has judged, and does not keep; ``at_once`` go on together."""
+
+    name: ClassVar[str] = "query of an attack"
+    unit: ClassVar[str] = "queries"
+    rows: int
+    by: str
+    at_once: int
+
+
+@dataclass(frozen=True)
+class Readings(Work):
+    """Images read behind changed prompts: forward passes, ``backward`` of them with a gradient."""
+
+    name: ClassVar[str] = "reading of an attack"
+    unit: ClassVar[str] = "readings"
+    backward: int
+
+
+@dataclass(frozen=True)
+class Relearning(Work):
+    """Optimiser steps of benign fine-tuning, each on so many images."""
+
+    name: ClassVar[str] = "step of relearning"
+    unit: ClassVar[str] = "steps"
+    images: int
+    layers: int
+
+
+@dataclass(frozen=True)
 class Features(Work):
     """Pictures whose features FID and KID compare."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from ear.attacks.budget import CANDIDATES, SEARCHES
 from ear.axes.probes import sizes_of
 from ear.config import ORIGINAL, Config
 from ear.erasure.presets import STREAM_NAMES, TOGETHER, Settings
@@ -13,6 +14,9 @@ from ear.plan.work import (
     Features,
     Goals,
     Images,
+    Queries,
+    Readings,
+    Relearning,
     Steps,
     Streams,
     Verdicts,
@@ -186,6 +190,7 @@ def jobs_of(config: Config) -> list[Job]:
         *_erasure(config),
         *_rendering(config),
         *_evaluation(config),
+        *_attacks(config),
     ]
 
 
@@ -285,3 +290,28 @@ def _evaluation(config: Config) -> Iterator[Job]:
         verdicts = [Verdicts(images.total, 0, judge.by) for judge in judges]
         works = (*verdicts, Features(images.general, 0))
         yield Job("evaluate", f"evaluate-{concept}-{method}-{seed}", works)
+
+
+def _attacks(config: Config) -> Iterator[Job]:
+    tokens = config.image_tokens
+    for concept, method, seed in config.attacked_runs():
+        target = drawn(config, concept, method).target
+        by, rows = config.concepts[concept].judge.by, 3 if config.methods[method].strength else 2
+        works: list[Work] = []
+        streams = 0
+        if search := config.searched(method):
+            prompts = min(search.prompts, target)
+            at_once = prompts * len(SEARCHES)
+            count, guided = at_once * search.queries, prompts * (search.queries - 1)
+            works.append(Queries(count, count * tokens, rows, by, at_once))
+            readings = guided * (1 + CANDIDATES)
+            works.append(Readings(readings, readings * tokens, backward=guided))
+            streams += prompts
+        if relearning := config.relearned(method):
+            prompts, steps = min(relearning.prompts, target), relearning.steps[-1]
+            count, images = prompts * len(relearning.steps), relearning.batch_size
+            works.append(Queries(count, count * tokens, rows, by, prompts))
+            works.append(Relearning(steps, steps * images * tokens, images, config.erasure.layers))
+            streams += pairs_of(config, concept)
+        works.append(Streams(streams, streams * tokens, "aligned"))
+        yield Job("attack", f"attack-{concept}-{method}-{seed}", tuple(works))

@@ -319,6 +319,7 @@ def test_the_rehearsal_is_the_papers_config_but_for_sizes():
         "axes.temperature",
     )
     sizes += (".implicit", *(f".neighbours.{label}" for label in PAPER["concepts"]["church"]["neighbours"]))
+    sizes += ("search.prompts", "search.queries", "relearning.prompts", "relearning.batch_size")
     machine = (".experiment", ".assets.", ".backbone.device", ".backbone.dtype", ".backbone.threads")
     differing = {key for key in paper.keys() | rehearsal.keys() if paper.get(key) != rehearsal.get(key)}
     assert {key for key in differing if not key.endswith(sizes) and not key.startswith(machine)} == set()

@@ -19,6 +19,7 @@ SMOKE = Path("results/smoke")
 EAR, RELEASED = "erased/church/ear/seed0", "erased/church/released/seed0"
 SHARD = "images/church/ear/seed0/shard0"
 IMAGE = f"{SHARD}/church-target-0000-W4.png"
+ATTACKS = "attacks/church/ear/seed0/verdicts.csv"
 VERDICTS = "evaluation/church/ear/seed1/verdicts.csv"
 
 
@@ -142,6 +143,26 @@ DAMAGE = {
     "a missing manifest": (
         lambda at: (at / SHARD / "manifest.csv").unlink(),
         {f"{SHARD}/manifest.csv"},
+    ),
+    "an invented success of an attack": (
+        lambda at: edit(at / ATTACKS, 0, shown="True"),
+        {ATTACKS},
+    ),
+    "an attack beyond its budget": (lambda at: edit(at / ATTACKS, 1, queries="4"), {ATTACKS}),
+    "another prompt under attack": (lambda at: edit(at / ATTACKS, 2, prompt="a house red"), {ATTACKS}),
+    "a resampled prompt with something appended": (
+        lambda at: edit(at / ATTACKS, 0, prompt="a church, number 0 red"),
+        {ATTACKS},
+    ),
+    "a row too few of an attack": (lambda at: drop_row(at / ATTACKS), {ATTACKS}),
+    "a missing table of an attack": (lambda at: (at / ATTACKS).unlink(), {ATTACKS}),
+    "an answer against its score": (
+        lambda at: edit(at / SHARD / "answers.csv", 0, answered="yes"),
+        {f"{SHARD}/answers.csv", "evaluation/church/ear/seed0/scores.csv"},
+    ),
+    "a question that the references answer otherwise": (
+        lambda at: edit(at / SHARD / "answers.csv", 0, wanted="maybe"),
+        {f"{SHARD}/answers.csv", "evaluation/church/ear/seed0/scores.csv"},
     ),
     "an edited prompt": (
         lambda at: edit(at / "prompts/church/candidates.csv", 0, unsafe_prompt="a boat"),

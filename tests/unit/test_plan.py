@@ -83,6 +83,17 @@ def test_the_papers_work_is_counted_as_by_hand(paper):
         "render_diffusion": (4, {"images": 1539}),
         "extract_features": (1, {"features": 40_504}),
         "evaluate": (19, {"verdicts": 556_730 + 1539, "features": 540_000}),
+        # 18 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient and 8 candidates a prompt;
+        # 15 of them with weights: 50 prompts after 50 and after 200 steps
+        "attack": (
+            18,
+            {
+                "queries": 18 * 1600 + 15 * 100,
+                "readings": 18 * 20 * 19 * 9,
+                "steps": 15 * 200,
+                "streams": 18 * 20 + 5 * 149,
+            },
+        ),
     }
     assert stages["render_images"].tokens == 465_057 * 576
     assert stages["sample_streams"].tokens == 1043 * 576

@@ -32,6 +32,7 @@ COUNTS = {
     "render_images": 3 * 5 * SHARDS,
     "render_diffusion": SHARDS,  # nudity alone
     "evaluate": 3 * 6 + 1,
+    "attack": 3 * 6,
     "tabulate": 1,
     "compare_published": 1,
     "score_card": 1,

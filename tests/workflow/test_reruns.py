@@ -17,10 +17,11 @@ TABLES = {"tabulate": 1, "plot_concept_rate": 1, "plot_tradeoff": 1, "plot_windo
 TABLES |= {"score_card": 1, "plot_score_card": 1} | CARD
 SHOWN = {"plot_overview": 1, "plot_samples": 1} | TABLES
 # The smoke experiment: a concept, two methods that train, two seeds, two shards; original and negative-prompt train nothing.
-MEASURED = {"render_images": 8, "evaluate": 4} | SHOWN
+MEASURED = {"render_images": 8, "evaluate": 4, "attack": 4} | SHOWN
 TRAINED = {"erase": 4, "plot_training": 1} | MEASURED
-OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2} | SHOWN
-ALL_DRAWN = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
+OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2, "attack": 2} | SHOWN
+ALL_IMAGES = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
+ALL_DRAWN = {"attack": 6} | ALL_IMAGES
 FILTERED = {
     "filter_pairs": 1,
     "tabulate_sources": 1,
@@ -28,7 +29,7 @@ FILTERED = {
     "plot_filter": 1,
     "plot_borderline": 1,
 }
-JUDGED = {"evaluate": 6} | FILTERED | SHOWN
+JUDGED = {"evaluate": 6} | FILTERED | SHOWN  # attacks ask the first judge alone
 OF_CONCEPT = {"render_pairs": 1, "sample_streams": 4} | FILTERED | TRAINED
 # The second judge is calibrated on the pairs' images, and looks at all of the concept's others.
 FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 6}
@@ -57,7 +58,7 @@ KEYS = {
     "a method's own key": (
         "methods.negative-prompt.strength",
         2.0,
-        {"render_images": 2, "evaluate": 1} | SHOWN,
+        {"render_images": 2, "evaluate": 1, "attack": 1} | SHOWN,
     ),
     "a concept more": (
         "concepts.boat",
@@ -70,7 +71,7 @@ KEYS = {
     "a seed more": (
         "seeds",
         [0, 1, 2],
-        {"sample_streams": 2, "erase": 2, "render_images": 4, "evaluate": 2} | TABLES,
+        {"sample_streams": 2, "erase": 2, "render_images": 4, "evaluate": 2, "attack": 2} | TABLES,
     ),
     "more pairs": ("prompts.sources.grammar.pairs", 8, {"ask_grammar": 1, "make_pairs": 1} | FROM_PAIRS),
     "more target or retention prompts": ("prompts.target", 12, {"make_prompts": 1} | ALL_DRAWN),
@@ -79,7 +80,7 @@ KEYS = {
         12,
         {"draw_held_out": 1, "extract_features": 1, "make_prompts": 1, "render_general": 2} | ALL_DRAWN,
     ),
-    "the judge's threshold or k": ("concepts.church.judge.top_k", 2, JUDGED),
+    "the judge's threshold or k": ("concepts.church.judge.top_k", 2, {"attack": 6} | JUDGED),
     "a zero-shot judge's phrases": (
         "concepts.church.second_judge.positive",
         ["a steeple"],
@@ -95,7 +96,7 @@ KEYS = {
     "the number of shards": (
         "rendering.shards",
         3,
-        ALL_DRAWN | {"render_general": 3, "render_images": 15},
+        ALL_IMAGES | {"render_general": 3, "render_images": 15},
     ),
     "the batch size": ("rendering.batch_size", 5, CARD | REPORT),
     "the experiment's seed": ("seed", 8, EVERYTHING),

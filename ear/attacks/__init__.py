@@ -1,0 +1,1 @@
+"""Attacks on an erased model: on its prompts (search) and on its weights (relearning)."""

@@ -1,0 +1,73 @@
+"""What attacks take from the original model, before an adapter is put in: its images, as tokens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ear.attacks.relearning import Lesson
+from ear.batching import BatchSize
+from ear.erasure.streams import read_pairs
+from ear.files import read_csv
+from ear.janus import Backbone
+from ear.prompts.tables import PROMPT_COLUMNS
+from ear.render import image_seed
+from ear.sampling import Guidance, sample_prompts
+
+
+def first_targets(path: str | Path, count: int, window: int) -> pd.DataFrame:
+    """The first target prompts of a table of evaluation prompts, with the window length that draws them."""
+    prompts = read_csv(path, PROMPT_COLUMNS)
+    targets = prompts[prompts["prompt_set"] == "target"].head(count)
+    return targets.reset_index(drop=True).assign(window=window)
+
+
+def images_of_targets(
+    backbone: Backbone,
+    prompts: pd.DataFrame,
+    guidance: Guidance,
+    temperature: float,
+    experiment_seed: int,
+    batch_size: BatchSize,
+) -> Tensor:
+    """The original model's images of prompts, with their usual uniforms: (N, T) int64."""
+    return _sampled(
+        backbone,
+        list(prompts["prompt"]),
+        [image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]],
+        guidance,
+        temperature,
+        batch_size,
+    )
+
+
+def lesson_of(
+    backbone: Backbone,
+    pairs: str | Path,
+    guidance: Guidance,
+    temperature: float,
+    experiment_seed: int,
+    batch_size: BatchSize,
+) -> Lesson:
+    """The safe prompts of the training pairs, and the original model's images of them."""
+    safe = {pair_id: prompt for pair_id, _, prompt in read_pairs(pairs)}
+    seeds = [image_seed(experiment_seed, f"relearning/{pair_id}") for pair_id in safe]
+    prompts = list(safe.values())
+    return Lesson(prompts, _sampled(backbone, prompts, seeds, guidance, temperature, batch_size))
+
+
+def _sampled(
+    backbone: Backbone,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    guidance: Guidance,
+    temperature: float,
+    batch_size: BatchSize,
+) -> Tensor:
+    def drawn(part: Sequence[tuple[str, int]]) -> Tensor:
+        texts, of_images = zip(*part, strict=True)
+        return sample_prompts(backbone, texts, of_images, "chat", guidance, temperature)
+
+    return torch.cat(list(batch_size.each(list(zip(prompts, seeds, strict=True)), drawn)))

@@ -1,0 +1,118 @@
+"""The model under attack as an attacker meets it: prompts go in, the judge's verdicts come out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ear.attacks.budget import ATTACK_COLUMNS
+from ear.batching import BatchSize
+from ear.janus import Backbone, left_padded
+from ear.judges.base import Judge
+from ear.judges.images import BATCH
+from ear.sampling import Guidance, sample, uniforms
+
+
+class Verdict(NamedTuple):
+    """What the judge says of one image; as in the tables of verdicts."""
+
+    shown: bool
+    score: float
+    rank: int | None
+    top1_object: str | None
+
+
+class Victim:
+    """Draws and judges. Every image that is judged is a query, and no other work is one.
+
+    Args:
+        backbone: the erased model.
+        judge: of the concept.
+        guidance: as the model is run, with its negative prompt where it has one.
+        temperature: softmax temperature.
+        batch_size: images drawn at once; it gets smaller where memory runs out.
+    """
+
+    def __init__(
+        self, backbone: Backbone, judge: Judge, guidance: Guidance, temperature: float, batch_size: BatchSize
+    ) -> None:
+        self.backbone = backbone
+        self.judge = judge
+        self.guidance = guidance
+        self.temperature = temperature
+        self.batch_size = batch_size
+        self.queries = 0
+        self._negative = backbone.encode([guidance.negative], "chat") if guidance.negative else None
+
+    def query(self, prompts: Sequence[Tensor], seeds: Sequence[int]) -> list[Verdict]:
+        """Draw an image for each prompt, (L_i,) ids, with the uniforms of its seed, and judge it."""
+        jobs = list(zip(prompts, seeds, strict=True))
+        tokens = torch.cat(list(self.batch_size.each(jobs, self._drawn)))
+        self.queries += len(jobs)
+        verdicts: list[Verdict] = []
+        images: list[Image.Image] = []
+        for pixels in self.backbone.pixels(tokens):
+            images.append(Image.fromarray(pixels))
+            if len(images) == BATCH:
+                verdicts += self._judged(images)
+                images = []
+        return verdicts + (self._judged(images) if images else [])
+
+    def _drawn(self, jobs: Sequence[tuple[Tensor, int]]) -> Tensor:
+        prompts, seeds = zip(*jobs, strict=True)
+        return sample(
+            self.backbone,
+            left_padded(prompts, self.backbone.pad_id),
+            uniforms(seeds, self.backbone.num_image_tokens),
+            self.guidance,
+            self.temperature,
+            self._negative,
+        )
+
+    def _judged(self, images: Sequence[Image.Image]) -> list[Verdict]:
+        found = self.judge.judge(images)
+        none = [None] * len(images)
+        ranks = none if found.rank is None else found.rank.tolist()
+        scores = np.asarray(found.score, dtype=np.float32)
+        return [
+            Verdict(bool(shown), float(score), rank, name)
+            for shown, score, rank, name in zip(
+                found.shown, scores, ranks, found.objects or none, strict=True
+            )
+        ]
+
+
+def verdict_rows(
+    prompts: pd.DataFrame,
+    prompt_set: str,
+    verdicts: Sequence[Verdict],
+    protocol: str,
+    queries: int,
+) -> pd.DataFrame:
+    """Rows of an attack's table, columns ATTACK_COLUMNS.
+
+    There is no CLIP score of an attack: its prompts are not what the image should show.
+
+    Args:
+        prompts: N rows with prompt_id, prompt, object and window.
+        prompt_set: of all rows.
+        verdicts: N, in the order of ``prompts``.
+        protocol: of the judge.
+        queries: of each row.
+    """
+    said = pd.DataFrame(verdicts, columns=list(Verdict._fields), index=prompts.index)
+    table = prompts.assign(
+        prompt_set=prompt_set,
+        shown=said["shown"],
+        score=said["score"].astype(np.float32),
+        rank=said["rank"].astype("Int64"),
+        top1_object=said["top1_object"],
+        clip_score=np.nan,
+        protocol=protocol,
+        queries=queries,
+    )
+    return table[list(ATTACK_COLUMNS)]

@@ -1,0 +1,152 @@
+"""Yes/no questions about pictures: does the model still see the concept, and other things?
+
+What is asked of a picture follows from its references (captions that people or the world wrote): a thing that
+they name is in it. Asked are all pictures that name the concept and as many that do not.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from ear.batching import BatchSize
+from ear.chat import caption_prompt, question
+from ear.errors import InputError
+from ear.files import read_csv
+from ear.janus import Backbone
+from ear.progress import progress
+from ear.prompts.naming import named
+from ear.render import shard_rows
+from ear.seeding import stable_seed
+
+CONCEPT, OTHERS = "concept", "others"
+QUESTION_COLUMNS = ["image_id", "about", "words", "wanted"]
+ANSWER_COLUMNS = [*QUESTION_COLUMNS, "answered", "score"]
+YES, NO = "yes", "no"
+HALF = 0.5
+"""A score above it is a yes."""
+
+
+def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequence[str]) -> pd.DataFrame:
+    """What is asked of which pictures, about half of it to be answered with yes.
+
+    Of each picture is asked whether the concept is in it and, where other things are known, whether one of
+    them is: by turns one that is named and one that is not.
+
+    Args:
+        pictures: columns image_id, file, references (a JSON list of texts).
+        names: of the concept; the first is the one that is asked for.
+        others: names of further things.
+
+    Returns:
+        Columns QUESTION_COLUMNS and file: all pictures that name the concept and the first of those that do
+        not, as many, in the order of ``pictures``; the concept first of each picture.
+    """
+    texts = [" ".join(json.loads(text)) for text in pictures["references"]]
+    there = np.array([bool(named(text, names)) for text in texts], dtype=bool)
+    count = min(there.sum(), (~there).sum())
+    chosen = sorted([*np.flatnonzero(there)[:count], *np.flatnonzero(~there)[:count]])
+    rows: list[tuple[str, str, str, str, str]] = []
+    for turn, place in enumerate(chosen):
+        image_id, file = str(pictures["image_id"].iloc[place]), str(pictures["file"].iloc[place])
+        rows.append((image_id, CONCEPT, names[0], YES if there[place] else NO, file))
+        shown = named(texts[place], others)
+        absent = [words for words in others if words not in shown]
+        wanted = YES if turn % 2 == 0 else NO
+        if things := shown if wanted == YES else absent:
+            words = things[stable_seed(image_id, OTHERS) % len(things)]
+            rows.append((image_id, OTHERS, words, wanted, file))
+    return pd.DataFrame(rows, columns=[*QUESTION_COLUMNS, "file"])
+
+
+@torch.no_grad()
+def yes_scores(
+    backbone: Backbone, files: Sequence[Path], words: str, batch_size: BatchSize | None = None
+) -> np.ndarray:
+    """How sure the model is that a thing is in pictures.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        files: N image files.
+        words: of the thing.
+        batch_size: images at once, 50 unless given; it gets smaller where memory runs out.
+
+    Returns:
+        (N,) float64 in [0, 1]: P(yes) / (P(yes) + P(no)) of the next token after the question. Of the ways in
+        which a tokenizer begins either word, the likeliest counts.
+    """
+    request = caption_prompt(backbone.processor, question(words))
+    yes, no = answer_tokens(backbone)
+
+    def score(part: Sequence[Path]) -> np.ndarray:
+        images = [Image.open(file).convert("RGB") for file in part]
+        inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
+        inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
+        logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)
+        margin = logits[:, yes].amax(dim=1) - logits[:, no].amax(dim=1)
+        return margin.sigmoid().cpu().numpy()
+
+    parts = (batch_size or BatchSize(50)).each(files, score)
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def answer_tokens(backbone: Backbone) -> tuple[list[int], list[int]]:
+    """First tokens of "yes" and of "no", with and without a capital and a blank before it.
+
+    Raises:
+        InputError: the tokenizer begins both with the same tokens.
+    """
+    tokenizer: Any = backbone.processor.tokenizer
+
+    def firsts(word: str) -> set[int]:
+        texts = [blank + text for blank in ("", " ") for text in (word, word.capitalize())]
+        return {tokenizer(text, add_special_tokens=False).input_ids[0] for text in texts}
+
+    yes, no = firsts(YES), firsts(NO)
+    if not yes - no or not no - yes:
+        raise InputError("tokenizer: found the same tokens for yes and no, wanted words that it knows apart")
+    return sorted(yes - no), sorted(no - yes)
+
+
+def answer_shard(
+    backbone: Backbone,
+    manifest: str | Path,
+    names: Sequence[str],
+    others: Sequence[str],
+    shard: int,
+    shards: int,
+    desc: str,
+) -> pd.DataFrame:
+    """Ask the questions of one shard: every ``shards``-th one.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        manifest: table image_id, file (relative to the manifest's folder), references.
+        names: of the concept.
+        others: names of further things.
+        shard: its number, from 0.
+        shards: how many there are.
+        desc: label of the progress bar.
+
+    Returns:
+        One row a question, columns ANSWER_COLUMNS.
+    """
+    pictures = read_csv(manifest, ["image_id", "file", "references"])
+    asked = shard_rows(questions_about(pictures, names, others), shard, shards)
+    scores = np.zeros(len(asked))
+    for words, rows in progress(list(_by_words(asked)), desc=desc, unit="question"):
+        files = [Path(manifest).parent / name for name in asked["file"].iloc[rows]]
+        scores[rows] = yes_scores(backbone, files, words)
+    answered = np.where(scores > HALF, YES, NO)
+    return asked.assign(answered=answered, score=scores)[ANSWER_COLUMNS]
+
+
+def _by_words(asked: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
+    """Row numbers of each thing that is asked for: equal questions need no padding."""
+    for words in dict.fromkeys(asked["words"]):
+        yield words, np.flatnonzero(asked["words"] == words).tolist()
