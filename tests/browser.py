@@ -1,6 +1,7 @@
 """A real Chromium, driven by its DevTools protocol over a pipe: real keys, sizes, errors and requests."""
 
 import base64
+import fcntl
 import json
 import os
 import subprocess
@@ -107,11 +108,20 @@ class Tab:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
 
+def _pipe() -> list[int]:
+    """Both ends of a pipe, away from 3 and 4, which the browser reads and writes."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved
+
+
 @contextmanager
 def browser(profile: Path) -> Iterator[Tab]:
     """Chromium without a window and without a network: every host name is unknown to it."""
-    read_by_browser, to_browser = os.pipe()
-    from_browser, written_by_browser = os.pipe()
+    read_by_browser, to_browser = _pipe()
+    from_browser, written_by_browser = _pipe()
     command = [
         "chromium",
         "--headless=new",
@@ -122,7 +132,7 @@ def browser(profile: Path) -> Iterator[Tab]:
         f"--user-data-dir={profile}",
     ]
     process = subprocess.Popen(
-        ["sh", "-c", f'exec "$@" 3<&{read_by_browser} 4>&{written_by_browser}', "sh", *command],
+        ["bash", "-c", f'exec "$@" 3<&{read_by_browser} 4>&{written_by_browser}', "bash", *command],
         pass_fds=(read_by_browser, written_by_browser),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

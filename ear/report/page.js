@@ -286,6 +286,8 @@
   function open() {
     if (!currentCase()) return;
     fillLarger();
+    // Closing would give the focus back to the case that was opened, and so choose it again.
+    document.activeElement.blur();
     larger.showModal();
   }
 
