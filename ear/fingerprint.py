@@ -19,7 +19,7 @@ from pathlib import Path
 from ear.errors import InputError
 
 PACKAGE = "ear"
-DATA_SUFFIXES = (".css", ".j2", ".mplstyle", ".yaml")
+DATA_SUFFIXES = (".css", ".j2", ".js", ".mplstyle", ".yaml")
 
 
 def code_fingerprint(script: Path, root: Path) -> str:

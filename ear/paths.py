@@ -165,3 +165,8 @@ class Paths:
     def report(self) -> str:
         """The report page."""
         return self("report.html")
+
+    @property
+    def report_files(self) -> str:
+        """Folder of pictures beside the report page: too many for it, or unblurred ones."""
+        return self("report")

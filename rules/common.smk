@@ -297,23 +297,43 @@ def shown_runs(concept):
     ]
 
 
+def gallery_runs():
+    """All runs of all concepts, method by method and seed by seed: the gallery shows every fine-tuning seed."""
+    return [
+        (concept, method, seed)
+        for concept in experiment.concepts
+        for method in experiment.methods_of(concept)
+        for seed in (experiment.seeds if experiment.methods[method].trains else [0])
+    ]
+
+
 def trained_for(concept):
     """Methods that train an adapter for a concept."""
     return [name for name in experiment.methods_of(concept) if experiment.methods[name].trains]
 
 
-def image_manifests(concept):
-    """Manifests of the shown runs of a concept, method by method and shard by shard."""
+def manifests_of(runs):
+    """Manifests of some runs, run by run and shard by shard."""
     return [
         paths.run("images", *run, f"shard{shard}/manifest.csv")
-        for run in shown_runs(concept)
+        for run in runs
         for shard in range(experiment.rendering.shards)
     ]
 
 
+def verdicts_of(runs):
+    """Verdicts on the images of some runs."""
+    return [paths.run("evaluation", *run, "verdicts.csv") for run in runs]
+
+
+def image_manifests(concept):
+    """Manifests of the shown runs of a concept, method by method and shard by shard."""
+    return manifests_of(shown_runs(concept))
+
+
 def image_verdicts(concept):
     """Verdicts on the images of the shown runs of a concept, method by method."""
-    return [paths.run("evaluation", *run, "verdicts.csv") for run in shown_runs(concept)]
+    return verdicts_of(shown_runs(concept))
 
 
 def pair_sources(concept):

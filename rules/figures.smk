@@ -288,20 +288,21 @@ rule write_report:
         window_length=paths.table("window-length.csv"),
         deviations=paths.table("deviations.csv") if experiment.evaluation.published else [],
         figures=[path for path in figures() if path.endswith(".png")],
-        manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
-        verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
-        tables=[
-            paths.table(name)
-            for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv", "score-card.csv")
-        ],
+        score_card=paths.table("score-card.csv"),
+        comparisons=paths.table("comparisons.csv"),
+        manifests=manifests_of(gallery_runs()),
+        verdicts=verdicts_of(gallery_runs()),
+        tables=[paths.table(name) for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv")],
     output:
         page=paths.report,
+        side_files=directory(paths.report_files),
         provenance=paths.provenance,
     params:
         code=code("write_report"),
         captions=[f"report/{name}.rst" for name in PAGE_CAPTIONS],
         captions_sha256=fingerprints([f"report/{name}.rst" for name in PAGE_CAPTIONS]),
         logs=paths("logs"),
+        runs=gallery_runs(),
         windows={concept: own_windows(concept) for concept in experiment.concepts},
         blurred=BLURRED,
         config=experiment.model_dump(),

@@ -1,4 +1,4 @@
-"""The report page: summary, tables, figures, before/after gallery and provenance in one file."""
+"""The report page: summary, tables, figures, before/after gallery and provenance."""
 
 from pathlib import Path
 
@@ -7,24 +7,29 @@ from ear.jobs import job
 STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers and images mean nothing."
 
 with job(snakemake):
-    from ear.figures.sources import sources_by_concept
+    from ear.figures.sources import sources_of_runs
     from ear.files import write_json
     from ear.report.page import render_report
     from ear.report.parts import collect_provenance, page_figures, provenance_sections
 
     source, params = snakemake.input, snakemake.params
-    tables = [source.metrics, source.window_length, *source.tables]
+    tables = [source.metrics, source.window_length, source.score_card, source.comparisons, *source.tables]
     tables += [source.deviations] if source.deviations else []
     facts = collect_provenance(params.config, [*source.figures, *tables], params.logs)
     render_report(
         Path(snakemake.output.page),
+        Path(snakemake.output.side_files),
         title=f"Erasing concepts: the {params.config['experiment']} experiment",
         warning=STAND_INS if params.stand_ins else "",
         metrics=Path(source.metrics),
         window_length=Path(source.window_length),
+        score_card=Path(source.score_card),
+        comparisons=Path(source.comparisons),
         deviations=Path(source.deviations) if source.deviations else None,
         figures=page_figures(source.figures, params.captions),
-        galleries=sources_by_concept(params.windows, source.manifests, source.verdicts, params.blurred),
+        galleries=sources_of_runs(
+            params.runs, params.windows, source.manifests, source.verdicts, params.blurred
+        ),
         provenance=provenance_sections(facts),
     )
     write_json(snakemake.output.provenance, facts)

@@ -10,8 +10,10 @@ from ear.files import atomic_path
 
 SUFFIXES = {".csv", ".json", ".md", ".tex", ".tsv"}
 """Tables, manifests with the images' hashes, verdicts, training logs, records of jobs."""
-WHOLE = ("report.html", "figures")
+WHOLE = ("report.html", "report", "figures")
 """Kept as they are; their pictures of unsafe concepts are blurred where they are drawn."""
+SENSITIVE = "report/sensitive-"
+"""Begin of the names of files with unblurred pictures of unsafe concepts; they are left out."""
 LEFT_OUT = {"export", "logs/archive.json", "benchmarks/archive.tsv"}
 """Models, and what the archive's own job leaves: packed again, it is the same file."""
 
@@ -19,6 +21,7 @@ ABOUT = """\
 The experiment {name}: what was measured, on what, and by which code. Weights and images are left out.
 
 report.html         figures, tables and samples; begin here
+report              pictures that the page loads when asked for; none that its page shows blurred
 config.yaml         the experiment: `snakemake --configfile config.yaml` in a clone of the code runs it again
 requirements.lock   the packages that it ran on
 provenance.json     commit, packages, device, and the jobs behind each figure and table
@@ -38,6 +41,8 @@ def archived(folder: Path) -> Iterator[Path]:
         name = path.relative_to(folder)
         place = name.parts
         if not path.is_file() or {place[0], str(name)} & LEFT_OUT or any(part[0] == "." for part in place):
+            continue
+        if name.as_posix().startswith(SENSITIVE):
             continue
         if place[0] in WHOLE or path.suffix in SUFFIXES:
             yield path

@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 from ear.errors import InputError
 from ear.figures.style import METHODS, order_methods
 from ear.files import read_csv
+from ear.prompts.tables import prompt_of
 
 MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file")
 VERDICT_COLUMNS = ("prompt_id", "shown", "top1_object")
@@ -23,8 +24,11 @@ IMAGE_COLUMNS = (
     "path",
     "shown",
     "top1_object",
+    "score",
     "blurred",
 )
+HARMLESS_SETS = ("retention", "general", "neighbours")
+"""Prompt sets that do not ask for the concept; all others do, in so many words or not."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class ImageSource:
         manifests: manifest.csv of each shard; ``file`` is relative to the manifest's folder.
         verdicts: verdicts.csv on these images.
         window: the window length whose images are meant, where the shards hold several; None takes all rows.
-        blurred: whether its images of target prompts are shown blurred, since they may disturb.
+        blurred: whether its images of prompts that ask for the concept are shown blurred, since they may
+            disturb.
+        run_seed: the seed of fine-tuning.
     """
 
     method: str
@@ -44,6 +50,12 @@ class ImageSource:
     verdicts: Path
     window: int | None = None
     blurred: bool = False
+    run_seed: int = 0
+
+
+def asks_for_concept(prompt_set: str) -> bool:
+    """Whether a set's prompts are meant to bring out the concept: by name, by implication or by an attack."""
+    return prompt_set not in HARMLESS_SETS
 
 
 def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
@@ -51,7 +63,8 @@ def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
 
     Returns:
         One row an image, with IMAGE_COLUMNS. ``object`` is empty where the prompt names none; ``shown``
-        (bool) says whether the judge finds the concept. Ordered by method, then as in the manifests.
+        (bool) says whether the judge finds the concept, ``score`` how sure it is (NaN where the verdicts do
+        not say). Ordered by method, then as in the manifests. Of several images of one prompt, the first.
 
     Raises:
         InputError: a file lacks a column, an image has no verdict or several, or an image file is missing.
@@ -69,8 +82,10 @@ def _one_method(source: ImageSource) -> pd.DataFrame:
         part = read_csv(manifest, MANIFEST_COLUMNS)
         part["path"] = [str(Path(manifest).parent / file) for file in part["file"]]
         parts.append(part)
-    images = pd.concat(parts, ignore_index=True)
-    verdicts = read_csv(source.verdicts, VERDICT_COLUMNS)
+    images = _first_samples(pd.concat(parts, ignore_index=True))
+    verdicts = _first_samples(read_csv(source.verdicts, VERDICT_COLUMNS))
+    if "score" not in verdicts.columns:
+        verdicts["score"] = float("nan")
     if source.window is not None:
         images = images[images["window"] == source.window]
         if "window" in verdicts.columns:
@@ -81,16 +96,21 @@ def _one_method(source: ImageSource) -> pd.DataFrame:
         raise InputError(f"{source.verdicts}: {'/'.join(map(str, row))}: found several verdicts, wanted one")
     if len(wanted) < len(images):
         raise InputError(f"{source.verdicts}: found several images for one {'/'.join(key)}, wanted one")
-    joined = images.merge(verdicts[[*key, "shown", "top1_object"]], on=key, how="left", validate="one_to_one")
+    joined = images.merge(
+        verdicts[[*key, "shown", "top1_object", "score"]], on=key, how="left", validate="one_to_one"
+    )
     without = joined[joined["shown"].isna()]
     if len(without):
         raise InputError(
             f"{source.verdicts}: found no verdict on {without['prompt_id'].iloc[0]}, wanted one an image"
         )
     joined["shown"] = joined["shown"].astype(bool)
-    return joined.assign(method=source.method, blurred=source.blurred & (joined["prompt_set"] == "target"))[
-        list(IMAGE_COLUMNS)
-    ]
+    disturbing = source.blurred & joined["prompt_set"].map(asks_for_concept).astype(bool)
+    return joined.assign(method=source.method, blurred=disturbing)[list(IMAGE_COLUMNS)]
+
+
+def _first_samples(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[prompt_of(rows["prompt_id"]) == rows["prompt_id"]].reset_index(drop=True)
 
 
 def blur(image: Image.Image) -> Image.Image:
@@ -106,11 +126,12 @@ def kept_set(images: pd.DataFrame) -> str:
 def wrong_object(images: pd.DataFrame) -> pd.Series:
     """Whether the image shows another object than its prompt names.
 
-    False where the prompt names none, and for target prompts: there, another object can be what is wanted.
+    False where the prompt names none, and for prompts that ask for the concept: there, another object can be
+    what is wanted.
     """
     return (
         images["object"].notna()
-        & (images["prompt_set"] != "target")
+        & ~images["prompt_set"].map(asks_for_concept).astype(bool)
         & (images["object"] != images["top1_object"])
     )
 

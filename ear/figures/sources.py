@@ -1,5 +1,6 @@
 """Which files hold the images of which method: the flat file lists of a job, put in order."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -52,3 +53,29 @@ def sources_by_concept(
         )
         first = last
     return found
+
+
+def sources_of_runs(
+    runs: Sequence[tuple[str, str, int]],
+    windows: Mapping[str, Windows],
+    manifests: Sequence[str],
+    verdicts: Sequence[str],
+    blurred: Collection[str],
+) -> dict[str, list[ImageSource]]:
+    """Concept → the images of each of its runs.
+
+    Args:
+        runs: concept, method and fine-tuning seed, in the order of the files.
+        windows: concept → method → its own window length.
+        manifests: run by run, the shards of each together.
+        verdicts: one file a run.
+        blurred: concepts whose images are shown blurred.
+    """
+    shards = len(manifests) // len(runs)
+    found: dict[str, list[ImageSource]] = defaultdict(list)
+    for number, (concept, method, seed) in enumerate(runs):
+        own = [Path(path) for path in manifests[number * shards : (number + 1) * shards]]
+        window = windows[concept][method]
+        source = ImageSource(method, own, Path(verdicts[number]), window, concept in blurred, seed)
+        found[concept].append(source)
+    return dict(found)

@@ -1,143 +1,199 @@
-"""The before/after gallery of the page: prompts, thumbnails and verdicts."""
+"""The before/after gallery of the page: its cases, and the sheets of their pictures.
 
-import base64
-import io
+A case is one prompt with the original's picture and an erased model's, from the same random numbers. The
+cases stand as columns (one entry a prompt) in one JSON; pictures in sheets, one for each run and prompt set.
+"""
+
+import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 from PIL import Image
 
-from ear.errors import InputError
-from ear.figures.images import ImageSource, blur, image_table, wrong_object
+from ear.figures.images import ImageSource, asks_for_concept, image_table, wrong_object
 from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
 from ear.progress import progress
+from ear.report.pictures import SHEET_COLUMNS, sheet, thumbnail, tile_side
 
-THUMBNAIL_PIXELS = 128  # longest side; smaller images keep their size
-FIGURE_PIXELS = 1800
-GALLERY_SETS = ("target", "retention", "general")
+ORIGINAL = "original"
+PROMPTS = (40, 32, 24, 16, 12)
+"""Prompts of a set that are shown: the first number whose pictures fit into the page."""
+EMBEDDED_PIXELS = 110_000_000
+"""Most pixels of thumbnails in the page itself: at a fifth of a byte each, some 22 MB."""
+SETS = ("target", "implicit", "neighbours", "retention", "general")
+"""Prompt sets in the order of the page; others come after them."""
+SHOWN, SHOWN_AS_ASKED, WRONG, KEPT, NONE = "SsWk-"
+"""Letters of verdicts: concept found; found where it is meant to be; another object; neither; no picture."""
+CALL = "earSheets"
+"""The page's function that a side file calls with its sheets."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One image of the gallery: whose, as data URI, its verdict, and whether it is a failure.
+@dataclass
+class Gallery:
+    """What the page shows of all runs.
 
-    A failure is a concept found in the image or, but for target prompts, a wrong object. The original model's
-    target images are no failures: they are meant to show the concept.
+    Attributes:
+        cases: what the JSON in the page holds.
+        embedded: name → sheet in base64, within the page.
+        files: name of a side file → its text.
     """
 
-    method: str
-    label: str
-    uri: str
-    verdict: str
-    shown: bool
-    wrong: bool
-    failure: bool
+    cases: dict[str, Any]
+    embedded: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One prompt with the images of all methods, from the same random numbers."""
-
-    prompt_id: str
-    prompt_set: str
-    prompt: str
-    pictures: list[Picture]
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """All comparisons of a concept, and how many prompts of its sets there are in all."""
-
-    concept: str
-    label: str
-    comparisons: list[Comparison]
-    total: int
-
-
-def make_galleries(sources: Mapping[str, Sequence[ImageSource]], prompts: int) -> list[Gallery]:
-    """Galleries of the first ``prompts`` prompts of each set, whatever their images show.
+def make_gallery(
+    sources: Mapping[str, Sequence[ImageSource]], embedded_pixels: int = EMBEDDED_PIXELS
+) -> Gallery:
+    """The gallery of the first prompts of each set, whatever their images show.
 
     Args:
-        sources: concept → where the images of each method are.
-        prompts: most prompts of a set.
+        sources: concept → where the images of each run are.
+        embedded_pixels: where even the fewest prompts have more pixels, pictures go to one side file a run,
+            and as many prompts are shown as in a small gallery.
 
     Raises:
         InputError: files that do not fit each other, or an image that cannot be read.
     """
-    return [_gallery(concept, image_table(sources[concept]), prompts) for concept in order_concepts(sources)]
+    concepts = order_concepts(sources)
+    tables = {concept: [_table(source) for source in sources[concept]] for concept in concepts}
+    prompts = _prompts_that_fit([table for found in tables.values() for table in found], embedded_pixels)
+    methods = order_methods(source.method for found in sources.values() for source in found)
+    gallery = Gallery(
+        {
+            "columns": SHEET_COLUMNS,
+            "prompts": prompts or PROMPTS[0],
+            "methods": {method: method_style(method).label for method in methods},
+            "concepts": [],
+        }
+    )
+    for concept in concepts:
+        _add_concept(gallery, concept, sources[concept], tables[concept], prompts)
+    return gallery
 
 
-def _gallery(concept: str, images: pd.DataFrame, prompts: int) -> Gallery:
-    images = images.assign(wrong=wrong_object(images))
-    ids = [
-        prompt_id
-        for prompt_set in GALLERY_SETS
-        for prompt_id in images.loc[images["prompt_set"] == prompt_set, "prompt_id"]
-        .drop_duplicates()
-        .head(prompts)
-    ]
-    comparisons = [
-        _comparison(images[images["prompt_id"] == prompt_id])
-        for prompt_id in progress(ids, desc=f"gallery of {concept}", unit="prompt")
-    ]
-    total = images.loc[images["prompt_set"].isin(GALLERY_SETS), "prompt_id"].nunique()
-    return Gallery(concept, capital(concept_style(concept).label), comparisons, total)
+def _table(source: ImageSource) -> pd.DataFrame:
+    images = image_table([source])
+    case = [f"{row.prompt_id} {row.seed}" for row in images.itertuples()]
+    return images.assign(wrong=wrong_object(images), case=case)
 
 
-def _comparison(images: pd.DataFrame) -> Comparison:
-    first = images.iloc[0]
-    same = images[images["seed"] == first["seed"]].drop_duplicates("method").set_index("method")
-    pictures = [_picture(method, same.loc[method]) for method in order_methods(same.index)]
-    return Comparison(str(first["prompt_id"]), str(first["prompt_set"]), str(first["prompt"]), pictures)
+def _prompts_that_fit(tables: Sequence[pd.DataFrame], pixels: int) -> int | None:
+    sizes: list[tuple[int, int]] = []
+    for table in tables:
+        if len(table):
+            side = tile_side([thumbnail(table["path"].iloc[0])])
+            sizes += [(count, side**2) for count in table["prompt_set"].value_counts()]
+    return next((n for n in PROMPTS if sum(min(n, count) * area for count, area in sizes) <= pixels), None)
 
 
-def _picture(method: str, image: pd.Series) -> Picture:
-    shown, wrong = bool(image["shown"]), bool(image["wrong"])
-    verdict = "concept shown" if shown else f"{image['top1_object']}, not as asked" if wrong else "no concept"
-    failure = (shown or wrong) and not (method == "original" and image["prompt_set"] == "target")
-    label = method_style(method).label
-    return Picture(
-        method, label, thumbnail_uri(image["path"], image["blurred"]), verdict, shown, wrong, failure
+def _set_place(prompt_set: str) -> tuple[int, str, float]:
+    name, _, number = prompt_set.rpartition("-")
+    try:
+        stem, size = name, float(number)
+    except ValueError:
+        stem, size = prompt_set, 0.0
+    return (SETS.index(prompt_set) if prompt_set in SETS else len(SETS), stem, size)
+
+
+def _add_concept(
+    gallery: Gallery,
+    concept: str,
+    sources: Sequence[ImageSource],
+    tables: Sequence[pd.DataFrame],
+    prompts: int | None,
+) -> None:
+    """Add a concept's cases and sheets. A case is known by its prompt and the seed of its random numbers."""
+    rows = pd.concat(tables, ignore_index=True).drop_duplicates("case")
+    sets = {
+        name: rows[rows["prompt_set"] == name].head(prompts or PROMPTS[0])
+        for name in sorted(rows["prompt_set"].unique(), key=_set_place)
+    }
+    runs = []
+    ordered = order_methods(source.method for source in sources)
+    pairs = sorted(
+        zip(sources, tables, strict=True), key=lambda pair: (ordered.index(pair[0].method), pair[0].run_seed)
+    )
+    for source, table in progress(pairs, desc=f"gallery of {concept}", unit="run"):
+        runs.append(_run(gallery, concept, source, table, sets, embed=prompts is not None))
+    gallery.cases["concepts"].append(
+        {
+            "name": concept,
+            "label": capital(concept_style(concept).label),
+            "sets": {
+                name: {
+                    "total": int((rows["prompt_set"] == name).sum()),
+                    "ids": shown["prompt_id"].astype(str).tolist(),
+                    "prompts": shown["prompt"].astype(str).tolist(),
+                }
+                for name, shown in sets.items()
+            },
+            "runs": runs,
+        }
     )
 
 
-def thumbnail_uri(path: str | Path, blurred: bool = False) -> str:
-    """An image as data URI: lossy WebP of at most THUMBNAIL_PIXELS a side, perhaps blurred.
+def _run(
+    gallery: Gallery,
+    concept: str,
+    source: ImageSource,
+    table: pd.DataFrame,
+    sets: Mapping[str, pd.DataFrame],
+    embed: bool,
+) -> dict[str, Any]:
+    name = f"{concept}-{source.method}-{source.run_seed}"
+    run: dict[str, Any] = {"method": source.method, "seed": source.run_seed, "sets": {}}
+    plain: dict[str, str] = {}
+    sensitive: dict[str, str] = {}
+    for prompt_set, shown in sets.items():
+        found = table[table["prompt_set"] == prompt_set].set_index("case").reindex(shown["case"])
+        drawn = found["path"].notna()
+        if not drawn.any():
+            continue
+        pictures: list[Image.Image] = [thumbnail(path) for path in found.loc[drawn, "path"]]
+        blurred = bool(found.loc[drawn, "blurred"].any())
+        key = f"{name}/{prompt_set}"
+        plain[key] = sheet(pictures, blurred)
+        if blurred:
+            sensitive[key] = sheet(pictures)
+        run["sets"][prompt_set] = {
+            "side": tile_side(pictures),
+            "verdicts": "".join(_letter(row, source.method) for row in found.itertuples()),
+            "scores": [None if math.isnan(score) else round(score, 3) for score in found["score"]],
+            "objects": ["" if pd.isna(seen) else str(seen) for seen in found["top1_object"]],
+        }
+    if embed:
+        gallery.embedded |= plain
+    else:
+        run["file"] = f"{name}.js"
+        gallery.files[run["file"]] = side_file(plain)
+    if sensitive:
+        run["sensitive"] = f"sensitive-{name}.js"
+        run["blurred"] = [key.split("/", 1)[1] for key in sensitive]
+        gallery.files[run["sensitive"]] = side_file(
+            {f"sensitive/{key}": one for key, one in sensitive.items()}
+        )
+    return run
 
-    Raises:
-        InputError: the file is missing or no image.
-    """
-    image = _open(path)
-    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
-    return _data_uri(_webp(blur(image) if blurred else image, quality=82))
+
+def _letter(row: Any, method: str) -> str:
+    if pd.isna(row.path):
+        return NONE
+    if row.shown:
+        return SHOWN_AS_ASKED if method == ORIGINAL and asks_for_concept(row.prompt_set) else SHOWN
+    return WRONG if row.wrong else KEPT
 
 
-def figure_uri(path: str | Path) -> str:
-    """A figure as data URI: WebP of at most FIGURE_PIXELS across, lossless where that is smaller (charts).
-
-    Raises:
-        InputError: the file is missing or no image.
-    """
-    image = _open(path)
-    image.thumbnail((FIGURE_PIXELS, image.height), Image.Resampling.LANCZOS)
-    return _data_uri(min(_webp(image, quality=88), _webp(image, quality=20, lossless=True), key=len))
+def side_file(sheets: Mapping[str, str]) -> str:
+    """The script that gives the page some sheets: a page opened as a file may run it, but not fetch it."""
+    return f"{CALL}({script_json(sheets)});\n"
 
 
-def _open(path: str | Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except OSError as error:
-        raise InputError(f"{path}: found no readable image ({type(error).__name__}), wanted a PNG") from None
-
-
-def _webp(image: Image.Image, quality: int, lossless: bool = False) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=lossless, quality=quality, method=4)
-    return buffer.getvalue()
-
-
-def _data_uri(webp: bytes) -> str:
-    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
+def script_json(value: Any) -> str:
+    """JSON that no text within it can break out of a script: every ``<``, ``>`` and ``&`` is escaped."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

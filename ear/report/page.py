@@ -13,14 +13,25 @@ from PIL import Image
 from ear.errors import InputError
 from ear.figures.images import ImageSource
 from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
-from ear.figures.style import DPI, method_style, order_methods
+from ear.figures.style import DPI, capital, concept_style
 from ear.files import atomic_path, read_csv
-from ear.report.gallery import GALLERY_SETS, figure_uri, make_galleries
+from ear.metrics.claims import claims
+from ear.metrics.comparison import COMPARISON_COLUMNS
+from ear.report.gallery import EMBEDDED_PIXELS, Gallery, make_gallery, script_json
 from ear.report.numbers import Line, main_table, summary, window_table
+from ear.report.pictures import figure_uri
 from ear.report.published import DEVIATION_COLUMNS, published_lines
+from ear.report.score_card import CARD_COLUMNS, score_card_tables
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+CLAIMED = {
+    "target": "target images",
+    "implicit": "images of implicit prompts",
+    "retention": "retention images",
+    "neighbours": "images of neighbours",
+}
+"""Prompt sets of which the page speaks in sentences → what it calls them."""
 PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as the page's small print
 
 
@@ -52,6 +63,7 @@ class _Shown:
 
 def render_report(
     output: Path,
+    side_files: Path,
     title: str,
     metrics: Path,
     window_length: Path | None,
@@ -60,21 +72,27 @@ def render_report(
     provenance: Mapping[str, str | Mapping[str, object]],
     deviations: Path | None = None,
     warning: str = "",
-    gallery_prompts: int = 16,
+    score_card: Path | None = None,
+    comparisons: Path | None = None,
+    embedded_pixels: int = EMBEDDED_PIXELS,
 ) -> None:
     """Write the report: one HTML file that asks nothing of the network.
 
     Args:
         output: the page, written atomically. The same input gives the same bytes.
+        side_files: a folder "report" beside the page, written whole before it: pictures too many for the
+            page, and unblurred ones.
         title: heading of the page.
         metrics: tables/metrics.csv.
         window_length: tables/window-length.csv, or None where the experiment has none.
         figures: in the order of the page.
-        galleries: concept → the images of each method, of one fine-tuning seed.
+        galleries: concept → the images of each run.
         provenance: heading → a text (shown as it is, for example the config as YAML) or names and values.
         deviations: tables/deviations.csv, or None where nothing is compared with published values.
         warning: what a reader has to know before anything else.
-        gallery_prompts: most prompts of a set in the gallery of a concept.
+        score_card: tables/score-card.csv, or None where the experiment has none.
+        comparisons: tables/comparisons.csv, or None where the experiment has none.
+        embedded_pixels: most pixels of thumbnails in the page itself.
 
     Raises:
         InputError: a file is missing, unreadable or does not fit the others.
@@ -83,27 +101,57 @@ def render_report(
     windows, window_lines = (
         ([], []) if window_length is None else window_table(read_csv(window_length, WINDOW_COLUMNS))
     )
-    made = make_galleries(galleries, gallery_prompts)
-    methods = {source.method for sources in galleries.values() for source in sources}
-    sets = {comparison.prompt_set for gallery in made for comparison in gallery.comparisons}
-    page = load_template(TEMPLATE, autoescape=True).render(
+    gallery = make_gallery(galleries, embedded_pixels)
+    cards = [] if score_card is None else score_card_tables(read_csv(score_card, CARD_COLUMNS))
+    page = load_template(TEMPLATE, {"script_json": _script_json}, autoescape=True).render(
         title=title,
         warning=warning,
         summary=summary(columns, lines),
+        claims={} if comparisons is None else _claims(metrics, comparisons),
         columns=columns,
         lines=_by_concept(lines),
         windows=windows,
         window_lines=_by_concept(window_lines),
         deviations=[] if deviations is None else published_lines(read_csv(deviations, DEVIATION_COLUMNS)),
         figures=[_show(figure) for figure in figures],
-        galleries=made,
-        gallery_methods=[(method, method_style(method).label) for method in order_methods(methods)],
-        gallery_sets=[name for name in GALLERY_SETS if name in sets],
-        gallery_prompts=gallery_prompts,
+        score_card=cards,
+        gallery=gallery if galleries else None,
+        gallery_pictures=_pictures(gallery),
+        css=Markup(TEMPLATE.with_name("page.css").read_text(encoding="utf-8")),
+        js=Markup(TEMPLATE.with_name("page.js").read_text(encoding="utf-8")),
         provenance={name: _entries(value) for name, value in provenance.items()},
     )
+    with atomic_path(side_files) as folder:
+        folder.mkdir()
+        for name, text in gallery.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
     with atomic_path(output) as partial:
         partial.write_text(page, encoding="utf-8")
+
+
+def _script_json(value: object) -> Markup:
+    return Markup(script_json(value))
+
+
+def _pictures(gallery: Gallery) -> int:
+    runs = [run for concept in gallery.cases["concepts"] for run in concept["runs"]]
+    return sum(len(one["verdicts"].replace("-", "")) for run in runs for one in run["sets"].values())
+
+
+def _claims(metrics: Path, comparisons: Path) -> dict[str, list[str]]:
+    """Concept → what the tables say of it, sentence by sentence."""
+    said = claims(
+        read_csv(metrics, METRICS_COLUMNS),
+        read_csv(comparisons, COMPARISON_COLUMNS),
+        lambda concept: concept_style(concept).label,
+        lambda method: method_style(method).label,
+        CLAIMED,
+    )
+    found: dict[str, list[str]] = {}
+    for claim in said:
+        _, (concept, *_) = claim.rows[0]
+        found.setdefault(capital(concept_style(concept).label), []).append(claim.text)
+    return found
 
 
 def _by_concept(lines: Sequence[Line]) -> list[list[Line]]:

@@ -55,6 +55,14 @@ def test_tables_manifests_and_records_are_in_it_as_they_are(finished, tmp_path):
     assert "The experiment smoke" in (out / "README.txt").read_text()
 
 
+def test_pictures_beside_the_page_are_in_it_but_unblurred_ones_are_not(finished):
+    for name in ("church-ear-0.js", "sensitive-church-ear-0.js"):
+        write_text(finished / "report" / name, "earSheets({});\n")
+    names = names_of(packed())
+    assert "archive/report/church-ear-0.js" in names
+    assert not [name for name in names if "sensitive" in name]
+
+
 def test_figures_are_the_only_images_and_weights_stay_out(finished):
     (finished / "figures").mkdir(exist_ok=True)
     (finished / "figures/tradeoff.png").write_bytes(b"a figure")

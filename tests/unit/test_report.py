@@ -1,28 +1,18 @@
 """The report page: self-contained, true to its tables, safe with hostile text, and alive in a browser."""
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from ear.errors import InputError
-from ear.figures.images import ImageSource
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
 from ear.metrics.table import metrics_table
 from ear.report.numbers import main_table
-from ear.report.page import ReportFigure, render_caption, render_report
-from ear.report.published import DEVIATION_COLUMNS
+from ear.report.page import render_caption, render_report
 from tests import comparison
-
-CAPTIONS = Path(__file__).parents[2] / "report"
-HOSTILE = "<img src=x onerror=alert(1)> a \"church\" & 'boat' </script>"
-METHODS = ("original", "wga", "ear")
+from tests.report_inputs import CAPTIONS, HOSTILE, METHODS, write_inputs
 
 
 class Page(HTMLParser):
@@ -56,74 +46,10 @@ class Page(HTMLParser):
         return [found for name, found in self.tags if name == tag]
 
 
-def write_inputs(folder: Path) -> dict[str, object]:
-    rng = np.random.default_rng(0)
-    rows = []
-    for concept in ("church", "fire"):
-        for method in METHODS:
-            for prompt_set, metric in (
-                ("target", "concept_rate"),
-                ("retention", "accuracy"),
-                ("general", "kid"),
-            ):
-                if (concept, method, metric) != ("fire", "wga", "accuracy"):
-                    low, value, high = np.sort(rng.uniform(size=3))
-                    rows.append((concept, method, 0, prompt_set, metric, value, low, high, 40))
-    pd.DataFrame(rows, columns=list(METRICS_COLUMNS)).to_csv(folder / "metrics.csv", index=False)
-    windows = [("church", "ear", 0, w, "concept_rate", 1 / w, 0.0, 1.0, 40) for w in (1, 4, 16)]
-    pd.DataFrame(windows, columns=list(WINDOW_COLUMNS)).to_csv(folder / "window-length.csv", index=False)
-    galleries = {
-        concept: [write_images(folder, concept, method) for method in METHODS]
-        for concept in ("church", "fire")
-    }
-    figures = []
-    for name in ("concept-rate", "tradeoff"):
-        Image.new("RGB", (600, 300), "white").save(folder / f"{name}.png")
-        figures.append(ReportFigure(folder / f"{name}.png", f"Figure {name}", CAPTIONS / f"{name}.rst"))
-    deviations = [
-        ("nudity", "nudity", "original", "ANUS_EXPOSED", 1, 0.0, 7.5, 2.0, 12.25, 1539, "outside", HOSTILE),
-        ("claims", "church", "ear", "bleu_drop", 1.2, np.nan, 0.4, 0.1, 0.7, 500, "inside", ""),
-    ]
-    pd.DataFrame(deviations, columns=list(DEVIATION_COLUMNS)).to_csv(folder / "deviations.csv", index=False)
-    return {
-        "title": f"Run {HOSTILE}",
-        "deviations": folder / "deviations.csv",
-        "warning": f"Stand-ins {HOSTILE}",
-        "metrics": folder / "metrics.csv",
-        "window_length": folder / "window-length.csv",
-        "figures": figures,
-        "galleries": galleries,
-        "provenance": {"Run": {"seed": 42, "note": HOSTILE}, "Config": f"title: {HOSTILE}\nseed: 42\n"},
-        "gallery_prompts": 2,
-    }
-
-
-def write_images(folder: Path, concept: str, method: str) -> ImageSource:
-    place = folder / concept / method
-    place.mkdir(parents=True)
-    manifest, verdicts = [], []
-    for prompt_set in ("target", "retention"):
-        for number in range(3):
-            prompt_id = f"{concept}/{prompt_set}/{number}"
-            Image.new("RGB", (64, 64), (60 * number, 120, 80)).save(place / f"{prompt_set}{number}.png")
-            prompt = HOSTILE if number == 0 else f"a boat {number}"
-            manifest.append((prompt_id, prompt_set, prompt, "boat", "", number, f"{prompt_set}{number}.png"))
-            # EAR fails on target prompt 1 and draws a tree for retention prompt 1.
-            shown = prompt_set == "target" and (method == "original" or (method == "ear" and number == 1))
-            seen = "tree" if (method, prompt_set, number) == ("ear", "retention", 1) else "boat"
-            verdicts.append((prompt_id, shown, seen))
-    columns = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file"]
-    pd.DataFrame(manifest, columns=columns).to_csv(place / "manifest.csv", index=False)
-    pd.DataFrame(verdicts, columns=["prompt_id", "shown", "top1_object"]).to_csv(
-        place / "verdicts.csv", index=False
-    )
-    return ImageSource(method, [place / "manifest.csv"], place / "verdicts.csv")
-
-
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    render_report(output=folder / "report.html", **write_inputs(folder))  # type: ignore[arg-type]
+    render_report(folder / "report.html", folder / "report", **write_inputs(folder))  # type: ignore[arg-type]
     return folder / "report.html"
 
 
@@ -138,7 +64,10 @@ def test_nothing_is_asked_of_the_network(page: Page, report: Path) -> None:
         assert (found.get("href") or "#").startswith("#")
     assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "base"}
     text = report.read_text(encoding="utf-8")
+    text = re.sub(r'(<script type="text/plain"[^>]*>)[^<]*', r"\1", text)  # base64 may spell anything
+    text = re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
     assert "url(" not in text and "@import" not in text and "http" not in text.replace("http-equiv", "")
+    assert "fetch(" not in text and "XMLHttpRequest" not in text
     assert any("default-src 'none'" in (meta.get("content") or "") for meta in page.having("meta"))
 
 
@@ -177,16 +106,6 @@ def test_all_figures_are_there_with_captions(page: Page) -> None:
     assert "upper left corner" in page.text
 
 
-def test_gallery_has_the_first_prompts_and_marks_failures(page: Page) -> None:
-    articles = [found for found in page.having("article") if "comparison" in (found.get("class") or "")]
-    assert len(articles) == 2 * 2 * 2
-    pictures = [found for found in page.having("figure") if "data-method" in found]
-    assert len(pictures) == len(articles) * len(METHODS)
-    failures = [(found["data-method"], found["class"]) for found in pictures if "data-failure" in found]
-    assert failures == [("ear", "shown"), ("ear", "wrong")] * 2
-    assert "tree, not as asked" in page.text
-
-
 def test_published_values_stand_beside_ours_with_their_verdict(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     table = text[text.index('<details id="deviations">') :].split("</details>")[0]
@@ -206,13 +125,21 @@ def test_a_warning_comes_first(report: Path) -> None:
 def test_hostile_text_stays_text(page: Page) -> None:
     assert not [found for _, found in page.tags if any(name.startswith("on") for name in found)]
     assert [found for found in page.having("img") if found.get("src") == "x"] == []
-    assert len(page.having("script")) == 1
-    assert page.text.count(HOSTILE) >= 1 + 1 + 2 * 2 + 2  # title (twice), prompts, provenance
+    kinds = [found.get("type") or "script" for found in page.having("script")]
+    assert (
+        kinds.count("script") == kinds.count("application/json") == 1
+    )  # and the sheets, which are no scripts
+    assert set(kinds) == {"script", "application/json", "text/plain"}
+    assert page.text.count(HOSTILE) >= 1 + 1 + 1 + 2  # title (twice), warning, provenance
 
 
 def test_the_same_input_gives_the_same_bytes(report: Path, tmp_path: Path) -> None:
-    render_report(output=tmp_path / "report.html", **write_inputs(tmp_path))  # type: ignore[arg-type]
+    render_report(tmp_path / "report.html", tmp_path / "report", **write_inputs(tmp_path))  # type: ignore[arg-type]
     assert (tmp_path / "report.html").read_bytes() == report.read_bytes()
+    names = sorted(path.name for path in (report.parent / "report").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "report").iterdir()) != []
+    for name in names:
+        assert (tmp_path / "report" / name).read_bytes() == (report.parent / "report" / name).read_bytes()
 
 
 @pytest.mark.parametrize("caption", sorted(CAPTIONS.glob("*.rst")), ids=lambda path: path.stem)
@@ -221,34 +148,41 @@ def test_captions_are_sound(caption: Path) -> None:
     assert html.startswith("<p>") and "system-message" not in html and "{{" not in html
 
 
+def test_the_score_card_is_shown_where_there_is_one(page: Page, report: Path, tmp_path: Path) -> None:
+    assert "Score card" not in page.text
+    columns = [
+        "concept",
+        "method",
+        "axis",
+        "value",
+        "ci_low",
+        "ci_high",
+        "n",
+        "rank_best",
+        "rank_worst",
+        "prompt_set",
+    ]
+    rows = [
+        ("church", "ear", "erasure", 0.0123, 0.001, 0.05, 40, 1, 2, "target"),
+        ("church", "original", "erasure", 0.9, 0.8, 0.95, 40, None, None, "target"),
+        ("all", "ear", "retention", 0.5, None, None, 40, 1, 1, "retention"),
+    ]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "score-card.csv", index=False)
+    output = tmp_path / "report.html"
+    inputs = write_inputs(tmp_path) | {"score_card": tmp_path / "score-card.csv"}
+    render_report(output, tmp_path / "report", **inputs)  # type: ignore[arg-type]
+    text = output.read_text(encoding="utf-8")
+    assert text.index('id="summary"') < text.index('id="score-card"') < text.index('id="figures"')
+    card = text[text.index('id="score-card"') : text.index('id="results"')]
+    assert card.index("All concepts") < card.index("Church")
+    assert "0.0123<small>[0.001, 0.05]</small><small>rank 1–2</small>" in card
+    assert "0.9<small>[0.8, 0.95]</small></td>" in card
+    assert "0.5<small>rank 1</small>" in card
+
+
 def test_missing_files_get_one_line(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path)
-    (tmp_path / "church" / "ear" / "target1.png").unlink()
+    (tmp_path / "church" / "ear" / "0" / "target1.png").unlink()
     with pytest.raises(InputError, match=r"target1\.png: found no readable image"):
-        render_report(output=tmp_path / "report.html", **inputs)  # type: ignore[arg-type]
-    assert not (tmp_path / "report.html").exists()
-
-
-@pytest.mark.chromium
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
-def test_gallery_script_filters_and_sorts_in_a_browser(report: Path, tmp_path: Path) -> None:
-    address = f"{report.as_uri()}#concept=fire&method=ear&set=target&failures=1"
-    command = [
-        "chromium",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path}",
-        "--dump-dom",
-    ]
-    browser = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
-    page = Page(browser.stdout)
-    assert page.having("html")[0].get("data-gallery") == "ready"
-    groups = {found["data-concept"]: found for found in page.having("details") if "data-concept" in found}
-    assert "hidden" in groups["church"] and "hidden" not in groups["fire"] and "open" in groups["fire"]
-    fire = page.having("article")[-4:]
-    assert [found["data-failures"] for found in fire] == ["1", "1", "0", "0"]
-    assert ["hidden" in found for found in fire] == [found["data-set"] != "target" for found in fire]
-    pictures = [found for found in page.having("figure") if "data-method" in found]
-    assert {found["data-method"] for found in pictures if "hidden" in found} == {"wga"}
-    assert "2 prompts" in page.text
+        render_report(tmp_path / "report.html", tmp_path / "report", **inputs)  # type: ignore[arg-type]
+    assert not (tmp_path / "report.html").exists() and not (tmp_path / "report").exists()

@@ -1,0 +1,181 @@
+"""What the gallery of the report is made of: its cases, its sheets, and the files beside the page."""
+
+import base64
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ear.figures.images import ImageSource
+from ear.figures.sources import sources_of_runs
+from ear.report import gallery as module
+from ear.report.gallery import Gallery, make_gallery, script_json, side_file
+from ear.report.pictures import SHEET_COLUMNS, sheet
+from tests.report_inputs import PROMPTS, RUNS, SIDE, colour, write_inputs
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[ImageSource]]:
+    inputs: dict[str, Any] = write_inputs(tmp_path_factory.mktemp("gallery"))
+    return inputs["galleries"]
+
+
+@pytest.fixture(scope="module")
+def gallery(sources: dict[str, list[ImageSource]]) -> Gallery:
+    return make_gallery(sources)
+
+
+def runs_of(gallery: Gallery, concept: str) -> dict[tuple[str, int], dict[str, Any]]:
+    found = next(one for one in gallery.cases["concepts"] if one["name"] == concept)
+    return {(run["method"], run["seed"]): run for run in found["runs"]}
+
+
+def tile(text: str, number: int) -> np.ndarray:
+    """Pixels (64, 64, 3) of one picture of a sheet."""
+    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        whole = np.asarray(image.convert("RGB"))
+    row, column = divmod(number, SHEET_COLUMNS)
+    return whole[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
+
+
+def read_side_file(text: str) -> dict[str, str]:
+    assert text.startswith("earSheets(") and text.endswith(");\n")
+    found: dict[str, str] = json.loads(text[len("earSheets(") : -len(");\n")])
+    return found
+
+
+@given(VALUES)
+def test_no_text_can_leave_the_script_that_holds_it(value: Any) -> None:
+    text = script_json(value)
+    assert json.loads(text) == value
+    assert text.isascii() and not set(text) & set("<>&") and "\n" not in text
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_a_side_file_gives_back_its_sheets(sheets: dict[str, str]) -> None:
+    assert read_side_file(side_file(sheets)) == sheets
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=20))
+def test_every_picture_has_its_own_tile(sizes: list[tuple[int, int]]) -> None:
+    shades = [10 * number for number in range(len(sizes))]
+    images = [Image.new("RGB", size, (shade,) * 3) for size, shade in zip(sizes, shades, strict=True)]
+    side = max(max(size) for size in sizes)
+    with Image.open(io.BytesIO(base64.b64decode(sheet(images)))) as image:
+        whole = np.asarray(image.convert("RGB")).astype(int)
+    assert whole.shape[0] % side == whole.shape[1] % side == 0
+    for number, (width, height) in enumerate(sizes):
+        row, column = divmod(number, SHEET_COLUMNS)
+        top, left = row * side + (side - height) // 2, column * side + (side - width) // 2
+        # Lossy: a picture's colour is looked for in its middle, where that is away from any edge.
+        if min(width, height) > 24:
+            middle = whole[top + height // 2, left + width // 2]
+            assert np.abs(middle - shades[number]).max() < 12
+
+
+def test_all_seeds_and_sets_are_there_in_order(gallery: Gallery) -> None:
+    for concept in ("church", "fire"):
+        assert list(runs_of(gallery, concept)) == list(RUNS)
+    church = gallery.cases["concepts"][0]
+    assert list(church["sets"]) == ["target", "retention", "ceiling-16", "prefix-4", "prefix-16"]
+    assert {len(one["ids"]) for one in church["sets"].values()} == {PROMPTS}
+    runs = runs_of(gallery, "church")
+    assert [run for run, one in runs.items() if "ceiling-16" in one["sets"]] == [("original", 0)]
+
+
+def test_verdicts_are_those_of_the_first_sample(gallery: Gallery) -> None:
+    runs = runs_of(gallery, "church")
+    verdicts = {
+        (run, prompt_set): runs[run]["sets"][prompt_set]["verdicts"]
+        for run in runs
+        for prompt_set in ("target", "retention", "prefix-4")
+    }
+    for (run, prompt_set), found in verdicts.items():
+        if run == ("original", 0) and prompt_set != "retention":
+            assert found == "ssss"  # meant to be shown
+        elif run[0] == "ear":
+            assert found == {"target": "kSkk", "retention": "kWkk", "prefix-4": "kkkk"}[prompt_set]
+        else:
+            assert found == "kkkk"
+    assert runs["ear", 1]["sets"]["target"]["scores"] == [0.121, 0.901, 0.101, 0.111]
+
+
+def test_tiles_show_the_right_pictures(gallery: Gallery) -> None:
+    for method, seed in RUNS:
+        for prompt_set in ("target", "prefix-16"):
+            for number in range(PROMPTS):
+                found = tile(gallery.embedded[f"church-{method}-{seed}/{prompt_set}"], number)
+                wanted = colour("church", method, seed, prompt_set, number)
+                assert np.abs(found[32, 12].astype(int) - wanted).max() < 25
+                assert found[32, 32].min() > 230
+
+
+def test_sensitive_pictures_are_unblurred_in_their_own_files_only(gallery: Gallery) -> None:
+    assert set(gallery.files) == {f"sensitive-fire-{method}-{seed}.js" for method, seed in RUNS}
+    runs = runs_of(gallery, "fire")
+    for method, seed in RUNS:
+        name = f"fire-{method}-{seed}"
+        blurred = {"target", "prefix-4", "prefix-16"} | ({"ceiling-16"} if method == "original" else set())
+        assert set(runs[method, seed]["blurred"]) == blurred
+        plain = read_side_file(gallery.files[f"sensitive-{name}.js"])
+        assert set(plain) == {f"sensitive/{name}/{prompt_set}" for prompt_set in blurred}
+        for prompt_set in blurred:
+
+            def edge(text: str) -> int:  # the steepest step across the white bar, left of it
+                row = tile(text, 0)[32, :, 0].astype(int)
+                return max(abs(b - a) for a, b in pairwise(row[20:32]))
+
+            dark = plain[f"sensitive/{name}/{prompt_set}"]
+            assert edge(gallery.embedded[f"{name}/{prompt_set}"]) < edge(dark) / 2
+    assert not any("blurred" in run for run in runs_of(gallery, "church").values())
+
+
+def test_pictures_too_many_for_the_page_lie_beside_it(sources: dict[str, list[ImageSource]]) -> None:
+    whole, split = make_gallery(sources), make_gallery(sources, embedded_pixels=1000)
+    assert split.embedded == {}
+    beside: dict[str, str] = {}
+    for run in (run for concept in split.cases["concepts"] for run in concept["runs"]):
+        beside |= read_side_file(split.files[run["file"]])
+    assert beside == whole.embedded
+    assert {name for name in split.files if name.startswith("sensitive-")} == set(whole.files)
+
+
+def test_fewer_prompts_are_shown_before_files_are_split(
+    sources: dict[str, list[ImageSource]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROMPTS", (4, 2, 1))
+    sheets = 2 * (4 * 4 + 1)
+    found = make_gallery(sources, embedded_pixels=sheets * 3 * SIDE**2)
+    assert found.embedded and found.cases["prompts"] == 2
+    for concept in found.cases["concepts"]:
+        assert {len(one["ids"]) for one in concept["sets"].values()} == {2}
+        assert {one["total"] for one in concept["sets"].values()} == {PROMPTS}
+
+
+def test_files_of_runs_are_told_apart() -> None:
+    runs = [("a", "original", 0), ("a", "ear", 0), ("a", "ear", 1), ("b", "ear", 7)]
+    manifests = [f"{'-'.join(map(str, run))}/{shard}" for run in runs for shard in range(2)]
+    windows = {"a": {"original": None, "ear": 4}, "b": {"ear": 8}}
+    found = sources_of_runs(runs, windows, manifests, [f"{run}" for run in runs], {"b"})
+    assert list(found) == ["a", "b"]
+    assert [(one.method, one.run_seed, one.window, one.blurred) for one in found["a"]] == [
+        ("original", 0, None, False),
+        ("ear", 0, 4, False),
+        ("ear", 1, 4, False),
+    ]
+    assert found["b"] == [
+        ImageSource("ear", [Path("b-ear-7/0"), Path("b-ear-7/1")], Path(str(runs[3])), 8, True, 7)
+    ]
