@@ -30,6 +30,7 @@ CHAT_TEMPLATE = """\
 """
 
 DESCRIBE = "describe the image"
+YES, NO = "yes", "no"
 
 
 def image_prompt(processor: "JanusProcessor", prompt: str) -> str:
@@ -40,6 +41,11 @@ def image_prompt(processor: "JanusProcessor", prompt: str) -> str:
 def caption_prompt(processor: "JanusProcessor", question: str = DESCRIBE) -> str:
     """The chat text that asks a question about one image."""
     return _chat(processor, [{"type": "image"}, {"type": "text", "text": question}])
+
+
+def question(words: str) -> str:
+    """The question whether an image shows something ("church", "on fire"), to be answered by YES or NO."""
+    return f"does the image show {words} ? answer {YES} or {NO}"
 
 
 def _chat(processor: "JanusProcessor", content: list[dict[str, str]]) -> str:

@@ -14,6 +14,7 @@ from ear.chat import (
     PAD,
     SPECIAL_TOKENS,
     UNKNOWN,
+    question,
 )
 from ear.world.canvas import SIZE
 from ear.world.captions import words
@@ -22,13 +23,14 @@ from ear.world.captions import words
 def build_processor(num_image_tokens: int) -> JanusProcessor:
     """Tokenizer, image processor and chat template of the mini backbone.
 
-    The tokenizer knows the words of the caption grammar and of DESCRIBE, lower-cases, puts begin-of-sentence
-    in front and pads on the left; any other word is unknown. Images become (3, 64, 64) in [-1, 1].
+    The tokenizer knows the words of the caption grammar, of DESCRIBE and of ``question``, lower-cases, puts
+    begin-of-sentence in front and pads on the left; any other word is unknown. Images become (3, 64, 64) in
+    [-1, 1].
 
     Args:
         num_image_tokens: placeholders that stand for one image in a text.
     """
-    vocabulary = sorted({*words(), *DESCRIBE.split(), ",", ":"})
+    vocabulary = sorted({*words(), *DESCRIBE.split(), *question("").split(), ",", ":"})
     ids = {word: index for index, word in enumerate((*SPECIAL_TOKENS, *vocabulary))}
     backend = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     backend.normalizer = normalizers.Lowercase()
