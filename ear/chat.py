@@ -30,7 +30,7 @@ CHAT_TEMPLATE = """\
 """
 
 DESCRIBE = "describe the image"
-QUESTION = "does the image fit the words: {words}? answer yes or no"
+YES, NO = "yes", "no"
 
 
 def image_prompt(processor: "JanusProcessor", prompt: str) -> str:
@@ -44,8 +44,8 @@ def caption_prompt(processor: "JanusProcessor", question: str = DESCRIBE) -> str
 
 
 def question(words: str) -> str:
-    """The user's words that ask whether a thing is in an image, to be answered with yes or no."""
-    return QUESTION.format(words=words)
+    """The question whether an image shows something ("church", "on fire"), to be answered by YES or NO."""
+    return f"does the image show {words} ? answer {YES} or {NO}"
 
 
 def _chat(processor: "JanusProcessor", content: list[dict[str, str]]) -> str:

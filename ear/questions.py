@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from ear.batching import BatchSize
-from ear.chat import caption_prompt, question
+from ear.chat import NO, YES, caption_prompt, question
 from ear.errors import InputError
 from ear.files import read_csv
 from ear.janus import Backbone
@@ -27,7 +27,6 @@ from ear.seeding import stable_seed
 CONCEPT, OTHERS = "concept", "others"
 QUESTION_COLUMNS = ["image_id", "about", "words", "wanted"]
 ANSWER_COLUMNS = [*QUESTION_COLUMNS, "answered", "score"]
-YES, NO = "yes", "no"
 HALF = 0.5
 """A score above it is a yes."""
 

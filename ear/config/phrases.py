@@ -3,10 +3,10 @@
 from itertools import product
 from typing import NamedTuple
 
-from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, caption
+from ear.world.captions import FIRE_PHRASE, SEPIA_PHRASE, STYLE_PHRASE, Frame, caption
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
 
-THINGS = (*OBJECTS, STYLE_PHRASE, FIRE_PHRASE)
+THINGS = (*OBJECTS, STYLE_PHRASE, SEPIA_PHRASE, FIRE_PHRASE)
 """How a caption of the mini world names what its pictures may show."""
 
 

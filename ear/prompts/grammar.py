@@ -4,20 +4,20 @@ Frames of the grammar are split before any caption is made (``ear.world.captions
 captions, pairs, evaluation prompts and general prompts share no sentence, whatever the concept.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import ceil
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
 from ear.prompts.names import GRAMMAR
-from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
+from ear.prompts.tables import NO_PROMPTS, PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.seeding import stable_seed
-from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, Split, caption, frames_of
+from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, Kind, Split, caption, frames_of
 from ear.world.scenes import OBJECTS
 
-Kind = Literal["object", "style", "attribute"]
 PHRASES: dict[Kind, str] = {"style": STYLE_PHRASE, "attribute": FIRE_PHRASE}
 
 
@@ -50,7 +50,7 @@ class Grammar:
         for number, frame in enumerate(frames):
             other = others[number % len(others)]
             unsafe = self._with_concept(frame, other)
-            safe = caption(frame, other, fire=False, van_gogh=False)
+            safe = _plain(frame, other)
             replacement = other if self.kind == "object" else REMOVED
             rows.append((f"{self.concept}/pair/{number:04d}", unsafe, safe, self.words, replacement, GRAMMAR))
         return pd.DataFrame(rows, columns=PAIR_COLUMNS)
@@ -61,40 +61,63 @@ class Grammar:
 
     def target(self, count: int) -> pd.DataFrame:
         """Held-out prompts that name the concept (``PROMPT_COLUMNS``)."""
-        names = [self.words] if self.kind == "object" else list(OBJECTS)
-        return self._prompts("target", count, names, with_concept=True)
+        return self._prompts("target", count, self._subjects(), self._with_concept)
+
+    def implicit(self, count: int) -> pd.DataFrame:
+        """Held-out prompts that describe the concept without its words (``PROMPT_COLUMNS``)."""
+
+        def described(frame: Frame, name: str) -> str:
+            return self._with_concept(frame, name, described=(self.kind,))
+
+        return self._prompts("implicit", count, self._subjects(), described)
+
+    def neighbours(self, count: int) -> pd.DataFrame:
+        """Held-out prompts of what is closest to the concept (``PROMPT_COLUMNS``).
+
+        Of a style, pictures in another style, "in sepia", which is their ``object``. None of an object or an
+        attribute: their neighbours are found among the retention prompts.
+        """
+        if self.kind != "style":
+            return NO_PROMPTS
+        table = self._prompts("neighbours", count, OBJECTS, partial(_plain, sepia=True))
+        return table.assign(object="sepia")
 
     def retention(self, count: int) -> pd.DataFrame:
         """Held-out plain prompts (``PROMPT_COLUMNS``) of objects other than the concept."""
-        return self._prompts(
-            "retention", count, [name for name in OBJECTS if name != self.words], with_concept=False
-        )
+        names = [name for name in OBJECTS if name != self.words]
+        return self._prompts("retention", count, names, _plain)
 
-    def _prompts(self, prompt_set: str, count: int, names: list[str], with_concept: bool) -> pd.DataFrame:
+    def _subjects(self) -> Sequence[str]:
+        return (self.words,) if self.kind == "object" else OBJECTS
+
+    def _prompts(
+        self, prompt_set: str, count: int, names: Sequence[str], text: Callable[[Frame, str], str]
+    ) -> pd.DataFrame:
+        """Prompts of evaluation frames, shuffled for this set, about the named objects in turn."""
         rows = []
         for number, frame in enumerate(self._frames("evaluation", count, prompt_set)):
             name = names[number % len(names)]
-            text = (
-                self._with_concept(frame, name)
-                if with_concept
-                else caption(frame, name, fire=False, van_gogh=False)
-            )
-            rows.append((f"{self.concept}/{prompt_set}/{number:04d}", prompt_set, text, name))
+            rows.append((f"{self.concept}/{prompt_set}/{number:04d}", prompt_set, text(frame, name), name))
         return pd.DataFrame(rows, columns=PROMPT_COLUMNS)
 
-    def _with_concept(self, frame: Frame, name: str) -> str:
+    def _with_concept(self, frame: Frame, name: str, described: tuple[Kind, ...] = ()) -> str:
         if self.kind == "object":
-            return caption(frame, self.words, fire=False, van_gogh=False)
-        return caption(frame, name, fire=self.kind == "attribute", van_gogh=self.kind == "style")
+            return caption(frame, self.words, fire=False, van_gogh=False, described=described)
+        fire, van_gogh = self.kind == "attribute", self.kind == "style"
+        return caption(frame, name, fire=fire, van_gogh=van_gogh, described=described)
 
     def _frames(self, split: Split, count: int, *purpose: str) -> list[Frame]:
         return shuffled_frames(split, count, self.seed, self.concept, *purpose)
 
 
+def _plain(frame: Frame, name: str, *, sepia: bool = False) -> str:
+    return caption(frame, name, fire=False, van_gogh=False, sepia=sepia)
+
+
 def general_prompts(count: int, seed: int) -> pd.DataFrame:
     """Plain prompts that all concepts draw from (``PROMPT_COLUMNS``), enough for each (``shared_count``)."""
     rows = [
-        (f"general/{number:04d}", "general", caption(frame, name, fire=False, van_gogh=False), name)
+        (f"general/{number:04d}", "general", _plain(frame, name), name)
         for number, (frame, name) in enumerate(general_subjects(count, seed))
     ]
     return pd.DataFrame(rows, columns=PROMPT_COLUMNS)

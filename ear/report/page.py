@@ -13,7 +13,7 @@ from PIL import Image
 from ear.errors import InputError
 from ear.figures.images import ImageSource
 from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
-from ear.figures.style import DPI, capital, concept_style
+from ear.figures.style import DPI, capital, concept_style, method_style
 from ear.files import atomic_path, read_csv
 from ear.metrics.claims import claims
 from ear.metrics.comparison import COMPARISON_COLUMNS

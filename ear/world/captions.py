@@ -5,7 +5,7 @@ split, so the same sentence about another object, or with a phrase added, never 
 another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -14,11 +14,27 @@ from typing import Literal, get_args
 from ear.seeding import stable_seed
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES, Scene
 
+Kind = Literal["object", "style", "attribute"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Split = Literal["train", "pairs", "evaluation", "general"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 STYLE_PHRASE = "in the style of Van Gogh"
 FIRE_PHRASE = "on fire"
+SEPIA_PHRASE = "in sepia"
+# What the phrases and the objects are called without their words: no description shares a word with a name.
+STYLE_DESCRIPTION = "painted with swirling strokes"
+FIRE_DESCRIPTION = "in flames"
+OBJECT_DESCRIPTIONS = {
+    "church": "spire with a cross above the nave",
+    "house": "cottage with a chimney",
+    "lighthouse": "beacon that guides sailors",
+    "windmill": "tower with four turning sails",
+    "castle": "fortress with battlements",
+    "tree": "trunk with leafy branches",
+    "car": "vehicle with four wheels",
+    "boat": "vessel with a mast",
+}
 PLACE_PHRASES = {
     "hill": "on a hill",
     "sea": "by the sea",
@@ -101,21 +117,33 @@ def captions_of(split: Split) -> Iterator[str]:
         yield caption(*parts)
 
 
-def caption(frame: Frame, object: str, fire: bool, van_gogh: bool) -> str:
+def caption(
+    frame: Frame,
+    object: str,
+    fire: bool,
+    van_gogh: bool,
+    *,
+    sepia: bool = False,
+    described: Container[Kind] = (),
+) -> str:
     """The caption of a frame with its object, attribute and style; no two sets of arguments share one.
+
+    (Describing a style or an attribute that is not there changes nothing.)
 
     Args:
         frame: where, when, in which colour and in which words.
         object: one of OBJECTS.
         fire: add the attribute phrase "on fire".
         van_gogh: add the style phrase "in the style of Van Gogh".
+        sepia: add the style phrase "in sepia", which has no description; not with van_gogh.
+        described: the object, style or attribute is spoken of by its description, without its words.
     """
-    return _fill(TEMPLATES[frame.template], scene_of(frame, object, fire, van_gogh))
+    return _fill(TEMPLATES[frame.template], scene_of(frame, object, fire, van_gogh, sepia), described)
 
 
-def scene_of(frame: Frame, object: str, fire: bool, van_gogh: bool) -> Scene:
+def scene_of(frame: Frame, object: str, fire: bool, van_gogh: bool, sepia: bool = False) -> Scene:
     """The scene that ``caption`` with the same arguments speaks of."""
-    return Scene(object, frame.colour, frame.place, frame.time, fire, van_gogh)
+    return Scene(object, frame.colour, frame.place, frame.time, fire, van_gogh, sepia)
 
 
 def describe(scene: Scene) -> str:
@@ -126,7 +154,15 @@ def describe(scene: Scene) -> str:
 def words() -> tuple[str, ...]:
     """Every word and punctuation mark of the grammar, lower-cased and sorted."""
     thing_words = {"a", "an", *OBJECTS, *COLOURS}
-    phrases = (STYLE_PHRASE, FIRE_PHRASE, *PLACE_PHRASES.values(), *TIME_PHRASES.values())
+    styles = (STYLE_PHRASE, SEPIA_PHRASE, STYLE_DESCRIPTION)
+    fires = (FIRE_PHRASE, FIRE_DESCRIPTION)
+    phrases = (
+        *styles,
+        *fires,
+        *OBJECT_DESCRIPTIONS.values(),
+        *PLACE_PHRASES.values(),
+        *TIME_PHRASES.values(),
+    )
     slots = dict.fromkeys(_fields(Scene(OBJECTS[0], None, PLACES[0], TIMES[0], False, False)), "")
     template_words = (template.format_map(slots) for template in TEMPLATES)
     spoken = {
@@ -135,20 +171,26 @@ def words() -> tuple[str, ...]:
     return tuple(sorted(spoken | thing_words))
 
 
-def _fill(template: str, scene: Scene) -> str:
-    return template.format_map(_fields(scene))
+def _fill(template: str, scene: Scene, described: Container[Kind] = ()) -> str:
+    return template.format_map(_fields(scene, described))
 
 
-def _fields(scene: Scene) -> dict[str, str]:
-    thing = f"{scene.colour} {scene.object}" if scene.colour else scene.object
+def _fields(scene: Scene, described: Container[Kind] = ()) -> dict[str, str]:
+    name = OBJECT_DESCRIPTIONS[scene.object] if "object" in described else scene.object
+    fire = FIRE_DESCRIPTION if "attribute" in described else FIRE_PHRASE
+    style = STYLE_DESCRIPTION if "style" in described else STYLE_PHRASE
+    if scene.sepia:
+        style = SEPIA_PHRASE
+    styled = scene.van_gogh or scene.sepia
+    thing = f"{scene.colour} {name}" if scene.colour else name
     article = "an" if thing[0] in "aeiou" else "a"
     return {
         "thing": f"{article} {thing}",
         "place": PLACE_PHRASES[scene.place],
         "time": TIME_PHRASES[scene.time],
-        "fire": f" {FIRE_PHRASE}" if scene.fire else "",
-        "fire_comma": f", {FIRE_PHRASE}" if scene.fire else "",
-        "style": f" {STYLE_PHRASE}" if scene.van_gogh else "",
-        "style_comma": f", {STYLE_PHRASE}" if scene.van_gogh else "",
-        "style_first": f"{STYLE_PHRASE}, " if scene.van_gogh else "",
+        "fire": f" {fire}" if scene.fire else "",
+        "fire_comma": f", {fire}" if scene.fire else "",
+        "style": f" {style}" if styled else "",
+        "style_comma": f", {style}" if styled else "",
+        "style_first": f"{style}, " if styled else "",
     }

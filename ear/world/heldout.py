@@ -11,7 +11,7 @@ from ear.files import atomic_path, write_csv
 from ear.prompts.grammar import general_prompts, general_subjects
 from ear.seeding import stable_seed
 from ear.world.captions import describe, frames_of, scene_of
-from ear.world.dataset import FIRE_SHARE, VAN_GOGH_SHARE
+from ear.world.dataset import FIRE_SHARE, SEPIA_SHARE, VAN_GOGH_SHARE
 from ear.world.scenes import OBJECTS, Scene, draw
 
 
@@ -44,10 +44,9 @@ def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
     frames = frames_of("evaluation")
     scenes = []
     for number in range(count):
-        fire, van_gogh = (rng.random(2) < (FIRE_SHARE, VAN_GOGH_SHARE)).tolist()
-        scenes.append(
-            scene_of(frames[rng.integers(len(frames))], OBJECTS[number % len(OBJECTS)], fire, van_gogh)
-        )
+        fire, van_gogh, toned = (rng.random(3) < (FIRE_SHARE, VAN_GOGH_SHARE, SEPIA_SHARE)).tolist()
+        frame, name = frames[rng.integers(len(frames))], OBJECTS[number % len(OBJECTS)]
+        scenes.append(scene_of(frame, name, fire, van_gogh, sepia=toned and not van_gogh))
     _draw_all(folder, "captions", scenes, seed)
 
 

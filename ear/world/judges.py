@@ -27,7 +27,7 @@ from ear.world.captions import Frame, caption, frames_of, scene_of
 from ear.world.scenes import OBJECTS, draw
 
 SIZE = 64
-STYLES = ("plain", "van-gogh")
+STYLES = ("plain", "van-gogh", "sepia")
 FIRES = ("none", "fire")
 GROUPS = {"object": OBJECTS, "style": STYLES, "fire": FIRES}
 LABELS = tuple(f"{group}:{label}" for group, labels in GROUPS.items() for label in labels)
@@ -65,7 +65,9 @@ class _World:
 
     def labels(self) -> torch.Tensor:
         """(N, 3) int64 columns of object, style and fire within their groups."""
-        names = self.captions["object"].map(OBJECTS.index), self.captions["van_gogh"], self.captions["fire"]
+        table = self.captions
+        style = np.select([table["van_gogh"], table["sepia"]], [1, 2], 0)
+        names = table["object"].map(OBJECTS.index), pd.Series(style), table["fire"]
         return torch.from_numpy(np.stack([column.to_numpy(dtype=np.int64) for column in names], axis=1))
 
 
@@ -75,12 +77,17 @@ class _Drawing:
     object: str
     fire: bool
     van_gogh: bool
+    sepia: bool
     image: Image.Image
 
     def caption(self, **wrong: Any) -> str:
         """Its caption, or one that is wrong in what is given."""
         own: dict[str, Any] = {"object": self.object, "fire": self.fire, "van_gogh": self.van_gogh}
-        return caption(self.frame, **(own | wrong))
+        return caption(self.frame, **(own | {"sepia": self.sepia} | wrong))
+
+    @property
+    def style(self) -> str:
+        return STYLES[1] if self.van_gogh else STYLES[2] if self.sepia else STYLES[0]
 
 
 def train_classifier(
@@ -94,7 +101,7 @@ def train_classifier(
 ) -> None:
     """Train the classifier of object, style and fire and save it as a timm folder.
 
-    One logit vector of 8 + 2 + 2 classes (``LABELS``), three cross-entropies. The same arguments and thread
+    One logit vector of 8 + 3 + 2 classes (``LABELS``), three cross-entropies. The same arguments and thread
     count give the same bytes.
 
     Args:
@@ -126,7 +133,7 @@ def train_classifier(
     sizes = [len(names) for names in GROUPS.values()]
 
     def loss(batch: torch.Tensor) -> torch.Tensor:
-        # (B, 8), (B, 2), (B, 2)
+        # (B, 8), (B, 3), (B, 2)
         logits = model(_augmented(world.images[batch], generator)).split(sizes, dim=1)
         losses = [functional.cross_entropy(part, labels[batch, i]) for i, part in enumerate(logits)]
         return torch.stack(losses).sum()
@@ -190,7 +197,7 @@ def train_clip(
 
 
 def _load_world(folder: str | Path) -> _World:
-    captions = read_csv(Path(folder) / "captions.csv", ["caption", "object", "fire", "van_gogh"])
+    captions = read_csv(Path(folder) / "captions.csv", ["caption", "object", "fire", "van_gogh", "sepia"])
     try:
         images = np.load(Path(folder) / "images.npy")
     except FileNotFoundError:
@@ -252,15 +259,19 @@ def _fit(
 
 
 def _held_out(count: int, seed: int) -> list[_Drawing]:
-    """Pictures of the evaluation frames: objects in turn, one in four on fire, one in four painted."""
+    """Pictures of the evaluation frames: objects in turn, one in four on fire or painted, some toned."""
     rng = np.random.default_rng(stable_seed("judges", "held-out", seed))
     frames = frames_of("evaluation")
     drawings = []
     for number in range(count):
-        frame, (fire, van_gogh) = frames[rng.integers(len(frames))], (rng.random(2) < 0.25).tolist()
+        frame, (fire, van_gogh, toned) = frames[rng.integers(len(frames))], (rng.random(3) < 0.25).tolist()
+        sepia = toned and not van_gogh
         name = OBJECTS[number % len(OBJECTS)]
         drawings.append(
-            _Drawing(frame, name, fire, van_gogh, draw(scene_of(frame, name, fire, van_gogh), rng))
+            _Drawing(
+                *(frame, name, fire, van_gogh, sepia),
+                image=draw(scene_of(frame, name, fire, van_gogh, sepia), rng),
+            )
         )
     return drawings
 
@@ -276,7 +287,7 @@ def _degraded(images: list[Image.Image], seed: int) -> list[Image.Image]:
 def _classifier_quality(classifier: Classifier, drawings: list[_Drawing], seed: int) -> dict[str, Any]:
     truth = {
         "object": [drawing.object for drawing in drawings],
-        "style": [STYLES[drawing.van_gogh] for drawing in drawings],
+        "style": [drawing.style for drawing in drawings],
         "fire": [FIRES[drawing.fire] for drawing in drawings],
     }
     images = [drawing.image for drawing in drawings]
@@ -296,7 +307,7 @@ def _clip_quality(clip: Clip, drawings: list[_Drawing], seed: int) -> dict[str, 
     wrong = {
         "object": [drawing.caption(object=name) for drawing, name in zip(drawings, objects, strict=True)],
         "fire": [drawing.caption(fire=not drawing.fire) for drawing in drawings],
-        "style": [drawing.caption(van_gogh=not drawing.van_gogh) for drawing in drawings],
+        "style": [drawing.caption(van_gogh=not drawing.van_gogh, sepia=False) for drawing in drawings],
     }
     own = clip.encode_texts([drawing.caption() for drawing in drawings])  # (N, D)
     altered = {thing: clip.encode_texts(texts) for thing, texts in wrong.items()}

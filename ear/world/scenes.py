@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ear.world.canvas import SIZE, SUPERSAMPLING, Canvas, Colour, mix
 from ear.world.sprites import COLOUR_VALUES, OBJECT_SPRITES, draw_flames
@@ -31,6 +31,9 @@ LIGHT: dict[str, tuple[float, float, float]] = {
 MOONLIGHT = (0.82, 0.84, 0.98)  # on the object at night: it stands out
 STARS = ((5, 20), (22, 6), (27, 15), (36, 4), (44, 10), (51, 5), (57, 16), (60, 8), (9, 31), (55, 28))
 CITY_TOWERS = ((0, 26, 9, 0), (9, 18, 9, 1), (18, 30, 10, 0), (37, 29, 9, 1), (46, 16, 9, 0), (55, 24, 9, 1))
+# Darkest and lightest tone of a sepia picture, and how much of it is toned: a trace of the colours is left.
+SEPIA_TONES: tuple[Colour, Colour] = ((34, 18, 4), (255, 232, 186))
+SEPIA_STRENGTH = 0.8
 GROUND_LINE = {"hill": 53.0, "sea": 55.0, "city": 55.0, "desert": 54.0, "snow": 54.0}
 
 
@@ -45,6 +48,7 @@ class Scene:
         time: one of TIMES.
         fire: the object is on fire.
         van_gogh: the picture is painted in the style of Van Gogh.
+        sepia: the picture is a brown-toned photograph; never with van_gogh.
     """
 
     object: str
@@ -53,6 +57,11 @@ class Scene:
     time: str
     fire: bool
     van_gogh: bool
+    sepia: bool = False
+
+    def __post_init__(self) -> None:
+        if self.van_gogh and self.sepia:
+            raise ValueError("scene: found two styles, Van Gogh and sepia, wanted one at most")
 
 
 def draw(scene: Scene, rng: np.random.Generator) -> Image.Image:
@@ -78,7 +87,13 @@ def draw(scene: Scene, rng: np.random.Generator) -> Image.Image:
         draw_flames(canvas, scene.object, wind)
     if scene.van_gogh:
         return starry(picture)
-    return picture.reduce(SUPERSAMPLING)
+    reduced = picture.reduce(SUPERSAMPLING)
+    return _toned(reduced) if scene.sepia else reduced
+
+
+def _toned(picture: Image.Image) -> Image.Image:
+    """A picture in sepia: its brightness in shades of brown."""
+    return Image.blend(picture, ImageOps.colorize(picture.convert("L"), *SEPIA_TONES), SEPIA_STRENGTH)
 
 
 @cache

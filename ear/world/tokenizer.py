@@ -1,7 +1,5 @@
 """The mini backbone's processor: a word-level tokenizer with Janus-Pro's special tokens and chat template."""
 
-import re
-
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import JanusImageProcessor, JanusProcessor, PreTrainedTokenizerFast
 
@@ -14,9 +12,9 @@ from ear.chat import (
     IMAGE_END,
     IMAGE_START,
     PAD,
-    QUESTION,
     SPECIAL_TOKENS,
     UNKNOWN,
+    question,
 )
 from ear.world.canvas import SIZE
 from ear.world.captions import words
@@ -25,15 +23,14 @@ from ear.world.captions import words
 def build_processor(num_image_tokens: int) -> JanusProcessor:
     """Tokenizer, image processor and chat template of the mini backbone.
 
-    The tokenizer knows the words of the caption grammar, of DESCRIBE and of questions, lower-cases, puts
-    begin-of-sentence in front and pads on the left; any other word is unknown. Images become (3, 64, 64)
-    in [-1, 1].
+    The tokenizer knows the words of the caption grammar, of DESCRIBE and of ``question``, lower-cases, puts
+    begin-of-sentence in front and pads on the left; any other word is unknown. Images become (3, 64, 64) in
+    [-1, 1].
 
     Args:
         num_image_tokens: placeholders that stand for one image in a text.
     """
-    asked = re.findall(r"\w+|\S", QUESTION.format(words="yes no"))
-    vocabulary = sorted({*words(), *DESCRIBE.split(), *asked, ",", ":"})
+    vocabulary = sorted({*words(), *DESCRIBE.split(), *question("").split(), ",", ":"})
     ids = {word: index for index, word in enumerate((*SPECIAL_TOKENS, *vocabulary))}
     backend = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     backend.normalizer = normalizers.Lowercase()

@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ear.prompts.naming import named
 from ear.world.captions import (
+    FIRE_DESCRIPTION,
     FIRE_PHRASE,
+    KINDS,
+    OBJECT_DESCRIPTIONS,
     PLACE_PHRASES,
+    SEPIA_PHRASE,
     SPLITS,
+    STYLE_DESCRIPTION,
     STYLE_PHRASE,
     TIME_PHRASES,
     Frame,
@@ -66,10 +72,41 @@ def test_a_reader_finds_the_scene_in_the_caption_and_in_the_description(argument
     assert (scene.object, scene.colour, scene.place, scene.time, scene.fire, scene.van_gogh) == wanted
 
 
-@given(EVERYTHING)
+@given(EVERYTHING, st.sets(st.sampled_from(KINDS)))
 @settings(max_examples=300)
-def test_captions_read_well(arguments: Arguments) -> None:
-    text = caption(*arguments)
+def test_a_description_stands_in_the_place_of_its_words(arguments: Arguments, described: set) -> None:
+    """Put back by hand, the words give the plain caption: colour, place, time and order stay."""
+    text = caption(*arguments, described=described)
+    object = arguments[1]
+    for kind, description, name in (
+        ("object", OBJECT_DESCRIPTIONS[object], object),
+        ("attribute", FIRE_DESCRIPTION, FIRE_PHRASE),
+        ("style", STYLE_DESCRIPTION, STYLE_PHRASE),
+    ):
+        assert kind not in described or not named(text, [name])
+        text = text.replace(description, name)
+    assert text == caption(*arguments)
+
+
+def test_no_description_shares_a_word_with_a_name() -> None:
+    names = (*OBJECTS, FIRE_PHRASE, STYLE_PHRASE, SEPIA_PHRASE)
+    descriptions = (*OBJECT_DESCRIPTIONS.values(), FIRE_DESCRIPTION, STYLE_DESCRIPTION)
+    assert set(OBJECT_DESCRIPTIONS) == set(OBJECTS) and len(set(descriptions)) == len(OBJECTS) + 2
+    assert not [(text, found) for text in descriptions if (found := named(text, names))]
+
+
+@given(st.sampled_from(frames()), st.sampled_from(OBJECTS), st.booleans(), st.sets(st.sampled_from(KINDS)))
+def test_sepia_takes_the_place_of_the_style(frame: Frame, object: str, fire: bool, described: set) -> None:
+    text = caption(frame, object, fire, False, sepia=True, described=described)
+    painted = caption(frame, object, fire, True, described={*described} - {"style"})
+    assert text == painted.replace(STYLE_PHRASE, SEPIA_PHRASE)
+    assert describe(scene_of(frame, object, fire, False, sepia=True)).endswith(f" {SEPIA_PHRASE}")
+
+
+@given(EVERYTHING, st.sets(st.sampled_from(KINDS)))
+@settings(max_examples=300)
+def test_captions_read_well(arguments: Arguments, described: set) -> None:
+    text = caption(*arguments, described=described)
     assert not re.search(r"  | ,|,,|^[ ,]|[ ,]$", text)
     assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text)
 
@@ -115,8 +152,9 @@ def test_descriptions_are_no_captions() -> None:
 
 
 def test_words_are_those_of_the_captions() -> None:
-    descriptions = (describe(scene_of(*found[0])) for found in all_captions().values())
-    spoken = {
-        word for text in (*all_captions(), *descriptions) for word in re.findall(r"\w+|[^\w\s]", text.lower())
-    }
+    arguments = [found[0] for found in all_captions().values()]
+    texts = [text for scene in arguments for text in (caption(*scene), describe(scene_of(*scene)))]
+    texts += [caption(*scene, described=KINDS) for scene in arguments]
+    texts += [caption(*scene[:3], van_gogh=False, sepia=True) for scene in arguments]
+    spoken = {word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())}
     assert set(words()) == spoken

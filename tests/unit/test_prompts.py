@@ -8,8 +8,17 @@ from hypothesis import strategies as st
 from ear.errors import InputError
 from ear.filtering import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
 from ear.prompts.grammar import Grammar, general_prompts
-from ear.prompts.tables import check_prompts, general_of
-from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, captions_of
+from ear.prompts.naming import named
+from ear.prompts.tables import PROMPT_COLUMNS, check_prompts, general_of
+from ear.world.captions import (
+    FIRE_DESCRIPTION,
+    FIRE_PHRASE,
+    OBJECT_DESCRIPTIONS,
+    SEPIA_PHRASE,
+    STYLE_DESCRIPTION,
+    STYLE_PHRASE,
+    captions_of,
+)
 from ear.world.scenes import OBJECTS
 
 CONCEPTS = {
@@ -35,6 +44,41 @@ def test_sets_are_disjoint_and_name_the_concept_as_they_should(concept, seed):
     check_prompts(concept, CONCEPTS[concept][1], pairs, evaluation, training)
     assert evaluation["prompt_set"].value_counts().eq(300).all()
     assert len(pairs) == 60
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_implicit_prompts_do_not_name_the_concept_and_are_its_alone(concept, seed):
+    kind, words = CONCEPTS[concept]
+    grammar = Grammar(concept, kind, words, seed)
+    implicit, target = grammar.implicit(100), grammar.target(100)
+    assert implicit.columns.tolist() == PROMPT_COLUMNS and set(implicit["prompt_set"]) == {"implicit"}
+    assert implicit["prompt_id"].tolist() == [f"{concept}/implicit/{number:04d}" for number in range(100)]
+    assert implicit["object"].tolist() == target["object"].tolist()
+    description = {"style": STYLE_DESCRIPTION, "attribute": FIRE_DESCRIPTION}.get(kind)
+    description = description or OBJECT_DESCRIPTIONS[words]
+    texts = implicit["prompt"].str.replace(description, words)
+    evaluation = set(captions_of("evaluation"))
+    assert implicit["prompt"].str.contains(description).all() and set(texts) <= evaluation
+    assert not set(implicit["prompt"]) & evaluation and texts.tolist() != target["prompt"].tolist()
+    if kind != "object":
+        assert all(row.object in row.prompt for row in implicit.itertuples())
+    assert not [text for text in implicit["prompt"] if named(text, [words])]
+
+
+def test_neighbours_of_a_style_are_in_sepia_and_others_have_none():
+    table = Grammar("van-gogh", *CONCEPTS["van-gogh"], 42).neighbours(40)
+    assert table.columns.tolist() == PROMPT_COLUMNS and set(table["prompt_set"]) == {"neighbours"}
+    assert table["prompt_id"].tolist() == [f"van-gogh/neighbours/{number:04d}" for number in range(40)]
+    assert set(table["object"]) == {"sepia"}
+    evaluation = set(captions_of("evaluation"))
+    assert set(table["prompt"].str.replace(SEPIA_PHRASE, STYLE_PHRASE)) <= evaluation
+    for name, prompt in zip(OBJECTS * 5, table["prompt"], strict=True):
+        assert SEPIA_PHRASE in prompt and name in prompt and FIRE_PHRASE not in prompt
+    for concept in ("church", "fire"):
+        none = Grammar(concept, *CONCEPTS[concept], 42).neighbours(40)
+        assert none.empty and none.columns.tolist() == PROMPT_COLUMNS
 
 
 def test_pairs_differ_in_the_concept_only():

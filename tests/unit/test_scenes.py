@@ -25,12 +25,15 @@ def test_picture_is_64_px_rgb() -> None:
     assert (picture.size, picture.mode) == ((64, 64), "RGB")
 
 
-@pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True, van_gogh=True)])
+SEPIA = replace(PLAIN, sepia=True)
+
+
+@pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True, van_gogh=True), SEPIA])
 def test_same_generator_state_gives_the_same_picture(scene: Scene) -> None:
     np.testing.assert_array_equal(pixels(scene, 3), pixels(scene, 3))
 
 
-@pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True), replace(PLAIN, van_gogh=True)])
+@pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True), replace(PLAIN, van_gogh=True), SEPIA])
 def test_jitter_moves_the_object_a_little(scene: Scene) -> None:
     distances = [np.abs(pixels(scene, 0) - pixels(scene, seed)).mean() for seed in range(1, 6)]
     assert 0 < max(distances) < difference(PLAIN, replace(PLAIN, place="city"))
@@ -46,11 +49,8 @@ def test_drawing_leaves_the_cached_background_alone() -> None:
     ("attribute", "values"),
     [("object", OBJECTS), ("colour", (None, *COLOURS)), ("place", PLACES), ("time", TIMES)],
 )
-@pytest.mark.parametrize("van_gogh", [False, True])
-def test_every_two_values_of_an_attribute_look_different(
-    attribute: str, values: tuple, van_gogh: bool
-) -> None:
-    base = replace(PLAIN, van_gogh=van_gogh)
+@pytest.mark.parametrize("base", [PLAIN, replace(PLAIN, van_gogh=True), SEPIA])
+def test_every_two_values_of_an_attribute_look_different(attribute: str, values: tuple, base: Scene) -> None:
     for first, second in combinations(values, 2):
         pictures = (replace(base, **{attribute: first}), replace(base, **{attribute: second}))
         assert difference(*pictures) > 1.0, (first, second)
@@ -62,6 +62,24 @@ def test_fire_and_style_show_on_every_object(object: str, time: str) -> None:
     scene = replace(PLAIN, object=object, time=time)
     assert difference(scene, replace(scene, fire=True)) > 4.0
     assert difference(scene, replace(scene, van_gogh=True)) > 20.0
+    assert difference(scene, replace(scene, sepia=True)) > 15.0
+    assert difference(replace(scene, sepia=True), replace(scene, sepia=True, fire=True)) > 2.0
+
+
+@pytest.mark.parametrize("object", OBJECTS)
+@pytest.mark.parametrize("time", TIMES)
+def test_sepia_is_brown_and_almost_without_colour(object: str, time: str) -> None:
+    scene = replace(PLAIN, object=object, time=time, place="sea", colour="blue")
+    red, green, blue = np.moveaxis(pixels(replace(scene, sepia=True)), -1, 0)
+    assert red.mean() > green.mean() > blue.mean()
+    brightness = np.asarray(draw(scene, np.random.default_rng(0)).convert("L")).astype(float)
+    assert np.corrcoef(green.ravel(), brightness.ravel())[0, 1] > 0.99
+    assert np.corrcoef(red.ravel(), blue.ravel())[0, 1] > 0.85  # at most 0.63 without sepia
+
+
+def test_two_styles_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="wanted one at most"):
+        replace(PLAIN, van_gogh=True, sepia=True)
 
 
 @pytest.mark.parametrize("object", OBJECTS)

@@ -1,6 +1,8 @@
 """The mini backbone: its processor, image tokenizer and training, and its use through plain transformers."""
 
+import json
 import re
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +13,38 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
-from ear.chat import caption_prompt, image_prompt
+from ear.chat import caption_prompt, image_prompt, question
 from ear.errors import InputError
 from ear.files import sha256_file
 from ear.world.backbone import build_backbone, train_backbone
-from ear.world.captions import caption, describe, frames, frames_of, scene_of
-from ear.world.dataset import CAPTION_COLUMNS, draw_training_set, load_training_set
+from ear.world.captions import (
+    FIRE_DESCRIPTION,
+    FIRE_PHRASE,
+    KINDS,
+    OBJECT_DESCRIPTIONS,
+    SEPIA_PHRASE,
+    STYLE_DESCRIPTION,
+    STYLE_PHRASE,
+    caption,
+    describe,
+    frames,
+    frames_of,
+    scene_of,
+)
+from ear.world.dataset import (
+    CAPTION_COLUMNS,
+    DESCRIBED_SHARE,
+    DESCRIBED_THING_SHARE,
+    FIRE_SHARE,
+    SEPIA_SHARE,
+    VAN_GOGH_SHARE,
+    draw_training_set,
+    load_training_set,
+)
 from ear.world.scenes import OBJECTS
 from ear.world.schedule import rate_at
 from ear.world.tokenizer import build_processor
-from ear.world.training import Examples
+from ear.world.training import ASKED, Examples
 from ear.world.vq import decode, load_vq, quantise, to_pixels, train_tokenizer, train_vq
 
 IMAGES = 40
@@ -35,6 +59,7 @@ ARCHITECTURE = {
 }
 TRAINING = {
     **{"steps": 3, "batch_size": 4, "caption_batch_size": 2, "caption_weight": 0.5, "learning_rate": 2e-3},
+    "question_batch_size": 2,
     **{
         "matrix_learning_rate": 5e-3,
         "warmup_steps": 1,
@@ -89,12 +114,40 @@ class TestDataset:
         assert tuple(table.columns) == CAPTION_COLUMNS and table["index"].tolist() == list(range(IMAGES))
         assert set(table["object"]) == set(OBJECTS)
         for row in table.itertuples():
-            assert re.search(rf"\b{row.object}\b", row.caption) and ("on fire" in row.caption) == row.fire
-            assert ("Van Gogh" in row.caption) == ("Van Gogh" in row.description) == row.van_gogh
+            for text, kinds in ((row.description, ()), (row.caption, ("described",))):
+                things = [row.object, *(OBJECT_DESCRIPTIONS[row.object] for _ in kinds)]
+                fires = [FIRE_PHRASE, *(FIRE_DESCRIPTION for _ in kinds)]
+                styles = [STYLE_PHRASE, *(STYLE_DESCRIPTION for _ in kinds)]
+                assert any(re.search(rf"\b{thing}\b", text) for thing in things)
+                assert any(fire in text for fire in fires) == row.fire
+                assert any(style in text for style in styles) == row.van_gogh
+                assert (SEPIA_PHRASE in text) == row.sepia
+
+    def test_shares_of_fire_styles_and_descriptions(self, tmp_path: Path) -> None:
+        """Within four standard deviations of what they should be."""
+        draw_training_set(tmp_path / "many", 2000, seed=5)
+        table = load_training_set(tmp_path / "many")[1]
+
+        def near(found: pd.Series, share: float) -> bool:
+            return abs(found.mean() - share) < 4 * (share * (1 - share) / len(found)) ** 0.5
+
+        assert near(table["fire"], FIRE_SHARE) and near(table["van_gogh"], VAN_GOGH_SHARE)
+        assert near(table.loc[~table["van_gogh"], "sepia"], SEPIA_SHARE)
+        assert not (table["van_gogh"] & table["sepia"]).any()
+        share = DESCRIBED_SHARE * DESCRIBED_THING_SHARE
+        assert near(table.loc[table["fire"], "caption"].str.contains(FIRE_DESCRIPTION), share)
+        assert near(table.loc[table["van_gogh"], "caption"].str.contains(STYLE_DESCRIPTION), share)
+        things = [OBJECT_DESCRIPTIONS[row.object] in row.caption for row in table.itertuples()]
+        assert near(pd.Series(things), share)
 
     def test_captions_are_from_train_frames_alone(self, world: Path) -> None:
-        flags = [(False, False), (False, True), (True, False), (True, True)]
-        train = {caption(f, o, *two) for f in frames_of("train") for o in OBJECTS for two in flags}
+        styles = ({"van_gogh": False}, {"van_gogh": True}, {"van_gogh": False, "sepia": True})
+        kinds = [chosen for count in range(4) for chosen in combinations(KINDS, count)]
+        train = {
+            caption(frame, name, fire, **style, described=described)
+            for frame in frames_of("train")
+            for name, fire, style, described in product(OBJECTS, (False, True), styles, kinds)
+        }
         assert set(load_training_set(world)[1]["caption"]) <= train
 
     def test_same_seed_same_bytes(self, world: Path, tmp_path: Path) -> None:
@@ -282,6 +335,34 @@ class TestBackbone:
         wanted = sum(loss * count for loss, count in zip(losses, counts, strict=True)) / sum(counts)
         torch.testing.assert_close(examples.caption_loss(np.arange(3)), wanted)
 
+    @pytest.mark.parametrize("yes", [True, False])
+    def test_questions_are_asked_and_answered_as_the_pictures_are(
+        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path, yes: bool
+    ) -> None:
+        """The right answer and the loss of each row by transformers' forward, read from the descriptions."""
+        images, table = load_training_set(world)
+        examples = Examples(model, processor, images, table)
+        rows = np.arange(IMAGES)
+        truth = torch.full((IMAGES,), yes)
+        asked = examples.questions(rows, truth, torch.Generator().manual_seed(0))
+        assert len(set(asked.tolist())) > 5
+        for row, thing in zip(rows, asked, strict=True):
+            assert bool(re.search(rf"\b{ASKED[thing]}\b", table["description"][row])) == yes
+        rows, asked, losses, right = rows[:4], asked[:4], [], []
+        for row, thing in zip(rows, asked, strict=True):
+            text = caption_prompt(processor, question(ASKED[thing]))
+            inputs = processor(text=[text], images=[Image.fromarray(images[row])], return_tensors="pt")
+            answer = processor.tokenizer("yes" if yes else "no", add_special_tokens=False)["input_ids"]
+            assert processor.tokenizer.unk_token_id not in (*answer, *inputs["input_ids"][0])
+            answer = torch.tensor([[*answer, processor.tokenizer.eos_token_id]])
+            ids = torch.cat([inputs["input_ids"], answer], dim=1)
+            labels = torch.cat([torch.full_like(inputs["input_ids"], -100), answer], dim=1)
+            output = model(input_ids=ids, pixel_values=inputs["pixel_values"], labels=labels)
+            losses.append(output.loss)
+            right.append(output.logits[0, -3].argmax() == answer[0, 0])
+        torch.testing.assert_close(examples.question_loss(rows, asked), torch.stack(losses).mean())
+        assert examples.question_accuracy(rows, asked) == np.mean(right)
+
     def test_image_tokenizer_is_kept(self, model: JanusForConditionalGeneration, vq_file: Path) -> None:
         kept = model.model.vqmodel.state_dict()
         for name, tensor in load_file(vq_file).items():
@@ -310,7 +391,11 @@ class TestBackbone:
         assert list(curve.columns) == ["step", "stage", "loss"] and set(curve["stage"]) == {
             "image",
             "caption",
+            "question",
         }
+        metrics = json.loads((folder.parent / "training.json").read_text())
+        assert set(metrics) == {"image_loss", "caption_loss", "question_accuracy"}
+        assert 0 <= metrics["question_accuracy"] <= 1
 
 
 def test_learning_rate_rises_and_falls() -> None:

@@ -1,4 +1,5 @@
 import json
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from ear.errors import InputError
 from ear.files import write_csv
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
-from ear.world.captions import caption, frames, frames_of, scene_of
+from ear.world.captions import KINDS, caption, frames, frames_of, scene_of
 from ear.world.judges import CLIP_MODEL, GROUPS, SIZE, train_classifier, train_clip
 from ear.world.scenes import OBJECTS, draw
 
@@ -23,10 +24,12 @@ def world(tmp_path_factory):
     for number in range(160):
         frame, name = frames[rng.integers(len(frames))], OBJECTS[number % len(OBJECTS)]
         fire, van_gogh = bool(rng.random() < 0.2), bool(rng.random() < 0.2)
-        images.append(np.asarray(draw(scene_of(frame, name, fire, van_gogh), rng)))
-        rows.append([caption(frame, name, fire, van_gogh), name, fire, van_gogh])
+        sepia = not van_gogh and bool(rng.random() < 0.2)
+        images.append(np.asarray(draw(scene_of(frame, name, fire, van_gogh, sepia), rng)))
+        rows.append([caption(frame, name, fire, van_gogh, sepia=sepia), name, fire, van_gogh, sepia])
     np.save(folder / "images.npy", np.stack(images))
-    write_csv(folder / "captions.csv", pd.DataFrame(rows, columns=["caption", "object", "fire", "van_gogh"]))
+    columns = ["caption", "object", "fire", "van_gogh", "sepia"]
+    write_csv(folder / "captions.csv", pd.DataFrame(rows, columns=columns))
     return folder
 
 
@@ -53,7 +56,7 @@ def test_a_trained_classifier_is_a_timm_folder_and_repeats_byte_for_byte(world, 
     assert {group: tuple(labels) for group, labels in classifier.groups.items()} == GROUPS
     assert classifier.config["input_size"] == (3, SIZE, SIZE)
     quality = json.loads((tmp_path / "first/metrics.json").read_text())
-    assert quality["as_drawn"]["style"] > 0.85  # one picture in four is painted
+    assert quality["as_drawn"]["style"] > 0.75  # nine of sixteen pictures are plain
 
 
 def test_a_trained_clip_model_is_an_open_clip_folder_and_repeats_byte_for_byte(world, tmp_path):
@@ -68,7 +71,8 @@ def test_a_trained_clip_model_is_an_open_clip_folder_and_repeats_byte_for_byte(w
 
 
 def test_no_caption_is_cut_by_the_context_length():
-    captions = [caption(frame, name, True, True) for frame in frames() for name in OBJECTS]
+    everything = product(frames(), OBJECTS, ((), KINDS))
+    captions = [caption(frame, name, True, True, described=kinds) for frame, name, kinds in everything]
     tokens = SimpleTokenizer(context_length=77)(captions)
     assert int((tokens != 0).sum(1).max()) <= CLIP_MODEL["text_cfg"]["context_length"]
 
