@@ -286,7 +286,7 @@ def results():
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
-    return [*dropped, *attacks(), *(paths.table(name) for name in names), *figures(), paths.report]
+    return [*dropped, *(paths.table(name) for name in names), *figures(), paths.report]
 
 
 def shown_runs(concept):

@@ -70,6 +70,7 @@ rule tabulate:
         verdicts=[paths.run("evaluation", *run, "verdicts.csv") for run in experiment.runs()],
         scores=[paths.run("evaluation", *run, "scores.csv") for run in experiment.runs()],
         detections=[paths.run("evaluation", *run, "detections.csv") for run in experiment.runs()],
+        attacks=attacks(),
     output:
         metrics=report(paths.table("metrics.csv"), caption="../report/metrics.rst", category="Tables"),
         windows=report(
@@ -85,6 +86,7 @@ rule tabulate:
         code=code("tabulate"),
         shown_method=experiment.evaluation.shown_method,
         runs=experiment.runs(),
+        attacked=experiment.attacked_runs(),
         windows={
             f"{concept}/{method}": experiment.method_window(concept, method)
             for concept, method, _ in experiment.runs()

@@ -5,6 +5,7 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake):
+    from ear.attacks.budget import ATTACK_COLUMNS
     from ear.files import read_csv, write_csv, write_text
     from ear.metrics.comparison import comparisons
     from ear.metrics.detections import detection_table
@@ -16,17 +17,22 @@ with job(snakemake):
         Job,
         metrics_table,
         window_table,
+        with_attacks,
     )
     from ear.metrics.top_k import top_k_table
 
     files, params = snakemake.input, snakemake.params
+    attacks = dict(zip(map(tuple, params.attacked), files.attacks, strict=True))
     jobs = [
         Job(
             concept,
             method,
             seed,
             params.windows.get(f"{concept}/{method}"),
-            read_csv(verdicts, VERDICT_COLUMNS),
+            with_attacks(
+                read_csv(verdicts, VERDICT_COLUMNS),
+                read_csv(path, ATTACK_COLUMNS) if (path := attacks.get((concept, method, seed))) else None,
+            ),
             read_csv(scores, SCORE_COLUMNS),
             read_csv(detections, DETECTION_COLUMNS),
             params.also_erased.get(f"{concept}/{method}", ()),

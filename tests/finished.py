@@ -10,7 +10,7 @@ import torch
 import yaml
 from PIL import Image
 
-from ear.attacks.budget import SEARCHES, relearned_set, search_set
+from ear.attacks.budget import ATTACK_COLUMNS, SEARCHES, relearned_set, search_set
 from ear.attacks.victim import Verdict, verdict_rows
 from ear.axes.probes import probes_of
 from ear.batching import BatchSize
@@ -44,6 +44,7 @@ from ear.metrics.table import (
     metrics_table,
     score_row,
     window_table,
+    with_attacks,
 )
 from ear.metrics.top_k import top_k_table
 from ear.paths import Paths
@@ -105,11 +106,11 @@ def make_results(config: Config) -> None:
     jobs = []
     for run in config.adapters():
         _make_adapters(config, paths, run, {concept: one.kept for concept, one in made.items()})
+    for run in config.attacked_runs():
+        _make_attacks(config, paths, run)
     for run in config.runs():
         _make_images(config, paths, run)
         jobs.append(_measure(config, paths, run))
-    for run in config.attacked_runs():
-        _make_attacks(config, paths, run)
     _make_tables(config, paths, jobs)
 
 
@@ -371,6 +372,9 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
         write_csv(paths.run("evaluation", *run, f"{file}.csv"), table)
     window, also_erased = config.method_window(concept, method), config.also_erased(concept, method)
+    attacked = run in config.attacked_runs()
+    attacks = read_csv(paths.run("attacks", *run, "verdicts.csv"), ATTACK_COLUMNS) if attacked else None
+    verdicts = with_attacks(verdicts, attacks)
     return Job(concept, method, seed, window, verdicts, scores, detections, also_erased)
 
 

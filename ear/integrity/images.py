@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from ear.axes.probes import Probe, probes_of
+from ear.chat import NO, YES
 from ear.config import ORIGINAL
 from ear.filtering import pair_prompts
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics.inputs import CAPTION_COLUMNS
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
-from ear.questions import ANSWER_COLUMNS, HALF, NO, QUESTION_COLUMNS, YES, questions_about
+from ear.questions import ANSWER_COLUMNS, HALF, QUESTION_COLUMNS, questions_about
 from ear.render import MANIFEST_COLUMNS, damage, image_rows, prompts_by_window, shard_rows
 
 NAME = ["prompt_id", "window"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ear.attacks.budget import ATTACK_COLUMNS
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics import deviations
@@ -23,6 +24,7 @@ from ear.metrics.table import (
     Job,
     metrics_table,
     window_table,
+    with_attacks,
 )
 from ear.metrics.top_k import TOP_K_COLUMNS, top_k_table
 
@@ -71,9 +73,10 @@ def check_tables(inspection: Inspection) -> None:
 def _jobs(inspection: Inspection) -> list[Job] | None:
     """What every (concept, method, seed) was measured to be, or None where a file of it cannot be read."""
     jobs: list[Job] = []
+    attacked, run_file = inspection.config.attacked_runs(), inspection.paths.run
     for concept, method, seed in inspection.config.runs():
         verdicts, scores, detections = (
-            inspection.table(inspection.paths.run("evaluation", concept, method, seed, file), columns)
+            inspection.table(run_file("evaluation", concept, method, seed, file), columns)
             for file, columns in (
                 ("verdicts.csv", VERDICT_COLUMNS),
                 ("scores.csv", SCORE_COLUMNS),
@@ -84,6 +87,13 @@ def _jobs(inspection: Inspection) -> list[Job] | None:
             return None
         window = inspection.config.method_window(concept, method)
         also_erased = inspection.config.also_erased(concept, method)
+        if (concept, method, seed) in attacked:
+            attacks = inspection.table(
+                run_file("attacks", concept, method, seed, "verdicts.csv"), ATTACK_COLUMNS
+            )
+            if attacks is None:
+                return None
+            verdicts = with_attacks(verdicts, attacks)
         jobs.append(Job(concept, method, seed, window, verdicts, scores, detections, also_erased))
     return jobs
 

@@ -25,7 +25,7 @@ def second_concept_shown(verdicts: pd.DataFrame) -> pd.Series:
     """
     if "second_shown" not in verdicts:
         return pd.Series(dtype=bool)
-    return verdicts["second_shown"].astype(bool)
+    return verdicts["second_shown"].dropna().astype(bool)  # attacks ask the first judge alone
 
 
 def object_right(verdicts: pd.DataFrame) -> pd.Series:

@@ -47,6 +47,20 @@ def no_detections() -> pd.DataFrame:
     return pd.DataFrame(columns=list(DETECTION_COLUMNS))
 
 
+def with_attacks(verdicts: pd.DataFrame, attacks: pd.DataFrame | None) -> pd.DataFrame:
+    """Verdicts on the images of prompts, then those on attacks, of which nothing but the verdict is known.
+
+    Args:
+        verdicts: columns VERDICT_COLUMNS.
+        attacks: the same columns and ``queries``; None where nothing was attacked.
+    """
+    if attacks is None:
+        return verdicts
+    return pd.concat(
+        [verdicts, attacks[list(VERDICT_COLUMNS)].dropna(axis="columns", how="all")], ignore_index=True
+    )
+
+
 @dataclass(frozen=True)
 class Job:
     """What one method with one seed gave for one concept.
@@ -57,7 +71,7 @@ class Job:
         seed: seed of the training (0 for the original).
         window: the method's own window length, to which its results are restricted; None where it has none
             (the original).
-        verdicts: one row an image, columns VERDICT_COLUMNS.
+        verdicts: one row an image, columns VERDICT_COLUMNS, those of attacks among them (``with_attacks``).
         scores: one row a set-level metric, columns SCORE_COLUMNS.
         detections: one row a detection, columns DETECTION_COLUMNS.
         also_erased: words of further concepts that the same adapter erases: retention prompts that name one
