@@ -19,12 +19,16 @@ TABLE = Grammar("church", "object", "church", seed=42).pairs(40)
 PAIRS = list(TABLE[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
 
 
-def train(begun: Callable[[], None], folder: Path, seconds_between_checkpoints: float = 0.0) -> None:
+def train(
+    begun: Callable[[], None], folder: Path, seconds_between_checkpoints: float = 0.0, mixed: bool = False
+) -> None:
     """What the job does, on one thread: the tests share two cores."""
     torch.set_num_threads(1)
     backbone = tiny_backbone()
     threshold = Threshold(value=None, quantile=0.3, factor=1.0)
     choices = chosen(VARIANTS["ear"], threshold, window=3, passes=2, micro_batch=4)
+    if mixed:
+        choices = chosen(VARIANTS["ear-prefix"], window=3, passes=2, in_turn=True)
     streams = streams_of(backbone, choices, PAIRS)
     begun()
     erase(
@@ -36,6 +40,7 @@ def train(begun: Callable[[], None], folder: Path, seconds_between_checkpoints: 
         [3, 9],
         seed=1,
         facts={"concept": "church", "method": "ear", "fine_tuning_seed": 0, "pairs_sha256": "0" * 64},
+        sizes=[30, 10] if mixed else None,
         seconds_between_checkpoints=seconds_between_checkpoints,
     )
 
@@ -54,7 +59,8 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path, kills):
     assert hashes(tmp_path / "killed") == wanted
 
 
-def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch):
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, mixed):
     """Stopped in the middle, the second run trains on the rest alone."""
     steps = []
     step = torch.optim.Adam.step
@@ -69,15 +75,15 @@ def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch):
         return counted(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.Adam, "step", counted)
-    train(lambda: None, tmp_path / "undisturbed")
+    train(lambda: None, tmp_path / "undisturbed", mixed=mixed)
     whole = len(steps)
     steps.clear()
     monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(lambda: None, tmp_path / "stopped")
+        train(lambda: None, tmp_path / "stopped", mixed=mixed)
     steps.clear()
     monkeypatch.setattr(torch.optim.Adam, "step", counted)
-    train(lambda: None, tmp_path / "stopped")
+    train(lambda: None, tmp_path / "stopped", mixed=mixed)
     assert whole - 100 <= len(steps) < whole - 90  # less than one pair is done again
     assert hashes(tmp_path / "stopped") == hashes(tmp_path / "undisturbed")
 
