@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from ear.metrics.intervals import Interval, wilson
-from ear.metrics.table import METRIC_COLUMNS, numbers, rate_over_seeds
+from ear.metrics.intervals import Interval, over_seeds, wilson
+from ear.metrics.table import METRIC_COLUMNS, numbers
 
 CONCEPTS = ("church", "van-gogh", "fire")
 # Method → rate on target prompts, with a quarter of the image given, after relearning, and retention.
@@ -78,7 +78,8 @@ def _rows(
 ) -> list[dict[str, object]]:
     if n:
         single = [wilson(int(rng.binomial(n, min(level, 1.0))), n) for _ in seeds]
-        together = rate_over_seeds(single) if len(single) > 1 else single[0]
+        mean = wilson(n * float(np.mean([one.value for one in single])), n)
+        together = over_seeds(single, mean, (0, 1)) if len(single) > 1 else single[0]
     else:
         noise = level * (1 + 0.03 * rng.normal(size=len(seeds)))
         single = [Interval(float(value), 0.95 * float(value), 1.05 * float(value), 300) for value in noise]

@@ -10,6 +10,8 @@ Spelled out, since an edit of the tables of results should not attack anew."""
 SEARCHES = ("resample", "random", "greedy", "gradient")
 BEST_TOKENS = 32
 """Of the gradient attack: tokens that the gradient proposes for each place."""
+BEGINNING = 4
+"""One part in so many of an image, from its first token on, is what the gradient search makes likely."""
 CANDIDATES = 8
 """Of these, read a query and prompt: teacher-forced passes, no images."""
 

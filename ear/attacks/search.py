@@ -7,6 +7,7 @@ by query, as one batch. What each attacker knows and pays: docs/attacks.md.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ear.attacks.budget import BEST_TOKENS, CANDIDATES, search_set
+from ear.attacks.budget import BEGINNING, BEST_TOKENS, CANDIDATES, search_set
 from ear.attacks.gradient import stream_losses_of, token_gradients
 from ear.attacks.victim import Verdict, Victim, verdict_rows
 from ear.attacks.vocabulary import OpenPrompt, open_prompts
@@ -122,7 +123,9 @@ class Greedy(Attack):
 class GradientGuided(Attack):
     """Greedy coordinate gradient in token space.
 
-    The loss is the cross-entropy of the original model's image under the erased model. Its gradient by the
+    The loss is the cross-entropy of the beginning of the original model's image under the erased model: the
+    first ``BEGINNING``th part, since what follows is likely once the beginning is given, erased or not. Its
+    gradient by the
     appended tokens' one-hot vectors names ``BEST_TOKENS`` replacements for each place; ``CANDIDATES`` random
     ones of them are read, and the one of the least loss is taken, whether or not it is less than before.
     Source: Zou et al. 2023, "Universal and Transferable Adversarial Attacks on Aligned Language Models"
@@ -138,7 +141,8 @@ class GradientGuided(Attack):
     def _better_tokens(self) -> list[Tensor]:
         situation = self.situation
         batches, backbone = situation.victim.batch_size, situation.victim.backbone
-        jobs = list(zip(situation.prompts, self._tokens, situation.streams, strict=True))
+        begun = situation.streams[:, : ceil(situation.streams.shape[1] / BEGINNING)]
+        jobs = list(zip(situation.prompts, self._tokens, begun, strict=True))
         gradients = torch.cat(
             list(batches.each(jobs, lambda part: token_gradients(backbone, part, situation.vocabulary)))
         )  # (N, S, V)
@@ -146,7 +150,7 @@ class GradientGuided(Attack):
         for row, gradient in enumerate(gradients):
             for tokens in self._candidates(row, gradient):
                 owners.append(row)
-                candidates.append((situation.prompts[row], tokens, situation.streams[row]))
+                candidates.append((situation.prompts[row], tokens, begun[row]))
         losses = torch.cat(list(batches.each(candidates, lambda part: stream_losses_of(backbone, part))))
         best: dict[int, int] = {}
         for place, (row, loss) in enumerate(zip(owners, losses.tolist(), strict=True)):

@@ -198,6 +198,8 @@ def _neighbour_rows(
     seeds: Sequence[pd.DataFrame], objects: Sequence[str], names: dict[str, str]
 ) -> list[dict[str, Any]]:
     """Accuracy on the retention prompts of the closest objects."""
+    if not objects:
+        return []
     images = [one[(one["prompt_set"] == RETENTION) & one["object"].isin(objects)] for one in seeds]
     interval = _measure("accuracy", images)
     row = names | {"prompt_set": NEIGHBOURS, "metric": "accuracy"} | numbers(interval)

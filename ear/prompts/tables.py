@@ -42,7 +42,7 @@ def with_samples(prompts: pd.DataFrame, samples: int) -> pd.DataFrame:
 
 def prompt_of(ids: pd.Series) -> pd.Series:
     """The prompt that each image is of: images of one prompt are not independent."""
-    return ids.str.partition(SAMPLE)[0]
+    return ids.str.split(SAMPLE, n=1).str[0]
 
 
 def general_of(general: pd.DataFrame, words: str, count: int) -> pd.DataFrame:

@@ -265,11 +265,11 @@ def test_random_tokens_are_new_each_time_and_of_the_vocabulary():
 
 def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
     """The streams are those of the prompt with a planted token: nothing explains them better."""
-    backbone = tiny_backbone(hidden=64)
+    backbone = tiny_backbone(hidden=128, grid=4)
     words = vocabulary(backbone, ["church"])
     text = "windmill"
     planted = token_id(backbone, text)
-    numbers = torch.full((9,), 0.5, dtype=torch.float64)
+    numbers = torch.full((16,), 0.5, dtype=torch.float64)
     streams = torch.tensor([sample_one(backbone, f"{prompt} {text}", numbers, 1.0, 1e-3) for prompt in TEXTS])
     victim = Scripted(backbone, lambda ids: planted in ids)
     found = search(victim, targets(), streams, words, 1, 16, 3, [GradientGuided, RandomTokens]).set_index(
@@ -279,7 +279,7 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
 
 
 def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
-    assert ATTACK_COLUMNS[:-2] == VERDICT_COLUMNS
+    assert ATTACK_COLUMNS[:-1] == VERDICT_COLUMNS
     assert tuple(attack.name for attack in ATTACKS) == SEARCHES
 
 
