@@ -50,7 +50,7 @@ class LanguageModelTraining(Training):
     threads: Positive = Field(description="torch threads of this training")
     matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
     caption_batch_size: Positive = Field(description="image → caption examples a step")
-    question_batch_size: Positive = Field(description="yes/no questions about images a step")
+    question_batch_size: Positive = Field(description="images a step that are asked every yes/no question")
     caption_weight: Rate = Field(description="weight of the image → caption loss and of the questions'")
     warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
     weight_decay: NotNegative = Field(description="of AdamW")

@@ -13,8 +13,7 @@ from transformers import JanusForConditionalGeneration, JanusProcessor
 
 from ear.chat import DESCRIBE, IMAGE, NO, YES, caption_prompt, image_prompt, question
 from ear.progress import progress
-from ear.world.captions import FIRE_PHRASE, SEPIA_PHRASE, STYLE_PHRASE
-from ear.world.scenes import OBJECTS
+from ear.world.questions import ASKED, Questions
 from ear.world.schedule import rate_at
 from ear.world.vq import to_pixels
 
@@ -22,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 LOG_EVERY = 25  # steps a point of the loss curve
 IGNORED = -100  # label of positions without loss
-ASKED = (*OBJECTS, FIRE_PHRASE, STYLE_PHRASE, SEPIA_PHRASE)  # what an image may be asked for
 
 
 def train_language_model(
@@ -54,7 +52,7 @@ def train_language_model(
         steps: optimiser steps.
         batch_size: text → image rows a step.
         caption_batch_size: image → caption rows a step.
-        question_batch_size: rows of an image and a yes/no question a step.
+        question_batch_size: images a step that are asked every yes/no question.
         caption_weight: weight of the image → caption loss and of the questions'.
         learning_rate: AdamW's, after the warm-up; it falls to zero along a cosine.
         matrix_learning_rate: Muon's, likewise.
@@ -65,7 +63,8 @@ def train_language_model(
         seed: of batches and dropout.
 
     Returns:
-        Metrics of the held-out rows (image_loss and caption_loss in nats a token, question_accuracy) and the
+        Metrics of the held-out rows (image_loss and caption_loss in nats a token; question_accuracy,
+        in which questions with either answer count half) and the
         loss curve (step, stage, loss).
     """
     examples = Examples(model, processor, images, table)
@@ -87,9 +86,7 @@ def train_language_model(
         dropped = torch.rand(len(rows), generator=generator) < prompt_dropout
         image_loss = examples.image_loss(rows, dropped)
         caption_loss = examples.caption_loss(next(caption_batches))
-        asked = next(question_batches)
-        truth = torch.rand(len(asked), generator=generator) < 0.5
-        question_loss = examples.question_loss(asked, examples.questions(asked, truth, generator))
+        question_loss = examples.question_loss(next(question_batches))
         model.zero_grad(set_to_none=True)
         (image_loss + caption_weight * (caption_loss + question_loss)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -101,7 +98,7 @@ def train_language_model(
                 points.append((step + 1, stage, float(loss)))
             recent.clear()
     model.eval()
-    metrics = _held_out_quality(examples, kept, generator)
+    metrics = _held_out_quality(examples, kept)
     logger.info("mini backbone: %s", metrics)
     return metrics, pd.DataFrame(points, columns=["step", "stage", "loss"])
 
@@ -114,9 +111,6 @@ class Examples:
         processor: of the model; prompts are encoded by it exactly as at inference.
         images: (N, 64, 64, 3) uint8.
         table: with the columns caption, description, object, fire, van_gogh and sepia.
-
-    Attributes:
-        shown: (N, ASKED) bool, what each image shows.
     """
 
     def __init__(
@@ -134,13 +128,16 @@ class Examples:
         self.kept_ids = torch.tensor([tokenizer.bos_token_id, tokenizer.boi_token_id])
         self.pad_id = tokenizer.pad_token_id
         self.before_image, self.after_image = _around_image(processor, images[0], DESCRIBE)
-        self.after_image_asked = [_around_image(processor, images[0], question(thing))[1] for thing in ASKED]
-        answers = tokenizer([*table["description"], YES, NO], add_special_tokens=False)["input_ids"]
-        ended = [torch.tensor([*answer, tokenizer.eos_token_id]) for answer in answers]
-        self.answers, (self.yes, self.no) = ended[:-2], ended[-2:]
-        columns = [table["object"] == name for name in OBJECTS]
-        columns += [table[name].astype(bool) for name in ("fire", "van_gogh", "sepia")]
-        self.shown = torch.tensor(np.stack(columns, axis=1))
+        answers = tokenizer(table["description"].tolist(), add_special_tokens=False)["input_ids"]
+        self.answers = [torch.tensor([*answer, tokenizer.eos_token_id]) for answer in answers]
+        self.questions = Questions(
+            [_around_image(processor, images[0], question(thing))[1] for thing in ASKED],
+            yes=tokenizer.convert_tokens_to_ids(YES),
+            no=tokenizer.convert_tokens_to_ids(NO),
+            end=tokenizer.eos_token_id,
+            table=table,
+            start=len(self.before_image) + self.tokens.shape[1],
+        )
 
     def image_loss(self, rows: np.ndarray, dropped: Tensor) -> Tensor:
         """Cross-entropy of the image tokens given their prompts, nats a token.
@@ -168,67 +165,47 @@ class Examples:
         logits = model.model.generation_head(states.last_hidden_state[:, -tokens.shape[1] :])  # (B, T, V)
         return F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
 
-    def questions(self, rows: np.ndarray, truth: Tensor, generator: torch.Generator) -> Tensor:
-        """What each image is asked for: (B,) indices into ASKED, of things that it shows or does not show.
-
-        Args:
-            rows: (B,) indices into the training set.
-            truth: (B,) bool, the right answers.
-            generator: draws among the things that a row may be asked for.
-        """
-        fitting = self.shown[rows] == truth[:, None]
-        return torch.multinomial(fitting.float(), 1, generator=generator).squeeze(1)
-
     def caption_loss(self, rows: np.ndarray) -> Tensor:
-        """Cross-entropy of the descriptions given the images and the request for them, nats a token.
+        """Cross-entropy of the answers given the images and the request for them, nats a token.
 
         Args:
             rows: (B,) indices into the training set.
         """
-        tails = [torch.cat([self.after_image, self.answers[row]]) for row in rows]
-        return self._answer_loss(rows, tails, [len(self.answers[row]) for row in rows])
-
-    def question_loss(self, rows: np.ndarray, asked: Tensor) -> Tensor:
-        """Cross-entropy of "yes" or "no" and the end given the images and the questions, nats a token.
-
-        Args:
-            rows: (B,) indices into the training set.
-            asked: (B,) indices into ASKED.
-        """
-        answers = [self.yes if yes else self.no for yes in self.shown[rows, asked]]
-        tails = [
-            torch.cat([self.after_image_asked[thing], answer])
-            for thing, answer in zip(asked, answers, strict=True)
-        ]
-        return self._answer_loss(rows, tails, [len(answer) for answer in answers])
-
-    def question_accuracy(self, rows: np.ndarray, asked: Tensor) -> float:
-        """Share of the rows whose likeliest next token is the right answer; arguments of question_loss."""
-        questions = [self.after_image_asked[thing] for thing in asked]
-        logits = self._logits(rows, questions)  # (B, A, words)
-        last = torch.tensor([len(question) - 1 for question in questions])
-        likeliest = logits[torch.arange(len(rows)), last].argmax(dim=1)
-        right = torch.where(self.shown[rows, asked], self.yes[0], self.no[0])
-        return (likeliest == right).float().mean().item()
-
-    def _answer_loss(self, rows: np.ndarray, tails: Sequence[Tensor], lengths: Sequence[int]) -> Tensor:
-        """Cross-entropy of the last ``lengths`` tokens of what follows the images."""
-        labels = [tail.clone() for tail in tails]
-        for label, length in zip(labels, lengths, strict=True):
-            label[:-length] = IGNORED
-        padded = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORED)
-        logits = self._logits(rows, tails)[:, :-1]  # (B, A − 1, words)
-        return F.cross_entropy(logits.flatten(0, 1), padded[:, 1:].flatten(), ignore_index=IGNORED)
-
-    def _logits(self, rows: np.ndarray, tails: Sequence[Tensor]) -> Tensor:
-        """Logits (B, A, words) at the tokens that follow the images, at most A."""
-        model, embed = self.model, self.model.get_input_embeddings()
+        answers = [self.answers[row] for row in rows]
         # Padding on the right of a causal model is never seen by what stands before it: no mask is needed.
-        ids = torch.nn.utils.rnn.pad_sequence(list(tails), batch_first=True, padding_value=self.pad_id)
+        ids = torch.nn.utils.rnn.pad_sequence(answers, batch_first=True, padding_value=self.pad_id)  # (B, A)
+        labels = torch.nn.utils.rnn.pad_sequence(answers, batch_first=True, padding_value=IGNORED)
+        after = self.after_image.expand(len(rows), -1)
+        logits = self._logits(rows, torch.cat([after, ids[:, :-1]], dim=1))[:, -ids.shape[1] :]
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+    def question_loss(self, rows: np.ndarray) -> Tensor:
+        """Loss of the answers to all questions about the images (``Questions.loss``).
+
+        Args:
+            rows: (B,) indices into the training set.
+        """
+        return self.questions.loss(rows, *self._question_logits(rows))
+
+    def rightly_answered(self, rows: np.ndarray) -> Tensor:
+        """(B, K) bool: which questions about the images are."""
+        return self.questions.right(rows, self._question_logits(rows)[0])
+
+    def _question_logits(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Logits (B, K, words) where the answers are due, and behind them."""
+        asked = self.questions
+        layout = {"attention_mask": asked.mask, "position_ids": asked.positions.expand(len(rows), -1)}
+        logits = self._logits(rows, asked.tokens(rows), **layout)  # (B, A, words)
+        return logits[:, asked.places - 1], logits[:, asked.places]
+
+    def _logits(self, rows: np.ndarray, ids: Tensor, **layout: Tensor) -> Tensor:
+        """Logits (B, A, words) at the tokens (B, A) that follow the images."""
+        model, embed = self.model, self.model.get_input_embeddings()
         image = model.model.get_image_features(self.pixels[rows]).pooler_output  # (B, T, D)
         before = embed(self.before_image).expand(len(rows), -1, -1)
         embeddings = torch.cat([before, image, embed(ids)], dim=1)
-        states = model.model.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+        decoder = model.model.language_model
+        states = decoder(inputs_embeds=embeddings, use_cache=False, **layout).last_hidden_state
         return model.lm_head(states[:, -ids.shape[1] :])
 
 
@@ -306,21 +283,16 @@ def _optimisers(
 
 
 @torch.no_grad()
-def _held_out_quality(examples: Examples, rows: np.ndarray, generator: torch.Generator) -> dict[str, float]:
+def _held_out_quality(examples: Examples, rows: np.ndarray) -> dict[str, float]:
     batches = np.array_split(rows, max(1, len(rows) // 64))
     image = [
         examples.image_loss(batch, torch.zeros(len(batch), dtype=torch.bool)).item() for batch in batches
     ]
     captions = [examples.caption_loss(batch).item() for batch in batches]
-    right = [
-        examples.question_accuracy(
-            batch, examples.questions(batch, torch.tensor([yes] * len(batch)), generator)
-        )
-        for batch in batches
-        for yes in (True, False)
-    ]
+    right = torch.cat([examples.rightly_answered(batch) for batch in batches])
+    shown = examples.questions.shown[rows]
     return {
         "image_loss": float(np.mean(image)),
         "caption_loss": float(np.mean(captions)),
-        "question_accuracy": float(np.mean(right)),
+        "question_accuracy": (right[shown].float().mean() + right[~shown].float().mean()).item() / 2,
     }
