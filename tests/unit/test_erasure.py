@@ -281,7 +281,7 @@ def test_under_the_mini_experiments_threshold_some_windows_are_skipped_and_most_
     mini = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["erasure"]
     table = Grammar("van-gogh", "style", STYLE_PHRASE, seed=42).pairs(40)
     pairs = list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
-    backbone = tiny_backbone()
+    backbone = tiny_backbone(seed=1)
     choices = chosen(VARIANTS["ear"], Threshold(value=None, **mini["threshold"]), layers=3, eta=mini["eta"])
     streams = streams_of(backbone, choices, pairs, guidance=1.5, temperature=0.5)
     log = Trainer(backbone, pairs, streams, choices, seed=1).run(3, desc="test")
