@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from ear.config import ORIGINAL, Config
+from ear.config import Config
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
-from ear.plan.workload import drawn, pairs_of
+from ear.plan.workload import pairs_of, prompts_of
 from ear.prompts.names import GRAMMAR
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, general_of
 
@@ -29,20 +29,20 @@ def _check_evaluation(
     prompts = inspection.table(path, PROMPT_COLUMNS)
     if prompts is None:
         return None
-    counts = drawn(inspection.config, concept, ORIGINAL)
+    counts = prompts_of(inspection.config, concept)
     for prompt_set in ("target", "retention", "general"):
         _check_count(
             inspection,
             path,
             f"{prompt_set} prompts",
             int((prompts["prompt_set"] == prompt_set).sum()),
-            getattr(counts, prompt_set),
+            counts[prompt_set],
         )
     for prompt_id in prompts["prompt_id"][prompts["prompt_id"].duplicated()]:
         inspection.mismatch(f"{path}: {prompt_id}", "several rows", "one")
     if general is not None:
         if inspection.config.world:
-            general = general_of(general, inspection.config.concepts[concept].words, counts.general)
+            general = general_of(general, inspection.config.concepts[concept].words, counts["general"])
         compare_rows(inspection, path, prompts[prompts["prompt_set"] == "general"], general, ["prompt_id"])
     return prompts
 

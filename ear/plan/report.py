@@ -98,7 +98,7 @@ def _trainings(plan: Plan) -> str:
     for name, found in groups.items():
         lengths = ", ".join(map(str, dict.fromkeys(one.windows.length for one in found)))
         rows.append([*name, lengths, str(found[0].pairs), *_counts(found)])
-    header = ["concept", "method", "window lengths", "pairs", "fine-tunings", "windows", "image tokens"]
+    header = ["concept", "method", "window lengths", "pairs", "trainings", "windows", "image tokens"]
     body = table(header, [*rows, ["all", "", "", "", *_counts(plan.trainings)]], left=3)
     if plan.config.filter.drop:
         body += "\nAn upper bound: the visual filter may drop some of the pairs."
@@ -113,17 +113,27 @@ def _counts(trainings: Sequence[FineTuning]) -> list[str]:
 
 def _images(plan: Plan) -> str:
     config, general = plan.config, shared_general(plan.config)
-    rows, total = [["all", ORIGINAL, "0", "0", f"{general:,}", "0", "1", f"{general:,}"]], general
+    rows, total = [["all", ORIGINAL, "0", "0", f"{general:,}", "0", "0", "1", f"{general:,}"]], general
     for concept, method in dict.fromkeys(run[:2] for run in config.runs()):
         seeds = len(config.seeds) if config.methods[method].trains else 1
         one = drawn(config, concept, method)
         own = 0 if method == ORIGINAL else one.general
         images = (one.total - one.general + own) * seeds
-        counts = [one.target, one.retention, own, one.again, seeds, images]
+        counts = [one.target, one.retention, own, one.again, one.axes, seeds, images]
         rows.append([concept, method, *(f"{count:,}" for count in counts)])
         total += images
-    header = ["concept", "method", "target", "retention", "general", "other windows", "seeds", "images"]
-    return table(header, [*rows, ["all", *[""] * 6, f"{total:,}"]], left=2)
+    header = [
+        "concept",
+        "method",
+        "target",
+        "retention",
+        "general",
+        "other windows",
+        "axes",
+        "seeds",
+        "images",
+    ]
+    return table(header, [*rows, ["all", *[""] * 7, f"{total:,}"]], left=2)
 
 
 def _disk(plan: Plan) -> str:

@@ -75,7 +75,8 @@ class Drawn:
 
     Attributes:
         target: of prompts that name the concept.
-        retention: of those that do not, those that only describe it or are close to it among them.
+        retention: of those that do not.
+        indirect: of those that describe it without its words, and of what is close to it.
         general: of prompts without any concept.
         further_windows: window lengths beside the method's own.
         window_prompts: target prompts drawn again with each of them.
@@ -84,6 +85,7 @@ class Drawn:
 
     target: int
     retention: int
+    indirect: int
     general: int
     further_windows: int
     window_prompts: int
@@ -95,9 +97,14 @@ class Drawn:
         return self.further_windows * self.window_prompts
 
     @property
+    def axes(self) -> int:
+        """Images of the axes beside the prompts that name the concept, do not, or are general."""
+        return self.indirect + sum(self.probes)
+
+    @property
     def total(self) -> int:
         """All images."""
-        return self.target + self.retention + self.general + self.again + sum(self.probes)
+        return self.target + self.retention + self.general + self.again + self.axes
 
 
 def pairs_of(config: Config, concept: str) -> int:
@@ -109,7 +116,18 @@ def pairs_of(config: Config, concept: str) -> int:
     return config.prompts.pairs
 
 
-def indirect_rows(config: Config, concept: str) -> int:
+def prompts_of(config: Config, concept: str) -> dict[str, int]:
+    """Prompt set → evaluation prompts of a concept, in the order of their table."""
+    prompts, published = config.prompts, config.concepts[concept].published
+    return {
+        "target": published.target_rows if published else prompts.target if prompts else 0,
+        "retention": prompts.retention if prompts and not published else 0,
+        "indirect": _indirect(config, concept),
+        "general": config.utility.general,
+    }
+
+
+def _indirect(config: Config, concept: str) -> int:
     """Prompts of a concept that describe it without its words, or are of what is close to it."""
     settings = config.concepts[concept]
     if config.world:
@@ -119,17 +137,16 @@ def indirect_rows(config: Config, concept: str) -> int:
 
 def drawn(config: Config, concept: str, method: str) -> Drawn:
     """Images of a method for a concept, each fine-tuning seed."""
-    prompts, published = config.prompts, config.concepts[concept].published
-    target = published.target_rows if published else prompts.target if prompts else 0
+    prompts = prompts_of(config, concept)
+    target = prompts["target"]
     if config.methods[method].diffusion:
-        return Drawn(target, 0, 0, 0, 0, ())
+        return Drawn(target, 0, 0, 0, 0, 0, ())
     axes = config.axes.model_dump()
-    further = indirect_rows(config, concept)
-    retention = prompts.retention if prompts and not published else 0
     return Drawn(
         target=target * config.axes.samples,
-        retention=retention * config.axes.samples + further,
-        general=config.utility.general,
+        retention=prompts["retention"] * config.axes.samples,
+        indirect=prompts["indirect"],
+        general=prompts["general"],
         further_windows=max(0, len(config.trained_windows(concept, method)) - 1),
         window_prompts=min(config.evaluation.window_prompts, target),
         probes=sizes_of(axes, target, pairs_of(config, concept) if method == ORIGINAL else 0),
@@ -252,7 +269,7 @@ def _rendering(config: Config) -> Iterator[Job]:
         images, settings = drawn(config, concept, method), config.methods[method]
         rule = "render_diffusion" if settings.diffusion else "render_images"
         if method == ORIGINAL:  # its general images and captions are render_general's
-            left = images.target + images.retention + sum(images.probes)
+            left = images.target + images.retention + images.axes
             yield Job(
                 "render_original",
                 f"render_original-{concept}-{method}-{seed}",
@@ -264,13 +281,12 @@ def _rendering(config: Config) -> Iterator[Job]:
             def share(rows: int, shard: int = shard) -> int:
                 return len(range(shard, rows, shards))  # a shard has every n-th row of a table
 
-            before = share(images.target + images.retention)  # the table's rows before the general ones
-            general = share(images.target + images.retention + images.general) - before
-            special = (
-                before
-                + images.further_windows * share(images.window_prompts)
-                + sum(map(share, images.probes))
-            )
+            prompts = prompts_of(config, concept)
+            before = prompts["target"] + prompts["retention"] + prompts["indirect"]  # of the table
+            plain = images.target + images.retention + images.indirect + images.general
+            general = share(before + images.general) - share(before) if images.general else 0
+            special = share(plain) - general + sum(map(share, images.probes))
+            special += images.further_windows * share(images.window_prompts)
             if settings.diffusion:
                 works = (Diffused(special, 0, settings.diffusion.steps, settings.diffusion.size),)
             else:

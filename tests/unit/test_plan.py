@@ -19,6 +19,7 @@ from ear.plan.record import as_json
 from ear.plan.report import WIDTH, as_text, table
 from ear.plan.work import Images, Windows, Work
 from ear.plan.workload import drawn, fine_tunings, jobs_of, shared_general
+from ear.prompts.tables import with_samples
 from ear.render import shard_rows
 from tests.own_concept import with_own_concept
 
@@ -77,12 +78,14 @@ def test_the_papers_work_is_counted_as_by_hand(paper):
         # the sweep has 48 + 24 + 12 + 5 + 2 = 91 a pair: 91 × 149
         "erase": (12, {"windows": 3 * 3238 + 91 * 149, "pairs read": 4 * 149}),
         "render_general": (4, {"images": 30_000, "captions": 5000}),
-        "render_original": (3, {"images": 84 + 50 + 1539}),
+        # Axes: 9 probes of 50 prompts, implicit ones (10, 10, 0), 25 of the church's neighbours; of the original
+        # 6 ceilings too, of 50 pairs, of which the church has 49: 2289 in all
+        "render_original": (3, {"images": 84 + 50 + 1539 + 3 * 450 + 45 + 6 * 149}),
         # 15 runs of 30 000 general prompts, 5 of each concept's targets, 4 further windows of ear's
-        "render_images": (15 * 4, {"images": 450_000 + 9 * (84 + 50 + 1539), "captions": 75_000}),
+        "render_images": (15 * 4, {"images": 450_000 + 9 * 1673 + 5 * (3 * 450 + 45), "captions": 75_000}),
         "render_diffusion": (4, {"images": 1539}),
         "extract_features": (1, {"features": 40_504}),
-        "evaluate": (19, {"verdicts": 556_730 + 1539, "features": 540_000}),
+        "evaluate": (19, {"verdicts": 556_730 + 1539 + 2289 + 6975, "features": 540_000}),
         # 18 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient and 8 candidates a prompt;
         # 15 of them with weights: 50 prompts after 50 and after 200 steps
         "attack": (
@@ -95,16 +98,17 @@ def test_the_papers_work_is_counted_as_by_hand(paper):
             },
         ),
     }
-    assert stages["render_images"].tokens == 465_057 * 576
+    assert stages["render_images"].tokens == 472_032 * 576
     assert stages["sample_streams"].tokens == 1043 * 576
     assert len(paper.trainings) == 3 * (3 + 5)
 
 
 def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     config = config_of("smoke")
-    # released: 30 images a seed; ear: 30, and 4 of the further window; negative-prompt: 30
-    assert units(config, "render_images") == {"images": 2 * 30 + 2 * 34 + 30, "captions": 5 * 8}
-    assert units(config, "render_original") == {"images": 20}
+    # 2 × (10 + 10) target and retention, 4 implicit, 10 general, 4 probes of 4; ear: 4 of the further window too
+    assert units(config, "render_images") == {"images": 2 * 70 + 2 * 74 + 70, "captions": 5 * 8}
+    # Without the general ones, but with 3 ceilings of the 6 pairs' first 4.
+    assert units(config, "render_original") == {"images": 60 + 12}
     assert units(config, "render_general") == {"images": 10 + 2, "captions": 8}  # 10 without church
     assert units(config, "render_pairs") == {"images": 12}
     assert units(config, "sample_streams") == {"streams": 2 * (3 * 6 + 6)}
@@ -117,14 +121,15 @@ def test_shards_have_the_images_that_rendering_gives_them():
     import pandas as pd
 
     config = config_of("smoke", rendering={"shards": 3})
-    prompts = pd.DataFrame({"set": ["target"] * 10 + ["retention"] * 10 + ["general"] * 10})
+    sets = ["target"] * 10 + ["retention"] * 10 + ["implicit"] * 4 + ["general"] * 10
+    prompts = with_samples(pd.DataFrame({"prompt_id": map(str, range(34)), "prompt_set": sets}), 2)
     jobs = {job.name: job for job in jobs_of(config) if job.rule == "render_images"}
     for shard in range(3):
-        rows = shard_rows(prompts, shard, 3)["set"]
-        again = len(shard_rows(prompts.head(4), shard, 3))
+        rows = shard_rows(prompts, shard, 3)["prompt_set"]
+        of_four = len(shard_rows(prompts.head(4), shard, 3))  # the further window, and each of 4 probes
         special, general, _ = jobs[f"render_images-church-ear-1-{shard}"].works
         assert (special.count, general.count) == (
-            (rows != "general").sum() + again,
+            (rows != "general").sum() + 5 * of_four,
             (rows == "general").sum(),
         )
 
@@ -283,7 +288,7 @@ def test_disk_is_images_streams_adapters_and_features(paper):
     assert files["adapters trained here, K = 5"].bytes == 24 * adapter
     assert files["adapters imported, as if K = 5"].bytes == 3 * adapter
     assert files["images of the backbone (PNG)"].bytes == pytest.approx(
-        (556_730 - 60_000 + 298) * 384**2 * 1.6
+        (556_730 - 60_000 + 298 + 9264) * 384**2 * 1.6
     )
     assert files["images of Stable Diffusion, 512 px (PNG)"].count == 1539
     assert files["image tokens of streams"].bytes == 1043 * 576 * 8

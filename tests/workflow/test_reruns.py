@@ -14,7 +14,8 @@ from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, plann
 REPORT = {"write_report": 1}
 CARD = {"publish_score_card": 1}  # it holds a hash of the config
 TABLES = {"tabulate": 1, "plot_concept_rate": 1, "plot_tradeoff": 1, "plot_window_length": 1} | REPORT
-TABLES |= {"score_card": 1, "plot_score_card": 1} | CARD
+AXES = {f"plot_{name}": 1 for name in ("attacks", "prefix", "sweeps", "relearning", "understanding")}
+TABLES |= {"score_card": 1, "plot_score_card": 1} | CARD | AXES
 SHOWN = {"plot_overview": 1, "plot_samples": 1} | TABLES
 # The smoke experiment: a concept, two methods that train, two seeds, two shards; original and negative-prompt train nothing.
 MEASURED = {"render_images": 8, "evaluate": 4, "attack": 4} | SHOWN
@@ -33,10 +34,12 @@ JUDGED = {"evaluate": 6} | FILTERED | SHOWN  # attacks ask the first judge alone
 OF_CONCEPT = {"render_pairs": 1, "sample_streams": 4} | FILTERED | TRAINED
 # The second judge is calibrated on the pairs' images, and looks at all of the concept's others.
 FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 6}
-FROM_PAIRS = {"measure_coverage": 1, "plot_coverage": 1} | FROM_IMAGES
+# The original is given beginnings of the pairs' unsafe images.
+FROM_PAIRS = {"measure_coverage": 1, "plot_coverage": 1, "render_original": 1} | FROM_IMAGES
 FROM_BACKBONE = FROM_IMAGES | ALL_DRAWN | {"render_general": 2}
 FIGURES = {f"plot_{name}": 1 for name in ("borderline", "concept_rate", "coverage", "filter", "overview")}
 FIGURES |= {f"plot_{name}": 1 for name in ("samples", "tradeoff", "training", "window_length", "score_card")}
+FIGURES |= AXES
 MINI_WORLD = ["draw_world", "train_vq", "train_language_model", "train_classifier", "train_clip"]
 MINI_WORLD += ["measure_coverage", "plot_coverage"]
 MINI_WORLD += ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
