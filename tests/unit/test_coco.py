@@ -222,22 +222,22 @@ def test_thirty_thousand_prompts_take_seconds(tmp_path, monkeypatch):
 
 
 def test_drawn_pictures_are_captioned_by_the_same_table(tmp_path):
-    draw_captioned(tmp_path / "captions", 3, seed=42)
+    draw_captioned(tmp_path / "captions", 40, seed=42)
     manifest = read_csv(tmp_path / "captions" / "manifest.csv", ["image_id", "file", "references"])
     descriptions = {
-        describe(scene_of(frame, name, fire, style))
+        describe(scene_of(frame, name, fire, **style))
         for frame in frames_of("evaluation")
         for name in OBJECTS
         for fire in (False, True)
-        for style in (False, True)
+        for style in ({"van_gogh": False}, {"van_gogh": True}, {"van_gogh": False, "sepia": True})
     }
     for references in manifest["references"].map(json.loads):
         assert len(references) == 1 and descriptions.issuperset(references)
+    assert manifest["references"].str.contains("in sepia").any()
     spoken = caption_shard(tiny_backbone(grid=8), tmp_path / "captions" / "manifest.csv", 1, 2, "captioning")
     assert spoken.columns.tolist() == ["image_id", "references", "caption"]
-    assert spoken[["image_id", "references"]].values.tolist() == [
-        manifest.loc[1, ["image_id", "references"]].tolist()
-    ]
+    of_shard = manifest.loc[1::2, ["image_id", "references"]]
+    assert spoken[["image_id", "references"]].values.tolist() == of_shard.values.tolist()
 
 
 def test_photographs_elsewhere_are_captioned(tmp_path):
