@@ -24,38 +24,21 @@ with job(snakemake, threads=snakemake.params.threads):
     backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
     windows = read_windows(source.adapters or None)
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)
-    tables = prompts_by_window(
-        prompts, windows.own, list(windows.adapters), params.window_prompts, params.samples
-    )
+    of_windows = (windows.own, list(windows.adapters), params.window_prompts, params.samples)
     guidance = Guidance(params.guidance, **(params.negative or {}))
     batch_size = BatchSize(snakemake.resources.batch_size)
+    settings = {"guidance": guidance, "batch_size": batch_size, **params.sampling}
     probes = of_shard(probes_of(prompts, params.axes), shard, params.shards)
-    begun = beginnings(backbone, probes, guidance=params.guidance, batch_size=batch_size, **params.sampling)
+    begun = beginnings(backbone, probes, **settings | {"guidance": params.guidance})
     rows = []
-    for window, table in tables.items():
+    for window, table in prompts_by_window(prompts, *of_windows).items():
+        desc = f"drawing {name}" + (f" W = {window}" if window else "")
+        of_window = shard_rows(table, shard, params.shards)
         with windows.applied(backbone, window):
-            rows.append(
-                render_prompts(
-                    backbone,
-                    shard_rows(table, shard, params.shards),
-                    manifest.parent,
-                    guidance=guidance,
-                    batch_size=batch_size,
-                    desc=f"drawing {name}" + (f" W = {window}" if window else ""),
-                    **params.sampling,
-                )
-            )
+            rows.append(render_prompts(backbone, of_window, manifest.parent, desc=desc, **settings))
     with windows.applied(backbone, windows.own):
         rows += render_probes(
-            backbone,
-            probes,
-            begun,
-            manifest.parent,
-            window=windows.own,
-            guidance=guidance,
-            batch_size=batch_size,
-            desc=f"probing {name}",
-            **params.sampling,
+            backbone, probes, begun, manifest.parent, window=windows.own, desc=f"probing {name}", **settings
         )
         captions = caption_shard(backbone, source.captioned, shard, params.shards, desc=f"captioning {name}")
         if params.questions:

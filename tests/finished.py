@@ -70,12 +70,8 @@ def joint_config() -> Config:
     """The same with a second concept, a zero-shot judge, and a method that erases both together."""
     raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
     raw["filter"] = {"drop": True}
-    raw["concepts"]["castle"] = {
-        "kind": "object",
-        "words": "castle",
-        "judge": {"by": "zero-shot"},
-        "window": 4,
-    }
+    castle = {"kind": "object", "words": "castle", "judge": {"by": "zero-shot"}, "window": 4}
+    raw["concepts"]["castle"] = castle
     raw["methods"]["both"] = {"variant": "ear", "erase": ["castle", "church"]}
     return parse_config(raw, "joint")
 

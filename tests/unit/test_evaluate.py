@@ -265,7 +265,7 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     )
     assert read_features(features).shape == (6, 16)
     inputs = {"manifests": [run / "a.csv", run / "b.csv"], "clip": clip}
-    inputs |= {"judge": [config], "second_judge": [], "objects": []}
+    inputs |= {"judge": [config], "second_judge": [], "objects": [], "answers": []}
     inputs["reference"] = run / "reference.csv"
     names = dict(zip(("verdicts", "scores", "detections"), outputs(run), strict=True))
     params = {"judges": [CHURCH], "features": "classifier", "window": 16}
@@ -298,11 +298,12 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     script(
         "tabulate",
         log,
-        {name: [path] for name, path in names.items()},
+        {name: [path] for name, path in names.items()} | {"attacks": []},
         tables,
         runs=[("church", "original", 0)],
         windows={},
         also_erased={},
+        attacked=[],
         shown_method="ear",
     )
     assert pd.read_csv(tables["comparisons"]).empty  # the original alone

@@ -385,11 +385,8 @@ class TestBackbone:
     def test_curve_and_metrics_lie_beside_the_model(self, folder: Path) -> None:
         assert (folder.parent / "training.json").is_file()
         curve = pd.read_csv(folder.parent / "training.csv")
-        assert list(curve.columns) == ["step", "stage", "loss"] and set(curve["stage"]) == {
-            "image",
-            "caption",
-            "question",
-        }
+        assert list(curve.columns) == ["step", "stage", "loss"]
+        assert set(curve["stage"]) == {"image", "caption", "question"}
         metrics = json.loads((folder.parent / "training.json").read_text())
         assert set(metrics) == {"image_loss", "caption_loss", "question_accuracy"}
         assert 0 <= metrics["question_accuracy"] <= 1
