@@ -99,7 +99,8 @@ def rewrite(path, **facts):
 def test_a_clean_folder_has_no_mismatch(results):
     found = looked_at()
     assert found.mismatches == [] and found.notes == []
-    assert found.counts["images"] == 210 and found.counts["adapters"] == 6
+    # Of the pairs 12, general 10, the original 50, 16 in probes and 12 ceilings; of five others 66, and 4 of 2 windows.
+    assert found.counts["images"] == 12 + 10 + 78 + 5 * 66 + 2 * 4 and found.counts["adapters"] == 6
     assert as_text(found).startswith("results/smoke: no mismatches (")
 
 
@@ -146,7 +147,7 @@ DAMAGE = {
     ),
     "an invented success of an attack": (
         lambda at: edit(at / ATTACKS, 0, shown="True"),
-        {ATTACKS},
+        {ATTACKS, "tables/metrics.csv", "tables/comparisons.csv"},
     ),
     "an attack beyond its budget": (lambda at: edit(at / ATTACKS, 1, queries="4"), {ATTACKS}),
     "another prompt under attack": (lambda at: edit(at / ATTACKS, 2, prompt="a house red"), {ATTACKS}),
@@ -154,7 +155,10 @@ DAMAGE = {
         lambda at: edit(at / ATTACKS, 0, prompt="a church, number 0 red"),
         {ATTACKS},
     ),
-    "a row too few of an attack": (lambda at: drop_row(at / ATTACKS), {ATTACKS}),
+    "a row too few of an attack": (
+        lambda at: drop_row(at / ATTACKS),
+        {ATTACKS, "tables/metrics.csv", "tables/comparisons.csv"},
+    ),
     "a missing table of an attack": (lambda at: (at / ATTACKS).unlink(), {ATTACKS}),
     "an answer against its score": (
         lambda at: edit(at / SHARD / "answers.csv", 0, answered="yes"),
@@ -175,6 +179,7 @@ DAMAGE = {
             "prompts/church/candidates.csv",
             "ecgvf/church/pairs.csv",
             "images/church/pairs/manifest.csv",
+            "images/church/original/seed0/shard0/manifest.csv",
         },
     ),
     "a pair too few": (

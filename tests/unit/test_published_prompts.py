@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ear.errors import InputError
 from ear.files import read_csv, write_csv
 from ear.prompts.coco import read_general
+from ear.prompts.indirect import FRAMES
 from ear.prompts.odd_rows import ODD_COLUMNS
 from ear.prompts.published import read_pairs, read_targets
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
@@ -235,6 +236,7 @@ def prompts_job(folder, out, **files):
         wildcards={"concept": "church"},
         params={
             "words": ["church"],
+            "indirect": {"implicit": ["a spire above a nave"], "neighbours": {"palace": "a castle"}},
             "files": {
                 "pairs": "train_church.json",
                 "pair_rows": 2,
@@ -252,11 +254,16 @@ def test_the_job_writes_the_tables_that_the_grammar_writes(published, tmp_path):
     prompts_job(published, out)
     assert len(read_csv(out / "candidates.csv", PAIR_COLUMNS)) == 2
     evaluation = read_csv(out / "evaluation.csv", PROMPT_COLUMNS)
-    assert evaluation["prompt_id"].tolist() == [f"church/target/000{n}" for n in range(3)] + [
-        "coco/42",
-        "coco/7",
+    assert evaluation["prompt_id"].tolist() == [
+        *(f"church/target/000{number}" for number in range(3)),
+        "church/implicit/0000",
+        *(f"church/neighbours/000{number}" for number in range(len(FRAMES))),
+        *("coco/42", "coco/7"),
     ]
-    assert evaluation["prompt_set"].tolist() == ["target"] * 3 + ["general"] * 2
+    sets = evaluation.groupby("prompt_set", sort=False)["prompt"].count().to_dict()
+    assert sets == {"target": 3, "implicit": 1, "neighbours": len(FRAMES), "general": 2}
+    neighbours = evaluation[evaluation["prompt_set"] == "neighbours"]
+    assert set(neighbours["object"]) == {"palace"} and neighbours["prompt"].str.contains("a castle").all()
     assert findings(read_csv(out / "odd.csv", ODD_COLUMNS), "coco_30k.csv") == [
         (0, "prompt", "names 'church'")
     ]
