@@ -38,6 +38,7 @@ COUNTS = {
     "score_card": 1,
     "publish_score_card": 1,
     "plot_score_card": 1 + 3,  # the mean over concepts, and each
+    **{f"plot_{name}": 1 for name in ("attacks", "prefix", "sweeps", "relearning", "understanding")},
     "plot_concept_rate": 1,
     "plot_tradeoff": 1,
     "plot_window_length": 1,
@@ -104,6 +105,7 @@ def test_the_rehearsal_runs_every_rule_of_the_paper(rehearsed):
 
 def test_the_rehearsal_makes_all_figures_and_tables_of_the_paper(rehearsed):
     names = ["concept-rate", "tradeoff", "window-length", "nudity", "samples", "score-card"]
+    names += ["attacks", "prefix", "sweeps", "relearning", "understanding"]
     names += [f"{name}-{concept}" for name in ("samples", "training", "score-card") for concept in CONCEPTS]
     for name in names:
         for suffix in ("png", "pdf"):
