@@ -83,14 +83,15 @@ def render_prompts(
 
     def draw(part: pd.DataFrame) -> Iterator[np.ndarray]:
         texts, seeds = list(part["prompt"]), list(part["seed"])
-        begun = None if prefix is None else prefix[part.index.to_numpy()]
+        begun = None if prefix is None else prefix[part.index.tolist()]
         return backbone.pixels(sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun))
 
-    begun_from = "" if prefix is None else f" {tensor_digest(prefix).hex()}"
+    if prefix is not None:
+        rows = rows.assign(begun=[tensor_digest(tokens).hex() for tokens in prefix])
     return draw_images(
         rows,
         folder,
-        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}{begun_from}",
+        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}",
         batches=list(batches_by_length(lengths, batch_size.wanted)),
         draw=draw,
         batch_size=batch_size,
@@ -126,7 +127,7 @@ def draw_images(
     """Draw what is missing or damaged of a table's images, with any model.
 
     Args:
-        rows: what ``image_rows`` made.
+        rows: what ``image_rows`` made, and perhaps begun: what an image goes on from.
         folder: where the PNGs go.
         drawn_from: all that an image depends on besides its row; images drawn from anything else are removed.
         batches: row numbers, those drawn together; they must not depend on what is left to do.
@@ -207,9 +208,10 @@ def _prepare(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
+    given = rows["begun"] if "begun" in rows else [""] * len(rows)
     keys = {
-        name: hashlib.sha256(f"{drawn_from}\n{seed}\n{prompt}".encode()).hexdigest()
-        for name, seed, prompt in zip(rows["file"], rows["seed"], rows["prompt"], strict=True)
+        name: hashlib.sha256(f"{drawn_from}\n{seed}\n{prompt}{begun}".encode()).hexdigest()
+        for name, seed, prompt, begun in zip(rows["file"], rows["seed"], rows["prompt"], given, strict=True)
     }
     suffix = f"-W{rows['window'].iloc[0]}{NOTE_SUFFIX}"
     note = folder.parent / f".{folder.name}{suffix}"

@@ -143,15 +143,31 @@ def test_shards_draw_together_what_one_job_draws(first, erased, tmp_path):
         assert both[columns].equals(rows[columns])
 
 
-def test_a_further_prefix_draws_itself_alone(first, erased, tmp_path, monkeypatch):
-    before = probing(first, erased, tmp_path)
-    drawn = []
+@pytest.fixture
+def drawn(monkeypatch):
+    """Prompts of the images that were drawn; clear it to count from there."""
+    prompts_of_images = []
 
     def watched(backbone, prompts, *arguments):
-        drawn.extend(prompts)
+        prompts_of_images.extend(prompts)
         return sample_prompts(backbone, prompts, *arguments)
 
     monkeypatch.setattr("ear.render.sample_prompts", watched)
+    return prompts_of_images
+
+
+def test_images_move_to_another_shard_and_are_not_drawn_again(first, erased, tmp_path, drawn):
+    whole = probing(first, erased, tmp_path / "shard0")
+    assert len(drawn) == AXIS_KEYS["prompts"] * len(whole)
+    drawn.clear()
+    for shard in range(2):
+        probing(first, erased, tmp_path / f"shard{shard}", shard=shard, shards=2, batch_size=1)
+    assert drawn == []
+
+
+def test_a_further_prefix_draws_itself_alone(first, erased, tmp_path, drawn):
+    before = probing(first, erased, tmp_path)
+    drawn.clear()
     after = probing(first, erased, tmp_path, AXIS_KEYS | {"prefixes": [1, 4, 7]})
     assert len(drawn) == AXIS_KEYS["prompts"]
     assert all(after[name].equals(rows) for name, rows in before.items())
