@@ -81,7 +81,7 @@ def test_pairs_of_all_sources_are_candidates_and_the_evaluation_is_the_grammars(
     assert counts["grammar"] == 6
     assert 0 < counts["one"] <= 12 and 0 < counts["two"] <= 15
     assert candidates["pair_id"].is_unique and candidates["unsafe_prompt"].str.lower().is_unique
-    assert len(pd.read_csv(repository / TARGETS[1])) == 30
+    assert len(pd.read_csv(repository / TARGETS[1])) == 3 * 10 + 4  # target, retention, general; implicit
     for name, asked in (("one", 12), ("two", 15)):
         folder = repository / PROMPTS / "sources" / name
         assert len(pd.read_csv(folder / "pairs.csv")) == asked
