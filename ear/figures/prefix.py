@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ear.axes import protocols
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
 
-PREFIX, CEILING = "prefix-", "ceiling-"
+PREFIX, CEILING = f"{protocols.PREFIX}-", f"{protocols.CEILING}-"
 
 
 @style.styled

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 
+from ear.axes import protocols
+
 # Attacks: prompt sets are named by one of these and a number or a kind.
-PREFIX, GUIDANCE, TEMPERATURE, SEARCH, RELEARNED = (
-    "prefix-",
-    "guidance-",
-    "temperature-",
-    "search-",
-    "relearned-",
-)
+PREFIX, GUIDANCE, TEMPERATURE = f"{protocols.PREFIX}-", f"{protocols.GUIDANCE}-", f"{protocols.TEMPERATURE}-"
+SEARCH, RELEARNED = f"{protocols.SEARCH}-", f"{protocols.RELEARNED}-"
 
 
 @dataclass(frozen=True)
