@@ -58,19 +58,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
                 ax.plot(
                     ends, [y, y], color=look.colour, linewidth=1.2, label=f"{method} interval", clip_on=False
                 )
-                ax.plot(
-                    row["value"],
-                    y,
-                    marker=look.marker,
-                    markersize=0.9 * look.size,
-                    markeredgecolor="white",
-                    markeredgewidth=0.4,
-                    color=look.colour,
-                    linestyle="none",
-                    label=method,
-                    clip_on=False,
-                    zorder=3,
-                )
+                style.mark(ax, look, row["value"], y, method, 0.9)
             ax.grid(axis="x")
             ax.spines["left"].set_visible(False)
             ax.tick_params(axis="y", length=0)

@@ -48,19 +48,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
                 label=f"{method} interval",
                 clip_on=False,
             )
-            ax.plot(
-                row["value"],
-                y,
-                marker=look.marker,
-                markersize=look.size,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
-                color=look.colour,
-                linestyle="none",
-                label=method,
-                clip_on=False,
-                zorder=3,
-            )
+            style.mark(ax, look, row["value"], y, method)
         ax.set_title(style.capital(style.concept_style(concept).label))
         ax.grid(axis="x")
         ax.spines["left"].set_visible(False)

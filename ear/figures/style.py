@@ -212,6 +212,23 @@ def tint(colour: str) -> str:
     return to_hex((red, green, blue))
 
 
+def mark(ax: Axes, look: MethodStyle, x: float, y: float, label: str, scale: float = 1.0) -> None:
+    """Draw the mark of a method, a Line2D artist with a label, its size times ``scale``."""
+    ax.plot(
+        x,
+        y,
+        marker=look.marker,
+        markersize=scale * look.size,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        color=look.colour,
+        linestyle="none",
+        label=label,
+        clip_on=False,
+        zorder=3,
+    )
+
+
 def mark_seeds(ax: Axes, look: MethodStyle | ConceptStyle, x: ArrayLike, y: ArrayLike, label: str) -> None:
     """Draw a small faint mark for each single seed, below the mark of all seeds together."""
     if not np.size(x):

@@ -47,7 +47,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
         InputError: the table has no such rows or several for one method.
     """
     erasure = pooled(metrics, KEY, "metrics.csv", **ERASURE)
-    accuracy = bool((metrics["metric"] == "accuracy").any())
+    accuracy = bool((metrics[list(RETENTION)] == pd.Series(RETENTION)).all(axis=1).any())
     kept = RETENTION if accuracy else CLIP_SCORE
     retention = pooled(metrics, KEY, "metrics.csv", **kept)
     seeds = single_seeds(metrics, KEY, **ERASURE).merge(

@@ -1,6 +1,6 @@
 """Figures of the axes show the rows of their tables, exactly, in one look and without text that is too small or cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -130,6 +130,18 @@ def test_understanding_shows_the_table(metrics: pd.DataFrame) -> None:
             np.testing.assert_array_equal(lines(figure, panel)[method].get_xydata(), [wanted.value])
 
 
+@pytest.mark.parametrize("unasked", [CONCEPTS[:1], CONCEPTS])
+def test_understanding_says_of_which_concepts_nothing_was_asked(
+    metrics: pd.DataFrame, unasked: Sequence[str]
+) -> None:
+    asked = metrics.prompt_set.str.startswith("questions-")
+    figure = understanding.draw(metrics[~(asked & metrics.concept.isin(unasked))])
+    assert len(figure.axes) == len(CONCEPTS)
+    for panel, concept in enumerate(CONCEPTS):
+        noted = any("nothing was asked" in text.get_text() for text in figure.axes[panel].texts)
+        assert noted == (concept in unasked) == lines(figure, panel).keys().isdisjoint(METHODS)
+
+
 @pytest.mark.parametrize("concept", [None, *CONCEPTS])
 def test_the_score_card_shows_the_card(metrics: pd.DataFrame, concept: str | None) -> None:
     card = make_card(metrics, IMAGE_TOKENS)
@@ -179,7 +191,7 @@ def test_text_is_large_enough_inside_and_apart(
         assert not any(left.x1 > right.x0 for left, right in pairwise(ticks))
 
 
-@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize("name", [name for name in DRAW if name != "understanding"])
 def test_without_its_rows_there_is_no_figure(metrics: pd.DataFrame, name: str) -> None:
     with pytest.raises(InputError, match=r"(metrics|score-card)\.csv: found no row"):
         DRAW[name](metrics[metrics.prompt_set == ("target" if name != "score-card" else "")])

@@ -157,6 +157,14 @@ def test_tradeoff_leaves_out_and_names_methods_without_retention() -> None:
     assert "no retention: EAR" in [text.get_text() for text in figure.axes[0].texts]
 
 
+def test_tradeoff_takes_no_other_accuracy_for_retention() -> None:
+    table = metrics_table()
+    table.loc[table.metric == "accuracy", "prompt_set"] = "neighbours"
+    general = table[table.metric == "accuracy"].assign(prompt_set="general", metric="clip_score")
+    figure = tradeoff.draw(pd.concat([table, general]))
+    assert figure.axes[0].get_ylabel().startswith("CLIP score")
+
+
 @pytest.mark.parametrize(("gap", "legends"), [(0.6, 0), (0.004, 1)])
 def test_tradeoff_names_points_directly_only_where_names_are_clear(gap: float, legends: int) -> None:
     rows = []

@@ -126,11 +126,12 @@ def test_p_is_below_5_percent_where_the_interval_leaves_0_out(seed, number, rate
     seeds, prompts = np.repeat(np.arange(number), 40), np.tile(np.arange(40), number)
     chance = rate / (rate + (1 - rate) * np.exp(shift * rng.normal(size=number)))[seeds]
     first, second = rng.random(40 * number) < chance, rng.random(40 * number) < rate
-    for found in (
-        rate_difference(first, second, prompts, seeds),
-        mean_difference(first + rng.random(), second, prompts, seeds),
-    ):
-        assert LEAST_P <= found.p <= 1 and found.smallest_shown > 0
+    rates = rate_difference(first, second, prompts, seeds)
+    means = mean_difference(first + rng.random(), second, prompts, seeds)
+    assert rates.smallest_shown > 0
+    assert (means.smallest_shown > 0) == (len(set(first.astype(int) - second)) > 1)
+    for found in (rates, means):
+        assert LEAST_P <= found.p <= 1
         if abs(found.p - 0.05) > 1e-6:
             assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
 

@@ -177,8 +177,8 @@ def test_cases_and_the_larger_view_by_keyboard(tab: Tab, folder: Path) -> None:
     tab.key("ArrowRight")
     assert "church/target/2, 3 of 4" in tab.run("document.getElementById('larger-place').textContent")
     tab.key("Escape")
-    tab.wait("!document.getElementById('larger').open")
-    assert tab.run(FOCUS) == "church/target/2"
+    tab.wait(f"({FOCUS}) === 'church/target/2'")
+    assert not tab.run("document.getElementById('larger').open")
 
 
 def test_sensitive_pictures_stay_blurred_until_agreed(tab: Tab, folder: Path) -> None:
