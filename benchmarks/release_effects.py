@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from ear.config import Config, parse_config
 from ear.config.concepts import ClassifierJudge
-from ear.config.models import Prompts
+from ear.config.prompts import Prompts
 from ear.erasure.presets import Settings, Threshold, ThresholdOn
 from ear.erasure.streams import Pair, sample_streams
 from ear.erasure.trainer import Trainer, trained_modules

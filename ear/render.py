@@ -19,7 +19,7 @@ from ear.batching import BatchSize
 from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_json
 from ear.janus import Backbone, tensor_digest
 from ear.progress import progress
-from ear.prompts.tables import with_samples
+from ear.prompts.tables import first_targets, with_samples
 from ear.sampling import Guidance, sample_prompts
 from ear.seeding import stable_seed
 
@@ -281,8 +281,6 @@ def prompts_by_window(
     Returns:
         Window length → prompts with a column window, ``own`` first.
     """
-    first_targets = prompts[prompts["prompt_set"] == "target"].head(window_prompts)
-    tables = {own: with_samples(prompts, samples)} | {
-        window: first_targets for window in windows if window != own
-    }
+    others = first_targets(prompts, window_prompts)
+    tables = {own: with_samples(prompts, samples)} | {window: others for window in windows if window != own}
     return {window: table.assign(window=window) for window, table in tables.items()}

@@ -161,9 +161,13 @@ def sample_prompts(
     guidance: Guidance,
     temperature: float,
     prefix: Tensor | None = None,
+    steps: int | None = None,
 ) -> Tensor:
-    """Encode prompts and sample their image tokens: B texts, B seeds → (B, T) int64."""
+    """Encode prompts and sample all or the first ``steps`` of their image tokens.
+
+    B texts, B seeds → (B, T) int64.
+    """
     tokens = backbone.encode(prompts, encoding)
     negative = backbone.encode([guidance.negative], encoding) if guidance.negative else None
-    uniform = uniforms(seeds, backbone.num_image_tokens)
+    uniform = uniforms(seeds, steps or backbone.num_image_tokens)
     return sample(backbone, tokens, uniform, guidance, temperature, negative, prefix)

@@ -11,11 +11,12 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from ear.assets.catalogue import load_catalogue
-from ear.config import ORIGINAL, parse_config
+from ear.config import parse_config
 from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
 from ear.erasure.presets import TOGETHER
 from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
+from ear.names import ORIGINAL
 from ear.paths import Paths
 
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")

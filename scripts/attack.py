@@ -7,7 +7,7 @@ from ear.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     import pandas as pd
 
-    from ear.attacks.lesson import first_targets, images_of_targets, lesson_of
+    from ear.attacks.lesson import images_of_targets, lesson_of
     from ear.attacks.relearning import relearn
     from ear.attacks.search import search
     from ear.attacks.victim import Victim
@@ -15,9 +15,10 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.batching import BatchSize
     from ear.erasure.adapter import load_adapter
     from ear.erasure.windows import read_windows
-    from ear.files import write_csv
+    from ear.files import read_csv, write_csv
     from ear.janus import Backbone
     from ear.judges.loading import load_judges
+    from ear.prompts.tables import PROMPT_COLUMNS, first_targets
     from ear.sampling import Guidance
 
     files, params = snakemake.input, snakemake.params
@@ -27,14 +28,15 @@ with job(snakemake, threads=snakemake.params.threads):
     judge, _ = load_judges(params.judges, [files.judge], params.backbone["device"], files.objects)
     batch_size = BatchSize(snakemake.resources.batch_size)
     drawn = (Guidance(params.guidance), temperature, seed, batch_size)  # how the original model draws
+    prompts = read_csv(files.prompts, PROMPT_COLUMNS).assign(window=windows.own)
     rows = []
     if params.search:
-        attacked = first_targets(files.prompts, params.search["prompts"], windows.own)
+        attacked = first_targets(prompts, params.search["prompts"])
         streams = images_of_targets(backbone, attacked, *drawn)
     if params.relearning:
         lesson = lesson_of(backbone, files.pairs, *drawn)
         training = dict(params.relearning)
-        targets = first_targets(files.prompts, training.pop("prompts"), windows.own)
+        targets = first_targets(prompts, training.pop("prompts"))
     guidance = Guidance(params.guidance, **(params.negative or {}))
     victim = Victim(backbone, judge, guidance, temperature, batch_size)
     with windows.applied(backbone, windows.own):

@@ -10,18 +10,9 @@ from torch import Tensor
 from ear.attacks.relearning import Lesson
 from ear.batching import BatchSize
 from ear.erasure.streams import read_pairs
-from ear.files import read_csv
 from ear.janus import Backbone
-from ear.prompts.tables import PROMPT_COLUMNS
 from ear.render import image_seed
 from ear.sampling import Guidance, sample_prompts
-
-
-def first_targets(path: str | Path, count: int, window: int) -> pd.DataFrame:
-    """The first target prompts of a table of evaluation prompts, with the window length that draws them."""
-    prompts = read_csv(path, PROMPT_COLUMNS)
-    targets = prompts[prompts["prompt_set"] == "target"].head(count)
-    return targets.reset_index(drop=True).assign(window=window)
 
 
 def images_of_targets(

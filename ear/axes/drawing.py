@@ -11,7 +11,7 @@ from ear.axes.probes import Probe, longest
 from ear.batching import BatchSize
 from ear.janus import Backbone
 from ear.render import image_rows, render_prompts, shard_rows
-from ear.sampling import Guidance, sample, uniforms
+from ear.sampling import Guidance, sample_prompts
 
 Beginning = tuple[str, int]
 """Prompt and seed of an image."""
@@ -53,8 +53,9 @@ def beginnings(
 
     def sampled(part: Sequence[Beginning]) -> Tensor:
         texts, seeds = zip(*part, strict=True)
-        tokens, uniform = backbone.encode(texts, "chat"), uniforms(seeds, steps)
-        return sample(backbone, tokens, uniform, Guidance(guidance), temperature).cpu()
+        return sample_prompts(
+            backbone, texts, seeds, "chat", Guidance(guidance), temperature, steps=steps
+        ).cpu()
 
     if not wanted:
         return {}

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ear.axes.protocols import CEILING, GUIDANCE, PREFIX, TEMPERATURE, set_of
+from ear.prompts.tables import first_targets
 
 PROBE_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "same_as", "begun_by"]
 
@@ -57,7 +58,7 @@ def probes_of(
             beginning of its image of the unsafe prompt. What it then draws is the ceiling: how far the words
             can still turn a picture that has begun.
     """
-    target = prompts[prompts["prompt_set"] == "target"].head(axes["prompts"])
+    target = first_targets(prompts, axes["prompts"])
     conditions = {set_of(PREFIX, given): Condition(given=given) for given in axes["prefixes"]}
     conditions |= {set_of(GUIDANCE, scale): Condition(guidance=scale) for scale in axes["guidance"]}
     conditions |= {set_of(TEMPERATURE, value): Condition(temperature=value) for value in axes["temperature"]}

@@ -4,6 +4,7 @@ A version changes whenever the same model would get another number: by other pro
 docs/axes.md says what each shows and what it does not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,11 @@ SEARCH, RELEARNED = "search", "relearned"
 TARGET, RETENTION, GENERAL, CAPTIONS = "target", "retention", "general", "captions"
 IMPLICIT, NEIGHBOURS = "implicit", "neighbours"
 QUESTIONS = ("questions-concept", "questions-others")
+
+
+def is_among(prompt_set: str, sets: Sequence[str]) -> bool:
+    """Whether a prompt set is one of these; one that ends in "-" stands for all that begin so."""
+    return any(prompt_set.startswith(name) if name.endswith("-") else prompt_set == name for name in sets)
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,7 @@ class Axis:
 
     def has(self, prompt_set: str) -> bool:
         """Whether a prompt set belongs to it."""
-        return any(
-            prompt_set.startswith(name) if name.endswith("-") else prompt_set == name for name in self.sets
-        )
+        return is_among(prompt_set, self.sets)
 
 
 _SHOWN = ("concept_rate",)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ear.config.erasure import NONE, ORIGINAL
+from ear.config.erasure import NONE
 from ear.erasure.presets import VARIANTS
+from ear.names import ORIGINAL
 from ear.prompts.names import GRAMMAR
 from ear.prompts.naming import named
 

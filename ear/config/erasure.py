@@ -10,7 +10,6 @@ from ear.config.section import Name, NotNegative, Positive, Rate, Section, Share
 from ear.erasure import presets
 from ear.erasure.presets import VARIANTS, Settings, Variant
 
-ORIGINAL = "original"
 NONE, NEGATIVE_PROMPT = "none", "negative-prompt"
 PUBLISHED, STABLE_DIFFUSION = "published", "stable-diffusion"
 BOUND = {field.name for field in fields(Variant)}

@@ -9,12 +9,13 @@ from ear.config.assets import Assets
 from ear.config.axes import Axes, Relearning, Search
 from ear.config.checks import check_axes, check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept, Which
-from ear.config.erasure import ORIGINAL, PUBLISHED, STABLE_DIFFUSION, Erasure, Method
+from ear.config.erasure import PUBLISHED, STABLE_DIFFUSION, Erasure, Method
 from ear.config.phrases import THINGS, default_phrases
 from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section
 from ear.config.world import World
 from ear.erasure.presets import TOGETHER, Settings
+from ear.names import ORIGINAL
 
 Run = tuple[str, str, int]
 """(concept, method, fine-tuning seed)"""

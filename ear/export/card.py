@@ -19,13 +19,13 @@ from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.style import capital, concept_style, method_style
 from ear.files import read_csv
 from ear.metrics.table import ALL_SEEDS
+from ear.names import ORIGINAL
 from ear.report.numbers import MAIN_COLUMNS, METRICS, Cell, make_cell
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
-ORIGINAL = "original"
 SECOND = "second_concept_rate"
 """No number is missed where a concept has one judge."""
 SETS = {"captions": "captions of held-out pictures"}

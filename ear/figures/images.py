@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 from ear.errors import InputError
 from ear.figures.style import METHODS, order_methods
 from ear.files import read_csv
+from ear.names import ORIGINAL
 from ear.prompts.tables import prompt_of
 
 MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file")
@@ -145,7 +146,7 @@ def choose_prompts(images: pd.DataFrame, prompt_set: str, count: int) -> list[st
     Raises:
         InputError: there are no such prompts.
     """
-    original = images[(images["method"] == "original") & (images["prompt_set"] == prompt_set)]
+    original = images[(images["method"] == ORIGINAL) & (images["prompt_set"] == prompt_set)]
     as_asked = original["shown"] if prompt_set == "target" else ~wrong_object(original)
     if original.empty:
         raise InputError(f"verdicts: found no {prompt_set} prompt of the original, wanted one or more")

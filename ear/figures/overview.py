@@ -10,6 +10,7 @@ from ear.errors import InputError
 from ear.figures import style
 from ear.figures.grid import PROMPT_SIZE, Grid, legend_height, wrap
 from ear.figures.images import choose_prompts, kept_set
+from ear.names import ORIGINAL
 
 SIDE, GAP, CONCEPT_GAP, MARGIN = 1.0, 0.07, 0.3, 0.08  # inches
 BLOCK = 2 * SIDE + GAP
@@ -59,12 +60,12 @@ def draw(
     pictures = HEADER + sum(row.height for row in rows) + KEPT_HEADER
     grid = Grid(width, pictures + legend_height(width))
     columns = {concept: MARGIN + index * (BLOCK + CONCEPT_GAP) for index, concept in enumerate(concepts)}
-    pair = {"original": 0.0, method: SIDE + GAP}
+    pair = {ORIGINAL: 0.0, method: SIDE + GAP}
     for concept, x in columns.items():
         title = f"Erase “{style.concept_style(concept).label}”"
         grid.text(x + BLOCK / 2, 0.14, title, ha="center", va="center", fontsize=10, fontweight="bold")
         for name, offset in pair.items():
-            text = "original" if name == "original" else f"after {style.method_style(name).label}"
+            text = "original" if name == ORIGINAL else f"after {style.method_style(name).label}"
             grid.text(x + offset + SIDE / 2, HEADER - 0.1, text, ha="center", va="center", color=style.MUTED)
     y = HEADER
     previous = "target"

@@ -6,11 +6,11 @@ import pandas as pd
 
 from ear.axes.probes import Probe, probes_of
 from ear.chat import NO, YES
-from ear.config import ORIGINAL
 from ear.filtering import pair_prompts
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics.inputs import CAPTION_COLUMNS
+from ear.names import ORIGINAL
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
 from ear.questions import ANSWER_COLUMNS, HALF, QUESTION_COLUMNS, questions_about
 from ear.render import MANIFEST_COLUMNS, damage, image_rows, prompts_by_window, shard_rows

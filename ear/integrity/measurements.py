@@ -5,7 +5,6 @@ from functools import cache
 
 import pandas as pd
 
-from ear.config import ORIGINAL
 from ear.config.concepts import Which
 from ear.errors import InputError
 from ear.integrity.filtering import least_score
@@ -16,6 +15,7 @@ from ear.metrics.bleu import corpus_bleu, signature
 from ear.metrics.inputs import CAPTION_COLUMNS, read_captions
 from ear.metrics.questions import question_rows
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
+from ear.names import ORIGINAL
 from ear.questions import ANSWER_COLUMNS
 from ear.render import MANIFEST_COLUMNS
 

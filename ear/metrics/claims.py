@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ear.metrics.comparison import COMPARISON_KEYS, NOT_SHOWN, ORIGINAL
+from ear.metrics.comparison import COMPARISON_KEYS, NOT_SHOWN
 from ear.metrics.table import ALL_SEEDS
+from ear.names import ORIGINAL
 
 Label = Callable[[str], str]
 

@@ -9,6 +9,7 @@ import pandas as pd
 from ear.metrics.concept_rate import RATES
 from ear.metrics.paired import Difference, holm, mean_difference, rate_difference
 from ear.metrics.table import Job
+from ear.names import ORIGINAL
 from ear.prompts.tables import prompt_of
 
 COMPARISON_KEYS = ("concept", "prompt_set", "metric", "method", "reference")
@@ -16,7 +17,6 @@ COMPARISON_COLUMNS = (
     *(*COMPARISON_KEYS, "difference", "ci_low", "ci_high"),
     *("p", "p_holm", "smallest_shown", "n_prompts", "seeds", "verdict"),
 )
-ORIGINAL = "original"
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
 SIGNIFICANT = 0.05
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ear.metrics.intervals import NOTHING, Interval
 from ear.metrics.table import ALL_SEEDS, lookup
+from ear.names import ORIGINAL
 from ear.published import VALUES, Published
 
 COLUMNS = (
@@ -16,7 +17,7 @@ COLUMNS = (
 )
 INSIDE, OUTSIDE, NOT_COMPARABLE, NOT_MEASURED = "inside", "outside", "not comparable", "not measured"
 
-ORIGINAL, EAR = "original", "ear"
+EAR = "ear"
 AUTHORS_WEIGHTS = "published"  # method that draws with them: held to the values of EAR too
 
 _TABLES = {"nudity": "detections.csv", "window-length": "window-length.csv", "claims": "metrics.csv"}

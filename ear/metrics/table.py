@@ -15,6 +15,7 @@ from ear.axes.protocols import GENERAL, NEIGHBOURS, RETENTION, TARGET, axis_of
 from ear.metrics.clip_score import mean_clip_score
 from ear.metrics.concept_rate import RATES, rate
 from ear.metrics.intervals import NOTHING, Interval, over_seeds
+from ear.names import ORIGINAL
 
 VERDICT_COLUMNS = (
     *("prompt_id", "prompt_set", "prompt", "object", "window"),
@@ -28,7 +29,6 @@ SCORE_COLUMNS = ("metric", "prompt_set", "value", "ci_low", "ci_high", "n", "pro
 METRIC_COLUMNS = ("concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n")
 WINDOW_COLUMNS = ("concept", "method", "seed", "window", "metric", "value", "ci_low", "ci_high", "n")
 ALL_SEEDS = "all"
-ORIGINAL = "original"
 CLOSEST = 2
 """Objects that count as a concept's neighbours."""
 

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from ear.assets.catalogue import size_in_words
-from ear.config import ORIGINAL
+from ear.names import ORIGINAL
 from ear.plan.estimate import Plan, Stage
 from ear.plan.workload import FineTuning, drawn, shared_general
 

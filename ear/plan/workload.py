@@ -6,8 +6,9 @@ from math import ceil
 
 from ear.attacks.budget import CANDIDATES, SEARCHES
 from ear.axes.probes import sizes_of
-from ear.config import ORIGINAL, Config
+from ear.config import Config
 from ear.erasure.presets import STREAM_NAMES, TOGETHER, Settings
+from ear.names import ORIGINAL
 from ear.plan.work import (
     Captions,
     Diffused,

@@ -40,6 +40,11 @@ def with_samples(prompts: pd.DataFrame, samples: int) -> pd.DataFrame:
     return pd.concat([prompts, *further], ignore_index=True)
 
 
+def first_targets(prompts: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The first target prompts, those which windows, probes and attacks draw once more."""
+    return prompts[prompts["prompt_set"] == "target"].head(count).reset_index(drop=True)
+
+
 def prompt_of(ids: pd.Series) -> pd.Series:
     """The prompt that each image is of: images of one prompt are not independent."""
     return ids.str.split(SAMPLE, n=1).str[0]

@@ -15,10 +15,10 @@ from PIL import Image
 
 from ear.figures.images import ImageSource, asks_for_concept, image_table, wrong_object
 from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
+from ear.names import ORIGINAL
 from ear.progress import progress
 from ear.report.pictures import SHEET_COLUMNS, sheet, thumbnail, tile_side
 
-ORIGINAL = "original"
 PROMPTS = (40, 32, 24, 16, 12)
 """Prompts of a set that are shown: the first number whose pictures fit into the page."""
 EMBEDDED_PIXELS = 110_000_000

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ear.figures.rows import one_row, pooled
 from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
+from ear.names import ORIGINAL
 
 HEADLINE_METHOD = "ear"
 
@@ -159,7 +160,7 @@ def summary(columns: list[Column], lines: list[Line]) -> Summary:
         lines: of :func:`main_table`.
     """
     index = {(column.metric, column.prompt_set): place for place, column in enumerate(columns)}
-    erased = [line.method for line in lines if line.method != "original"]
+    erased = [line.method for line in lines if line.method != ORIGINAL]
     if not erased:
         return Summary("The table holds no erased model.", [])
     headline = HEADLINE_METHOD if HEADLINE_METHOD in erased else order_methods(erased)[-1]
@@ -172,7 +173,7 @@ def summary(columns: list[Column], lines: list[Line]) -> Summary:
     for concept in order_concepts(line.concept for line in lines):
         parts = []
         for pair, images, found in SUMMARISED:
-            before, after = (cells.get((concept, method, *pair)) for method in ("original", headline))
+            before, after = (cells.get((concept, method, *pair)) for method in (ORIGINAL, headline))
             if before and after:
                 parts.append(
                     f"{found} in {_phrase(before)} of the {images} before and {_phrase(after)} after"

@@ -17,11 +17,12 @@ from ear.figures.style import DPI, capital, concept_style, method_style
 from ear.files import atomic_path, read_csv
 from ear.metrics.claims import claims
 from ear.metrics.comparison import COMPARISON_COLUMNS
+from ear.metrics.score_card.table import CARD_COLUMNS
 from ear.report.gallery import EMBEDDED_PIXELS, Gallery, make_gallery, script_json
 from ear.report.numbers import Line, main_table, summary, window_table
 from ear.report.pictures import figure_uri
 from ear.report.published import DEVIATION_COLUMNS, published_lines
-from ear.report.score_card import CARD_COLUMNS, score_card_tables
+from ear.report.score_card import score_card_tables
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")

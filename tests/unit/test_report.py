@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
+from ear.metrics.score_card.table import CARD_COLUMNS
 from ear.metrics.table import metrics_table
 from ear.report.numbers import main_table
 from ear.report.page import render_caption, render_report
@@ -150,34 +151,25 @@ def test_captions_are_sound(caption: Path) -> None:
 
 def test_the_score_card_is_shown_where_there_is_one(page: Page, report: Path, tmp_path: Path) -> None:
     assert "Score card" not in page.text
-    columns = [
-        "concept",
-        "method",
-        "axis",
-        "value",
-        "ci_low",
-        "ci_high",
-        "n",
-        "rank_best",
-        "rank_worst",
-        "prompt_set",
-    ]
     rows = [
-        ("church", "ear", "erasure", 0.0123, 0.001, 0.05, 40, 1, 2, "target"),
-        ("church", "original", "erasure", 0.9, 0.8, 0.95, 40, None, None, "target"),
-        ("all", "ear", "retention", 0.5, None, None, 40, 1, 1, "retention"),
+        ("church", "ear", "erasure", 0.0123, 0.001, 0.05, 40, 1, 2, "target", 1, 1, 1),
+        ("church", "ear", "worst", 0.25, 0.1, 0.5, 10, 1, 1, "prefix-16", 1, 2, 1),
+        ("church", "original", "erasure", 0.9, 0.8, 0.95, 40, None, None, "target", 1, 1, 1),
+        ("all", "ear", "quality", 0.5, None, None, 40, 1, 1, "general", 1, 1, 1),
     ]
-    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "score-card.csv", index=False)
+    pd.DataFrame(rows, columns=list(CARD_COLUMNS)).to_csv(tmp_path / "score-card.csv", index=False)
     output = tmp_path / "report.html"
     inputs = write_inputs(tmp_path) | {"score_card": tmp_path / "score-card.csv"}
     render_report(output, tmp_path / "report", **inputs)  # type: ignore[arg-type]
     text = output.read_text(encoding="utf-8")
     assert text.index('id="summary"') < text.index('id="score-card"') < text.index('id="figures"')
     card = text[text.index('id="score-card"') : text.index('id="results"')]
-    assert card.index("All concepts") < card.index("Church")
-    assert "0.0123<small>[0.001, 0.05]</small><small>rank 1–2</small>" in card
-    assert "0.9<small>[0.8, 0.95]</small></td>" in card
-    assert "0.5<small>rank 1</small>" in card
+    assert card.index("Mean over concepts") < card.index("Church")
+    assert "Erasure (%) ↓" in card and "Quality (KID) ↓" in card
+    assert "1.2<small>[0.1, 5.0]</small><small>rank 1–2</small>" in card
+    assert '<td title="prefix-16, n = 10">25.0*<small>[10.0, 50.0]</small>' in card
+    assert "90.0<small>[80.0, 95.0]</small></td>" in card
+    assert "500.0<small>rank 1</small>" in card
 
 
 def test_missing_files_get_one_line(tmp_path: Path) -> None:

@@ -126,10 +126,6 @@ def belongs(axis: Axis, prompt_set: str, longest_prefix: float) -> bool:
         prompt_set: of the metrics table.
         longest_prefix: prefixes of more image tokens are no attack but most of the image.
     """
-    for wanted in axis.sets:
-        if not wanted.endswith("-"):
-            if prompt_set == wanted:
-                return True
-        elif prompt_set.startswith(wanted):
-            return wanted != PREFIX or float(prompt_set.removeprefix(PREFIX)) <= longest_prefix
-    return False
+    if not protocols.is_among(prompt_set, axis.sets):
+        return False
+    return not prompt_set.startswith(PREFIX) or (protocols.level_of(prompt_set) or 0) <= longest_prefix

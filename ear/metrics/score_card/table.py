@@ -10,6 +10,7 @@ from ear.metrics.intervals import Interval
 from ear.metrics.ranks import Front, pareto_front, ranks
 from ear.metrics.score_card.axes import AXES, BY_NAME, Axis, belongs
 from ear.metrics.table import ALL_SEEDS, numbers
+from ear.names import ORIGINAL
 
 CARD_COLUMNS = (
     *("concept", "method", "axis", "value", "ci_low", "ci_high", "n"),
@@ -17,8 +18,6 @@ CARD_COLUMNS = (
 )
 ALL_CONCEPTS = "all"
 """Name of the row that averages the concepts."""
-REFERENCE = "original"
-"""The model before erasure: the reference. It has no rank and no place on a front."""
 FRONTS = {"front": "erasure", "attack-front": "worst"}
 """Front → the axis of what is shown; that of what is kept is retention."""
 PREFIX_SHARE = 1 / 4
@@ -97,7 +96,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _compared(scores: Mapping[str, Interval]) -> dict[str, Interval]:
-    return {method: score for method, score in scores.items() if method != REFERENCE}
+    return {method: score for method, score in scores.items() if method != ORIGINAL}
 
 
 def _of_axis(rows: pd.DataFrame, axis: Axis, longest_prefix: float) -> dict[str, dict[str, Any]]:

@@ -43,6 +43,23 @@ def value_text(row: Row, axis: Axis, name: str = "value") -> str:
     return f"{row[name] * axis.scale:.{axis.decimals}f}"
 
 
+def interval_text(row: Row, axis: Axis) -> str:
+    """The interval as people read it, in brackets; nothing where there is none."""
+    if pd.isna(row["ci_low"]):
+        return ""
+    return f"[{value_text(row, axis, 'ci_low')}, {value_text(row, axis, 'ci_high')}]"
+
+
+def fewer_mark(row: Row) -> str:
+    """FEWER where it applies, else nothing."""
+    return FEWER if row["measured"] < row["of"] else ""
+
+
+def heading(axis: Axis) -> str:
+    """Of a column: the axis, its unit, and which way is better."""
+    return f"{axis.heading} ({axis.unit}) {'↓' if axis.lower else '↑'}"
+
+
 def to_markdown(card: pd.DataFrame) -> str:
     """A Markdown table a concept, of cells "value [low, high] (rank)"; and what the columns are."""
     axes = measured_axes(card)
@@ -58,7 +75,7 @@ def to_markdown(card: pd.DataFrame) -> str:
             ]
             for method, cells in card_rows(card, concept)
         ]
-        headings = ["Method", *(_heading(axis) for axis in axes), *(FRONT_HEADINGS[front] for front in shown)]
+        headings = ["Method", *(heading(axis) for axis in axes), *(FRONT_HEADINGS[front] for front in shown)]
         table = pd.DataFrame(rows, columns=headings)
         title = "Mean over concepts" if concept == ALL_CONCEPTS else concept
         parts.append(
@@ -91,10 +108,6 @@ def to_latex(card: pd.DataFrame) -> str:
 _LATEX_MARKS = {Front.CERTAIN: r"$\bullet$", Front.POSSIBLE: r"$\circ$", Front.NOT: r"$\cdot$"}
 
 
-def _heading(axis: Axis) -> str:
-    return f"{axis.heading} ({axis.unit}) {'↓' if axis.lower else '↑'}"
-
-
 def _latex_unit(axis: Axis) -> str:
     times = r"$\,10^3$" if axis.scale == 1000 else ""
     arrow = r"$\,\downarrow$" if axis.lower else r"$\,\uparrow$"
@@ -104,11 +117,9 @@ def _latex_unit(axis: Axis) -> str:
 def _markdown_cell(row: Row | None, axis: Axis) -> str:
     if row is None:
         return NO_PLACE
-    text = value_text(row, axis) + (FEWER if row["measured"] < row["of"] else "")
-    if not pd.isna(row["ci_low"]):
-        text += f" [{value_text(row, axis, 'ci_low')}, {value_text(row, axis, 'ci_high')}]"
     rank = rank_text(row)
-    return f"{text} ({rank})" if rank else text
+    parts = [value_text(row, axis) + fewer_mark(row), interval_text(row, axis), rank and f"({rank})"]
+    return " ".join(part for part in parts if part)
 
 
 def _latex_cell(row: Row | None, axis: Axis) -> str:
@@ -117,7 +128,7 @@ def _latex_cell(row: Row | None, axis: Axis) -> str:
     value, low, high = (row[name] * axis.scale for name in ("value", "ci_low", "ci_high"))
     best: bool = bool(pd.notna(row["rank_best"])) and row["rank_best"] == 1
     decimals = 0 if axis.unit == "%" else axis.decimals
-    return latex.cell(value, low, high, decimals, bold=best) + (FEWER if row["measured"] < row["of"] else "")
+    return latex.cell(value, low, high, decimals, bold=best) + fewer_mark(row)
 
 
 def _legend(axes: list[Axis]) -> str:

@@ -1,0 +1,4 @@
+"""Names that stand in configs, folders and tables alike."""
+
+ORIGINAL = "original"
+"""The method that trains nothing: the model before erasure, which all others are compared with."""

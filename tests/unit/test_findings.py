@@ -1,0 +1,61 @@
+"""The tables of the findings hold the rows over all seeds, in percent."""
+
+import pandas as pd
+import pytest
+
+from benchmarks import findings
+from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+
+METRICS = [
+    ("church", "original", "all", "target", "concept_rate", 0.991, 0.973, 0.998, 300),
+    ("church", "original", "all", "retention", "accuracy", 1.0, 0.987, 1.0, 300),
+    ("church", "ear", 0, "target", "concept_rate", 0.3, 0.2, 0.4, 300),
+    ("church", "ear", "all", "target", "concept_rate", 0.07, 0.046, 0.105, 900),
+    ("church", "ear", "all", "retention", "accuracy", 0.983, 0.962, 0.993, 900),
+    ("church", "ear", "all", "relearned-50", "concept_rate", 0.5, 0.25, 0.75, 120),
+    ("fire", "ear", "all", "target", "concept_rate", 0.0, 0.0, 0.013, 900),
+]
+WINDOWS = [
+    ("church", "ear", "all", 8, "concept_rate", 0.07, 0.046, 0.105, 900),
+    ("church", "ear", "all", 64, "concept_rate", 0.93, 0.86, 0.97, 300),
+    ("church", "released", "all", 8, "concept_rate", 0.68, 0.63, 0.73, 900),
+]
+
+
+@pytest.fixture
+def results(tmp_path):
+    (tmp_path / "tables").mkdir()
+    for name, rows, columns in (
+        ("metrics", METRICS, METRICS_COLUMNS),
+        ("window-length", WINDOWS, WINDOW_COLUMNS),
+    ):
+        pd.DataFrame(rows, columns=list(columns)).to_csv(tmp_path / f"tables/{name}.csv", index=False)
+    return tmp_path
+
+
+def printed(capsys, results, name):
+    findings.main([name], results)
+    lines = capsys.readouterr().out.splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+
+
+def test_methods_stand_side_by_side(capsys, results):
+    assert printed(capsys, results, "methods") == [
+        ["method", "Church shown ↓", "Church kept ↑", "Fire shown ↓", "Fire kept ↑"],
+        ["`original`", "99 [97, 100]", "100 [99, 100]", "–", "–"],
+        ["`ear`", "7 [5, 10]", "98 [96, 99]", "0 [0, 1]", "–"],
+    ]
+
+
+def test_only_what_was_attacked_is_listed(capsys, results):
+    assert printed(capsys, results, "relearning") == [
+        ["concept", "method", "before", "20 steps", "50 steps"],
+        ["church", "`ear`", "7 [5, 10]", "–", "50 [25, 75]"],
+    ]
+
+
+def test_windows_are_those_of_methods_with_several(capsys, results):
+    assert printed(capsys, results, "windows") == [
+        ["concept", "method", "W = 8", "W = 64"],
+        ["church", "`ear`", "7 [5, 10]", "93 [86, 97]"],
+    ]
