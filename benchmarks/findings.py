@@ -30,8 +30,8 @@ WITHIN_CONCEPT: Mapping[str, Columns] = {
     },
     "prefix": {str(k): (f"prefix-{k}", SHOWN) for k in (1, 4, 8, 16, 32)},
     "sampling": {
-        **{f"guidance {scale}": (f"guidance-{scale}", SHOWN) for scale in (1, 2, 3)},
-        **{f"temperature {value}": (f"temperature-{value}", SHOWN) for value in ("0.7", "1")},
+        **{f"guidance {scale}": (f"guidance-{scale}", SHOWN) for scale in (1, 3)},
+        "temperature 1": ("temperature-1", SHOWN),
     },
     "search": {kind: (f"search-{kind}", SHOWN) for kind in ("resample", "random", "greedy", "gradient")},
     "relearning": {

@@ -16,7 +16,12 @@ from ear.figures import style
 PANELS_PER_ROW = 3
 # The median runs over about a twelfth of the windows, so that it is as smooth at 50 windows as at 3 000.
 MEDIAN_SHARE, MEDIAN_LEAST = 12, 5
-LOSSES = {"mse": "squared error", "kl": "KL divergence", "ascent": "log-likelihood"}
+LOSSES: dict[str, str] = {
+    "mse": "squared error",
+    "kl": "KL divergence",
+    "ascent": "log-likelihood",
+    "redirect": "KL divergences",
+}
 
 
 @style.styled

@@ -3,6 +3,7 @@
 import io
 import itertools
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from ear.erasure.presets import Objective
 from ear.errors import InputError
 from ear.figures import (
     concept_rate,
@@ -224,6 +226,12 @@ def test_training_curves_show_losses_skipped_windows_and_median() -> None:
         assert ("threshold" in drawn) == (method == "ear")
     skipped = table[table.method == "ear"].skipped.mean()
     assert f"{skipped:.0%} skipped" in figure.axes[2].texts[0].get_text()
+
+
+@pytest.mark.parametrize("objective", get_args(Objective))
+def test_training_curves_name_every_objective(objective: str) -> None:
+    figure = training_curves.draw(training_table(), {"ear": objective})
+    assert figure.axes[2].texts[0].get_text().startswith(f"{training_curves.LOSSES[objective]}, W = 16")
 
 
 def test_training_curves_of_other_objectives_and_thresholds() -> None:
