@@ -33,7 +33,7 @@ def forget(folder, *names):
 def test_three_random_disturbances(undisturbed, tmp_path):
     folder = copy_of_the_repository(tmp_path / "repository")
     kinds, jobs = disturbed_to_the_end(folder, random.Random(1), 3, undisturbed.seconds)
-    assert kinds  # a run may end before the second one meets it
+    assert len(kinds) >= 2
     assert differences(folder, undisturbed) == []
     assert jobs <= undisturbed.jobs  # nothing that was finished has run again
 
