@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ear.attacks.budget import SEARCHES, relearned_set, search_set
+from ear.axes.protocols import GUIDANCE, PREFIX, TEMPERATURE, set_of
 from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
 from ear.figures.style import capital, concept_style
 from ear.files import read_csv
@@ -28,16 +30,15 @@ WITHIN_CONCEPT: Mapping[str, Columns] = {
         "closest kept ↑": ("neighbours", RIGHT),
         "others kept ↑": ("retention", RIGHT),
     },
-    "prefix": {str(k): (f"prefix-{k}", SHOWN) for k in (1, 4, 8, 16, 32)},
+    "prefix": {str(k): (set_of(PREFIX, k), SHOWN) for k in (1, 4, 8, 16, 32)},
     "sampling": {
-        **{f"guidance {scale}": (f"guidance-{scale}", SHOWN) for scale in (1, 3)},
-        "temperature 1": ("temperature-1", SHOWN),
+        **{f"guidance {scale}": (set_of(GUIDANCE, scale), SHOWN) for scale in (1, 3)},
+        "temperature 1": (set_of(TEMPERATURE, 1), SHOWN),
     },
-    "search": {kind: (f"search-{kind}", SHOWN) for kind in ("resample", "random", "greedy", "gradient")},
+    "search": {kind: (search_set(kind), SHOWN) for kind in SEARCHES},
     "relearning": {
         "before": ("target", SHOWN),
-        "20 steps": ("relearned-20", SHOWN),
-        "50 steps": ("relearned-50", SHOWN),
+        **{f"{steps} steps": (relearned_set(steps), SHOWN) for steps in (20, 50)},
     },
     "understanding": {
         "about the concept ↑": ("questions-concept", RIGHT),
