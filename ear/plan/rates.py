@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import singledispatchmethod
 from math import ceil
 
-from ear.plan.dimensions import Dimensions
+from ear.memory import Dimensions
 from ear.plan.work import (
     Captions,
     Diffused,

@@ -11,7 +11,7 @@ from ear.assets.catalogue import load_catalogue
 from ear.config import parse_config
 from ear.erasure.trainer import window_bounds
 from ear.plan.assets import needed_assets
-from ear.plan.dimensions import Dimensions, dimensions_of
+from ear.plan.dimensions import dimensions_of
 from ear.plan.disk import files_of
 from ear.plan.estimate import make_plan
 from ear.plan.rates import H100, STATED, Release
@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 SHAPES = {name: asset.shape for name, asset in CATALOGUE.items() if asset.shape}
-JANUS_7B = Dimensions(30, 4096, 11008, 576, 16384, 384, 2)
 
 
 def config_of(name, **sections):
@@ -37,6 +36,9 @@ def config_of(name, **sections):
     for section, keys in sections.items():
         raw[section] |= keys
     return parse_config(raw, name, SHAPES)
+
+
+JANUS_7B = dimensions_of(config_of("janus-pro-7b"), CATALOGUE)
 
 
 def plan_of(config, benchmarks="no such folder"):
