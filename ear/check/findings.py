@@ -12,6 +12,7 @@ from ear.paths import Paths
 from ear.plan.assets import Needed, needed_assets
 from ear.plan.dimensions import dimensions_of
 from ear.plan.disk import files_of
+from ear.plan.needs import needs_of
 
 
 def check_machine(config: Config, catalogue: Mapping[str, Asset], memory_mb: int) -> list[Finding]:
@@ -24,7 +25,9 @@ def check_machine(config: Config, catalogue: Mapping[str, Asset], memory_mb: int
     """
     found = []
     if config.backbone.device == "cuda":
-        found += [*check_gpu(config.backbone.dtype), check_compiler()]
+        shape = dimensions_of(config, catalogue)
+        needs = needs_of(config, shape) if shape else []
+        found += [*check_gpu(config.backbone.dtype, needs), check_compiler()]
     return [*found, *check_room(config, catalogue), check_memory(memory_mb)]
 
 

@@ -4,12 +4,14 @@ import ctypes
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
 from typing import Any
 
 from ear.check.finding import Finding
+from ear.plan.needs import Need
 
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 DRIVERS = {11: 450, 12: 525, 13: 580}
@@ -17,11 +19,12 @@ DRIVERS = {11: 450, 12: 525, 13: 580}
 OTHER_BUILD = "or lock another build of torch (docs/paper.md)"
 
 
-def check_gpu(dtype: str) -> list[Finding]:
-    """Whether torch can use a GPU of this machine: none visible is the first line.
+def check_gpu(dtype: str, needs: Sequence[Need]) -> list[Finding]:
+    """Whether torch can use the GPUs of this machine, and what fits on them: none visible is the first line.
 
     Args:
         dtype: of the backbone.
+        needs: memory that the experiment's work takes.
     """
     build = torch_build()
     version, built = build["__version__"], build["cuda"]
@@ -50,7 +53,19 @@ def check_gpu(dtype: str) -> list[Finding]:
             found.append(Finding("warning", f"GPU {index}", f"{about}; {slow}"))
         else:
             found.append(Finding("ok", f"GPU {index}", about))
-    return found
+    smallest = min(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
+    return [*found, *(_need(need, smallest) for need in needs)]
+
+
+def _need(need: Need, free: float) -> Finding:
+    """How much of a kind of work fits into the free memory of the smallest GPU."""
+    what, fits = f"GPU memory to {need.what}", need.fits(free)
+    found = f"{need.bytes / 1e9:.1f} GB for {need}, {free / 1e9:.1f} GB free"
+    if fits == need.wanted:
+        return Finding("ok", what, found)
+    if fits:
+        return Finding("warning", what, f"{found}: {fits} at once, which takes longer")
+    return Finding("error", what, f"{found}; take a larger GPU, or end what else runs on this one")
 
 
 def torch_build() -> dict[str, Any]:

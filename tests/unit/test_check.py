@@ -16,6 +16,7 @@ from ear.assets.catalogue import Asset
 from ear.check import gpu, machine, sources
 from ear.check.slurm import check_slurm
 from ear.plan.assets import Needed
+from ear.plan.needs import Need
 
 LISTED = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
 
@@ -58,9 +59,21 @@ def levels(found):
 
 def test_a_gpu_that_fits_is_reported_with_its_memory(card, build):
     card()
-    found = gpu.check_gpu("bfloat16")
+    found = gpu.check_gpu("bfloat16", [])
     assert levels(found) == {"driver": "ok", "GPU 0": "ok"}
     assert "80.0 of 80.0 GB" in str(found[1]) and "9.0" in str(found[1])
+
+
+def test_work_that_does_not_fit_as_configured_is_done_in_smaller_batches_or_not_at_all(card, build):
+    need = Need("draw", "images", 8, lambda size: 10e9 * size)
+    for free, level, words in (
+        (90e9, "ok", "80.0 GB for 8 images"),
+        (50e9, "warning", "4 at once"),
+        (9e9, "error", "larger GPU"),
+    ):
+        card(free=free)
+        line = gpu.check_gpu("bfloat16", [need])[-1]
+        assert line.level == level and words in str(line)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +89,7 @@ def test_a_gpu_that_fits_is_reported_with_its_memory(card, build):
 def test_a_driver_older_than_torchs_cuda_is_the_first_line(card, build, driver, cuda, runs):
     card(driver=driver)
     build(cuda)
-    first = gpu.check_gpu("bfloat16")[0]
+    first = gpu.check_gpu("bfloat16", [])[0]
     assert (first.level == "ok") == runs
     assert driver in str(first) and str(gpu.wanted_driver(cuda)) in str(first)
 
@@ -85,7 +98,7 @@ def test_a_driver_older_than_torchs_cuda_is_the_first_line(card, build, driver, 
 def test_hidden_gpus_are_reported_as_hidden(card, build, monkeypatch, devices):
     card()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
-    (line,) = gpu.check_gpu("bfloat16")
+    (line,) = gpu.check_gpu("bfloat16", [])
     assert line.level == "error" and "CUDA_VISIBLE_DEVICES" in str(line)
 
 
@@ -93,13 +106,13 @@ def test_no_driver_a_build_without_cuda_and_a_gpu_that_is_not_seen_are_one_line_
     card, build, monkeypatch, tmp_path
 ):
     card(visible=False)
-    (unseen,) = gpu.check_gpu("bfloat16")
+    (unseen,) = gpu.check_gpu("bfloat16", [])
     build(None)
-    (without,) = gpu.check_gpu("bfloat16")
+    (without,) = gpu.check_gpu("bfloat16", [])
     build("13.2")
     monkeypatch.setattr(gpu, "DRIVER_FILE", tmp_path / "none")
     monkeypatch.setattr(gpu, "_has_library", lambda: False)
-    (none,) = gpu.check_gpu("bfloat16")
+    (none,) = gpu.check_gpu("bfloat16", [])
     for line, words in ((unseen, "nvidia-smi"), (without, "without CUDA"), (none, "no NVIDIA driver")):
         assert line.level == "error" and line.found.startswith("none is visible") and words in str(line)
         assert "\n" not in str(line)
@@ -117,7 +130,7 @@ def test_no_driver_a_build_without_cuda_and_a_gpu_that_is_not_seen_are_one_line_
 )
 def test_what_a_gpu_is_too_old_for_is_reported(card, build, capability, dtype, level):
     card(capability=capability)
-    assert levels(gpu.check_gpu(dtype))["GPU 0"] == level
+    assert levels(gpu.check_gpu(dtype, []))["GPU 0"] == level
 
 
 def test_machine_code_runs_on_its_own_generation_and_ptx_on_later_ones():
