@@ -40,7 +40,7 @@ ADAM_PASSES = 20
 """Times that a step of Adam reads or writes each trained weight (gradient norm and zeroing too)."""
 
 PROMPT = 40
-"""Tokens of a prompt in the chat template. Up to 65 take no wider a cache; two in five of Six-CD are longer."""
+"""Tokens of a prompt in the chat template. Up to 65 take no wider a cache; two in five of Six-CD take one."""
 VQ_FLOP, VQ_SIZE = 0.57e12, 384
 """Of decoding one image to pixels, and its side, counted on Janus-Pro's configuration."""
 VISION_FLOP = 0.38e12
@@ -54,8 +54,8 @@ FEATURE_S = 0.02
 """Features of a picture, bound by opening and resizing it."""
 START_S, LOAD_BANDWIDTH = 20.0, 0.2e9
 """Imports; bytes/s of loading weights and taking their fingerprint: over a minute for Janus-Pro-7B."""
-COMPILE_S = 120.0
-"""Compiling the decoding step in a job that draws: half a minute for each of some four shapes."""
+COMPILE_S = 30.0
+"""Compiling the decoding step for one shape: for full batches and for the last one of each kind of images."""
 FOURS = 4
 """Images that the release's script for COCO draws at once."""
 RELEASED_STREAMS = 3
@@ -79,7 +79,7 @@ STATED: dict[type[Work], str] = {
 }
 STATED_START = (
     f"{START_S:.0f} s of imports, weights read and hashed at {LOAD_BANDWIDTH / 1e9} GB/s, "
-    f"{COMPILE_S:.0f} s of compiling the decoding step for some four shapes"
+    f"{COMPILE_S:.0f} s of compiling the decoding step for each shape"
 )
 STATED_RELEASE = (
     f"{LAUNCH_S * 1e3} ms a layer (kernel launches); one image at a time, of COCO {FOURS}; in training "
@@ -121,8 +121,13 @@ class Ours:
         """Seconds before a job begins its work."""
         if isinstance(works[0], Verdicts | Features | Diffused):
             return START_S
-        draws = any(isinstance(work, Images | Streams | Queries) for work in works)
-        return START_S + self.shape.loaded_bytes / LOAD_BANDWIDTH + (COMPILE_S if draws else 0)
+        shapes: set[int] = set()
+        for work in works:
+            if isinstance(work, Images | Streams | Queries):
+                count = work.at_once if isinstance(work, Queries) else work.count
+                sizes = {min(count, self.batch_size), count % self.batch_size} - {0}
+                shapes |= {padded_images(size) for size in sizes}
+        return START_S + self.shape.loaded_bytes / LOAD_BANDWIDTH + COMPILE_S * len(shapes)
 
     @singledispatchmethod
     def seconds(self, work: Work) -> float | None:
