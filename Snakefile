@@ -53,7 +53,12 @@ include: "rules/score-card.smk"
 include: "rules/figures.smk"
 include: "rules/axes-figures.smk"
 include: "rules/plan.smk"
+include: "rules/check.smk"
 include: "rules/verify.smk"
+
+
+onstart:
+    check_machine()
 
 
 rule all:

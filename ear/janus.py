@@ -19,9 +19,9 @@ from transformers import JanusForConditionalGeneration, JanusProcessor
 from ear.chat import image_prompt
 from ear.deepseek.folder import is_deepseek, load_deepseek
 from ear.errors import InputError
+from ear.memory import GPU_PICTURES
 
 Encoding = Literal["raw", "chat"]
-GPU_PICTURES = 16  # decoded at once: 384 × 384 pixels take about 0.3 GB each in float32
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 

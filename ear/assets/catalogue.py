@@ -98,6 +98,8 @@ class Shape(_Section):
     hidden: Positive
     intermediate: Positive
     heads: Positive
+    key_value_heads: Positive | None = Field(None, description="of grouped queries; null: as many as heads")
+    head_size: Positive | None = Field(None, description="width of a head; null: hidden / heads")
     image_tokens: Positive
     codebook: Positive
     image_size: Positive = Field(description="pixels a side")

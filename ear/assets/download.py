@@ -126,10 +126,10 @@ def _receive(url: str, part: Path) -> None:
             if length is not None and part.stat().st_size != start + length:
                 raise Unreachable(f"{url}: {part.stat().st_size} of {start + length} bytes came")
     except requests.RequestException as error:
-        raise Unreachable(f"{url}: {_reason(error)}") from error
+        raise Unreachable(f"{url}: {reason(error)}") from error
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The end of the innermost message: the libraries wrap theirs in several others."""
     while inner := next((one for one in error.args if isinstance(one, BaseException)), None):
         error = getattr(inner, "reason", None) or inner

@@ -120,8 +120,9 @@ def pairs_of(config: Config, concept: str) -> int:
 def prompts_of(config: Config, concept: str) -> dict[str, int]:
     """Prompt set → evaluation prompts of a concept, in the order of their table."""
     prompts, published = config.prompts, config.concepts[concept].published
+    target = min(published.target_rows, published.target_used or published.target_rows) if published else 0
     return {
-        "target": published.target_rows if published else prompts.target if prompts else 0,
+        "target": target or (prompts.target if prompts else 0),
         "retention": prompts.retention if prompts and not published else 0,
         "indirect": _indirect(config, concept),
         "general": config.utility.general,
