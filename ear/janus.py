@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
-from ear.chat import image_prompt
+from ear.chat import control_tokens, image_prompt, prompt_frame, text_pieces
 from ear.deepseek.folder import is_deepseek, load_deepseek
 from ear.errors import InputError
 from ear.memory import GPU_PICTURES
@@ -148,14 +148,57 @@ class Backbone:
             prompts: B texts.
             encoding: "chat" wraps each in the chat template and ends with begin_of_image, as transformers
                 generates images; "raw" takes the prompt's tokens alone, as the authors' training scripts do.
+
+        Raises:
+            InputError: a prompt with its image is longer than the model's context, or cannot be kept from
+                being read as a special token of the model.
         """
         tokenizer = self.processor.tokenizer
-        if encoding == "chat":
+        before, after = prompt_frame(self.processor) if encoding == "chat" else ("", "")
+        if any(control in prompt for control in self.controls for prompt in prompts):
+            texts = (
+                [prompt.strip() for prompt in prompts] if encoding == "chat" else prompts
+            )  # as the template does
+            ids = [torch.tensor(self.text_ids(before, text, after)) for text in texts]
+            tokens = left_padded(ids, self.pad_id)
+            batch = {"input_ids": tokens.ids, "attention_mask": tokens.mask}
+        elif encoding == "chat":
             texts = [image_prompt(self.processor, prompt) for prompt in prompts]
             batch = self.processor(text=texts, generation_mode="image", padding=True, return_tensors="pt")
         else:
             batch = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt")
+        self._check_prompts(prompts, batch["input_ids"], batch["attention_mask"], before + after)
         return Tokens(batch["input_ids"].to(self.device), batch["attention_mask"].to(self.device))
+
+    @cached_property
+    def controls(self) -> dict[str, int]:
+        """Tokens of the tokenizer that are no text, with their ids."""
+        return control_tokens(self.processor.tokenizer)
+
+    def text_ids(self, before: str, text: str, after: str) -> list[int]:
+        """Ids of a text that is text throughout, whatever it spells, between two parts of a template."""
+        first, *others = text_pieces(text, self.controls)
+        *pieces, last = [before + first, *others]
+        ids: list[int] = []
+        for piece in [*pieces, last + after]:
+            ids += self.processor.tokenizer(piece, add_special_tokens=not ids).input_ids
+        return ids
+
+    def _check_prompts(self, prompts: Sequence[str], ids: Tensor, mask: Tensor, frame: str) -> None:
+        """No prompt brings special tokens into its sequence, and each leaves room for an image."""
+        tokenizer = self.processor.tokenizer
+        controls = {one for one in self.controls.values() if one != tokenizer.unk_token_id}
+        known = sum(one in controls for one in tokenizer(frame).input_ids)
+        found = (torch.isin(ids, torch.tensor(sorted(controls))) & mask.bool()).sum(dim=1).tolist()
+        room = self.model.config.text_config.max_position_embeddings - self.num_image_tokens
+        for prompt, count, length in zip(prompts, found, mask.sum(dim=1).tolist(), strict=True):
+            if count != known:
+                raise InputError(f"prompt {prompt[:60]!r}: found a special token of the model, wanted text")
+            if length > room:
+                raise InputError(
+                    f"prompt {prompt[:60]!r}: found {length} tokens, wanted at most {room}: "
+                    f"the model's context less the {self.num_image_tokens} tokens of an image"
+                )
 
     def unconditional(self, tokens: Tokens) -> Tokens:
         """Unconditional twins: pads (attended, as in transformers) for all but the first and last token."""

@@ -175,6 +175,6 @@ def test_the_score_card_is_shown_where_there_is_one(page: Page, report: Path, tm
 def test_missing_files_get_one_line(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path)
     (tmp_path / "church" / "ear" / "0" / "target1.png").unlink()
-    with pytest.raises(InputError, match=r"target1\.png: found no readable image"):
+    with pytest.raises(InputError, match=r"target1\.png: not found, wanted the image"):
         render_report(tmp_path / "report.html", tmp_path / "report", **inputs)  # type: ignore[arg-type]
     assert not (tmp_path / "report.html").exists() and not (tmp_path / "report").exists()
