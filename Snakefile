@@ -58,6 +58,7 @@ include: "rules/verify.smk"
 
 
 onstart:
+    check_limits()
     check_machine()
 
 

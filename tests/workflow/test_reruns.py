@@ -125,6 +125,8 @@ REMARKS = {
 }
 OTHERS = {
     "the times of files",
+    "a copy without times, all code touched, the clock set back",
+    "another branch and back",
     "another folder or a fresh clone",
     "a key after moving to another clone",
 }
@@ -211,6 +213,27 @@ def test_times_of_files(own):
     for path in files:
         moment = path.stat().st_mtime + order.uniform(0, 3600)
         os.utime(path, (moment, moment))
+    assert planned(own) == {}
+
+
+def test_a_copy_without_times_whose_code_is_touched_and_whose_clock_is_set_back(done, tmp_path):
+    without_times = shutil.copytree(done, tmp_path / "repository", symlinks=True, copy_function=shutil.copy)
+    order = random.Random(7)
+    for path in (path for path in without_times.rglob("*") if path.is_file() and not path.is_symlink()):
+        if "results" not in path.parts:
+            path.touch()
+        elif order.random() < 0.5:  # written while the clock was wrong
+            os.utime(path, (10**9, 10**9))
+    assert planned(without_times) == {}
+
+
+def test_another_branch_and_back(own, tmp_path):
+    config, code = own / "configs/smoke.yaml", own / "ear/erasure/trainer.py"
+    text = config.read_text()
+    with edited(code, lambda code: f"{code}\nCHANGED = True\n"):
+        config.write_text(text.replace("eta: ", "eta: 1"))
+        assert planned(own)
+    config.write_text(text)
     assert planned(own) == {}
 
 
