@@ -17,6 +17,10 @@ report: "report/workflow.rst"
 include: "rules/common.smk"
 
 
+onerror:
+    print(told_again(failures(paths("logs"), STARTED)), file=sys.stderr)
+
+
 wildcard_constraints:
     concept="|".join(experiment.concepts),
     method="|".join(experiment.methods),
@@ -42,6 +46,13 @@ else:
 
 
 include: "rules/render.smk"
+
+
+if CANARY:
+
+    include: "rules/canary.smk"
+
+
 include: "rules/filter.smk"
 include: "rules/erase.smk"
 include: "rules/export.smk"
