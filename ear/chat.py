@@ -30,6 +30,9 @@ CHAT_TEMPLATE = """\
 """
 
 DESCRIBE = "describe the image"
+"""What the mini world's model is asked for a caption; what real models are asked, their config says."""
+CAPTION_TOKENS = 48
+"""Longest caption; what a model would say beyond it is cut off."""
 YES, NO = "yes", "no"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ear.errors import InputError
 from ear.files import read_csv
 
-MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file")
+MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file", "sha256")
 CAPTION_COLUMNS = ("image_id", "references", "caption")
 
 
@@ -65,6 +65,9 @@ def _references(where: str, text: str) -> list[str]:
         references = json.loads(text)
     except json.JSONDecodeError:
         references = None
-    if isinstance(references, list) and references and all(isinstance(item, str) for item in references):
-        return references
-    raise InputError(f"{where}: references: found {text!r}, wanted a JSON list of one text or more")
+    texts = references if isinstance(references, list) else []
+    if texts and all(isinstance(item, str) and item.strip() for item in texts):
+        return texts
+    raise InputError(
+        f"{where}: references: found {text!r}, wanted a JSON list of one text or more, none of them empty"
+    )
