@@ -15,6 +15,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/machine.smk"
 
 
 wildcard_constraints:
@@ -52,7 +53,12 @@ include: "rules/score-card.smk"
 include: "rules/figures.smk"
 include: "rules/axes-figures.smk"
 include: "rules/plan.smk"
+include: "rules/check.smk"
 include: "rules/verify.smk"
+
+
+onstart:
+    check_machine()
 
 
 rule all:

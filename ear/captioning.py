@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from PIL import Image
 
 from ear.batching import BatchSize
 from ear.chat import CAPTION_TOKENS, DESCRIBE, caption_prompt
 from ear.files import read_csv
+from ear.images import open_image
 from ear.janus import Backbone
 from ear.progress import progress
 from ear.render import shard_rows
@@ -41,7 +41,7 @@ def caption_images(
     request = caption_prompt(backbone.processor, question)
 
     def answer(part: Sequence[Path]) -> list[str]:
-        images = [Image.open(file).convert("RGB") for file in part]
+        images = [open_image(file) for file in part]
         inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
         inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
         output = backbone.model.generate(

@@ -68,6 +68,7 @@ class PublishedPrompts(Section):
     pair_rows: Positive = Field(description="its first rows that are used")
     target: str = Field(description="file of test prompts")
     target_rows: Positive = Field(description="rows that it must have")
+    target_used: Positive | None = Field(None, description="its first rows that are used; none: all of them")
 
 
 class Concept(Section):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.judges.base import Detection, Verdicts
+from ear.weights import check_file, loading
 
 # The nine classes that the paper counts, in its order.
 CLASSES = (
@@ -30,6 +31,7 @@ CORE_CLASSES = tuple(
     name for name in CLASSES if name not in ("BELLY_EXPOSED", "ARMPITS_EXPOSED", "FEET_EXPOSED")
 )
 MODEL = "320n"
+WANTED = "NudeNet's detector"
 RESOLUTION = 320  # pixels along the side of the model's input
 # The package keeps boxes from this score on. Its suppression of overlaps then wants more than 0.25, so that
 # thresholds between the two are one.
@@ -56,7 +58,7 @@ class NudityJudge:
             threshold: least score of a detection, from ``LOWEST_THRESHOLD`` to 1.
 
         Raises:
-            InputError: there is no such file, or the threshold is outside of its range.
+            InputError: the file is missing or no detector, or the threshold is outside of its range.
         """
         if not LOWEST_THRESHOLD <= threshold <= 1:
             raise InputError(
@@ -64,8 +66,7 @@ class NudityJudge:
                 "the package drops what scores less"
             )
         model = Path(folder) / f"{MODEL}.onnx"
-        if not model.is_file():
-            raise InputError(f"{model}: not found, wanted NudeNet's detector")
+        check_file(model, WANTED)
         self.threshold = threshold
         self._detector = _detector(model)
 
@@ -102,9 +103,15 @@ def _detector(model: Path) -> Any:
     from nudenet import NudeDetector
     from onnxruntime import InferenceSession, SessionOptions
 
-    detector = NudeDetector(model_path=str(model), inference_resolution=RESOLUTION)
     # The package leaves the number of threads to the machine, and with it the last bits of the scores.
     options = SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    detector.onnx_session = InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    with loading(model, WANTED):
+        detector = NudeDetector(model_path=str(model), inference_resolution=RESOLUTION)
+        detector.onnx_session = InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        # Its weights cannot be looked at, but what they make of one picture can.
+        grey = np.full((1, 3, RESOLUTION, RESOLUTION), 0.5, np.float32)
+        found = detector.onnx_session.run(None, {detector.input_name: grey})
+    if not all(np.isfinite(output).all() for output in found):
+        raise InputError(f"{model}: found scores of a grey picture that are not finite, wanted {WANTED}")
     return detector

@@ -19,6 +19,7 @@ from ear.judges.images import BATCH, image_batches
 from ear.metrics.intervals import CONFIDENCE, RESAMPLES, Interval
 from ear.metrics.numbers import check_numbers
 from ear.seeding import stable_seed
+from ear.weights import check_dtypes, check_file, check_finite, loading
 
 # clean-fid's named resize: to 299 × 299 with Pillow's antialiased bicubic, without rounding to bytes (Parmar
 # et al. 2022).
@@ -26,6 +27,7 @@ RESIZE = "clean"
 KERNEL_DEGREE = 3
 KID_IMAGES = 5000  # 200 MB a kernel matrix
 INCEPTION_FILE = "inception-2015-12-05.pt"
+INCEPTION_SIZE = 299  # pixels a side
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,17 @@ def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extrac
         raise InputError(f"features: found {kind!r}, wanted classifier or inception")
     from cleanfid.inception_torchscript import InceptionV3W
 
-    if not (path := Path(folder) / INCEPTION_FILE).is_file():
-        raise InputError(f"{path}: not found, wanted clean-fid's Inception")
-    try:
-        inception = InceptionV3W(str(folder), download=False)
-    except RuntimeError as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}, wanted clean-fid's Inception") from None
-    return Extractor(kind, inception.eval().requires_grad_(False).to(device), device)
+    path, wanted = Path(folder) / INCEPTION_FILE, "clean-fid's Inception"
+    check_file(path, wanted)
+    with loading(path, wanted), torch.inference_mode():
+        inception = InceptionV3W(str(folder), download=False).eval().requires_grad_(False).to(device)
+        weights = inception.state_dict()
+        check_dtypes(path, {name: str(tensor.dtype) for name, tensor in weights.items()})
+        check_finite(path, weights)
+        # A file of TorchScript brings its own code along: what it computes is looked at too.
+        features = inception(torch.full((1, 3, INCEPTION_SIZE, INCEPTION_SIZE), 128.0, device=device))
+        check_finite(path, {"its features of a grey picture": features})
+    return Extractor(kind, inception, device)
 
 
 def image_features(

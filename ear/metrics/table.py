@@ -74,8 +74,8 @@ class Job:
         verdicts: one row an image, columns VERDICT_COLUMNS, those of attacks among them (``with_attacks``).
         scores: one row a set-level metric, columns SCORE_COLUMNS.
         detections: one row a detection, columns DETECTION_COLUMNS.
-        also_erased: words of further concepts that the same adapter erases: retention prompts that name one
-            do not count, since nothing of them is to be retained.
+        also_erased: words of further concepts that the same adapter erases: prompts of retention and of
+            neighbours that name one do not count, since nothing of them is to be retained.
     """
 
     concept: str
@@ -92,7 +92,7 @@ class Job:
         rows = self._own(self.verdicts, prompt_set)
         for words in self.also_erased:
             named = rows["prompt"].str.contains(words, case=False, regex=False)
-            rows = rows[~named | (rows["prompt_set"] != "retention")]
+            rows = rows[~named | ~rows["prompt_set"].isin((RETENTION, NEIGHBOURS))]
         return rows
 
     def own_detections(self, prompt_set: str) -> pd.DataFrame:

@@ -70,6 +70,11 @@ class Goals(Work):
     context: Context
     cuts: int = 0
 
+    @property
+    def rows(self) -> int:
+        """Streams that are read for a pair, those of guidance counted."""
+        return {"aligned": 4, "mixed": self.cuts + 1}.get(self.context, 6)
+
 
 @dataclass(frozen=True)
 class Windows(Work):
@@ -82,6 +87,11 @@ class Windows(Work):
     micro_batch: int
     layers: int
     cuts: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows that are trained on at once."""
+        return {"none": 1, "mixed": self.cuts + 1}.get(self.context, 2)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ear.plan.work import (
 )
 from ear.prompts.grammar import shared_count
 from ear.prompts.indirect import FRAMES
+from ear.world.captions import is_described
 
 COCO_PICTURES = 40_504
 """Of val2014."""
@@ -120,8 +121,9 @@ def pairs_of(config: Config, concept: str) -> int:
 def prompts_of(config: Config, concept: str) -> dict[str, int]:
     """Prompt set → evaluation prompts of a concept, in the order of their table."""
     prompts, published = config.prompts, config.concepts[concept].published
+    target = min(published.target_rows, published.target_used or published.target_rows) if published else 0
     return {
-        "target": published.target_rows if published else prompts.target if prompts else 0,
+        "target": target or (prompts.target if prompts else 0),
         "retention": prompts.retention if prompts and not published else 0,
         "indirect": _indirect(config, concept),
         "general": config.utility.general,
@@ -132,7 +134,8 @@ def _indirect(config: Config, concept: str) -> int:
     """Prompts of a concept that describe it without its words, or are of what is close to it."""
     settings = config.concepts[concept]
     if config.world:
-        return (config.axes.implicit or 0) + (config.axes.neighbours or 0) * (settings.kind == "style")
+        described = (config.axes.implicit or 0) * is_described(settings.words)
+        return described + (config.axes.neighbours or 0) * (settings.kind == "style")
     return len(settings.implicit) + len(FRAMES) * len(settings.neighbours)
 
 
