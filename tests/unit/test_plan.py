@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ear.plan.assets import needed_assets
 from ear.plan.dimensions import dimensions_of
 from ear.plan.disk import files_of
 from ear.plan.estimate import make_plan
+from ear.plan.pages import BLOCK, PAGES, filled
 from ear.plan.rates import STATED, Ours, Release
 from ear.plan.record import as_json
 from ear.plan.report import WIDTH, as_text, table
@@ -328,6 +330,23 @@ def test_the_text_fits_a_terminal_and_json_holds_the_plan(path):
     assert max(map(len, text.splitlines())) <= WIDTH
     assert not any(line != line.rstrip() for line in text.splitlines())
     assert json.loads(json.dumps(as_json(plan)))["experiment"] == config.experiment
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_state_what_the_plan_states(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert filled(text, ROOT) == text, "run python -m ear.plan"
+    outside = BLOCK.sub("", text)
+    assert not re.search(r"\d+ (GPU )?hours", outside)  # figures outside of the blocks would go stale
+
+
+def test_work_is_done_in_as_large_batches_as_a_card_holds(paper):
+    draw = next(need for need in paper.needs if need.what == "draw")
+    assert [draw.fits(one.card.free_bytes) for one in paper.cards] == [8, 32, 64]
+    assert [one.batch_size for one in paper.cards] == [0, 32, 64]  # 24 GB: fine-tuning does not fit
+    assert paper.cards[1].seconds > paper.cards[2].seconds
+    assert "too large for one RTX 3090" in " ".join(as_text(paper).split())
+    assert plan_of(config_of("mini")).cards == plan_of(config_of("rehearsal")).needs == []
 
 
 def test_a_table_is_aligned():
