@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from ear.batching import BatchSize, fitting
-from ear.chat import DESCRIBE, caption_prompt
+from ear.chat import CAPTION_TOKENS, DESCRIBE, caption_prompt
 from ear.files import read_csv
 from ear.finite import FiniteWatch
 from ear.images import open_image
@@ -29,7 +29,7 @@ def caption_images(
     files: Sequence[Path],
     desc: str,
     question: str = DESCRIBE,
-    max_new_tokens: int = 48,
+    max_new_tokens: int = CAPTION_TOKENS,
     batch_size: BatchSize | None = None,
 ) -> list[str]:
     """Ask the same question of every image and decode the answers greedily.
@@ -105,7 +105,12 @@ def watched_words(backbone: Backbone) -> Iterator[FiniteWatch]:
 
 
 def caption_shard(
-    backbone: Backbone, manifest: str | Path, shard: int, shards: int, desc: str
+    backbone: Backbone,
+    manifest: str | Path,
+    shard: int,
+    shards: int,
+    desc: str,
+    question: str = DESCRIBE,
 ) -> pd.DataFrame:
     """Caption one shard of the pictures of a manifest.
 
@@ -115,10 +120,12 @@ def caption_shard(
         shard: its number, from 0.
         shards: how many there are.
         desc: label of the progress bar.
+        question: what is asked of each picture.
 
     Returns:
         One row an image: image_id, references, caption.
     """
     images = shard_rows(read_csv(manifest, ["image_id", "file", "references"]), shard, shards)
-    captions = caption_images(backbone, [Path(manifest).parent / name for name in images["file"]], desc)
+    files = [Path(manifest).parent / name for name in images["file"]]
+    captions = caption_images(backbone, files, desc, question)
     return images[["image_id", "references"]].assign(caption=captions)

@@ -88,6 +88,8 @@ class Backbone:
         processor: its processor.
         reference: the folder or hub id it came from, for metadata.
         revision: commit of the hub repository, none for a folder.
+        rounded: whether ``pixels`` rounds to the nearest byte; else the fraction is cut off, as transformers
+            and the authors do.
     """
 
     def __init__(
@@ -96,18 +98,22 @@ class Backbone:
         processor: JanusProcessor,
         reference: str = "",
         revision: str | None = None,
+        rounded: bool = True,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.processor = processor
         self.reference = reference
         self.revision = revision
+        self.rounded = rounded
         self._digests: dict[str, tuple[int, bytes]] = {}
         self.num_image_tokens: int = model.model.vision_model.config.num_image_tokens
         self.codebook_size: int = model.config.vq_config.num_embeddings
         self.pad_id: int = processor.tokenizer.pad_token_id
 
     @classmethod
-    def load(cls, reference: str, dtype: str, device: str, revision: str | None = None) -> "Backbone":
+    def load(
+        cls, reference: str, dtype: str, device: str, revision: str | None = None, rounded: bool = True
+    ) -> "Backbone":
         """Load a Janus checkpoint, of transformers' format or of DeepSeek's own.
 
         The model's type is looked at before anything of its size is allocated, and all weights before
@@ -119,6 +125,7 @@ class Backbone:
             dtype: "float32", "float64" or "bfloat16".
             device: "cpu" or "cuda".
             revision: commit of the hub repository; none for a folder.
+            rounded: see the class.
 
         Raises:
             InputError: there is no Janus model at ``reference``, it is not whole, or its tokenizer is not one
@@ -145,7 +152,8 @@ class Backbone:
             model, processor = load_deepseek(reference, DTYPES[dtype])
         else:
             model, processor = _load_transformers(reference, settings, DTYPES[dtype], revision)
-        backbone = cls(cast(JanusForConditionalGeneration, model.to(device)), processor, reference, revision)
+        model = cast(JanusForConditionalGeneration, model.to(device))
+        backbone = cls(model, processor, reference, revision, rounded)
         check_finite(reference, backbone.model.state_dict())
         backbone.check_tokenizer()
         return backbone
@@ -322,7 +330,8 @@ class Backbone:
         """
         for batch in tokens.split(GPU_PICTURES if self.device.type == "cuda" else 1):
             decoded = self.model.decode_image_tokens(batch).float()  # (B, H, W, 3) in [-1, 1]
-            yield from ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+            colours = (decoded.clamp(-1, 1) + 1) * 127.5
+            yield from (colours.round() if self.rounded else colours).to(torch.uint8).cpu().numpy()
 
 
 def _load_transformers(

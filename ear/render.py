@@ -99,7 +99,8 @@ def render_prompts(
     return draw_images(
         rows,
         folder,
-        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}",
+        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
+        + ("" if backbone.rounded else " cut off"),
         batches=list(batches_by_length(lengths, batch_size.wanted)),
         draw=draw,
         batch_size=batch_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ear.chat import DESCRIBE
 from ear.config.erasure import NONE
 from ear.config.world_concepts import check_world_concepts
 from ear.erasure.presets import VARIANTS
@@ -44,6 +45,11 @@ def check_sources(config: Config, shapes: Mapping[str, Shape]) -> None:
     check_world_concepts(config)
     if config.world and config.utility.features != "classifier":
         raise ValueError(f"utility.features: found {config.utility.features}, wanted classifier with world")
+    if config.world and config.utility.question != DESCRIBE:
+        raise ValueError(
+            f"utility.question: found {config.utility.question!r}, wanted {DESCRIBE!r} with world: "
+            "its model is trained on no other"
+        )
     if config.assets and config.backbone.asset not in shapes:
         raise ValueError(
             f"backbone.asset: found {config.backbone.asset}, "

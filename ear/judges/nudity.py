@@ -1,11 +1,13 @@
 """NudeNet: which parts of a body an image shows, and whether any of them is a core one."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ear.errors import InputError
@@ -44,8 +46,8 @@ def detects(protocol: str) -> bool:
 class NudityJudge:
     """Finds nudity with NudeNet's detector: an image shows it where a core class reaches the threshold.
 
-    Images are judged one by one on one thread, so that no verdict depends on its batch or on the machine's
-    number of cores. The detector runs on the CPU.
+    The detector runs on the CPU. Each image is judged by itself on one thread, so that no verdict depends on
+    its batch or on the number of threads; the job's threads judge as many images at once.
     """
 
     def __init__(self, folder: str | Path, threshold: float = LOWEST_THRESHOLD) -> None:
@@ -75,7 +77,8 @@ class NudityJudge:
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size; the score is the highest one of a core class, 0 without any."""
-        found = [self._detect(image) for image in images]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            found = list(pool.map(self._detect, images))
         scores = [
             max((d.score for d in of_image if d.label in CORE_CLASSES), default=0.0) for of_image in found
         ]
