@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from PIL import Image
 
 from ear.batching import BatchSize
-from ear.chat import DESCRIBE, caption_prompt
+from ear.chat import CAPTION_TOKENS, DESCRIBE, caption_prompt
 from ear.files import read_csv
+from ear.images import open_image
 from ear.janus import Backbone
 from ear.progress import progress
 from ear.render import shard_rows
@@ -21,7 +21,7 @@ def caption_images(
     files: Sequence[Path],
     desc: str,
     question: str = DESCRIBE,
-    max_new_tokens: int = 48,
+    max_new_tokens: int = CAPTION_TOKENS,
     batch_size: BatchSize | None = None,
 ) -> list[str]:
     """Ask the same question of every image and decode the answers greedily.
@@ -41,7 +41,7 @@ def caption_images(
     request = caption_prompt(backbone.processor, question)
 
     def answer(part: Sequence[Path]) -> list[str]:
-        images = [Image.open(file).convert("RGB") for file in part]
+        images = [open_image(file) for file in part]
         inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
         inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
         output = backbone.model.generate(
@@ -58,7 +58,12 @@ def caption_images(
 
 
 def caption_shard(
-    backbone: Backbone, manifest: str | Path, shard: int, shards: int, desc: str
+    backbone: Backbone,
+    manifest: str | Path,
+    shard: int,
+    shards: int,
+    desc: str,
+    question: str = DESCRIBE,
 ) -> pd.DataFrame:
     """Caption one shard of the pictures of a manifest.
 
@@ -68,10 +73,12 @@ def caption_shard(
         shard: its number, from 0.
         shards: how many there are.
         desc: label of the progress bar.
+        question: what is asked of each picture.
 
     Returns:
         One row an image: image_id, references, caption.
     """
     images = shard_rows(read_csv(manifest, ["image_id", "file", "references"]), shard, shards)
-    captions = caption_images(backbone, [Path(manifest).parent / name for name in images["file"]], desc)
+    files = [Path(manifest).parent / name for name in images["file"]]
+    captions = caption_images(backbone, files, desc, question)
     return images[["image_id", "references"]].assign(caption=captions)

@@ -4,7 +4,6 @@ What is asked of a picture follows from its references (captions that people or 
 they name is in it. Asked are all pictures that name the concept and as many that do not.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
 from ear.batching import BatchSize
 from ear.chat import NO, YES, caption_prompt, question
 from ear.errors import InputError
 from ear.files import read_csv
+from ear.images import open_image
 from ear.janus import Backbone
+from ear.metrics.inputs import read_references
 from ear.progress import progress
 from ear.prompts.naming import named
 from ear.render import shard_rows
@@ -46,7 +46,10 @@ def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequen
         Columns QUESTION_COLUMNS and file: all pictures that name the concept and the first of those that do
         not, as many, in the order of ``pictures``; the concept first of each picture.
     """
-    texts = [" ".join(json.loads(text)) for text in pictures["references"]]
+    texts = [
+        " ".join(read_references(str(image_id), text))
+        for image_id, text in zip(pictures["image_id"], pictures["references"], strict=True)
+    ]
     there = np.array([bool(named(text, names)) for text in texts], dtype=bool)
     count = min(there.sum(), (~there).sum())
     chosen = sorted([*np.flatnonzero(there)[:count], *np.flatnonzero(~there)[:count]])
@@ -83,7 +86,7 @@ def yes_scores(
     yes, no = answer_tokens(backbone)
 
     def score(part: Sequence[Path]) -> np.ndarray:
-        images = [Image.open(file).convert("RGB") for file in part]
+        images = [open_image(file) for file in part]
         inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
         inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
         logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)

@@ -1,7 +1,6 @@
 """A table of prompts becomes one shard: PNGs and the manifest that lists them."""
 
 import hashlib
-import json
 import os
 import re
 from collections import deque
@@ -17,11 +16,13 @@ from torch import Tensor
 
 from ear.batching import BatchSize
 from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_json
+from ear.images import UNREADABLE
 from ear.janus import Backbone, tensor_digest
 from ear.progress import progress
 from ear.prompts.tables import first_targets, with_samples
 from ear.sampling import Guidance, sample_prompts
 from ear.seeding import stable_seed
+from ear.texts import read_json
 
 MANIFEST_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file", "sha256"]
 NOTE_SUFFIX = ".drawn-from"
@@ -91,7 +92,8 @@ def render_prompts(
     return draw_images(
         rows,
         folder,
-        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}",
+        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
+        + ("" if backbone.rounded else " cut off"),
         batches=list(batches_by_length(lengths, batch_size.wanted)),
         draw=draw,
         batch_size=batch_size,
@@ -161,7 +163,7 @@ def damage(path: Path) -> str | None:
     try:
         with Image.open(path) as image:
             image.verify()
-    except (OSError, SyntaxError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         return str(error)
     return None if path.read_bytes().endswith(PNG_END) else "its end is missing"
 
@@ -236,8 +238,8 @@ def _take(keys: Mapping[str, str], theirs: Mapping[str, str], place: Path, folde
 def _read_note(path: Path) -> dict[str, str]:
     """Image → what it was drawn from; nothing where there is no such note."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        return dict(read_json(path))
+    except (ValueError, TypeError):
         return {}
 
 

@@ -18,6 +18,7 @@ from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
 from ear.names import ORIGINAL
 from ear.paths import Paths
+from ear.world.captions import is_described
 
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 try:
@@ -270,7 +271,7 @@ def axes_figures():
     axes, concepts = experiment.axes, list(experiment.concepts)
     names = ["score-card", *(f"score-card-{concept}" for concept in concepts if len(concepts) > 1)]
     asked = {
-        "attacks": axes.implicit or axes.search,
+        "attacks": axes.search or axes.implicit and any(is_described(concept.words) for concept in experiment.concepts.values()),
         "prefix": axes.prefixes,
         "sweeps": axes.guidance or axes.temperature,
         "relearning": axes.relearning,

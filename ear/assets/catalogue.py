@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -16,6 +15,7 @@ from pydantic import (
 )
 
 from ear.errors import InputError
+from ear.texts import read_yaml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -173,16 +173,10 @@ def load_catalogue(path: str | Path) -> dict[str, Asset]:
         The assets by name, in the order of the file.
 
     Raises:
-        InputError: the file is missing, is not YAML or has a wrong key: file, key, found, wanted.
+        InputError: the file is missing, is not YAML, has a key twice or a wrong one: file, key, found,
+            wanted.
     """
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}, wanted the list of assets") from None
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"{path}: not YAML ({' '.join(str(error).split())}), wanted the list of assets"
-        ) from None
+    raw = read_yaml(path, "wanted the list of assets")
     try:
         return TypeAdapter(dict[Name, Asset]).validate_python(raw)
     except ValidationError as error:

@@ -14,6 +14,7 @@ from ear.assets.hub import fetch_hub, fetched
 from ear.assets.lock import Entry, Measured, files_of, guard, measure, missing, read_lock, record
 from ear.errors import InputError
 from ear.files import put_file, remove_partials, write_json
+from ear.weights import fault, one_line
 
 RECORD = "asset.json"
 
@@ -77,6 +78,7 @@ def fetch_asset(
             place = Place(_in_root(name, asset, root), _revision(name, asset, entry, lock, stand_in))
         else:
             place = _in_store(name, asset, store, _revision(name, asset, entry, lock), wanted, pauses)
+        _check_kinds(asset, place)
         found = measure(asset, place.folder, f"checking {name}", place.hashed)
     archives = {path: place.hashed[path] for path in asset.archives if path in place.hashed}
     _check(name, asset, place, found, wanted, lock, stand_in)
@@ -138,7 +140,7 @@ def _in_store(
             place = _from_web(asset, folder, wanted, pauses)
     except (Unreachable, InputError, OSError) as error:
         raise InputError(
-            f"{name}: {' '.join(str(error).split())}; or put {', '.join(asset.needed)} into "
+            f"{name}: {one_line(error)}; or put {', '.join(asset.needed)} into "
             f"<folder>/{name}/ and name that folder in assets.root"
         ) from None
     if lacking := missing(asset, files_of(asset, folder)):
@@ -169,6 +171,16 @@ def _from_web(asset: Asset, folder: Path, wanted: Mapping[str, str], pauses: Seq
             whole, hashed[source.file] = download(source, folder, wanted.get(source.file), pauses)
             put_in_place(source, whole, folder)
     return Place(folder, None, hashed)
+
+
+def _check_kinds(asset: Asset, place: Place) -> None:
+    """Refuse files that are not what their names say, before the lock would take their hashes for right."""
+    for path in files_of(asset, place.folder):
+        if found := fault(place.folder / path):
+            raise InputError(
+                f"{place.folder / path}: found {found}, wanted {path} of {asset.title}; "
+                f"remove it, and run again or put the file of {asset.source.words} there"
+            )
 
 
 def _check(

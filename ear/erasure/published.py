@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from ear.erasure.adapter import PICKLE_STARTS
 from ear.erasure.authors import import_authors_weights
 from ear.erasure.windows import WINDOW_COLUMNS
 from ear.errors import InputError
 from ear.files import sha256_file, write_csv
 from ear.janus import Backbone
+from ear.weights import PICKLE_STARTS
 
 LISTED = 8  # files that an error names; it counts the others
 

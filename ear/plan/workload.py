@@ -26,6 +26,7 @@ from ear.plan.work import (
 )
 from ear.prompts.grammar import shared_count
 from ear.prompts.indirect import FRAMES
+from ear.world.captions import is_described
 
 COCO_PICTURES = 40_504
 """Of val2014."""
@@ -133,7 +134,8 @@ def _indirect(config: Config, concept: str) -> int:
     """Prompts of a concept that describe it without its words, or are of what is close to it."""
     settings = config.concepts[concept]
     if config.world:
-        return (config.axes.implicit or 0) + (config.axes.neighbours or 0) * (settings.kind == "style")
+        described = (config.axes.implicit or 0) * is_described(settings.words)
+        return described + (config.axes.neighbours or 0) * (settings.kind == "style")
     return len(settings.implicit) + len(FRAMES) * len(settings.neighbours)
 
 

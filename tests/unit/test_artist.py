@@ -82,7 +82,7 @@ def test_older_checkpoints_are_pickled_and_know_an_extractor_of_features(folder,
 
 
 def test_folders_without_an_artist_classifier_are_refused(folder, tmp_path, images):
-    with pytest.raises(InputError, match=r"found no config\.json"):
+    with pytest.raises(InputError, match=r"config\.json: not found"):
         ArtistClassifier.load(tmp_path)
     settings = {"by": "artist", "label": "vermeer", "top_k": 1}
     with pytest.raises(
@@ -91,7 +91,7 @@ def test_folders_without_an_artist_classifier_are_refused(folder, tmp_path, imag
         load_judge(settings, folder).judge(images)
     ViTModel(ViTConfig(**SHAPE)).save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_bytes((folder / "preprocessor_config.json").read_bytes())
-    with pytest.raises(InputError, match=r"found no weights of classifier\.bias"):
+    with pytest.raises(InputError, match=r"found no weights classifier\.bias"):
         ArtistClassifier.load(tmp_path)
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = dict.fromkeys(config["id2label"], "same")
