@@ -14,7 +14,7 @@ from PIL import Image
 from ear.axes.protocols import is_judged
 from ear.errors import InputError
 from ear.files import sha256_file
-from ear.judges.base import Judge
+from ear.judges.base import ON_CPU, Judge
 from ear.judges.clip import Clip
 from ear.judges.images import BATCH
 from ear.judges.loading import load_judges
@@ -28,8 +28,6 @@ JUDGES = ("judge", "second_judge")
 """Looks of the concept's judge, and of its second one."""
 GENERAL, JUDGED = "general", "judged"
 """General images, whose features are wanted, and all others, whose verdicts are; CLIP sees both."""
-ON_CPU = ("nudenet",)
-"""Judges that never run on a GPU."""
 
 Seen = dict[str, dict[str, Arrays]]
 """Group of images → look → its arrays."""

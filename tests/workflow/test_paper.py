@@ -31,6 +31,7 @@ COUNTS = {
     "render_original": 3,
     "render_images": 3 * 5 * SHARDS,
     "render_diffusion": SHARDS,  # nudity alone
+    "measure_images": 3 * 6 + 1,
     "evaluate": 3 * 6 + 1,
     "attack": 3 * 6,
     "tabulate": 1,
