@@ -277,7 +277,9 @@ def axes_figures():
     axes, concepts = experiment.axes, list(experiment.concepts)
     names = ["score-card", *(f"score-card-{concept}" for concept in concepts if len(concepts) > 1)]
     asked = {
-        "attacks": axes.search or axes.implicit and any(is_described(concept.words) for concept in experiment.concepts.values()),
+        "attacks": axes.search
+        or axes.implicit
+        and any(is_described(concept.words) for concept in experiment.concepts.values()),
         "prefix": axes.prefixes,
         "sweeps": axes.guidance or axes.temperature,
         "relearning": axes.relearning,
