@@ -15,6 +15,11 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/machine.smk"
+
+
+onerror:
+    print(told_again(failures(paths("logs"), STARTED)), file=sys.stderr)
 
 
 wildcard_constraints:
@@ -42,6 +47,13 @@ else:
 
 
 include: "rules/render.smk"
+
+
+if CANARY:
+
+    include: "rules/canary.smk"
+
+
 include: "rules/filter.smk"
 include: "rules/erase.smk"
 include: "rules/export.smk"
@@ -52,7 +64,13 @@ include: "rules/score-card.smk"
 include: "rules/figures.smk"
 include: "rules/axes-figures.smk"
 include: "rules/plan.smk"
+include: "rules/check.smk"
 include: "rules/verify.smk"
+
+
+onstart:
+    check_limits()
+    check_machine()
 
 
 rule all:

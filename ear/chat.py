@@ -36,6 +36,9 @@ LOOKS_SPECIAL = re.compile(r"<[^<>\s]+>")
 _HERE = "{prompt}"
 
 DESCRIBE = "describe the image"
+"""What the mini world's model is asked for a caption; what real models are asked, their config says."""
+CAPTION_TOKENS = 48
+"""Longest caption; what a model would say beyond it is cut off."""
 YES, NO = "yes", "no"
 
 

@@ -7,11 +7,12 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ear.errors import InputError
+from ear.machine import own_gpu
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 QUIET_LIBRARIES = {
@@ -27,6 +28,8 @@ CACHES = {
 }
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 FULL = (errno.ENOSPC, errno.EDQUOT)
+SUBMITTED = "EAR_SUBMITTED"
+"""Set by rules/machine.smk in jobs that our Slurm profile submitted; others may be in an allocation too."""
 BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 logger = logging.getLogger(__name__)
@@ -44,13 +47,14 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     Scripts import torch, transformers and what needs them inside the block: settings that a library reads
     when it is imported then hold, and a failing import is logged.
 
-    Under Slurm, a job on the CPU limits itself to the memory that it asked for: many clusters do not, and one
-    job would then bring down all others of its node.
+    A job on the CPU that our Slurm profile submitted limits itself to the memory that it asked for: many
+    clusters do not, and one job would then bring down all others of its node. A job on a GPU gets one of its
+    own, unless Slurm has seen to that.
 
     Args:
         snakemake: the object that Snakemake puts into a script; ``log[0]`` and ``resources`` are read.
-        threads: set torch to this number of CPU threads and to deterministic algorithms. Without it torch is
-            not imported.
+        threads: set torch to this number of CPU threads and, in a job on the CPU, to deterministic
+            algorithms. Without it torch is not imported.
 
     Raises:
         SystemExit: with code 1, in place of an InputError.
@@ -71,11 +75,15 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     root.addHandler(log_file)
     root.addHandler(terminal)
     logging.captureWarnings(True)
+    gpu = getattr(getattr(snakemake, "resources", None), "gpu", 0) > 0
+    held = ExitStack()
     try:
-        if "SLURM_JOB_ID" in os.environ:
-            _limit_memory(snakemake.resources)
+        if SUBMITTED not in os.environ and gpu:
+            held.enter_context(own_gpu())
+        elif SUBMITTED in os.environ and not gpu:  # a GPU's driver maps more than it uses
+            _limit_memory(snakemake.resources.mem_mb)
         if threads is not None:
-            _set_threads(threads)
+            _set_threads(threads, gpu)
         yield
         if hasattr(snakemake, "rule"):
             # Late: it brings pandas, for which a job that fails need not wait.
@@ -91,6 +99,7 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
         print(f"error: {line}", file=sys.stderr)
         raise SystemExit(1) from None
     finally:
+        held.close()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_MAXRSS / 1e6
         logger.info("wall time %.1f s, peak memory %.0f MB", time.monotonic() - started, peak)
         logging.captureWarnings(False)
@@ -110,20 +119,37 @@ def _one_line(error: Exception) -> str | None:
     return None
 
 
-def _limit_memory(resources: Any) -> None:
-    """Let allocations fail beyond ``mem_mb`` (MiB, as in Slurm). A GPU's driver maps more than it uses."""
-    if not getattr(resources, "gpu", 0):
-        limit = int(resources.mem_mb) * 2**20
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-        logger.info("memory is limited to %d MiB", resources.mem_mb)
+def _limit_memory(mem_mb: int) -> None:
+    """Let allocations fail beyond ``mem_mb`` (MiB, as in Slurm)."""
+    limit = int(mem_mb) * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    logger.info("memory is limited to %d MiB", mem_mb)
 
 
-def _set_threads(threads: int) -> None:
-    """Fix the number of CPU threads and the algorithms: with 1 and 2 threads the bytes of a result differ."""
+def _set_threads(threads: int, gpu: bool) -> None:
+    """Fix the number of CPU threads and the algorithms: with 1 and 2 threads the bytes of a result differ.
+
+    Byte identity is not promised on a GPU, where deterministic algorithms cost time.
+    """
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS has no deterministic algorithms without it
     import torch
 
     torch.set_num_threads(threads)
-    # Some operations have no deterministic form on a GPU; byte identity is not promised there, so they warn.
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    if gpu:
+        _try_gpu()
+    else:
+        # Where GPUs are no resource of the cluster, such a job may use one: not all of its operations have a
+        # deterministic form.
+        torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+
+
+def _try_gpu() -> None:
+    """Compute on the GPU before any weights are loaded: none may be there, or its driver may be too old."""
+    import torch
+
+    try:
+        torch.zeros(1, device="cuda").add_(1).item()
+    except (RuntimeError, AssertionError) as error:  # the latter is from a torch without CUDA
+        found = str(error).splitlines()[0].rstrip(".")
+        wanted = f"wanted one that torch {torch.__version__} can use: `snakemake check` says more"
+        raise InputError(f"GPU: found {found!r}, {wanted}") from None

@@ -20,7 +20,7 @@ with job(snakemake):
     candidates = read_pairs(pairs, concept, params.kind, files["pair_rows"])
     evaluation = pd.concat(
         [
-            read_targets(target, concept, params.kind, files["target_rows"]),
+            read_targets(target, concept, params.kind, files["target_rows"])[: files["target_used"]],
             indirect_prompts(concept, **params.indirect),
             read_csv(snakemake.input.general, PROMPT_COLUMNS),
         ]

@@ -60,7 +60,7 @@ def fetch_hub(
         InputError: the repository or the commit is not there, or not for this user.
     """
     info = retry(
-        lambda: _ask(
+        lambda: ask(
             source, revision, lambda: HfApi().model_info(source.repo, revision=revision, files_metadata=True)
         ),
         pauses,
@@ -70,7 +70,7 @@ def fetch_hub(
     if not files:
         raise InputError(f"{source.words}: found no file like {', '.join(source.files)} at commit {commit}")
     retry(
-        lambda: _ask(
+        lambda: ask(
             source,
             commit,
             lambda: snapshot_download(
@@ -84,7 +84,7 @@ def fetch_hub(
     return commit, {file.rfilename: file.lfs.sha256 for file in files if file.lfs}
 
 
-def _ask(source: Hub, revision: str | None, call: Callable[[], T]) -> T:
+def ask(source: Hub, revision: str | None, call: Callable[[], T]) -> T:
     """Call the hub; its failures become one line, or an :class:`Unreachable` where a further try may help."""
     try:
         return call()

@@ -70,6 +70,7 @@ class PublishedPrompts(Section):
     target_rows: Positive = Field(
         description="rows that it must have; those of an unsafe concept that speak of minors are not drawn"
     )
+    target_used: Positive | None = Field(None, description="its first rows that are used; none: all of them")
 
 
 class Concept(Section):

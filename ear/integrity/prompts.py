@@ -34,7 +34,9 @@ def _check_evaluation(
     if prompts is None:
         return None
     counts = prompts_of(inspection.config, concept)
-    counts["target"] -= _left_out(inspection, concept, "target")
+    if published := inspection.config.concepts[concept].published:
+        rows = published.target_rows - _left_out(inspection, concept, "target")
+        counts["target"] = min(counts["target"], rows)
     for prompt_set in ("target", "retention", "general"):
         _check_count(
             inspection,

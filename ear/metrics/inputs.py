@@ -9,7 +9,7 @@ from ear.errors import InputError
 from ear.files import read_csv
 from ear.texts import parse_json, text_fault
 
-MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file")
+MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file", "sha256")
 CAPTION_COLUMNS = ("image_id", "references", "caption")
 
 

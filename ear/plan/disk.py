@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ear.config import Config
 from ear.config.erasure import PUBLISHED
-from ear.plan.dimensions import Dimensions
+from ear.memory import Dimensions
 from ear.plan.work import Diffused, Images
 from ear.plan.workload import fine_tunings, jobs_of, reference_pictures
 

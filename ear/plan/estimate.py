@@ -7,11 +7,14 @@ from pathlib import Path
 
 from ear.assets.catalogue import Asset
 from ear.config import Config
+from ear.memory import Dimensions
 from ear.plan.assets import Needed, needed_assets
+from ear.plan.cards import CARDS, Card
 from ear.plan.dimensions import dimensions_of
 from ear.plan.disk import Files, files_of
 from ear.plan.measured import Measured, measured
-from ear.plan.rates import H100, STATED, STATED_RELEASE, STATED_START, Release, known_sum
+from ear.plan.needs import Need, needs_of
+from ear.plan.rates import STATED, STATED_RELEASE, STATED_START, Ours, Release, known_sum
 from ear.plan.workload import FineTuning, Job, fine_tunings, jobs_of
 
 TITLES = {
@@ -29,6 +32,7 @@ TITLES = {
     "render_images": "draw and caption",
     "render_diffusion": "Stable Diffusion",
     "extract_features": "reference features",
+    "measure_images": "CLIP, features, judges on a GPU",
     "evaluate": "judge and score",
     "attack": "attacks",
 }
@@ -78,6 +82,21 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class OnCard:
+    """The experiment on a GPU.
+
+    Attributes:
+        card: the GPU.
+        batch_size: images drawn at once, as many as fit; 0 where some work does not fit at all.
+        seconds: of all jobs, one after the other, by stated rates; None where it does not fit.
+    """
+
+    card: Card
+    batch_size: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What an experiment would do.
 
@@ -89,7 +108,8 @@ class Plan:
         trainings: its fine-tunings.
         files: that it leaves.
         rates: that the times are made from.
-        peak_bytes: GPU memory of drawing; None where it is not known.
+        needs: GPU memory of each kind of work; none where the backbone's shape is not known.
+        cards: the GPUs that it was planned for, and how it does on each.
     """
 
     config: Config
@@ -99,7 +119,8 @@ class Plan:
     trainings: Sequence[FineTuning]
     files: Sequence[Files]
     rates: Sequence[Rate]
-    peak_bytes: int | None
+    needs: Sequence[Need]
+    cards: Sequence[OnCard]
 
 
 def make_plan(config: Config, catalogue: Mapping[str, Asset], benchmarks: str | Path) -> Plan:
@@ -112,7 +133,8 @@ def make_plan(config: Config, catalogue: Mapping[str, Asset], benchmarks: str | 
     """
     shape, jobs = dimensions_of(config, catalogue), jobs_of(config)
     on_gpu = config.backbone.device == "cuda"
-    h100 = H100(shape, config.rendering.batch_size) if on_gpu and shape else None
+    h100 = Ours(shape, config.rendering.batch_size) if on_gpu and shape else None
+    needs = needs_of(config, shape) if on_gpu and shape else []
     finished = measured(jobs, benchmarks)
     return Plan(
         config=config,
@@ -122,11 +144,19 @@ def make_plan(config: Config, catalogue: Mapping[str, Asset], benchmarks: str | 
         trainings=fine_tunings(config),
         files=files_of(config, shape),
         rates=_rates(jobs, h100, finished),
-        peak_bytes=h100.peak_bytes if h100 else None,
+        needs=needs,
+        cards=[_on_card(card, h100.shape, needs, jobs) for card in CARDS] if h100 else [],
     )
 
 
-def _stages(jobs: Sequence[Job], h100: H100 | None, finished: Mapping[str, Measured]) -> list[Stage]:
+def _on_card(card: Card, shape: Dimensions, needs: Sequence[Need], jobs: Sequence[Job]) -> OnCard:
+    fits = [need.fits(card.free_bytes) for need in needs]
+    if not all(fits):
+        return OnCard(card, 0, None)
+    return OnCard(card, fits[0], known_sum(map(Ours(shape, fits[0], card).job, jobs)))
+
+
+def _stages(jobs: Sequence[Job], h100: Ours | None, finished: Mapping[str, Measured]) -> list[Stage]:
     stages = []
     for rule in dict.fromkeys(job.rule for job in jobs):
         of_rule = [job for job in jobs if job.rule == rule]
@@ -148,7 +178,7 @@ def _stages(jobs: Sequence[Job], h100: H100 | None, finished: Mapping[str, Measu
     return stages
 
 
-def _rates(jobs: Sequence[Job], h100: H100 | None, finished: Mapping[str, Measured]) -> list[Rate]:
+def _rates(jobs: Sequence[Job], h100: Ours | None, finished: Mapping[str, Measured]) -> list[Rate]:
     """Measured rates of rules, stated ones of the kinds of work that other rules do."""
     rates = []
     for rule, done in finished.items():

@@ -1,4 +1,4 @@
-"""Seconds of work: stated ones, from a roofline of one H100, and those of the release's loop on it.
+"""Seconds of work: stated ones, from a roofline of one GPU, and those of the release's loop on it.
 
 A roofline says how long the fastest possible program would take: as long as reading what has to be read, or
 as long as computing what has to be computed, whichever is more. Real programs reach a part of that; how large
@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from functools import singledispatchmethod
 from math import ceil
 
-from ear.plan.dimensions import Dimensions
+from ear.judges.base import ON_CPU
+from ear.memory import Dimensions, padded_columns, padded_images
+from ear.plan.cards import H100, Card
 from ear.plan.work import (
     Captions,
     Diffused,
+    Distances,
     Features,
     Goals,
     Images,
@@ -27,10 +30,8 @@ from ear.plan.work import (
 )
 from ear.plan.workload import Job
 
-BANDWIDTH, PEAK = 3.35e12, 990e12
-"""Of an H100 SXM: bytes/s of its memory, FLOP/s of dense bfloat16. NVIDIA's data sheet."""
 BANDWIDTH_SHARE, PEAK_SHARE = 0.6, 0.4
-"""What of them is reached."""
+"""What is reached of a card's bandwidth and peak."""
 LAUNCH_S = 0.8e-3
 """A decoder layer of transformers without a CUDA graph, bound by kernel launches: 24 ms for 30 layers."""
 STEP_S = 1e-3
@@ -40,8 +41,8 @@ BACKWARD = 2
 ADAM_PASSES = 20
 """Times that a step of Adam reads or writes each trained weight (gradient norm and zeroing too)."""
 
-PROMPT, WIDTH_BLOCK = 40, 128
-"""Tokens of a prompt in the chat template; the cache's width is a multiple of the second."""
+PROMPT = 40
+"""Tokens of a prompt in the chat template. Up to 65 take no wider a cache; two in five of Six-CD take one."""
 VQ_FLOP, VQ_SIZE = 0.57e12, 384
 """Of decoding one image to pixels, and its side, counted on Janus-Pro's configuration."""
 VISION_FLOP = 0.38e12
@@ -51,37 +52,39 @@ UNET_FLOP, VAE_FLOP, DIFFUSION_SIZE = 0.80e12, 2.5e12, 512
 """Of one denoising step of Stable Diffusion v1.4, of decoding its latents, and at which size; counted."""
 VERDICT_S = {"classifier": 0.02, "artist": 0.03, "nudenet": 0.08, "zero-shot": 0.03}
 """A verdict and a CLIP score, bound by one CPU thread: 8 ms to open a PNG of 384 × 384, NudeNet 70 ms."""
+DISTANCE_S = 0.004
+"""Of FID, KID and diversity, two minutes for 30 000 images on one thread."""
 FEATURE_S = 0.02
 """Features of a picture, bound by opening and resizing it."""
-START_S, LOAD_BANDWIDTH = 20.0, 0.25e9
-"""Imports; bytes/s of loading weights: a minute for Janus-Pro-7B."""
-COMPILE_S = 60.0
-"""Compiling the decoding step, once a job that draws."""
+START_S, LOAD_BANDWIDTH = 20.0, 0.2e9
+"""Imports; bytes/s of loading weights and taking their fingerprint: over a minute for Janus-Pro-7B."""
+COMPILE_S = 30.0
+"""Compiling the decoding step for one shape: for full batches and for the last one of each kind of images."""
 FOURS = 4
 """Images that the release's script for COCO draws at once."""
 RELEASED_STREAMS = 3
 """Frozen forward passes of the release's training loop for each image token."""
 
 STATED: dict[type[Work], str] = {
-    Images: f"a step reads weights and cache at {BANDWIDTH_SHARE:.0%} of 3.35 TB/s, + {STEP_S * 1e3:.0f} ms; "
-    f"{VQ_FLOP / 1e12} TFLOP to decode to pixels, at {PEAK_SHARE:.0%} of 990 TFLOP/s",
+    Images: f"a step reads weights and cache at {BANDWIDTH_SHARE:.0%} of the card's bandwidth, + "
+    f"{STEP_S * 1e3:.0f} ms; {VQ_FLOP / 1e12} TFLOP to decode to pixels, at {PEAK_SHARE:.0%} of its peak",
     Streams: "as images, without pixels; without context from a table of states",
-    Goals: f"a forward pass: its FLOP at {PEAK_SHARE:.0%} of 990 TFLOP/s, at least {LAUNCH_S * 1e3} ms "
-    "a layer",
+    Goals: f"a forward pass: its FLOP at {PEAK_SHARE:.0%} of its peak, at least {LAUNCH_S * 1e3} ms a layer",
     Windows: "passes as for pairs, over the window and over what lies before it; "
     f"backward as {BACKWARD} forward passes; Adam",
     Captions: f"passes as for pairs, one for each of {CAPTION_TOKENS} words in batches of {CAPTION_BATCH}",
-    Diffused: f"{UNET_FLOP / 1e12} TFLOP a step and guidance row, at {PEAK_SHARE:.0%} of 990 TFLOP/s",
-    Verdicts: "opening an image, judge and CLIP, on one CPU thread: "
+    Diffused: f"{UNET_FLOP / 1e12} TFLOP a step and guidance row, at {PEAK_SHARE:.0%} of its peak",
+    Verdicts: "opening an image, judge and CLIP, on one CPU thread (NudeNet: by its job's threads): "
     + ", ".join(f"{judge} {1e3 * seconds:.0f} ms" for judge, seconds in VERDICT_S.items()),
+    Distances: f"{1e3 * DISTANCE_S:.0f} ms an image, on one CPU thread",
     Queries: "as images, all prompts and searches of an attack at once, and a verdict",
     Readings: f"passes as for pairs; a backward pass as {BACKWARD} forward passes",
     Relearning: f"passes as for pairs, backward as {BACKWARD} forward passes; Adam",
     Features: "opening and resizing a picture on one CPU thread",
 }
 STATED_START = (
-    f"{START_S:.0f} s of imports, weights read at {LOAD_BANDWIDTH / 1e9} GB/s, "
-    f"{COMPILE_S:.0f} s of compiling the decoding step"
+    f"{START_S:.0f} s of imports, weights read and hashed at {LOAD_BANDWIDTH / 1e9} GB/s, "
+    f"{COMPILE_S:.0f} s of compiling the decoding step for each shape"
 )
 STATED_RELEASE = (
     f"{LAUNCH_S * 1e3} ms a layer (kernel launches); one image at a time, of COCO {FOURS}; in training "
@@ -90,29 +93,30 @@ STATED_RELEASE = (
 )
 
 
-def roofline(read: float, computed: float) -> float:
-    """Seconds of reading so many bytes and computing so many FLOP at once, as fast as is assumed."""
-    return max(read / (BANDWIDTH * BANDWIDTH_SHARE), computed / (PEAK * PEAK_SHARE))
-
-
 def known_sum(values: Iterable[float | None]) -> float | None:
     """The sum of values; None where one of them is not known."""
     known = list(values)
     return None if None in known else sum(value for value in known if value is not None)
 
 
-class H100:
-    """Seconds of work on one H100, by this project's code.
+class Ours:
+    """Seconds of work on one GPU, by this project's code.
 
     Args:
         shape: the backbone's.
         batch_size: images or streams drawn at once.
+        card: the GPU.
     """
 
-    def __init__(self, shape: Dimensions, batch_size: int) -> None:
+    def __init__(self, shape: Dimensions, batch_size: int, card: Card = H100) -> None:
         self.shape = shape
         self.batch_size = batch_size
-        self.width = ceil((PROMPT + shape.image_tokens) / WIDTH_BLOCK) * WIDTH_BLOCK
+        self.card = card
+        self.width = padded_columns(PROMPT, shape.image_tokens)
+
+    def roofline(self, read: float, computed: float) -> float:
+        """Seconds of reading so many bytes and computing so many FLOP at once, as fast as is assumed."""
+        return max(read / (self.card.bandwidth * BANDWIDTH_SHARE), computed / (self.card.peak * PEAK_SHARE))
 
     def job(self, job: Job) -> float | None:
         """Seconds of a job, its start included; None where a rate is not known."""
@@ -120,15 +124,15 @@ class H100:
 
     def start(self, works: tuple[Work, ...]) -> float:
         """Seconds before a job begins its work."""
-        if isinstance(works[0], Verdicts | Features | Diffused):
+        if isinstance(works[0], Verdicts | Features | Distances | Diffused):
             return START_S
-        draws = any(isinstance(work, Images | Streams | Queries) for work in works)
-        return START_S + self.shape.weight_bytes / LOAD_BANDWIDTH + (COMPILE_S if draws else 0)
-
-    @property
-    def peak_bytes(self) -> int:
-        """GPU memory of drawing: weights and cache."""
-        return self.shape.weight_bytes + 2 * self.batch_size * self.width * self.shape.cached_bytes
+        shapes: set[int] = set()
+        for work in works:
+            if isinstance(work, Images | Streams | Queries):
+                count = work.at_once if isinstance(work, Queries) else work.count
+                sizes = {min(count, self.batch_size), count % self.batch_size} - {0}
+                shapes |= {padded_images(size) for size in sizes}
+        return START_S + self.shape.loaded_bytes / LOAD_BANDWIDTH + COMPILE_S * len(shapes)
 
     @singledispatchmethod
     def seconds(self, work: Work) -> float | None:
@@ -137,7 +141,7 @@ class H100:
 
     @seconds.register
     def _(self, work: Images) -> float:
-        pixels = roofline(0, work.count * VQ_FLOP * (self.shape.image_size / VQ_SIZE) ** 2)
+        pixels = self.roofline(0, work.count * VQ_FLOP * (self.shape.image_size / VQ_SIZE) ** 2)
         return self._sampled(work.count, work.rows) + pixels
 
     @seconds.register
@@ -152,35 +156,38 @@ class H100:
     def _(self, work: Captions) -> float:
         batches = ceil(work.count / CAPTION_BATCH)
         prompt = self.shape.image_tokens + PROMPT
-        look = roofline(0, work.count * (VISION_FLOP + 2 * self.shape.parameters * prompt))
+        look = self.roofline(0, work.count * (VISION_FLOP + 2 * self.shape.parameters * prompt))
         return look + batches * CAPTION_TOKENS * self._forward(CAPTION_BATCH)
 
     @seconds.register
     def _(self, work: Goals) -> float:
         if work.context == "none":
             return work.count * self._forward(4 * PROMPT)
-        rows = {"aligned": 4, "mixed": work.cuts + 1}.get(work.context, 6)
-        return work.count * self._forward(rows * (PROMPT + self.shape.image_tokens))
+        return work.count * self._forward(work.rows * (PROMPT + self.shape.image_tokens))
 
     @seconds.register
     def _(self, work: Windows) -> float:
-        rows = {"none": 1, "mixed": work.cuts + 1}.get(work.context, 2)
+        rows = work.rows
         trained = self._forward(rows * work.length) * (1 + BACKWARD)
         if work.length > work.micro_batch:  # read without gradient first, then again
             parts = ceil(work.length / work.micro_batch)
             trained = parts * self._forward(rows * work.micro_batch) * (2 + BACKWARD)
         before = 0.0 if rows == 1 else self._forward(rows * (PROMPT + self.shape.image_tokens // 2))
-        step = roofline(ADAM_PASSES * self.shape.trained_bytes(work.layers), 0)
+        step = self.roofline(ADAM_PASSES * self.shape.trained_bytes(work.layers), 0)
         return work.count * (before + trained + step)
 
     @seconds.register
     def _(self, work: Diffused) -> float:
         flop = (2 * work.steps * UNET_FLOP + VAE_FLOP) * (work.size / DIFFUSION_SIZE) ** 2
-        return roofline(0, work.count * flop)
+        return self.roofline(0, work.count * flop)
 
     @seconds.register
     def _(self, work: Verdicts) -> float:
-        return work.count * VERDICT_S[work.by]
+        return work.count * VERDICT_S[work.by] / (work.threads if work.by in ON_CPU else 1)
+
+    @seconds.register
+    def _(self, work: Distances) -> float:
+        return work.count * DISTANCE_S
 
     @seconds.register
     def _(self, work: Features) -> float:
@@ -189,7 +196,7 @@ class H100:
     @seconds.register
     def _(self, work: Queries) -> float:
         rounds = work.count / work.at_once
-        pixels = roofline(0, work.count * VQ_FLOP * (self.shape.image_size / VQ_SIZE) ** 2)
+        pixels = self.roofline(0, work.count * VQ_FLOP * (self.shape.image_size / VQ_SIZE) ** 2)
         return rounds * self._sampled(work.at_once, work.rows) + pixels + work.count * VERDICT_S[work.by]
 
     @seconds.register
@@ -199,30 +206,30 @@ class H100:
     @seconds.register
     def _(self, work: Relearning) -> float:
         read = self._forward(work.images * (PROMPT + self.shape.image_tokens))
-        step = roofline(ADAM_PASSES * self.shape.trained_bytes(work.layers), 0)
+        step = self.roofline(ADAM_PASSES * self.shape.trained_bytes(work.layers), 0)
         return work.count * ((1 + BACKWARD) * read + step)
 
     def _sampled(self, count: int, rows: int) -> float:
         """Sampling images in batches: each step reads the weights and the whole cache."""
-        lanes = rows * min(self.batch_size, count)
+        lanes = rows * padded_images(max(1, min(self.batch_size, count)))
         read = self.shape.weight_bytes + lanes * self.width * self.shape.cached_bytes
-        step = roofline(read, 2 * lanes * self.shape.parameters) + STEP_S
+        step = self.roofline(read, 2 * lanes * self.shape.parameters) + STEP_S
         return ceil(count / self.batch_size) * self.shape.image_tokens * step
 
     def _forward(self, tokens: int) -> float:
         """A forward pass outside of a CUDA graph: as long as its kernels' launches, at least."""
-        work = roofline(self.shape.weight_bytes, 2 * self.shape.parameters * tokens)
+        work = self.roofline(self.shape.weight_bytes, 2 * self.shape.parameters * tokens)
         return max(LAUNCH_S * self.shape.layers, work)
 
 
 class Release:
-    """Seconds of the same work by the release's loop on the same H100: one prompt, one token at a time.
+    """Seconds of the same work by the release's loop on the same GPU: one prompt, one token at a time.
 
     It draws COCO's captions four at a time. What it has no loop for (judging, Stable Diffusion) takes as long
     as here. The streams belong to its training loop; starting its scripts is not counted.
     """
 
-    def __init__(self, ours: H100) -> None:
+    def __init__(self, ours: Ours) -> None:
         self.ours = ours
         self.step = LAUNCH_S * ours.shape.layers
 

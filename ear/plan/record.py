@@ -53,5 +53,18 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "rates": [{"what": one.what, "seconds": one.seconds, "basis": one.basis} for one in plan.rates],
         "known_seconds": sum(stage.seconds for stage in plan.stages if stage.seconds is not None),
         "stages_of_unknown_time": [stage.rule for stage in plan.stages if stage.seconds is None],
-        "peak_gpu_bytes": plan.peak_bytes,
+        "gpu_memory": [
+            {
+                "what": need.what,
+                "unit": need.unit,
+                "at_once": need.wanted,
+                "bytes": need.bytes,
+                "fits": {one.card.name: need.fits(one.card.free_bytes) for one in plan.cards},
+            }
+            for need in plan.needs
+        ],
+        "cards": [
+            {"name": one.card.name, "batch_size": one.batch_size, "seconds": one.seconds}
+            for one in plan.cards
+        ],
     }

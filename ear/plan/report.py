@@ -24,6 +24,7 @@ def as_text(plan: Plan) -> str:
         "Fine-tunings": _trainings(plan),
         "Images": _images(plan),
         "Disk": _disk(plan),
+        "GPU memory": _memory(plan),
         "Rates": _rates(plan),
         "In short": _paragraph(" ".join(_summary(plan))),
     }
@@ -149,6 +150,23 @@ def _disk(plan: Plan) -> str:
     return "\n".join([table(["what", "count", "each", "bytes"], rows), *notes])
 
 
+def _memory(plan: Plan) -> str:
+    if not plan.needs:
+        return ""
+    rows = [
+        [
+            need.what,
+            str(need),
+            _size(need.bytes),
+            *(str(need.fits(one.card.free_bytes) or "too large") for one in plan.cards),
+        ]
+        for need in plan.needs
+    ]
+    cards = [f"{one.card.memory} GB" for one in plan.cards]
+    note = "Fewer are done at once where the card has less memory than that: as many as stand below it."
+    return f"{table(['work', 'at once', 'needs', *cards], rows)}\n{_paragraph(note)}"
+
+
 def _rates(plan: Plan) -> str:
     lines = []
     for one in plan.rates:
@@ -174,14 +192,17 @@ def _summary(plan: Plan) -> list[str]:
     release, beyond = _known(stage.release for stage in stages)
     if not (unknown or beyond):
         said.append(
-            f"The release's one-at-a-time loop would take {release / 3600:,.0f} hours "
-            f"({release / 86400:,.0f} days) for the same work, {release / known:,.1f} times as long."
+            f"The release's one-at-a-time loop would take {release / scale:,.0f} {unit} for the same work, "
+            f"{release / known:,.1f} times as long."
         )
     said.append(_reliability(stages))
-    if plan.peak_bytes is not None:
-        batch = plan.config.rendering.batch_size
-        said.append(f"Drawing {batch} images at once takes about {_size(plan.peak_bytes)} of GPU memory.")
-    return said
+    on_cards = [
+        f"{one.seconds / scale:,.1f} {unit} on one {one.card.name}, {one.batch_size} images at once"
+        if one.seconds
+        else f"too large for one {one.card.name}"
+        for one in plan.cards[:-1]
+    ]
+    return [*said, f"By these rates: {'; '.join(on_cards)}."] if on_cards else said
 
 
 def _reliability(stages: Sequence[Stage]) -> str:
@@ -195,8 +216,9 @@ def _reliability(stages: Sequence[Stage]) -> str:
 
 
 def _unit(plan: Plan) -> tuple[str, int]:
-    """Hours on a GPU; the mini world is a matter of minutes."""
-    return ("hours", 3600) if plan.device != "CPU" else ("minutes", 60)
+    """Hours; minutes of what is short."""
+    known, _ = _known(stage.seconds for stage in plan.stages)
+    return ("hours", 3600) if plan.device != "CPU" and known > 7200 else ("minutes", 60)
 
 
 def _known(values: Iterable[float | None]) -> tuple[float, int]:

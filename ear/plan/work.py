@@ -70,6 +70,11 @@ class Goals(Work):
     context: Context
     cuts: int = 0
 
+    @property
+    def rows(self) -> int:
+        """Streams that are read for a pair, those of guidance counted."""
+        return {"aligned": 4, "mixed": self.cuts + 1}.get(self.context, 6)
+
 
 @dataclass(frozen=True)
 class Windows(Work):
@@ -83,6 +88,11 @@ class Windows(Work):
     layers: int
     cuts: int = 0
 
+    @property
+    def rows(self) -> int:
+        """Rows that are trained on at once."""
+        return {"none": 1, "mixed": self.cuts + 1}.get(self.context, 2)
+
 
 @dataclass(frozen=True)
 class Verdicts(Work):
@@ -91,6 +101,7 @@ class Verdicts(Work):
     name: ClassVar[str] = "verdict"
     unit: ClassVar[str] = "verdicts"
     by: str
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,14 @@ class Features(Work):
 
     name: ClassVar[str] = "features of a picture"
     unit: ClassVar[str] = "features"
+
+
+@dataclass(frozen=True)
+class Distances(Work):
+    """Images whose features FID, KID and diversity are computed from."""
+
+    name: ClassVar[str] = "image in FID, KID and diversity"
+    unit: ClassVar[str] = "images compared"
 
 
 @dataclass(frozen=True)

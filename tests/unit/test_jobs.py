@@ -105,7 +105,7 @@ def test_torch_is_loaded_and_set_only_where_threads_are_asked_for(tmp_path):
     assert run_script(tmp_path, body, OMP_NUM_THREADS="2").stdout == "1 True\n"
 
 
-def test_under_slurm_a_job_on_the_cpu_keeps_to_the_memory_that_it_asked_for(tmp_path):
+def test_a_submitted_job_on_the_cpu_keeps_to_the_memory_that_it_asked_for(tmp_path):
     def allocates(megabytes, gpu=0, **environment):
         body = (
             f"snakemake.resources = SimpleNamespace(mem_mb=200, gpu={gpu})\n"
@@ -113,9 +113,10 @@ def test_under_slurm_a_job_on_the_cpu_keeps_to_the_memory_that_it_asked_for(tmp_
         )
         return run_script(tmp_path, body, **environment)
 
-    beyond = allocates(400, SLURM_JOB_ID="7")
+    beyond = allocates(400, EAR_SUBMITTED="1")
     assert beyond.returncode == 1
     assert "MemoryError" in beyond.stderr
-    assert allocates(100, SLURM_JOB_ID="7").returncode == 0
+    assert allocates(100, EAR_SUBMITTED="1").returncode == 0
     assert allocates(400).returncode == 0
-    assert allocates(400, gpu=1, SLURM_JOB_ID="7").returncode == 0
+    assert allocates(400, SLURM_JOB_ID="7").returncode == 0  # in somebody's allocation
+    assert allocates(400, gpu=1, EAR_SUBMITTED="1").returncode == 0

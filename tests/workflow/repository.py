@@ -35,16 +35,37 @@ def copy_of_the_repository(folder):
     return folder
 
 
+def odd_folder(parent):
+    """A new folder with blanks, a quote, a dollar sign and a letter that is not ASCII in its path."""
+    folder = parent / "a b" / "ü's $x"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def interpreter(folder):
+    """The copy's own Python where it has one: its path is then as odd as the folder's."""
+    own = folder / ".venv/bin/python"
+    return str(own) if own.exists() else sys.executable
+
+
 def copy_of_a_run(folder, place):
     """A copy of a repository with what was run in it and what Snakemake knows of that, times included."""
     return shutil.copytree(folder, place, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def snakemake(folder, *arguments, check=True):
-    """Run Snakemake on the copy's own code."""
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800)
+def snakemake(folder, *arguments, check=True, before=(), environment=()):
+    """Run Snakemake on the copy's own code.
+
+    Args:
+        folder: the copy.
+        arguments: of Snakemake.
+        check: whether it must end well.
+        before: a command that starts it, with its arguments.
+        environment: variables on top of this process's.
+    """
+    variables = os.environ | {"PYTHONPATH": str(folder)} | dict(environment)
+    command = [*before, interpreter(folder), "-m", "snakemake", *arguments]
+    run = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=1800)
     if check:
         assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
     return run

@@ -1,0 +1,68 @@
+"""Room on the disk, memory, and what the decoding step is compiled with."""
+
+import os
+import shutil
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from ear.assets.catalogue import size_in_words
+from ear.check.finding import Finding
+from ear.machine import memory_mb
+
+
+def check_compiler() -> Finding:
+    """The C compiler and Python's headers, with which triton builds its launcher on the GPU's machine."""
+    named = os.environ.get("CC")
+    compiler = shutil.which(named) if named else shutil.which("gcc") or shutil.which("clang")
+    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    lacking = [] if compiler else [f"C compiler ({named or 'gcc or clang'})"]
+    lacking += [] if header.exists() else [str(header)]
+    if lacking:
+        cost = "images are then drawn uncompiled, several times slower: install gcc and Python's headers"
+        return Finding("warning", "compiler", f"found no {' and no '.join(lacking)}; {cost}")
+    return Finding("ok", "compiler", f"{compiler}, {header}")
+
+
+def check_disk(wanted: Mapping[str, float]) -> list[Finding]:
+    """Whether there is room for what will be written.
+
+    Args:
+        wanted: folder → bytes that it will hold; those on one file system share its room.
+    """
+    systems: dict[int, list[str]] = {}
+    for folder in wanted:
+        systems.setdefault(_existing(folder).stat().st_dev, []).append(folder)
+    return [_room(folders, sum(wanted[one] for one in folders)) for folders in systems.values()]
+
+
+def _room(folders: list[str], wanted: float) -> Finding:
+    what, free = f"disk of {', '.join(folders)}", shutil.disk_usage(_existing(folders[0])).free
+    found = f"{size_in_words(free)} free, about {size_in_words(round(wanted))} wanted"
+    if free >= wanted:
+        return Finding("ok", what, found)
+    held = sum(map(_held, folders))  # counted only now: a finished experiment has half a million files
+    if free + held >= wanted:
+        return Finding("ok", what, f"{found}, of which {size_in_words(held)} are there")
+    return Finding("error", what, f"{found}; make room, or move the folder to a larger disk and link it here")
+
+
+def _existing(folder: str) -> Path:
+    """The folder, or its closest parent that is there."""
+    path = Path(folder).absolute()
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
+def _held(folder: str) -> int:
+    files = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    return sum(one.stat().st_size for one in files if not one.is_symlink())
+
+
+def check_memory(wanted_mb: int) -> Finding:
+    """Whether the largest job's ``mem_mb`` fits into the memory of this machine."""
+    held = memory_mb()
+    found = f"{held / 1e3:.1f} GB, the largest job asks for {wanted_mb / 1e3:.1f} GB"
+    if held < wanted_mb:
+        todo = "it runs alone and may be killed: take a machine with more"
+        return Finding("warning", "memory", f"{found}; {todo}")
+    return Finding("ok", "memory", found)

@@ -1,0 +1,19 @@
+"""What would stop the experiment here: a line for each thing looked at, and exit code 1 if anything would."""
+
+import sys
+
+from ear.jobs import job
+
+with job(snakemake):
+    from ear.assets.catalogue import load_catalogue
+    from ear.check.findings import check_all
+    from ear.config import parse_config
+
+    params = snakemake.params
+    catalogue = load_catalogue(params.catalogue)
+    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
+    config = parse_config(params.config, source="the experiment's config", shapes=shapes)
+    found = check_all(config, catalogue, params.memory_mb, params.slurm)
+    print("\n".join(map(str, found)), flush=True)
+    if any(one.level == "error" for one in found):
+        sys.exit(1)

@@ -1,0 +1,228 @@
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ear.errors import InputError
+from ear.jobs import THREAD_VARIABLES, job
+from ear.machine import memory_mb, own_gpu, visible_gpus
+
+WHOLE = 10**9 * 10**9
+"""As control groups of version 1 write "no limit"."""
+TWO_GPUS = """GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa)
+GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-bbbb)
+"""
+A_CUT_ONE = """GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa)
+  MIG 3g.20gb     Device  0: (UUID: MIG-cccc)
+  MIG 3g.20gb     Device  1: (UUID: MIG-dddd)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb)
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "limits", "expected"),
+    [
+        (None, {}, None),
+        ("0::/", {}, None),
+        ("0::/", {"memory.max": "max\n"}, None),
+        ("0::/", {"memory.max": "2000000000\n"}, 2000),
+        ("0::/user/job", {"user/job/memory.max": "max", "user/memory.max": "3000000000"}, 3000),
+        ("0::/user/job", {"user/job/memory.max": "1000000000", "user/memory.max": "3000000000"}, 1000),
+        ("0::/../../of/the/host", {"memory.max": "2000000000"}, 2000),
+        (
+            "12:cpu,cpuacct:/\n9:memory:/docker/1",
+            {"memory/docker/1/memory.limit_in_bytes": "4000000000"},
+            4000,
+        ),
+        ("9:memory:/", {"memory/memory.limit_in_bytes": str(WHOLE)}, None),
+    ],
+)
+def test_memory_is_what_the_machine_and_each_control_group_allow(tmp_path, group, limits, expected):
+    if group is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(group + "\n")
+    for name, text in limits.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 10**6
+    assert memory_mb(tmp_path) == (machine if expected is None else expected)
+
+
+@pytest.fixture
+def smi(tmp_path, monkeypatch):
+    """Makes nvidia-smi answer with a text, or fail; locks are in a folder of the test's own."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    def answers(text, code=0):
+        folder = tmp_path / "bin"
+        folder.mkdir(exist_ok=True)
+        (folder / "nvidia-smi").write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\nexit {code}\n")
+        (folder / "nvidia-smi").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        (TWO_GPUS, 0, ["GPU-aaaa", "GPU-bbbb"]),
+        (A_CUT_ONE, 0, ["MIG-cccc", "MIG-dddd", "GPU-bbbb"]),
+        ("No devices found.\n", 0, []),
+        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n", 9, None),
+    ],
+)
+def test_gpus_are_counted_without_torch(smi, text, code, expected):
+    smi(text, code)
+    assert visible_gpus() == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ("0,1", ["0", "1"]),
+        ("3", ["3"]),
+        (" GPU-aaaa , MIG-cccc", ["GPU-aaaa", "MIG-cccc"]),
+        ("1,-1,2", ["1"]),
+        ("-1", []),
+        ("", []),
+    ],
+)
+def test_a_list_in_the_environment_is_kept_to(smi, monkeypatch, listed, expected):
+    smi(TWO_GPUS)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert visible_gpus() == expected
+
+
+def test_a_gpu_job_without_any_gpu_ends_in_one_line(smi, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(
+        InputError, match=r"^GPU: found CUDA_VISIBLE_DEVICES='', wanted one for this job: run"
+    ):
+        own_gpu().__enter__()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    smi("No devices found.\n")
+    snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=1))
+    with pytest.raises(SystemExit), job(snakemake):
+        pytest.fail("the job has started")
+    error = "error: GPU: found none in `nvidia-smi -L`, wanted one for this job: run where one is visible, "
+    assert capsys.readouterr().err == error + "or set backbone.device: cpu\n"
+
+
+WORK = """
+import os, sys, time
+from types import SimpleNamespace
+from ear.jobs import job
+place, number, seconds = sys.argv[1:]
+snakemake = SimpleNamespace(log=[f"{place}/{number}.log"], resources=SimpleNamespace(gpu=1, mem_mb=1))
+with job(snakemake):
+    started = time.monotonic()
+    with open(f"{place}/{number}.started", "w") as handle:
+        handle.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    time.sleep(float(seconds))
+    print(os.environ.get("CUDA_VISIBLE_DEVICES", "all"), started, time.monotonic())
+"""
+
+
+def start(place, number, seconds):
+    command = [sys.executable, "-c", WORK, str(place), str(number), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def overlap(times):
+    return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(times))
+
+
+def test_jobs_at_once_share_no_gpu_and_use_all(smi, tmp_path):
+    smi(TWO_GPUS)
+    jobs = [start(tmp_path, number, 0.3) for number in range(6)]
+    times = {}
+    for one in jobs:
+        gpu, started, ended = one.communicate(timeout=60)[0].split()
+        times.setdefault(gpu, []).append((float(started), float(ended)))
+    assert times.keys() == {"GPU-aaaa", "GPU-bbbb"}
+    assert not any(overlap(sorted(of_one)) for of_one in times.values())
+    assert any("waiting for a GPU" in path.read_text() for path in tmp_path.glob("*.log"))
+
+
+def test_a_killed_job_leaves_its_gpu(smi, monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    first = start(tmp_path, 1, 600)
+    while not (tmp_path / "1.started").exists():
+        time.sleep(0.05)
+    second = start(tmp_path, 2, 0)
+    time.sleep(0.2)
+    assert not (tmp_path / "2.started").exists()
+    first.send_signal(signal.SIGKILL)
+    assert second.communicate(timeout=60)[0].startswith("5 ")
+    first.communicate()
+
+
+def test_where_nothing_tells_how_many_there_are_jobs_take_turns(smi, tmp_path):
+    smi("", code=9)
+    jobs = [start(tmp_path, number, 0.1) for number in range(2)]
+    outputs = [one.communicate(timeout=60)[0].split() for one in jobs]
+    assert [output[0] for output in outputs] == ["all", "all"]
+    assert not overlap(sorted((float(started), float(ended)) for _, started, ended in outputs))
+
+
+def test_a_job_that_slurm_gave_a_gpu_keeps_all_it_was_given(smi, monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("EAR_SUBMITTED", "1")
+    assert start(tmp_path, 1, 0).communicate(timeout=60)[0].startswith("0,1 ")
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(0, True), (1, False)])
+def test_algorithms_are_deterministic_where_no_gpu_is_used(smi, monkeypatch, tmp_path, gpu, expected):
+    monkeypatch.setattr("ear.jobs._try_gpu", lambda: None)
+    for variable in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(variable, "1")
+    snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=gpu))
+    before = torch.get_num_threads()
+    try:
+        with job(snakemake, threads=1):
+            assert torch.are_deterministic_algorithms_enabled() is expected
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (
+            RuntimeError("The NVIDIA driver on your system is too old (found version 12020). Update it"),
+            "too old",
+        ),
+        (AssertionError("Torch not compiled with CUDA enabled"), "not compiled with CUDA"),
+        (
+            RuntimeError("CUDA error: no kernel image is available\nCompile with ..."),
+            "no kernel image is available'",
+        ),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_one_line_before_the_work(
+    smi, monkeypatch, tmp_path, capsys, error, found
+):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch, "zeros", fails)
+    for variable in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(variable, "1")
+    snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=1))
+    with pytest.raises(SystemExit), job(snakemake, threads=torch.get_num_threads()):
+        pytest.fail("the job has started")
+    line = capsys.readouterr().err
+    assert line.startswith("error: GPU: found '")
+    assert found in line
+    assert line.count("\n") == 1

@@ -1,0 +1,136 @@
+"""Where a run may be: any path, any environment, little memory, somebody's allocation. Tiny jobs, the real rules."""
+
+import itertools
+import json
+import resource
+import shutil
+import sys
+
+import pytest
+
+from tests.workflow.repository import ROOT, odd_folder, snakemake
+
+SNAKEFILE = """
+import ear.machine
+
+ear.machine.memory_mb = lambda: 1000
+
+
+include: "rules/machine.smk"
+
+
+onstart:
+    check_limits()
+
+
+rule all:
+    input:
+        expand("{number}.out", number=range(3)),
+        "large.out",
+
+
+rule small:
+    output:
+        "{number}.out",
+    log:
+        "{number}.log",
+    resources:
+        mem_mb=600,
+    script:
+        "work.py"
+
+
+rule large:
+    output:
+        "large.out",
+    log:
+        "large.log",
+    resources:
+        mem_mb=5000,
+    script:
+        "work.py"
+"""
+WORK = """
+import json, os, resource, sys, time
+from ear.jobs import job
+
+started = time.monotonic()
+with job(snakemake):
+    time.sleep(0.2)
+    facts = {
+        "started": started,
+        "ended": time.monotonic(),
+        "python": sys.executable,
+        "writes bytecode": not sys.dont_write_bytecode,
+        "limit": resource.getrlimit(resource.RLIMIT_DATA)[0],
+    }
+with open(snakemake.output[0], "w") as handle:
+    json.dump(facts, handle)
+"""
+JOBS = ("0", "1", "2", "large")
+HOSTILE = {"SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A tiny workflow with the repository's own rules for the machine, in a path that must be quoted."""
+    folder = odd_folder(tmp_path_factory.mktemp("machine"))
+    for name in ("ear", "rules", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "Snakefile").write_text(SNAKEFILE)
+    (folder / "work.py").write_text(WORK)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def facts(place):
+    snakemake(place, "--cores", "4", "--jobs", "4", environment=HOSTILE)
+    return {name: json.loads((place / f"{name}.out").read_text()) for name in JOBS}
+
+
+def test_jobs_run_with_the_interpreter_that_started_them(place, facts):
+    assert {job["python"] for job in facts.values()} == {str(place / ".venv/bin/python")}
+    assert all(character in str(place) for character in " '$ü")
+
+
+def test_jobs_at_once_ask_for_no_more_memory_than_the_machine_has(facts):
+    times = sorted((job["started"], job["ended"]) for job in facts.values())
+    assert not any(later[0] < earlier[1] for earlier, later in itertools.pairwise(times))
+
+
+def test_jobs_in_somebodys_allocation_are_not_limited(facts):
+    assert {job["limit"] for job in facts.values()} == {resource.RLIM_INFINITY}
+
+
+def test_a_submitted_job_is_limited(place, facts):
+    # As the step of a Slurm job calls Snakemake again.
+    arguments = ["--mode", "remote", "--executor", "local", "--cores", "1", "--nolock", "--force", "0.out"]
+    snakemake(place, *arguments, environment=HOSTILE)
+    assert json.loads((place / "0.out").read_text())["limit"] == 600 * 2**20
+
+
+def test_jobs_keep_their_bytecode(facts):
+    assert all(job["writes bytecode"] for job in facts.values())
+
+
+@pytest.mark.parametrize(
+    ("moved", "arguments", "letter"),
+    [(False, ["--workflow-profile", "profiles/slurm"], "$"), (True, [], "{")],
+)
+def test_a_path_that_snakemake_cannot_have_is_refused(place, tmp_path, moved, arguments, letter):
+    if moved:
+        place = shutil.copytree(place, tmp_path / "{tiny}", symlinks=True)
+    run = snakemake(place, *arguments, "--dry-run", check=False)
+    assert run.returncode == 1
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == [
+        f"error: {place}: found {letter} in the path, which Snakemake cannot have there: move the clone"
+    ]
+
+
+def test_limits_of_one_machine_and_of_a_cluster_are_not_mixed_up(place, tmp_path):
+    plain = shutil.copytree(place, tmp_path / "plain", symlinks=True)
+    run = snakemake(plain, "--default-resources", "mem_mb=1", "--force", "0.out", check=False)
+    assert run.returncode == 1
+    assert "error: --default-resources: found some, wanted none on one machine" in run.stderr
