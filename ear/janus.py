@@ -19,6 +19,7 @@ from transformers import JanusForConditionalGeneration, JanusProcessor
 from ear.chat import image_prompt
 from ear.deepseek.folder import is_deepseek, load_deepseek
 from ear.errors import InputError
+from ear.finite import WANTED
 from ear.memory import GPU_PICTURES
 
 Encoding = Literal["raw", "chat"]
@@ -204,7 +205,12 @@ class Backbone:
 
         Yields:
             N arrays (H, W, 3) uint8, in order.
+
+        Raises:
+            InputError: pixels that are not finite.
         """
         for batch in tokens.split(GPU_PICTURES if self.device.type == "cuda" else 1):
             decoded = self.model.decode_image_tokens(batch).float()  # (B, H, W, 3) in [-1, 1]
+            if not decoded.isfinite().all():
+                raise InputError(f"decoding image tokens: found pixels that are not finite, {WANTED}")
             yield from ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()

@@ -94,6 +94,14 @@ def test_neither_guidance_nor_greed_hides_it(guidance, temperature):
         sample_prompts(broken(BROKEN[0], torch.nan), TEXTS, range(3), "chat", guidance, temperature)
 
 
+def test_no_image_is_made_by_a_broken_decoder(finish, tmp_path):
+    folder, backbone = tmp_path / "shard0", tiny_backbone()
+    with torch.no_grad():
+        backbone.model.model.vqmodel.decoder.conv_out.weight[0] = torch.nan
+    assert "decoding image tokens: found pixels" in finish(lambda: render(backbone, folder))
+    assert list(folder.glob("*.png")) == []
+
+
 @pytest.mark.parametrize("method", ["released", "ear"])
 def test_no_streams_are_sampled_of_a_broken_model(finish, method):
     settings = chosen(METHODS[method], 0.1)
