@@ -83,7 +83,7 @@ def _safetensors_fault(path: Path, start: bytes) -> str | None:
     try:
         header, begin = _header(path)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error):
         # Only now: a header's length may begin with the same byte.
         if start.startswith(PICKLE_STARTS):
             return "a pickle, which may hold code and is not opened"
