@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ear.errors import InputError
+from ear.texts import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +163,7 @@ def weight_files(folder: str | Path, wanted: str, names: Sequence[str] = WEIGHT_
         index = folder / f"{name}.index.json"
         if index.exists():
             try:
-                shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+                shards = read_json(index)["weight_map"].values()
                 return [folder / shard for shard in sorted(set(shards))]
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise InputError(f"{index}: found no weight_map, wanted the index of {wanted}") from None
