@@ -147,7 +147,7 @@ class Distances(Work):
     """Images whose features FID, KID and diversity are computed from."""
 
     name: ClassVar[str] = "image in FID, KID and diversity"
-    unit: ClassVar[str] = "images compared"
+    unit: ClassVar[str] = "compared"
 
 
 @dataclass(frozen=True)
