@@ -69,6 +69,7 @@ include: "rules/verify.smk"
 
 
 onstart:
+    check_limits()
     check_machine()
 
 
