@@ -31,7 +31,7 @@ rule attack:
     resources:
         gpu=GPU,
         mem_mb=growing(2 * BACKBONE_MB),
-        runtime=growing(120),
+        runtime=planned("attack-{concept}-{method}-{seed}", 120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"

@@ -1,7 +1,6 @@
 """The check before a run: machines of all kinds, sources that answer or do not, and Slurm's own words."""
 
 import shutil
-import sysconfig
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -299,10 +298,8 @@ def test_without_slurm_its_profile_cannot_start(monkeypatch, tmp_path):
     assert line.level == "error" and "sbatch" in str(line)
 
 
-def test_no_compiler_and_no_header_are_a_warning_that_says_what_it_costs(monkeypatch, tmp_path):
-    assert machine.check_compiler().level in ("ok", "warning")
+def test_no_compiler_is_a_warning_that_says_what_it_costs(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
     line = machine.check_compiler()
-    assert line.level == "warning" and "gcc" in str(line) and "Python.h" in str(line)
+    assert line.level == "warning" and "gcc" in str(line) and "slowly" in str(line)
