@@ -56,7 +56,7 @@ rule measure_images:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(4000),
+        mem_mb=growing(8000 if GPU else 4000),  # CUDA itself takes 3 GB
         runtime=growing(60),
     conda:
         "../envs/ear.yaml"

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from functools import singledispatchmethod
 from math import ceil
 
+from ear.judges.base import ON_CPU
 from ear.memory import Dimensions, padded_columns, padded_images
 from ear.plan.cards import H100, Card
-from ear.judges.base import ON_CPU
 from ear.plan.work import (
     Captions,
     Diffused,
