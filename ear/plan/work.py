@@ -146,8 +146,8 @@ class Features(Work):
 class Distances(Work):
     """Images whose features FID, KID and diversity are computed from."""
 
-    name: ClassVar[str] = "image in FID, KID and diversity"
-    unit: ClassVar[str] = "images compared"
+    name: ClassVar[str] = "image in FID and KID"
+    unit: ClassVar[str] = "compared"
 
 
 @dataclass(frozen=True)
