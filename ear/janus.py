@@ -248,7 +248,8 @@ class Backbone:
         """
         tokenizer, source = self.processor.tokenizer, f"{self.reference}: tokenizer"
         names = ("bos_token", "eos_token", "pad_token", "boi_token", "eoi_token", "image_token")
-        ids = {name: tokenizer.convert_tokens_to_ids(getattr(tokenizer, name, None)) for name in names}
+        special = {name: getattr(tokenizer, name, None) for name in names}
+        ids = {name: token and tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
         rows = self.model.get_input_embeddings().num_embeddings
         for name, number in ids.items():
             if number is None or not 0 <= number < rows:
@@ -263,7 +264,7 @@ class Backbone:
             )
         words = "a photo of a church"
         for encoding in ("raw", "chat"):
-            tokens = self.encode([words, "a"], cast(Encoding, encoding))
+            tokens = self.encode([words, "a"], encoding)
             first, second = unpadded(tokens)
             ends = [("bos_token", "first", first[0]), ("boi_token", "last", first[-1])]
             for which, place, held in ends if encoding == "chat" else ends[:1]:
@@ -271,7 +272,7 @@ class Backbone:
                     found = " ".join(tokenizer.convert_ids_to_tokens(first))
                     raise InputError(
                         f"{source}: {encoding} prompt: found {found}, "
-                        f"wanted {getattr(tokenizer, which)} {place}, and once"
+                        f"wanted {special[which]} {place}, and once"
                     )
             if len(second) == tokens.length or int(tokens.ids[1, 0]) != self.pad_id:
                 raise InputError(f"{source}: {encoding} prompts: found no padding on the left, wanted it")

@@ -29,7 +29,7 @@ CACHES = {
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SUBMITTED = "EAR_SUBMITTED"
-"""Set by rules/machine.smk in jobs that our Slurm profile submitted; one machine may be in somebody's allocation too."""
+"""Set by rules/machine.smk in jobs that our Slurm profile submitted; others may be in an allocation too."""
 BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 logger = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     Scripts import torch, transformers and what needs them inside the block: settings that a library reads
     when it is imported then hold, and a failing import is logged.
 
-    A job that our Slurm profile submitted limits itself to the memory that it asked for, if it works on the CPU:
-    many clusters do not, and one job would then bring down all others of its node. A job of one machine that asks
-    for a GPU gets one of its own; Slurm sees to that itself.
+    A job on the CPU that our Slurm profile submitted limits itself to the memory that it asked for: many
+    clusters do not, and one job would then bring down all others of its node. A job on a GPU gets one of its
+    own, unless Slurm has seen to that.
 
     Args:
         snakemake: the object that Snakemake puts into a script; ``log[0]`` and ``resources`` are read.
-        threads: set torch to this number of CPU threads and, without a GPU, to deterministic algorithms. Without
-            it torch is not imported.
+        threads: set torch to this number of CPU threads and, in a job on the CPU, to deterministic
+            algorithms. Without it torch is not imported.
 
     Raises:
         SystemExit: with code 1, in place of an InputError.
@@ -135,6 +135,21 @@ def _set_threads(threads: int, gpu: bool) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    if not gpu:
-        # A cluster whose GPUs are no resources lets such a job see one: some operations have no deterministic form there.
+    if gpu:
+        _try_gpu()
+    else:
+        # Where GPUs are no resource of the cluster, such a job may use one: not all of its operations have a
+        # deterministic form.
         torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+
+
+def _try_gpu() -> None:
+    """Compute on the GPU before any weights are loaded: none may be there, or its driver may be too old."""
+    import torch
+
+    try:
+        torch.zeros(1, device="cuda").add_(1).item()
+    except (RuntimeError, AssertionError) as error:  # the latter is from a torch without CUDA
+        found = str(error).splitlines()[0].rstrip(".")
+        wanted = f"wanted one that torch {torch.__version__} can use: `snakemake check` says more"
+        raise InputError(f"GPU: found {found!r}, {wanted}") from None

@@ -77,8 +77,8 @@ def visible_gpus() -> list[str] | None:
     answer = subprocess.run([program, "-L"], capture_output=True, text=True, check=False)
     if answer.returncode:
         return None
-    # "GPU 0: NVIDIA H100 (UUID: GPU-…)"; one that is cut into parts is followed by "  MIG 1g.10gb Device 0: (UUID: MIG-…)"
-    # for each, and only the parts can be used.
+    # "GPU 0: NVIDIA H100 (UUID: GPU-…)"; for each part of a GPU, "  MIG 1g.10gb Device 0: (UUID: MIG-…)"
+    # follows, and the parts alone can be used.
     gpus: list[list[str]] = []
     for line in answer.stdout.splitlines():
         name = line.rpartition("(UUID: ")[2].rstrip(")")
@@ -101,9 +101,8 @@ def own_gpu() -> Iterator[None]:
     names = visible_gpus()
     if names == []:
         listed = f"{VISIBLE}={os.environ[VISIBLE]!r}" if VISIBLE in os.environ else "none in `nvidia-smi -L`"
-        raise InputError(
-            f"GPU: found {listed}, wanted one for this job: run where a GPU is visible, or set backbone.device: cpu"
-        )
+        wanted = "wanted one for this job: run where one is visible, or set backbone.device: cpu"
+        raise InputError(f"GPU: found {listed}, {wanted}")
     with ExitStack() as held:
         if names is None:
             _take(["0"], held)  # whatever torch finds: its jobs take turns

@@ -13,9 +13,11 @@ import pandas as pd
 import torch
 
 from ear.batching import BatchSize
+from ear.captioning import answered_at_once
 from ear.chat import NO, YES, caption_prompt, question
 from ear.errors import InputError
 from ear.files import read_csv
+from ear.finite import FiniteWatch
 from ear.images import open_image
 from ear.janus import Backbone
 from ear.metrics.inputs import read_references
@@ -76,11 +78,15 @@ def yes_scores(
         backbone: the model, with its adapter if it has one.
         files: N image files.
         words: of the thing.
-        batch_size: images at once, 50 unless given; it gets smaller where memory runs out.
+        batch_size: images at once; unless given as many as captions are made of, or as a GPU has memory for.
+            It gets smaller where memory runs out.
 
     Returns:
         (N,) float64 in [0, 1]: P(yes) / (P(yes) + P(no)) of the next token after the question. Of the ways in
         which a tokenizer begins either word, the likeliest counts.
+
+    Raises:
+        InputError: logits that are not finite.
     """
     request = caption_prompt(backbone.processor, question(words))
     yes, no = answer_tokens(backbone)
@@ -90,10 +96,13 @@ def yes_scores(
         inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
         inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
         logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)
+        watch = FiniteWatch()
+        watch.see(0, logits)
+        watch.require(lambda row: f"question about {words!r} and {part[row]}", "word")
         margin = logits[:, yes].amax(dim=1) - logits[:, no].amax(dim=1)
         return margin.sigmoid().cpu().numpy()
 
-    parts = (batch_size or BatchSize(50)).each(files, score)
+    parts = (batch_size or answered_at_once(backbone, request, 0)).each(files, score)
     return np.concatenate([np.zeros(0), *parts])
 
 

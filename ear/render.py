@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
-from ear.batching import BatchSize
+from ear.batching import BatchSize, drawn_at_once
 from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_json
 from ear.images import UNREADABLE
 from ear.janus import Backbone, tensor_digest
@@ -85,7 +85,14 @@ def render_prompts(
     def draw(part: pd.DataFrame) -> Iterator[np.ndarray]:
         texts, seeds = list(part["prompt"]), list(part["seed"])
         begun = None if prefix is None else prefix[part.index.tolist()]
-        return backbone.pixels(sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun))
+        names = list(part["prompt_id"])
+        return backbone.pixels(
+            sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun, names=names)
+        )
+
+    def fit(batch: Sequence[int]) -> int:
+        longest = max(lengths[row] for row in batch)
+        return drawn_at_once(backbone, batch_size.wanted, guidance.rows, longest)
 
     if prefix is not None:
         rows = rows.assign(begun=[tensor_digest(tokens).hex() for tokens in prefix])
@@ -98,6 +105,7 @@ def render_prompts(
         draw=draw,
         batch_size=batch_size,
         desc=desc,
+        fit=fit,
     )
 
 
@@ -125,6 +133,7 @@ def draw_images(
     draw: Callable[[pd.DataFrame], Iterable[np.ndarray]],
     batch_size: BatchSize,
     desc: str,
+    fit: Callable[[Sequence[int]], int] | None = None,
 ) -> pd.DataFrame:
     """Draw what is missing or damaged of a table's images, with any model.
 
@@ -136,6 +145,7 @@ def draw_images(
         draw: pictures (H, W, 3) uint8 of some rows, in their order.
         batch_size: it gets smaller where memory runs out.
         desc: label of the progress bar.
+        fit: how many rows of a batch the device should have memory for; None where that is not known.
 
     Returns:
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``rows``.
@@ -151,7 +161,7 @@ def draw_images(
         for batch in progress(batches, desc=desc, unit=f"batch of {batch_size.wanted}"):
             if all(damage(folder / name) is None for name in rows["file"].iloc[list(batch)]):
                 continue
-            for images in batch_size.each(batch, drawn):
+            for images in batch_size.each(batch, drawn, fit(batch) if fit else None):
                 for name, pixels in images:
                     writer.write(folder / name, pixels)
     hashes = [sha256_file(folder / name) for name in rows["file"]]

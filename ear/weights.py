@@ -52,9 +52,9 @@ def fault(path: str | Path, suffix: str | None = None) -> str | None:
         start = handle.read(_START)
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(_LFS):
-        return "a Git LFS pointer in its place: run `git lfs pull` where it is from"
+        return "a Git LFS pointer (run `git lfs pull` where it is from)"
     if text.startswith(_HTML) and suffix not in (".html", ".htm"):
-        return "an HTML page in its place, which a server sends instead of a file"
+        return "an HTML page, as servers send instead of a file"
     if not start and suffix in _NEVER_EMPTY:
         return "an empty file"
     if suffix == ".safetensors":

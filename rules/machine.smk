@@ -18,18 +18,34 @@ if quote(sys.executable) != sys.executable:
         )
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
 
+# Snakemake names its executor too late to set limits by it; profiles/slurm states defaults, and one machine needs none.
+CLUSTER = workflow.resource_settings.default_resources is not None
+
+# Braces are wildcards to Snakemake; the command that a job of a cluster runs has its folder in it, half quoted.
+for letter in "{}" + '$`"\\' * CLUSTER:
+    if letter in os.getcwd() or letter in workflow.basedir:
+        sys.exit(
+            f"error: {os.getcwd()}: found {letter} in the path, which Snakemake cannot have there: move the clone"
+        )
+
 if workflow.remote_exec:
     # A job that a cluster's executor submitted, here by profiles/slurm: see ear/jobs.py.
     os.environ["EAR_SUBMITTED"] = "1"
-elif workflow.resource_settings.nodes is not None:
-    if odd := set('$`"\\') & set(os.getcwd()):
-        found = " ".join(sorted(odd))
-        sys.exit(
-            f"error: {os.getcwd()}: found {found} in the path, which Snakemake does not quote for a cluster: move the clone"
-        )
-else:
+elif not CLUSTER:
     # One machine. GPU jobs take turns unless there are more, and so do jobs that ask a chat endpoint. A rule that asks for
     # more memory than there is runs alone.
     for name, amount in {"gpu": 1, "endpoint": 1, "mem_mb": memory_mb()}.items():
         if name not in workflow.global_resources:
             workflow.register_resource(name, amount)
+
+
+def check_limits():
+    """Refuse a run whose limits were set for another executor than it has."""
+    if workflow.local_exec and CLUSTER:
+        sys.exit(
+            "error: --default-resources: found some, wanted none on one machine: rules state what their jobs need"
+        )
+    if not workflow.local_exec and not CLUSTER:
+        sys.exit(
+            "error: --default-resources: found none, wanted those of a cluster: use --workflow-profile profiles/slurm"
+        )

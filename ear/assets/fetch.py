@@ -2,13 +2,14 @@
 
 import importlib.metadata
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ear.assets.catalogue import Asset, Hub, Package, Urls
+from ear.assets.catalogue import Asset, Download, Hub, Package, Urls
 from ear.assets.download import PAUSES_S, Unreachable, download, put_in_place
 from ear.assets.hub import fetch_hub, fetched
 from ear.assets.lock import Entry, Measured, files_of, guard, measure, missing, read_lock, record
@@ -17,6 +18,8 @@ from ear.files import put_file, remove_partials, write_json
 from ear.weights import fault, one_line
 
 RECORD = "asset.json"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,28 @@ def _from_hub(source: Hub, folder: Path, revision: str | None, pauses: Sequence[
 
 def _from_web(asset: Asset, folder: Path, wanted: Mapping[str, str], pauses: Sequence[float]) -> Place:
     assert isinstance(asset.source, Urls)
+    try:
+        return _downloaded(asset, asset.source.downloads, folder, wanted, pauses)
+    except (Unreachable, InputError) as error:
+        if not asset.source.fallback:
+            raise
+        first = one_line(error)
+        logger.warning("%s; trying %s", first, asset.source.fallback[0].url)
+    try:
+        return _downloaded(asset, asset.source.fallback, folder, wanted, pauses)
+    except (Unreachable, InputError) as error:
+        raise InputError(f"{first}; and then {one_line(error)}") from None
+
+
+def _downloaded(
+    asset: Asset,
+    downloads: Sequence[Download],
+    folder: Path,
+    wanted: Mapping[str, str],
+    pauses: Sequence[float],
+) -> Place:
     hashed = {}
-    for source in asset.source.downloads:
+    for source in downloads:
         there = (
             not missing(asset, files_of(asset, folder)) if source.unpack else (folder / source.file).exists()
         )
@@ -178,8 +201,8 @@ def _check_kinds(asset: Asset, place: Place) -> None:
     for path in files_of(asset, place.folder):
         if found := fault(place.folder / path):
             raise InputError(
-                f"{place.folder / path}: found {found}, wanted {path} of {asset.title}; "
-                f"remove it, and run again or put the file of {asset.source.words} there"
+                f"{place.folder / path}: found {found}, wanted that of {asset.title}; remove it, and run "
+                f"again or put the file of {asset.source.words} there"
             )
 
 

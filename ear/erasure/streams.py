@@ -17,13 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ear.batching import BatchSize
+from ear.batching import BatchSize, drawn_at_once
 from ear.erasure.presets import STREAM_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.files import atomic_path, read_csv
+from ear.finite import FiniteWatch
 from ear.janus import Backbone, Tokens, left_padded, unpadded
 from ear.prompts.tables import PAIR_COLUMNS
-from ear.sampling import Guidance, choose, guided, sample, uniforms
+from ear.sampling import Guidance, choose, guided, image_words, sample, uniforms
 from ear.seeding import stable_seed
 from ear.weights import check_file, loading
 
@@ -86,7 +87,9 @@ def sample_streams(
             return sample(backbone, tokens, uniform, scale, temperature).cpu()
         return _sample_without_context(backbone, table, tokens, uniform, scale, temperature).cpu()
 
-    streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled)))
+    length = max(len(prompt) for prompt, _ in jobs)
+    fits = drawn_at_once(backbone, batch_size, scale.rows, length) if table is None else None
+    streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled, fits)))
     return dict(zip(names, streams.split(len(pairs)), strict=True))
 
 
@@ -133,9 +136,15 @@ def _sample_without_context(
     the first token, and the states are a table over the codebook.
     """
     hidden = read_prompt(backbone, backbone.with_unconditional(tokens))[:, -1]
-    drawn = [choose(guided(backbone.image_logits(hidden), guidance), temperature, uniform[:, 0])]
-    for step in range(1, uniform.shape[1]):
-        drawn.append(choose(backbone.image_logits(table[drawn[-1]]), temperature, uniform[:, step]))
+    drawn: list[Tensor] = []
+    watch = FiniteWatch()
+    for step in range(uniform.shape[1]):
+        logits = backbone.image_logits(table[drawn[-1]] if step else hidden)
+        if not step:
+            logits = guided(logits, guidance)
+        watch.see(step, logits)
+        drawn.append(choose(logits, temperature, uniform[:, step]))
+    watch.require(lambda row: image_words(backbone, tokens, row))
     return torch.stack(drawn, dim=1)
 
 

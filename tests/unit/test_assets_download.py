@@ -256,7 +256,7 @@ def test_an_archive_with_a_link_is_refused(server, tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"<html>quota exceeded</html>", "found an HTML page in its place"),
+        (b"<html>quota exceeded</html>", "found an HTML page"),
         (b"PK\x03\x04 and nothing after it", "no whole zip archive"),
         (zipped(**{"other/1.jpg": b"1"}), "found no member like val/\\*"),
         (
@@ -275,9 +275,9 @@ def test_an_archive_that_is_none_or_another_one_is_one_line(server, tmp_path, co
 @pytest.mark.parametrize(
     ("path", "content", "told"),
     [
-        ("/weights.bin", b"\n<!doctype HTML><title>Sign in</title>", "an HTML page in its place"),
-        ("/a.csv", b"<html>moved</html>", "an HTML page in its place"),
-        ("/weights.pt", b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer in its place"),
+        ("/weights.bin", b"\n<!doctype HTML><title>Sign in</title>", "an HTML page"),
+        ("/a.csv", b"<html>moved</html>", "an HTML page"),
+        ("/weights.pt", b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
         ("/weights.pt", b"", "an empty file"),
         ("/a.safetensors", b"\x08" + bytes(7) + b"{}      ....", "20 bytes, and its header tells of 16"),
         ("/a.json", b'{"a": [1, 2', "JSON that is cut off"),

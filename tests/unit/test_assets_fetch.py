@@ -119,6 +119,46 @@ def test_a_failing_network_says_which_asset_and_how_to_do_without(server, experi
     assert told.endswith("or put a.dat into <folder>/data/ and name that folder in assets.root")
 
 
+def mirrored(server):
+    """One file, and an archive elsewhere that holds it too."""
+    archive = {"url": f"{server.url}/all.zip", "unpack": ["a.dat"], "flat": True}
+    first = {"kind": "url", "downloads": [{"url": f"{server.url}/a.dat"}], "fallback": [archive]}
+    return asset(source=first, sha256={"a.dat": sha256(b"right")})
+
+
+def test_where_the_first_source_fails_another_one_serves(server, experiment, caplog):
+    server.files |= {"/a.dat": b"<html>gone</html>", "/all.zip": zipped(**{"deep/a.dat": b"right"})}
+    fetched = experiment.fetch(mirrored(server))
+    assert fetched["files"] == {"a.dat": {"sha256": sha256(b"right"), "bytes": 5}}
+    assert read_lock(experiment.lock)["data"].files.keys() == {"a.dat", "all.zip"}
+    assert "found an HTML page, as servers send instead of a file, wanted a.dat" in caplog.text
+    assert f"trying {server.url}/all.zip" in caplog.text
+    before = len(server.ranges)
+    assert experiment.fetch(mirrored(server)) == fetched
+    assert len(server.ranges) == before
+
+
+def test_the_other_source_is_left_alone_where_the_first_one_serves(server, experiment):
+    server.files["/a.dat"] = b"right"
+    experiment.fetch(mirrored(server))
+    assert len(server.ranges) == 1
+
+
+def test_other_bytes_from_the_other_source_are_refused(server, experiment):
+    server.files["/all.zip"] = zipped(**{"a.dat": b"wrong"})
+    assert f"found sha256 {sha256(b'wrong')}, wanted {sha256(b'right')} (catalogue)" in experiment.refused(
+        mirrored(server)
+    )
+    assert not experiment.lock.exists()
+
+
+def test_both_sources_are_told_of_where_both_fail(server, experiment):
+    told = experiment.refused(mirrored(server))
+    assert (
+        f"{server.url}/a.dat: found 404 Not Found, wanted the file; and then {server.url}/all.zip: " in told
+    )
+
+
 def test_files_put_into_the_store_by_hand_are_taken(server, experiment):
     folder = experiment.store / "data"
     folder.mkdir(parents=True)

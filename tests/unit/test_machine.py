@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import subprocess
@@ -113,7 +114,7 @@ def test_a_gpu_job_without_any_gpu_ends_in_one_line(smi, monkeypatch, tmp_path, 
     snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=1))
     with pytest.raises(SystemExit), job(snakemake):
         pytest.fail("the job has started")
-    error = "error: GPU: found none in `nvidia-smi -L`, wanted one for this job: run where a GPU is visible, "
+    error = "error: GPU: found none in `nvidia-smi -L`, wanted one for this job: run where one is visible, "
     assert capsys.readouterr().err == error + "or set backbone.device: cpu\n"
 
 
@@ -138,7 +139,7 @@ def start(place, number, seconds):
 
 
 def overlap(times):
-    return any(later[0] < earlier[1] for earlier, later in zip(times, times[1:], strict=False))
+    return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(times))
 
 
 def test_jobs_at_once_share_no_gpu_and_use_all(smi, tmp_path):
@@ -181,7 +182,8 @@ def test_a_job_that_slurm_gave_a_gpu_keeps_all_it_was_given(smi, monkeypatch, tm
 
 
 @pytest.mark.parametrize(("gpu", "expected"), [(0, True), (1, False)])
-def test_algorithms_are_deterministic_where_no_gpu_is_used(monkeypatch, tmp_path, gpu, expected):
+def test_algorithms_are_deterministic_where_no_gpu_is_used(smi, monkeypatch, tmp_path, gpu, expected):
+    monkeypatch.setattr("ear.jobs._try_gpu", lambda: None)
     for variable in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(variable, "1")
     snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=gpu))
@@ -192,3 +194,35 @@ def test_algorithms_are_deterministic_where_no_gpu_is_used(monkeypatch, tmp_path
     finally:
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (
+            RuntimeError("The NVIDIA driver on your system is too old (found version 12020). Update it"),
+            "too old",
+        ),
+        (AssertionError("Torch not compiled with CUDA enabled"), "not compiled with CUDA"),
+        (
+            RuntimeError("CUDA error: no kernel image is available\nCompile with ..."),
+            "no kernel image is available'",
+        ),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_one_line_before_the_work(
+    smi, monkeypatch, tmp_path, capsys, error, found
+):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch, "zeros", fails)
+    for variable in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(variable, "1")
+    snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=1))
+    with pytest.raises(SystemExit), job(snakemake, threads=torch.get_num_threads()):
+        pytest.fail("the job has started")
+    line = capsys.readouterr().err
+    assert line.startswith("error: GPU: found '")
+    assert found in line
+    assert line.count("\n") == 1

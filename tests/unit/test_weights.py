@@ -39,8 +39,8 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b
 PAGE = b"\n<!DOCTYPE html><html><head><title>Google Drive</title></head></html>"
 OTHER = {"model_type": "llama", "architecture": "llama", "_class_name": "FluxPipeline", "model_cfg": {}}
 FILES = {  # what a file holds instead → what is said of it
-    "LFS pointer": (lambda whole: LFS, "a Git LFS pointer in its place: run `git lfs pull`"),
-    "HTML page": (lambda whole: PAGE, "an HTML page in its place"),
+    "LFS pointer": (lambda whole: LFS, "a Git LFS pointer (run `git lfs pull` where it is from)"),
+    "HTML page": (lambda whole: PAGE, "an HTML page"),
     "cut off": (lambda whole: whole[: -len(whole) // 3], "found "),
     "empty": (lambda whole: b"", "an empty file"),
 }

@@ -1,5 +1,11 @@
-"""One finished smoke run for all tests that look at it, plan to rerun parts of it, or compare another with it."""
+"""One finished smoke run for all tests that look at it, plan to rerun parts of it, or compare another with it.
 
+Its folder and its interpreter have paths that must be quoted, it has no network where the system lets a process give
+it up, and its environment is not of the best.
+"""
+
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.disturbance import finished, hashes
-from tests.workflow.repository import SMOKE, copy_of_a_run, copy_of_the_repository, snakemake
+from tests.workflow.repository import SMOKE, copy_of_a_run, copy_of_the_repository, odd_folder, snakemake
+
+NO_NETWORK = ("unshare", "--map-root-user", "--net")
+DEAD_PROXY = "http://127.0.0.1:9"
+ENVIRONMENT = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), DEAD_PROXY),
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -22,10 +36,20 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("smoke") / "repository")
+    folder = copy_of_the_repository(odd_folder(tmp_path_factory.mktemp("smoke")) / "repository")
+    (folder / ".venv").symlink_to(sys.prefix)
+    before = NO_NETWORK if can_give_up_the_network() else ()
     started = time.monotonic()
-    run = snakemake(folder, *SMOKE)
+    run = snakemake(folder, *SMOKE, before=before, environment=ENVIRONMENT)
     return Undisturbed(folder, hashes(folder), finished(run.stdout + run.stderr), time.monotonic() - started)
+
+
+def can_give_up_the_network():
+    """Whether this system lets a process have no network."""
+    try:
+        return subprocess.run([*NO_NETWORK, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -37,4 +61,4 @@ def done(undisturbed):
 @pytest.fixture
 def own(done, tmp_path):
     """A copy of the finished run that a test may damage."""
-    return copy_of_a_run(done, tmp_path / "repository")
+    return copy_of_a_run(done, odd_folder(tmp_path) / "repository")

@@ -4,13 +4,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from ear.files import sha256_file
-from tests.workflow.repository import SMOKE, snakemake
+from tests.workflow.repository import SMOKE, interpreter, snakemake
 
 # Jobs' logs and benchmarks tell times; what is below them is about the run, not of it.
 OF_THE_RUN = ("logs", "benchmarks")
@@ -41,7 +40,7 @@ class Run:
         self.log = folder / f"snakemake-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", *SMOKE, *arguments],
+                [interpreter(folder), "-m", "snakemake", *SMOKE, *arguments],
                 cwd=folder,
                 env=os.environ | {"PYTHONPATH": str(folder)},
                 stdout=log,

@@ -19,6 +19,10 @@ ear.machine.memory_mb = lambda: 1000
 include: "rules/machine.smk"
 
 
+onstart:
+    check_limits()
+
+
 rule all:
     input:
         expand("{number}.out", number=range(3)),
@@ -70,8 +74,7 @@ HOSTILE = {"SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A tiny workflow with the repository's own rules for the machine, in a path that must be quoted."""
-    folder = odd_folder(tmp_path_factory.mktemp("machine")) / "{tiny}"
-    folder.mkdir()
+    folder = odd_folder(tmp_path_factory.mktemp("machine"))
     for name in ("ear", "rules", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / ".venv").symlink_to(sys.prefix)
@@ -82,13 +85,13 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def facts(place):
-    snakemake(place, "--cores", "4", environment=HOSTILE)
+    snakemake(place, "--cores", "4", "--jobs", "4", environment=HOSTILE)
     return {name: json.loads((place / f"{name}.out").read_text()) for name in JOBS}
 
 
 def test_jobs_run_with_the_interpreter_that_started_them(place, facts):
     assert {job["python"] for job in facts.values()} == {str(place / ".venv/bin/python")}
-    assert all(character in str(place) for character in " '$ü{")
+    assert all(character in str(place) for character in " '$ü")
 
 
 def test_jobs_at_once_ask_for_no_more_memory_than_the_machine_has(facts):
@@ -111,7 +114,23 @@ def test_jobs_keep_their_bytecode(facts):
     assert all(job["writes bytecode"] for job in facts.values())
 
 
-def test_a_path_that_snakemake_does_not_quote_for_slurm_is_refused(place):
-    run = snakemake(place, "--workflow-profile", "profiles/slurm", "--dry-run", check=False)
+@pytest.mark.parametrize(
+    ("moved", "arguments", "letter"),
+    [(False, ["--workflow-profile", "profiles/slurm"], "$"), (True, [], "{")],
+)
+def test_a_path_that_snakemake_cannot_have_is_refused(place, tmp_path, moved, arguments, letter):
+    if moved:
+        place = shutil.copytree(place, tmp_path / "{tiny}", symlinks=True)
+    run = snakemake(place, *arguments, "--dry-run", check=False)
     assert run.returncode == 1
-    assert f"error: {place}: found $ in the path, which Snakemake does not quote" in run.stderr
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == [
+        f"error: {place}: found {letter} in the path, which Snakemake cannot have there: move the clone"
+    ]
+
+
+def test_limits_of_one_machine_and_of_a_cluster_are_not_mixed_up(place, tmp_path):
+    plain = shutil.copytree(place, tmp_path / "plain", symlinks=True)
+    run = snakemake(plain, "--default-resources", "mem_mb=1", "--force", "0.out", check=False)
+    assert run.returncode == 1
+    assert "error: --default-resources: found some, wanted none on one machine" in run.stderr
