@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -306,6 +306,7 @@ def test_a_damaged_or_foreign_part_is_seen_again(run, judge, clip, small_parts, 
     assert (run / "verdicts.csv").read_bytes() == wanted
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_a_flipped_byte_of_a_part_is_found_or_changes_nothing(tmp_path_factory, at, bits):
     path = tmp_path_factory.mktemp("parts") / "part.npz"

@@ -58,7 +58,7 @@ def test_general_images_stand_without_a_verdict(tmp_path):
     files = write_run(tmp_path / "run")
     said = pd.DataFrame({"prompt_id": ["target/0", "general/0"], "shown": [True, None], "top1_object": None})
     said.to_csv(files[1], index=False)
-    sources = sources_by_concept({"church": {"original": None}}, files[:1], files[1:])["church"]
+    sources = sources_by_concept({"church": {"original": None}}, files[:1], files[1:], [])["church"]
     images = image_table(sources).assign(object="boat")
     assert images.set_index("prompt_set")["shown"].to_dict() == {"target": True, "general": False}
     assert not wrong_object(images).any()
