@@ -18,6 +18,10 @@ include: "rules/common.smk"
 include: "rules/machine.smk"
 
 
+onerror:
+    print(told_again(failures(paths("logs"), STARTED)), file=sys.stderr)
+
+
 wildcard_constraints:
     concept="|".join(experiment.concepts),
     method="|".join(experiment.methods),
@@ -43,6 +47,13 @@ else:
 
 
 include: "rules/render.smk"
+
+
+if CANARY:
+
+    include: "rules/canary.smk"
+
+
 include: "rules/filter.smk"
 include: "rules/erase.smk"
 include: "rules/export.smk"

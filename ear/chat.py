@@ -1,9 +1,11 @@
 """What the backbone is asked, in Janus-Pro's special tokens and chat template: alike in training and use."""
 
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the world's captions and tables are made without transformers
-    from transformers import JanusProcessor
+    from transformers import JanusProcessor, PreTrainedTokenizerBase
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
 IMAGE, IMAGE_START, IMAGE_END = "<image_placeholder>", "<begin_of_image>", "<end_of_image>"
@@ -29,13 +31,48 @@ CHAT_TEMPLATE = """\
 {{- '<|Assistant|>:' if add_generation_prompt -}}
 """
 
+LOOKS_SPECIAL = re.compile(r"<[^<>\s]+>")
+"""What looks like a special token of some model, or like markup: <|endoftext|>, <lora:name:1>, <unk>."""
+_HERE = "{prompt}"
+
 DESCRIBE = "describe the image"
+"""What the mini world's model is asked for a caption; what real models are asked, their config says."""
+CAPTION_TOKENS = 48
+"""Longest caption; what a model would say beyond it is cut off."""
 YES, NO = "yes", "no"
 
 
 def image_prompt(processor: "JanusProcessor", prompt: str) -> str:
     """The chat text that asks for an image; ``processor(generation_mode="image")`` adds begin-of-image."""
     return _chat(processor, [{"type": "text", "text": prompt}])
+
+
+def prompt_frame(processor: "JanusProcessor") -> tuple[str, str]:
+    """What stands around a prompt in the chat text that asks for an image; begin-of-image is last."""
+    before, after = image_prompt(processor, _HERE).split(_HERE)
+    return before, after + processor.tokenizer.boi_token
+
+
+def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
+    """Tokens that steer the model, with their ids; added tokens that are mere letters are text."""
+    return {
+        token.content: number
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if len(token.content) > 1 and (token.special or not token.content.isalpha())
+    }
+
+
+def text_pieces(text: str, controls: Iterable[str]) -> list[str]:
+    """A text cut so that no piece holds a control token: each is cut behind its first character.
+
+    Tokenised apart and put together, the pieces are the text as text: "<" and "end_of_image>".
+    """
+    sought = re.compile("|".join(map(re.escape, sorted(controls, key=len, reverse=True))) or "(?!)")
+    cuts, place = [0], 0
+    while found := sought.search(text, place):
+        place = found.start() + 1
+        cuts.append(place)
+    return [text[start:end] for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True)]
 
 
 def caption_prompt(processor: "JanusProcessor", question: str = DESCRIBE) -> str:

@@ -1,10 +1,12 @@
 """The decoding step: one image token a row through the language model, with a key-value cache.
 
 On the CPU the step is transformers' own code, with faster kernels and a cache that reads no more memory than
-it must. On a GPU it is compiled into one CUDA graph, for which every shape stands still: prompts of any
-length share the few widths that ``GPU_BLOCK`` leaves, and the cache of the last shape is used again.
+it must. On a GPU it is compiled into one CUDA graph, for which every shape stands still: batches of any size
+and prompts of any length share the few shapes that :mod:`ear.memory` pads them to, and the cache of the last
+shape is used again. Where a GPU's step cannot be compiled, it runs as it is.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,15 +15,28 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import Cache, StaticCache
 from transformers.cache_utils import DynamicLayer
 
+from ear.compiler import missing_for_compiling
+from ear.device import ran_out_of_memory
 from ear.janus import Backbone, Tokens
 from ear.kernels import onednn_linears
+from ear.memory import padded_columns, padded_images
 
-CPU_BLOCK, GPU_BLOCK = 16, 128  # columns by which a cache is made wider
+CPU_BLOCK = 16  # columns by which a cache is made wider
+MOST_SHAPES = 48  # compiled ones that are kept; torch itself gives up on a function after many more
+
+logger = logging.getLogger(__name__)
 
 _static_caches: WeakKeyDictionary[nn.Module, tuple[tuple[int, int], StaticCache]] = WeakKeyDictionary()
+_shapes: set[tuple[int, int, int]] = set()  # (model, rows, columns) that the step was compiled for
+_uncompiled: list[str] = []  # why this process compiles no longer: nothing, or one reason
+
+
+class NotCompiledError(Exception):
+    """The step could not be compiled; from now on this process runs it as it is. Begin the batch again."""
 
 
 class Decoder:
@@ -29,24 +44,28 @@ class Decoder:
 
     Args:
         backbone: the model.
-        rows: R left-padded prompts.
+        rows: R left-padded prompts: one of each image, then the next of each image, and so on.
         steps: T, image tokens that will be drawn.
+        per_image: rows of an image.
     """
 
-    def __init__(self, backbone: Backbone, rows: Tokens, steps: int) -> None:
-        options = compile_options(backbone.device)
+    def __init__(self, backbone: Backbone, rows: Tokens, steps: int, per_image: int) -> None:
+        options = {} if _uncompiled else compile_options(backbone.device)
+        still = bool(options) or backbone.device.type == "cuda"  # whether every shape stands still
         self._backbone = backbone
-        self._rows = rows
-        self._width = _rounded(rows.length + steps - 1, GPU_BLOCK if options else CPU_BLOCK)  # N columns
-        if options:
-            self._step = _compiled_step(**options)
+        self._count = len(rows)
+        self._options = options
+        if still:
+            rows = _padded(rows, per_image * padded_images(len(rows) // per_image))
+            self._width = padded_columns(rows.length, steps)  # N columns
             self._block = self._width
             self._cache = _static_cache(backbone, len(rows), self._width)
         else:
-            self._step = decoding_step
+            self._width = _rounded(rows.length + steps - 1, CPU_BLOCK)
             self._block = CPU_BLOCK
             layers = backbone.model.config.get_text_config().num_hidden_layers
             self._cache = Cache(layers=[_BlockLayer() for _ in range(layers)])
+        self._rows = rows
         # Added to the attention's scores: 0 where a column is seen. Made once, not anew in each step.
         self._hidden = torch.finfo(backbone.model.dtype).min
         self._mask = torch.full(
@@ -67,19 +86,38 @@ class Decoder:
             position_ids=(rows.mask.cumsum(dim=1) - 1).clamp_min(0),
             past_key_values=self._cache,
         ).last_hidden_state[:, -1]
-        return self._backbone.image_logits(hidden)
+        return self._backbone.image_logits(hidden[: self._count])
 
     def read(self, codes: Tensor) -> Tensor:
-        """Logits of the next image token: (R,) codebook indices → (R, V), good until the next call."""
+        """Logits of the next image token: (R,) codebook indices → (R, V), good until the next call.
+
+        Raises:
+            NotCompiledError: the step cannot be compiled here.
+        """
         self._mask[..., self._seen] = 0
         self._seen += 1
         width = _rounded(self._seen, self._block)
-        torch.compiler.cudagraph_mark_step_begin()
-        logits = self._step(
-            self._backbone.model, codes, self._mask[..., :width], self._positions, self._cache
-        )
+        if len(self._rows) > self._count:
+            codes = functional.pad(codes, (0, len(self._rows) - self._count))
+        step = self._compiled if self._options else decoding_step
+        logits = step(self._backbone.model, codes, self._mask[..., :width], self._positions, self._cache)
         self._positions = self._positions + 1
-        return logits
+        return logits[: self._count]
+
+    def _compiled(self, *inputs: Any) -> Tensor:
+        """The compiled step; where its shape is new, it is compiled first."""
+        shape = (id(self._backbone.model), len(self._rows), self._width)
+        if shape not in _shapes and len(_shapes) >= MOST_SHAPES:
+            forget_compiled()
+        _shapes.add(shape)
+        torch.compiler.cudagraph_mark_step_begin()
+        try:
+            return _compiled_step(**self._options)(*inputs)
+        except Exception as error:
+            if ran_out_of_memory(error):
+                raise
+            _give_up_compiling(f"torch could not compile it: {_first_line(error)}")
+            raise NotCompiledError from error
 
 
 def decoding_step(model: Any, codes: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
@@ -102,8 +140,16 @@ def decoding_step(model: Any, codes: Tensor, mask: Tensor, positions: Tensor, ca
 
 
 def compile_options(device: torch.device) -> dict[str, Any]:
-    """Options of ``torch.compile``, none where the step stays as it is: no CPU is sure to have a compiler."""
-    return {"mode": "reduce-overhead"} if device.type == "cuda" else {}
+    """Options of ``torch.compile``; none where the step stays as it is, as on the CPU.
+
+    A GPU's step stays as it is too where it could not be compiled, which is said once.
+    """
+    if device.type != "cuda":
+        return {}
+    if missing := missing_for_compiling():
+        _give_up_compiling(missing)
+        return {}
+    return {"mode": "reduce-overhead"}
 
 
 @contextmanager
@@ -131,12 +177,25 @@ def cpu_kernels(backbone: Backbone, rows: int) -> Iterator[None]:
         model.set_attn_implementation(attention)
 
 
+def kept_bytes(backbone: Backbone) -> int:
+    """Bytes of the static cache that is kept for the next batch, or given up where that has another shape."""
+    _, found = _static_caches.get(backbone.model, ((0, 0), None))
+    layers = found.layers if found else []
+    return sum(layer.keys.nbytes + layer.values.nbytes for layer in layers if layer.is_initialized)
+
+
 def free_memory() -> None:
-    """Give back what is kept between batches: static caches, CUDA graphs, the allocator's free blocks."""
+    """Give back what is kept between batches: static caches and the allocator's free blocks."""
     _static_caches.clear()
     if torch.cuda.is_available():
-        torch.compiler.reset()
         torch.cuda.empty_cache()
+
+
+def forget_compiled() -> None:
+    """Give up compiled code, its CUDA graphs and their memory; what is needed is compiled again."""
+    if _shapes:
+        _shapes.clear()
+        torch.compiler.reset()
 
 
 class _BlockLayer(DynamicLayer):
@@ -171,7 +230,31 @@ class _BlockLayer(DynamicLayer):
 
 @cache
 def _compiled_step(**options: Any) -> Any:
-    return torch.compile(decoding_step, fullgraph=True, dynamic=False, **options)
+    # By default torch ends the job at the ninth shape.
+    settings = {"fullgraph": True, "dynamic": False, "recompile_limit": 4 * MOST_SHAPES, **options}
+    return torch.compile(decoding_step, **settings)
+
+
+def _give_up_compiling(reason: str) -> None:
+    _uncompiled.append(reason)
+    logger.warning(
+        "the decoding step runs uncompiled: its kernels are launched one by one, which takes some 0.8 ms a "
+        "decoder layer, 24 ms a step of Janus-Pro-7B: %s",
+        reason,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """What a compiler's backend said, or torch itself."""
+    reason = getattr(error, "inner_exception", error)
+    return f"{type(reason).__name__}: {(str(reason).strip().splitlines() or [''])[0]}"
+
+
+def _padded(rows: Tokens, count: int) -> Tokens:
+    """Rows with copies of the last one below them, ``count`` in all; what they give is dropped."""
+    more = count - len(rows)
+    parts = [(part, part[-1:].expand(more, -1)) for part in (rows.ids, rows.mask)]
+    return Tokens(*map(torch.cat, parts))
 
 
 def _static_cache(backbone: Backbone, rows: int, width: int) -> StaticCache:

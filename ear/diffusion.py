@@ -1,6 +1,7 @@
 """Stable Diffusion, the baseline of the nudity figure: a table of prompts becomes one shard, by diffusers."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +10,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import logging as diffusers_logging
 from torch import nn
+from transformers import CLIPTextModel
 
 from ear.batching import BatchSize
 from ear.errors import InputError
 from ear.janus import DTYPES, tensor_digest
 from ear.render import draw_images, image_rows
+from ear.weights import check_file, check_finite, check_folder, check_report, loading
+
+WANTED = "a diffusers folder of Stable Diffusion"
+PARTS: dict[str, tuple[Any, str]] = {
+    "text_encoder": (CLIPTextModel, "model.safetensors"),
+    "unet": (UNet2DConditionModel, "diffusion_pytorch_model.safetensors"),
+    "vae": (AutoencoderKL, "diffusion_pytorch_model.safetensors"),
+}
+"""Folder of a pipeline's part → (its class, its file of weights)."""
 
 logger = logging.getLogger(__name__)
 
@@ -105,25 +116,33 @@ def load_pipeline(folder: str | Path, device: str, dtype: str) -> Any:
     Raises:
         InputError: the folder does not hold a whole pipeline.
     """
-    if not (Path(folder) / "model_index.json").is_file():
-        raise InputError(
-            f"{folder}: found no model_index.json, wanted a diffusers folder of Stable Diffusion"
-        )
+    folder = Path(folder)
+    check_file(folder / "model_index.json", WANTED)
     diffusers_logging.set_verbosity_error()  # it repeats every long prompt in full
     diffusers_logging.disable_progress_bar()
-    try:
+    settings: dict[str, Any] = {"dtype": DTYPES[dtype], "use_safetensors": True, "local_files_only": True}
+    with loading(folder / "model_index.json", WANTED):
+        found = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
+    if found != StableDiffusionPipeline.__name__:
+        raise InputError(f"{folder}: model_index.json: _class_name: found {found!r}, wanted {WANTED}")
+    parts = {}
+    for name, (kind, weights) in PARTS.items():
+        check_folder(folder / name, WANTED, [weights])
+        with loading(folder / name, WANTED):
+            parts[name], report = kind.from_pretrained(
+                folder, subfolder=name, output_loading_info=True, ignore_mismatched_sizes=True, **settings
+            )
+        check_report(folder / name, report, WANTED)
+        check_finite(folder / name, parts[name].state_dict())
+    with loading(folder, WANTED):
         pipeline: Any = StableDiffusionPipeline.from_pretrained(
             folder,
-            dtype=DTYPES[dtype],
+            **parts,
+            **settings,
             safety_checker=None,
             feature_extractor=None,  # read by the checker alone
             requires_safety_checker=False,
-            use_safetensors=True,
-            local_files_only=True,
         )
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{folder}: wanted a diffusers folder of Stable Diffusion; {reason}") from None
     pipeline.set_progress_bar_config(disable=True)  # one bar a batch, beside the job's own
     return pipeline.to(device)
 

@@ -3,11 +3,13 @@
 import csv
 import glob
 import hashlib
+import io
 import json
 import os
 import shutil
 import socket
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from ear.errors import InputError
+from ear.texts import read_text
 
 PARTIAL = ".partial-"
 REPLACED = "-replaced"
@@ -134,51 +137,43 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a UTF-8 CSV and check its header. Only empty cells are missing values: "None" and "NA" are words.
 
     Args:
-        path: the file.
+        path: the file; a byte order mark at its start is passed over.
         columns: names that must be there; further columns are kept.
 
     Raises:
-        InputError: the file is missing, empty, not UTF-8, not CSV or lacks a column.
+        InputError: the file is missing, empty, compressed, not UTF-8, not CSV, names a column twice, lacks a
+            column or holds a NUL.
     """
     wanted = "wanted a CSV file" + (f" with columns {', '.join(columns)}" if columns else "")
+    text = read_text(path, wanted)
+    before, nul, _ = text.partition("\0")
+    if nul:  # pandas ends a cell there
+        line = before.count("\n") + 1
+        raise InputError(f"{path}:{line}: found a NUL character, {wanted}")
     try:
+        names = next((row for row in csv.reader(io.StringIO(text)) if row), [])
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             frame = pd.read_csv(
-                path,
+                io.StringIO(text),
                 keep_default_na=False,
                 na_values=[""],
-                encoding="utf-8",
                 index_col=False,  # else a row with one cell too many moves all its cells by one column
             )
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found, {wanted}") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, {wanted}") from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: empty, {wanted}") from None
     except pd.errors.ParserWarning:
         raise InputError(f"{path}: found rows with more cells than the header, {wanted}") from None
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path}: not CSV ({str(error).strip()}), {wanted}") from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}:{_undecodable_line(path)}: found bytes that are not UTF-8, {wanted}"
-        ) from None
+    except (pd.errors.ParserError, csv.Error) as error:
+        raise InputError(f"{path}: not CSV ({' '.join(str(error).split())}), {wanted}") from None
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:  # pandas would call the second one "prompt.1"
+        raise InputError(f"{path}: found column {twice[0]!r} {names.count(twice[0])} times, wanted it once")
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise InputError(
             f"{path}: found columns {', '.join(map(str, frame.columns))}, wanted also {', '.join(missing)}"
         )
     return frame
-
-
-def _undecodable_line(path: str | Path) -> int:
-    """Number of the first line that is not UTF-8 (the position in pandas' error is one inside its buffer)."""
-    try:
-        Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        return error.object.count(b"\n", 0, error.start) + 1
-    return 1
 
 
 def write_json(path: str | Path, value: Any) -> None:

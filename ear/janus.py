@@ -5,23 +5,37 @@ model of the default experiment and Janus-Pro-7B are the same class here.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import JanusForConditionalGeneration, JanusProcessor
+from transformers import JanusForConditionalGeneration, JanusProcessor, PreTrainedConfig
 
-from ear.chat import image_prompt
-from ear.deepseek.folder import is_deepseek, load_deepseek
+from ear.chat import control_tokens, image_prompt, prompt_frame, text_pieces
+from ear.deepseek.config import MODEL_TYPE as DEEPSEEK
+from ear.deepseek.folder import load_deepseek
 from ear.errors import InputError
 from ear.memory import GPU_PICTURES
+from ear.weights import (
+    check_file,
+    check_finite,
+    check_folder,
+    check_names,
+    check_report,
+    dtypes,
+    loading,
+)
 
 Encoding = Literal["raw", "chat"]
+JANUS = "janus"  # the model type of transformers' format
+WANTED = "a Janus model (deepseek-community/Janus-Pro-* or deepseek-ai/Janus-Pro-*)"
+HEAD = "lm_head.weight"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
@@ -74,6 +88,8 @@ class Backbone:
         processor: its processor.
         reference: the folder or hub id it came from, for metadata.
         revision: commit of the hub repository, none for a folder.
+        rounded: whether ``pixels`` rounds to the nearest byte; else the fraction is cut off, as transformers
+            and the authors do.
     """
 
     def __init__(
@@ -82,19 +98,26 @@ class Backbone:
         processor: JanusProcessor,
         reference: str = "",
         revision: str | None = None,
+        rounded: bool = True,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.processor = processor
         self.reference = reference
         self.revision = revision
+        self.rounded = rounded
         self._digests: dict[str, tuple[int, bytes]] = {}
         self.num_image_tokens: int = model.model.vision_model.config.num_image_tokens
         self.codebook_size: int = model.config.vq_config.num_embeddings
         self.pad_id: int = processor.tokenizer.pad_token_id
 
     @classmethod
-    def load(cls, reference: str, dtype: str, device: str, revision: str | None = None) -> "Backbone":
+    def load(
+        cls, reference: str, dtype: str, device: str, revision: str | None = None, rounded: bool = True
+    ) -> "Backbone":
         """Load a Janus checkpoint, of transformers' format or of DeepSeek's own.
+
+        The model's type is looked at before anything of its size is allocated, and all weights before
+        anything is computed with them.
 
         Args:
             reference: a folder made by ``save_pretrained``, a folder as "deepseek-ai/Janus-Pro-7B" has it, or
@@ -102,24 +125,38 @@ class Backbone:
             dtype: "float32", "float64" or "bfloat16".
             device: "cpu" or "cuda".
             revision: commit of the hub repository; none for a folder.
+            rounded: see the class.
 
         Raises:
-            InputError: there is no Janus model at ``reference``.
+            InputError: there is no Janus model at ``reference``, it is not whole, or its tokenizer is not one
+                of Janus.
         """
+        folder = Path(reference)
+        if folder.is_dir():
+            check_file(folder / "config.json", f"that of {WANTED}")
         try:
-            if is_deepseek(reference, revision):
-                model, processor = load_deepseek(reference, DTYPES[dtype])
-            else:
-                model = JanusForConditionalGeneration.from_pretrained(
-                    reference, revision=revision, dtype=DTYPES[dtype]
-                )
-                processor = JanusProcessor.from_pretrained(reference, revision=revision)
+            settings, _ = PreTrainedConfig.get_config_dict(reference, revision=revision)
         except OSError as error:
             reason = str(error).splitlines()[0]
+            raise InputError(f"{reference}: wanted a folder or hub id of {WANTED}; {reason}") from error
+        if settings.get("model_type") not in (JANUS, DEEPSEEK):
             raise InputError(
-                f"{reference}: wanted a folder or hub id of a transformers Janus model; {reason}"
-            ) from error
-        return cls(cast(JanusForConditionalGeneration, model.to(device)), processor, reference, revision)
+                f"{reference}: config.json: model_type: found {settings.get('model_type')!r}, wanted "
+                f"{JANUS!r} or {DEEPSEEK!r}: {WANTED}"
+            )
+        if "quantization_config" in settings:
+            raise InputError(
+                f"{reference}: config.json: found quantization_config, wanted {WANTED} that is not quantised"
+            )
+        if settings["model_type"] == DEEPSEEK:
+            model, processor = load_deepseek(reference, DTYPES[dtype])
+        else:
+            model, processor = _load_transformers(reference, settings, DTYPES[dtype], revision)
+        model = cast(JanusForConditionalGeneration, model.to(device))
+        backbone = cls(model, processor, reference, revision, rounded)
+        check_finite(reference, backbone.model.state_dict())
+        backbone.check_tokenizer()
+        return backbone
 
     @property
     def device(self) -> torch.device:
@@ -148,14 +185,100 @@ class Backbone:
             prompts: B texts.
             encoding: "chat" wraps each in the chat template and ends with begin_of_image, as transformers
                 generates images; "raw" takes the prompt's tokens alone, as the authors' training scripts do.
+
+        Raises:
+            InputError: a prompt with its image is longer than the model's context, or cannot be kept from
+                being read as a special token of the model.
         """
         tokenizer = self.processor.tokenizer
-        if encoding == "chat":
+        before, after = prompt_frame(self.processor) if encoding == "chat" else ("", "")
+        if any(control in prompt for control in self.controls for prompt in prompts):
+            texts = (
+                [prompt.strip() for prompt in prompts] if encoding == "chat" else prompts
+            )  # as the template does
+            ids = [torch.tensor(self.text_ids(before, text, after)) for text in texts]
+            tokens = left_padded(ids, self.pad_id)
+            batch = {"input_ids": tokens.ids, "attention_mask": tokens.mask}
+        elif encoding == "chat":
             texts = [image_prompt(self.processor, prompt) for prompt in prompts]
             batch = self.processor(text=texts, generation_mode="image", padding=True, return_tensors="pt")
         else:
             batch = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt")
+        self._check_prompts(prompts, batch["input_ids"], batch["attention_mask"], before + after)
         return Tokens(batch["input_ids"].to(self.device), batch["attention_mask"].to(self.device))
+
+    @cached_property
+    def controls(self) -> dict[str, int]:
+        """Tokens of the tokenizer that are no text, with their ids."""
+        return control_tokens(self.processor.tokenizer)
+
+    def text_ids(self, before: str, text: str, after: str) -> list[int]:
+        """Ids of a text that is text throughout, whatever it spells, between two parts of a template."""
+        first, *others = text_pieces(text, self.controls)
+        *pieces, last = [before + first, *others]
+        ids: list[int] = []
+        for piece in [*pieces, last + after]:
+            ids += self.processor.tokenizer(piece, add_special_tokens=not ids).input_ids
+        return ids
+
+    def _check_prompts(self, prompts: Sequence[str], ids: Tensor, mask: Tensor, frame: str) -> None:
+        """No prompt brings special tokens into its sequence, and each leaves room for an image."""
+        tokenizer = self.processor.tokenizer
+        controls = {one for one in self.controls.values() if one != tokenizer.unk_token_id}
+        known = sum(one in controls for one in tokenizer(frame).input_ids)
+        found = (torch.isin(ids, torch.tensor(sorted(controls))) & mask.bool()).sum(dim=1).tolist()
+        room = self.model.config.text_config.max_position_embeddings - self.num_image_tokens
+        for prompt, count, length in zip(prompts, found, mask.sum(dim=1).tolist(), strict=True):
+            if count != known:
+                raise InputError(f"prompt {prompt[:60]!r}: found a special token of the model, wanted text")
+            if length > room:
+                raise InputError(
+                    f"prompt {prompt[:60]!r}: found {length} tokens, wanted at most {room}: "
+                    f"the model's context less the {self.num_image_tokens} tokens of an image"
+                )
+
+    def check_tokenizer(self) -> None:
+        """Check that prompts are encoded as the model knows them.
+
+        A tokenizer without begin-of-sentence, or one that loses blanks, draws other images without a word.
+
+        Raises:
+            InputError: a special token is missing or unknown to the model, begin-of-sentence is not first,
+                begin-of-image is not last in a chat, or blanks are lost.
+        """
+        tokenizer, source = self.processor.tokenizer, f"{self.reference}: tokenizer"
+        names = ("bos_token", "eos_token", "pad_token", "boi_token", "eoi_token", "image_token")
+        special = {name: getattr(tokenizer, name, None) for name in names}
+        ids = {name: token and tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
+        rows = self.model.get_input_embeddings().num_embeddings
+        for name, number in ids.items():
+            if number is None or not 0 <= number < rows:
+                raise InputError(f"{source}: {name}: found {number}, wanted an id from 0 to {rows - 1}")
+            if name != "pad_token" and number == self.pad_id:
+                raise InputError(f"{source}: pad_token: found that of {name}, wanted one of its own")
+        if len(tokenizer) > rows:
+            raise InputError(f"{source}: found {len(tokenizer)} tokens, wanted at most the model's {rows}")
+        if ids["image_token"] != (wanted := self.model.config.image_token_id):
+            raise InputError(
+                f"{source}: image_token: found {ids['image_token']}, wanted {wanted} as in config.json"
+            )
+        words = "a photo of a church"
+        for encoding in ("raw", "chat"):
+            tokens = self.encode([words, "a"], encoding)
+            first, second = unpadded(tokens)
+            ends = [("bos_token", "first", first[0]), ("boi_token", "last", first[-1])]
+            for which, place, held in ends if encoding == "chat" else ends[:1]:
+                if first.tolist().count(ids[which]) != 1 or int(held) != ids[which]:
+                    found = " ".join(tokenizer.convert_ids_to_tokens(first))
+                    raise InputError(
+                        f"{source}: {encoding} prompt: found {found}, "
+                        f"wanted {special[which]} {place}, and once"
+                    )
+            if len(second) == tokens.length or int(tokens.ids[1, 0]) != self.pad_id:
+                raise InputError(f"{source}: {encoding} prompts: found no padding on the left, wanted it")
+        decoded = tokenizer.decode(self.encode([words], "raw").ids[0, 1:])
+        if len(decoded.split()) != len(words.split()):
+            raise InputError(f"{source}: found {decoded!r} after encoding {words!r}, wanted its blanks kept")
 
     def unconditional(self, tokens: Tokens) -> Tokens:
         """Unconditional twins: pads (attended, as in transformers) for all but the first and last token."""
@@ -207,4 +330,35 @@ class Backbone:
         """
         for batch in tokens.split(GPU_PICTURES if self.device.type == "cuda" else 1):
             decoded = self.model.decode_image_tokens(batch).float()  # (B, H, W, 3) in [-1, 1]
-            yield from ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+            colours = (decoded.clamp(-1, 1) + 1) * 127.5
+            yield from (colours.round() if self.rounded else colours).to(torch.uint8).cpu().numpy()
+
+
+def _load_transformers(
+    reference: str, settings: Mapping[str, Any], dtype: torch.dtype, revision: str | None
+) -> tuple[JanusForConditionalGeneration, JanusProcessor]:
+    """The model and processor of transformers' format.
+
+    Raises:
+        InputError: a file is missing or not whole, or a weight is missing, unknown or of another shape.
+    """
+    held = None
+    if Path(reference).is_dir():
+        held = {name for file in check_folder(reference, WANTED) for name in dtypes(file)}
+    with loading(reference, WANTED):
+        model, report = JanusForConditionalGeneration.from_pretrained(
+            reference,
+            revision=revision,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # the report names them
+        )
+        processor = JanusProcessor.from_pretrained(reference, revision=revision)
+    check_report(reference, report, WANTED)
+    # Where the config says nothing, as the published ones, transformers ties the two, unless the file holds
+    # both and they differ. The config does not learn of it, and would be saved with a wrong key.
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    if tied and held is not None and not settings.get("tie_word_embeddings") and HEAD not in held:
+        check_names(reference, missing=[HEAD], unknown=[], wanted=WANTED)
+    model.config.tie_word_embeddings = tied
+    return model, processor

@@ -87,7 +87,7 @@ def padded_images(images: int) -> int:
 
 
 def padded_columns(length: int, steps: int) -> int:
-    """Columns of a cache of fixed width: ``length`` of the prompt, and ``steps`` − 1 that are read after it."""
+    """Columns of a cache of fixed width: ``length`` of the prompt and ``steps`` − 1 read after it."""
     return -(-(length + steps - 1) // WIDTH_BLOCK) * WIDTH_BLOCK
 
 

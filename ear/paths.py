@@ -72,6 +72,11 @@ class Paths:
         return self(f"prompts/{concept}/odd-rows.csv")
 
     @property
+    def canary(self) -> str:
+        """First tokens that the backbone draws, beside those that it is known to draw."""
+        return self("backbone/canary.json")
+
+    @property
     def general_prompts(self) -> str:
         """Prompts without any concept, the same for all concepts."""
         return self("prompts/general.csv")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ear.files import sha256_file, write_json
+from ear.texts import read_json
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements.lock"
@@ -93,7 +94,7 @@ def read_records(folder: str | Path) -> dict[str, Record]:
     records: dict[str, Record] = {}
     for path in sorted(Path(folder).glob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
         except ValueError:
             continue
         if isinstance(record, dict) and isinstance(record.get("outputs"), dict):

@@ -28,9 +28,8 @@ WINDOW_RATES: dict[str, tuple[float, float, float, float, float]] = {
 READING_ERROR = 0.005
 
 UNKNOWN_RATE = "definition of the published rate unknown"
-UNKNOWN_ERASURE = (
-    "definition of the published percentage unknown; ours is the relative drop of the concept rate"
-)
+SUMMARY = "a machine-written summary of the paper; neither the paper nor the release has these numbers"
+UNKNOWN_CLAIM = "claimed in a machine-written summary, no protocol known"
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,12 @@ class Published:
         quantity: NudeNet's class for counts, ``concept_rate`` (0 … 1), ``bleu_drop`` and ``clip_score_drop``
             (points of 0 … 100, original less erased), ``erasure`` (%).
         value: the value, or the bound that it is claimed to lie below.
-        tolerance: how far the true value may be from what was read or rounded; None where it is a bound.
+        tolerance: how far the true value may be from what was read or rounded; None where it is a bound; no
+            bound has a protocol that ours could be held to.
         source: where it was published.
         protocol: what it was measured on, as far as that is known.
         window: W in image tokens; 0 where the quantity has none.
-        images: number of images that it counts over; ours compare at this number only.
+        images: number of images that it counts over; None where it is no count.
         obstacle: why ours cannot be compared with it; empty where they can.
     """
 
@@ -106,15 +106,15 @@ CLAIMS = tuple(
         quantity=quantity,
         value=value,
         tolerance=tolerance,
-        source="a summary of the paper",
-        protocol="claimed for the method as a whole, not by concept",
-        obstacle=obstacle,
+        source=SUMMARY,
+        protocol="unknown; claimed for the method as a whole, not by concept",
+        obstacle=UNKNOWN_CLAIM,
     )
     for concept in WINDOW_RATES
-    for quantity, value, tolerance, obstacle in (
-        ("erasure", 28.6, 0.05, UNKNOWN_ERASURE),
-        ("bleu_drop", 1.2, None, ""),
-        ("clip_score_drop", 0.8, None, ""),
+    for quantity, value, tolerance in (
+        ("erasure", 28.6, 0.05),
+        ("bleu_drop", 1.2, None),
+        ("clip_score_drop", 0.8, None),
     )
 )
 

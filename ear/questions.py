@@ -4,7 +4,6 @@ What is asked of a picture follows from its references (captions that people or 
 they name is in it. Asked are all pictures that name the concept and as many that do not.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
 from ear.batching import BatchSize
+from ear.captioning import answered_at_once
 from ear.chat import NO, YES, caption_prompt, question
 from ear.errors import InputError
 from ear.files import read_csv
+from ear.finite import FiniteWatch
+from ear.images import open_image
 from ear.janus import Backbone
+from ear.metrics.inputs import read_references
 from ear.progress import progress
 from ear.prompts.naming import named
 from ear.render import shard_rows
@@ -46,7 +48,10 @@ def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequen
         Columns QUESTION_COLUMNS and file: all pictures that name the concept and the first of those that do
         not, as many, in the order of ``pictures``; the concept first of each picture.
     """
-    texts = [" ".join(json.loads(text)) for text in pictures["references"]]
+    texts = [
+        " ".join(read_references(str(image_id), text))
+        for image_id, text in zip(pictures["image_id"], pictures["references"], strict=True)
+    ]
     there = np.array([bool(named(text, names)) for text in texts], dtype=bool)
     count = min(there.sum(), (~there).sum())
     chosen = sorted([*np.flatnonzero(there)[:count], *np.flatnonzero(~there)[:count]])
@@ -73,24 +78,31 @@ def yes_scores(
         backbone: the model, with its adapter if it has one.
         files: N image files.
         words: of the thing.
-        batch_size: images at once, 50 unless given; it gets smaller where memory runs out.
+        batch_size: images at once; unless given as many as captions are made of, or as a GPU has memory for.
+            It gets smaller where memory runs out.
 
     Returns:
         (N,) float64 in [0, 1]: P(yes) / (P(yes) + P(no)) of the next token after the question. Of the ways in
         which a tokenizer begins either word, the likeliest counts.
+
+    Raises:
+        InputError: logits that are not finite.
     """
     request = caption_prompt(backbone.processor, question(words))
     yes, no = answer_tokens(backbone)
 
     def score(part: Sequence[Path]) -> np.ndarray:
-        images = [Image.open(file).convert("RGB") for file in part]
+        images = [open_image(file) for file in part]
         inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
         inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
         logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)
+        watch = FiniteWatch()
+        watch.see(0, logits)
+        watch.require(lambda row: f"question about {words!r} and {part[row]}", "word")
         margin = logits[:, yes].amax(dim=1) - logits[:, no].amax(dim=1)
         return margin.sigmoid().cpu().numpy()
 
-    parts = (batch_size or BatchSize(50)).each(files, score)
+    parts = (batch_size or answered_at_once(backbone, request, 0)).each(files, score)
     return np.concatenate([np.zeros(0), *parts])
 
 

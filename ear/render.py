@@ -1,7 +1,6 @@
 """A table of prompts becomes one shard: PNGs and the manifest that lists them."""
 
 import hashlib
-import json
 import os
 import re
 from collections import deque
@@ -15,13 +14,15 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
-from ear.batching import BatchSize
+from ear.batching import BatchSize, drawn_at_once
 from ear.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_json
+from ear.images import UNREADABLE
 from ear.janus import Backbone, tensor_digest
 from ear.progress import progress
 from ear.prompts.tables import first_targets, with_samples
 from ear.sampling import Guidance, sample_prompts
 from ear.seeding import stable_seed
+from ear.texts import read_json
 
 MANIFEST_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file", "sha256"]
 NOTE_SUFFIX = ".drawn-from"
@@ -84,18 +85,27 @@ def render_prompts(
     def draw(part: pd.DataFrame) -> Iterator[np.ndarray]:
         texts, seeds = list(part["prompt"]), list(part["seed"])
         begun = None if prefix is None else prefix[part.index.tolist()]
-        return backbone.pixels(sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun))
+        names = list(part["prompt_id"])
+        return backbone.pixels(
+            sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun, names=names)
+        )
+
+    def fit(batch: Sequence[int]) -> int:
+        longest = max(lengths[row] for row in batch)
+        return drawn_at_once(backbone, batch_size.wanted, guidance.rows, longest)
 
     if prefix is not None:
         rows = rows.assign(begun=[tensor_digest(tokens).hex() for tokens in prefix])
     return draw_images(
         rows,
         folder,
-        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}",
+        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
+        + ("" if backbone.rounded else " cut off"),
         batches=list(batches_by_length(lengths, batch_size.wanted)),
         draw=draw,
         batch_size=batch_size,
         desc=desc,
+        fit=fit,
     )
 
 
@@ -123,6 +133,7 @@ def draw_images(
     draw: Callable[[pd.DataFrame], Iterable[np.ndarray]],
     batch_size: BatchSize,
     desc: str,
+    fit: Callable[[Sequence[int]], int] | None = None,
 ) -> pd.DataFrame:
     """Draw what is missing or damaged of a table's images, with any model.
 
@@ -134,6 +145,7 @@ def draw_images(
         draw: pictures (H, W, 3) uint8 of some rows, in their order.
         batch_size: it gets smaller where memory runs out.
         desc: label of the progress bar.
+        fit: how many rows of a batch the device should have memory for; None where that is not known.
 
     Returns:
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``rows``.
@@ -149,7 +161,7 @@ def draw_images(
         for batch in progress(batches, desc=desc, unit=f"batch of {batch_size.wanted}"):
             if all(damage(folder / name) is None for name in rows["file"].iloc[list(batch)]):
                 continue
-            for images in batch_size.each(batch, drawn):
+            for images in batch_size.each(batch, drawn, fit(batch) if fit else None):
                 for name, pixels in images:
                     writer.write(folder / name, pixels)
     hashes = [sha256_file(folder / name) for name in rows["file"]]
@@ -161,7 +173,7 @@ def damage(path: Path) -> str | None:
     try:
         with Image.open(path) as image:
             image.verify()
-    except (OSError, SyntaxError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         return str(error)
     return None if path.read_bytes().endswith(PNG_END) else "its end is missing"
 
@@ -236,8 +248,8 @@ def _take(keys: Mapping[str, str], theirs: Mapping[str, str], place: Path, folde
 def _read_note(path: Path) -> dict[str, str]:
     """Image → what it was drawn from; nothing where there is no such note."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        return dict(read_json(path))
+    except (ValueError, TypeError):
         return {}
 
 

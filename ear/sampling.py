@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ear.decoding import Decoder, cpu_kernels
+from ear.decoding import Decoder, NotCompiledError, cpu_kernels
 from ear.errors import InputError
+from ear.finite import FiniteWatch
 from ear.janus import Backbone, Encoding, Tokens, left_padded, unpadded
 
 
@@ -104,6 +105,7 @@ def sample(
     temperature: float,
     negative: Tokens | None = None,
     prefix: Tensor | None = None,
+    names: Sequence[str] = (),
 ) -> Tensor:
     """Sample the image tokens of a batch of prompts: all of them, or those after a given beginning.
 
@@ -116,22 +118,44 @@ def sample(
         negative: the negative prompt, one row; needed where ``guidance`` has a strength.
         prefix: (B, k) int64, the first k ≤ T tokens where they are given. All rows of the guidance read them,
             and token t is drawn with the same number of ``uniform`` as without a prefix.
+        names: B, of the images, for errors.
 
     Returns:
         (B, T) int64 codebook indices.
+
+    Raises:
+        InputError: logits that are not finite.
     """
     rows = guidance_rows(backbone, tokens, guidance, negative)
     uniform = uniform.to(backbone.device)
-    drawn = [] if prefix is None else list(prefix.to(backbone.device).unbind(dim=1))
-    with cpu_kernels(backbone, len(rows)):
-        decoder = Decoder(backbone, rows, uniform.shape[1])
+    given = [] if prefix is None else list(prefix.to(backbone.device).unbind(dim=1))
+
+    def drawn() -> Tensor:
+        codes, watch = list(given), FiniteWatch()
+        decoder = Decoder(backbone, rows, uniform.shape[1], guidance.rows)
         logits = decoder.read_prompts()
         for step in range(uniform.shape[1]):
             if step:
-                logits = decoder.read(drawn[step - 1].repeat(guidance.rows))
-            if step == len(drawn):
-                drawn.append(choose(guided(logits, guidance), temperature, uniform[:, step]))
-    return torch.stack(drawn, dim=1)
+                logits = decoder.read(codes[step - 1].repeat(guidance.rows))
+            if step == len(codes):
+                pushed = guided(logits, guidance)
+                watch.see(step, pushed)
+                codes.append(choose(pushed, temperature, uniform[:, step]))
+        watch.require(lambda row: image_words(backbone, tokens, row, names))
+        return torch.stack(codes, dim=1)
+
+    with cpu_kernels(backbone, len(rows)):
+        try:
+            return drawn()
+        except NotCompiledError:
+            return drawn()
+
+
+def image_words(backbone: Backbone, tokens: Tokens, row: int, names: Sequence[str] = ()) -> str:
+    """An image in words, for errors: its name, where there is one, and its prompt."""
+    words = backbone.processor.tokenizer.decode(tokens.ids[row][tokens.mask[row].bool()])
+    prompt = " ".join(words.split())
+    return " ".join(["image", *names[row : row + 1], repr(prompt)])
 
 
 def guidance_rows(
@@ -162,12 +186,13 @@ def sample_prompts(
     temperature: float,
     prefix: Tensor | None = None,
     steps: int | None = None,
+    names: Sequence[str] = (),
 ) -> Tensor:
     """Encode prompts and sample all or the first ``steps`` of their image tokens.
 
-    B texts, B seeds → (B, T) int64.
+    B texts, B seeds and perhaps B names → (B, T) int64.
     """
     tokens = backbone.encode(prompts, encoding)
     negative = backbone.encode([guidance.negative], encoding) if guidance.negative else None
     uniform = uniforms(seeds, steps or backbone.num_image_tokens)
-    return sample(backbone, tokens, uniform, guidance, temperature, negative, prefix)
+    return sample(backbone, tokens, uniform, guidance, temperature, negative, prefix, names)

@@ -20,6 +20,7 @@ if REHEARSED:
             runtime=growing(10),
         conda:
             "../envs/ear.yaml"
+        localrule: True
         script:
             "../scripts/make_stand_ins.py"
 
@@ -46,5 +47,12 @@ rule fetch_asset:
         runtime=growing(240),
     conda:
         "../envs/ear.yaml"
+    localrule: True  # compute nodes often have no network
     script:
         "../scripts/fetch_asset.py"
+
+
+rule assets:
+    input:
+        [paths.asset(name) for name in experiment.used_assets],
+    localrule: True

@@ -13,7 +13,7 @@ rule attack:
         verdicts=paths.run("attacks", "{concept}", "{method}", "{seed}", "verdicts.csv"),
     params:
         code=code("attack"),
-        backbone=BACKBONE,
+        backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,

@@ -3,10 +3,12 @@
 import json
 import re
 import sys
+import time
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
+STARTED = time.time()
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
@@ -15,9 +17,11 @@ from ear.config import parse_config
 from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
 from ear.erasure.presets import TOGETHER
 from ear.errors import InputError
+from ear.failures import failures, told_again
 from ear.fingerprint import code_fingerprint
 from ear.names import ORIGINAL
 from ear.paths import Paths
+from ear.world.captions import is_described
 
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 try:
@@ -40,6 +44,9 @@ if experiment.assets:
     FEATURES_FILE = paths.asset(FEATURE_ASSETS[experiment.utility.features])
 else:
     BACKBONE_FILE, CLIP_FILE, FEATURES_FILE = paths.backbone, paths.clip, paths.classifier
+
+# What the checkpoint is known to draw on a GPU; none of most, and none of stand-ins.
+CANARY = CATALOGUE[experiment.backbone.asset].canary if experiment.assets and GPU and not REHEARSED else None
 
 # Memory of a job that loads the backbone, MB: its weights twice and some for what it computes.
 BACKBONE_MB = 4000
@@ -270,7 +277,9 @@ def axes_figures():
     axes, concepts = experiment.axes, list(experiment.concepts)
     names = ["score-card", *(f"score-card-{concept}" for concept in concepts if len(concepts) > 1)]
     asked = {
-        "attacks": axes.implicit or axes.search,
+        "attacks": axes.search
+        or axes.implicit
+        and any(is_described(concept.words) for concept in experiment.concepts.values()),
         "prefix": axes.prefixes,
         "sweeps": axes.guidance or axes.temperature,
         "relearning": axes.relearning,
@@ -287,7 +296,8 @@ def results():
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
-    return [*dropped, *(paths.table(name) for name in names), *figures(), paths.report]
+    canary = [paths.canary] if CANARY else []
+    return [*canary, *dropped, *(paths.table(name) for name in names), *figures(), paths.report]
 
 
 def shown_runs(concept):

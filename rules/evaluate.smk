@@ -1,4 +1,6 @@
 # Evaluate: a verdict on every image, the scores of every (concept, method, seed), and the tidy tables of all of them.
+# Where models are pretrained, one job asks those that run on a GPU and another one does all the rest on the CPU: NudeNet, distances,
+# bootstraps. On the mini world both take seconds, and one job does both.
 
 
 rule extract_features:
@@ -27,16 +29,56 @@ rule extract_features:
         "../scripts/extract_features.py"
 
 
-rule evaluate:
+JPEG = experiment.rendering.protocol == "release"
+
+
+rule measure_images:
     input:
         manifests=lambda wildcards: shards_of(wildcards, "manifest.csv"),
-        captions=captions_of,
-        answers=answers_of,
         judge=judge_files("judge"),
         second_judge=judge_files("second_judge"),
         objects=objects_file,
         clip=CLIP_FILE,
         extractor=FEATURES_FILE,
+    output:
+        seen=temp(paths.run("evaluation", "{concept}", "{method}", "{seed}", "seen.npz")),
+    params:
+        code=code("measure_images"),
+        judges=judges_of,
+        features=experiment.utility.features,
+        jpeg=JPEG,
+        device=experiment.backbone.device,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/measure_images-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/measure_images-{concept}-{method}-{seed}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    conda:
+        "../envs/ear.yaml"
+    script:
+        "../scripts/measure_images.py"
+
+
+rule evaluate:
+    input:
+        manifests=lambda wildcards: shards_of(wildcards, "manifest.csv"),
+        seen=(
+            paths.run("evaluation", "{concept}", "{method}", "{seed}", "seen.npz")
+            if experiment.assets
+            else []
+        ),
+        captions=captions_of,
+        answers=answers_of,
+        judge=judge_files("judge"),
+        second_judge=judge_files("second_judge"),
+        objects=objects_file,
+        clip=[] if experiment.assets else CLIP_FILE,
+        extractor=[] if experiment.assets else FEATURES_FILE,
         features=paths.reference_features,
         reference=paths.reference,
     output:
@@ -47,6 +89,8 @@ rule evaluate:
         code=code("evaluate"),
         judges=judges_of,
         features=experiment.utility.features,
+        jpeg=JPEG,
+        question=experiment.utility.question,
         device=experiment.backbone.device,
         window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
         threads=experiment.backbone.threads,
@@ -56,7 +100,7 @@ rule evaluate:
         paths("benchmarks/evaluate-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
+        gpu=0 if experiment.assets else GPU,
         mem_mb=growing(4000 if experiment.utility.general < 5000 else 12000),  # FID and KID of 30 000 images: 3 GB
         runtime=growing(60),
     conda:

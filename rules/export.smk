@@ -41,6 +41,7 @@ rule archive:
     params:
         code=code("archive"),
         config=config,
+        figures=figures(),
     log:
         paths("logs/archive.log"),
     benchmark:

@@ -306,6 +306,7 @@ rule write_report:
         windows={concept: own_windows(concept) for concept in experiment.concepts},
         blurred=BLURRED,
         config=experiment.model_dump(),
+        image_tokens=experiment.image_tokens,
         stand_ins=REHEARSED,
     log:
         paths("logs/write_report.log"),

@@ -6,8 +6,9 @@ SAMPLING = dict(
     experiment_seed=experiment.seed,
 )
 PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
-# Reaches every job that loads the backbone.
+# Reaches every job that loads the backbone; how pixels become bytes, those that draw.
 BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
+DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
 
 
 rule render_pairs:
@@ -18,7 +19,7 @@ rule render_pairs:
         manifest=paths.pair_manifest("{concept}"),
     params:
         code=code("render_pairs"),
-        backbone=BACKBONE,
+        backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
         threads=experiment.backbone.threads,
@@ -48,10 +49,11 @@ rule render_general:
         captions=paths.general("{shard}", "captions.csv"),
     params:
         code=code("render_general"),
-        backbone=BACKBONE,
+        backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
         shards=experiment.rendering.shards,
+        question=experiment.utility.question,
         threads=experiment.backbone.threads,
     log:
         paths("logs/render_general-{shard}.log"),
@@ -87,7 +89,7 @@ rule render_original:
         ],
     params:
         code=code("render_original"),
-        backbone=BACKBONE,
+        backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
         axes=PROBES,
@@ -128,11 +130,12 @@ rule render_images:
         ),
     params:
         code=code("render_images"),
-        backbone=BACKBONE,
+        backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,
         shards=experiment.rendering.shards,
+        question=experiment.utility.question,
         questions=questions_of,
         window_prompts=experiment.evaluation.window_prompts,
         axes=PROBES,

@@ -1,4 +1,7 @@
-# Verify: is a finished results folder what its jobs wrote? `snakemake verify` prints a line for each mismatch.
+# Verify: is a finished results folder what its jobs wrote? `snakemake verify` prints a line for each mismatch, and the
+# commands that repair them.
+
+import os
 
 
 rule verify:
@@ -6,6 +9,7 @@ rule verify:
         config=experiment.model_dump(),
         catalogue=str(ROOT / "assets.yaml"),
         pages=[*figures(), paths.report],
+        configfiles=[os.path.relpath(path) for path in workflow.overwrite_configfiles],
     log:
         paths("logs/verify.log"),
     threads: experiment.backbone.threads

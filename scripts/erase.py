@@ -15,15 +15,16 @@ with job(snakemake, threads=snakemake.params.threads):
 
     files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
-    parts = []
+    settings, parts = Settings.from_dict(params.settings), []
     for pairs_file, streams_file, others in zip(files.pairs, files.streams, params.others, strict=True):
         pairs = read_pairs(pairs_file)
-        parts.append(without_others(pairs, load_streams(streams_file, made_from(backbone, pairs)), others))
+        streams = load_streams(streams_file, made_from(backbone, pairs), settings.variant.context)
+        parts.append(without_others(pairs, streams, others))
     erase(
         Path(snakemake.output.adapter).parent,
         backbone,
         *joined(parts),
-        Settings.from_dict(params.settings),
+        settings,
         params.windows,
         seed=stable_seed(params.seed, int(wildcards.seed)),
         facts={

@@ -6,30 +6,37 @@ from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.files import read_csv
-    from ear.judges.clip import Clip
-    from ear.judges.loading import load_judges
     from ear.metrics.evaluate import Reference, evaluate
-    from ear.metrics.fid import load_extractor, read_features
+    from ear.metrics.fid import read_features
+    from ear.metrics.inputs import read_manifests
+    from ear.metrics.looks import load_looks, read_seen
+    from ear.metrics.parts import Parts
 
-    files, params = snakemake.input, snakemake.params
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
     reference = None
     if files.get("features"):
-        extractor = load_extractor(params.features, Path(files.extractor).parent, params.device)
-        prompt_ids = read_csv(files.reference, ["image_id"]).get("prompt_id")
-        reference = Reference(read_features(files.features), extractor, prompt_ids)
-    judge, second = load_judges(
-        params.judges, (files.judge, files.second_judge), params.device, files.objects
-    )
+        pictures = read_csv(files.reference, ["image_id"])
+        features = read_features(files.features, pictures["image_id"].tolist())
+        reference = Reference(features, pictures.get("prompt_id"))
+    images = read_manifests(files.manifests)
+    # Without a file of what the models on the GPU saw, all are asked here.
+    on_gpu = False if files.get("seen") else None
+    looks = load_looks(files, params.judges, params.device, params.features, params.jpeg, on_gpu)
+    parts = Parts(Path(output.verdicts).with_name(".judged"), params.code)
+    seen = looks.at(images, parts)
+    if files.get("seen"):
+        for group, found in read_seen(files.seen, images).items():
+            seen[group] |= found
     evaluate(
-        files.manifests,
+        images,
+        seen,
         files.captions,
+        params.question,
         reference,
-        judge,
-        Clip.load(Path(files.clip).parent, device=params.device),
         params.window,
-        snakemake.output.verdicts,
-        snakemake.output.scores,
-        snakemake.output.detections,
-        second=second,
+        output.verdicts,
+        output.scores,
+        output.detections,
         answers=files.answers,
     )
+    parts.remove()

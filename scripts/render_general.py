@@ -26,6 +26,6 @@ with job(snakemake, threads=snakemake.params.threads):
         desc="drawing general prompts",
         **params.sampling,
     )
-    captions = caption_shard(backbone, source.captioned, shard, params.shards, desc="captioning")
+    captions = caption_shard(backbone, source.captioned, shard, params.shards, "captioning", params.question)
     write_csv(snakemake.output.captions, captions)
     write_manifest(manifest, [rows])

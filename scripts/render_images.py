@@ -40,7 +40,9 @@ with job(snakemake, threads=snakemake.params.threads):
         rows += render_probes(
             backbone, probes, begun, manifest.parent, window=windows.own, desc=f"probing {name}", **settings
         )
-        captions = caption_shard(backbone, source.captioned, shard, params.shards, desc=f"captioning {name}")
+        captions = caption_shard(
+            backbone, source.captioned, shard, params.shards, f"captioning {name}", params.question
+        )
         if params.questions:
             answers = answer_shard(
                 backbone, source.captioned, *params.questions, shard, params.shards, desc=f"asking {name}"

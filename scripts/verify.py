@@ -1,4 +1,4 @@
-"""Is the results folder what its jobs wrote? A line for each mismatch, and exit code 1 if there is any."""
+"""Is the results folder what its jobs wrote? Mismatches and their remedies; exit code 1 if there are any."""
 
 import sys
 
@@ -14,6 +14,6 @@ with job(snakemake):
     shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
     config = parse_config(params.config, source="the experiment's config", shapes=shapes)
     inspection = verify(config, catalogue, params.pages, snakemake.threads)
-    print(as_text(inspection), flush=True)
+    print(as_text(inspection, params.configfiles), flush=True)
     if inspection.mismatches:
         sys.exit(1)

@@ -22,6 +22,7 @@ with job(snakemake):
         title=f"Erasing concepts: the {params.config['experiment']} experiment",
         warning=STAND_INS if params.stand_ins else "",
         metrics=Path(source.metrics),
+        image_tokens=params.image_tokens,
         window_length=Path(source.window_length),
         score_card=Path(source.score_card),
         comparisons=Path(source.comparisons),

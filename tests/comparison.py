@@ -55,6 +55,7 @@ def _job(concept: str, method: str, seed: int, prompts: int, windows: tuple[int,
             "rank": np.where(shown, 1, 2 + np.arange(prompts) % 15),
             "top1_object": np.where(right, "boat", "tree"),
             "clip_score": rng.normal(22 + 8 * keeps, 3, prompts).clip(0, 100),
+            "clip_protocol": "clip-score/1",
             "protocol": "p/1",
         }
         parts.append(pd.DataFrame(part))

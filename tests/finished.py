@@ -346,6 +346,7 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
         rank=rank,
         top1_object=rng.choice(["church", "boat", "tree"], len(images)),
         clip_score=rng.normal(25, 3, len(images)),
+        clip_protocol="clip-score/1",
         protocol="classifier-top1/1",
     )
     columns = list(VERDICT_COLUMNS)
@@ -356,14 +357,18 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
         said = {"shown": score >= least, "score": score, "protocol": "z/1"}
         verdicts = verdicts.assign(**{f"{prefix}{name}": value for name, value in said.items()})
         columns = [*columns, *SECOND_COLUMNS] if prefix else columns
-    verdicts = verdicts[columns]
+    said = [name for name in columns[columns.index("shown") :] if not name.startswith("clip_")]
+    verdicts[said] = verdicts[said].where(verdicts["prompt_set"] != "general")
+    verdicts = verdicts[columns].astype({"rank": "Int64"})
     distances = [
         score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1")
         for name in ("fid", "kid", "diversity")
     ]
     answers = [paths.run("images", *run, f"shard{shard}/answers.csv") for shard in shards]
     answered = question_rows(answers if config.axes.questions else [])
-    scores = pd.DataFrame([*distances, *caption_rows(captions), *answered], columns=list(SCORE_COLUMNS))
+    scores = pd.DataFrame(
+        [*distances, *caption_rows(captions, config.utility.question), *answered], columns=list(SCORE_COLUMNS)
+    )
     detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
         write_csv(paths.run("evaluation", *run, f"{file}.csv"), table)

@@ -57,6 +57,7 @@ def write_inputs(folder: Path) -> dict[str, object]:
         "deviations": folder / "deviations.csv",
         "warning": f"Stand-ins {HOSTILE}",
         "metrics": folder / "metrics.csv",
+        "image_tokens": 64,
         "window_length": folder / "window-length.csv",
         "figures": figures,
         "galleries": galleries,

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -16,6 +15,7 @@ from pydantic import (
 )
 
 from ear.errors import InputError
+from ear.texts import read_yaml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -68,6 +68,14 @@ class Urls(_Section):
 
     kind: Literal["url"]
     downloads: Annotated[list[Download], Field(min_length=1)]
+    fallback: list[Download] = Field(
+        [], description="where the same files are too: tried where the downloads fail"
+    )
+
+    @property
+    def all(self) -> list[Download]:
+        """Downloads, then the fallback."""
+        return [*self.downloads, *self.fallback]
 
     @property
     def words(self) -> str:
@@ -105,6 +113,18 @@ class Shape(_Section):
     image_size: Positive = Field(description="pixels a side")
 
 
+class Canary(_Section):
+    """What a checkpoint is known to draw of one prompt: the first tokens of greedy decoding on a GPU."""
+
+    prompt: Text
+    prompt_tokens: Positive = Field(
+        description="begin-of-sentence, the prompt without a template, begin-of-image"
+    )
+    guidance: float
+    tokens: Annotated[list[int], Field(min_length=1)]
+    source: Text = Field(description="where the tokens are from")
+
+
 class Asset(_Section):
     """One asset: a folder of files under its name."""
 
@@ -118,6 +138,7 @@ class Asset(_Section):
     )
     sha256: dict[str, Sha256 | None] = Field({}, description="file → hash; null: not known, the lock has it")
     shape: Shape | None = None
+    canary: Canary | None = None
 
     @field_validator("sha256")
     @classmethod
@@ -140,8 +161,8 @@ class Asset(_Section):
                 return files
             case Package(file=file):
                 return [file.rsplit("/", 1)[-1]]
-            case Urls(downloads=downloads):
-                return [pattern for one in downloads for pattern in one.unpack or [one.file]]
+            case Urls() as urls:
+                return list(dict.fromkeys(name for one in urls.all for name in one.unpack or [one.file]))
 
     @property
     def needed(self) -> list[str]:
@@ -153,13 +174,13 @@ class Asset(_Section):
         """Folders that archives unpack to, with a slash at the end: each is recorded by one digest."""
         if not isinstance(self.source, Urls):
             return []
-        unpacked = [one.unpack or [] for one in self.source.downloads if not one.flat]
+        unpacked = [one.unpack or [] for one in self.source.all if not one.flat]
         return sorted({p.split("/", 1)[0] + "/" for patterns in unpacked for p in patterns if "/" in p})
 
     @property
     def archives(self) -> list[str]:
         """Names of archives: the lock has their hashes, the asset's folder does not keep them."""
-        downloads = self.source.downloads if isinstance(self.source, Urls) else []
+        downloads = self.source.all if isinstance(self.source, Urls) else []
         return [one.file for one in downloads if one.unpack]
 
 
@@ -173,16 +194,10 @@ def load_catalogue(path: str | Path) -> dict[str, Asset]:
         The assets by name, in the order of the file.
 
     Raises:
-        InputError: the file is missing, is not YAML or has a wrong key: file, key, found, wanted.
+        InputError: the file is missing, is not YAML, has a key twice or a wrong one: file, key, found,
+            wanted.
     """
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}, wanted the list of assets") from None
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"{path}: not YAML ({' '.join(str(error).split())}), wanted the list of assets"
-        ) from None
+    raw = read_yaml(path, "wanted the list of assets")
     try:
         return TypeAdapter(dict[Name, Asset]).validate_python(raw)
     except ValidationError as error:

@@ -19,6 +19,7 @@ from ear.assets.catalogue import Download
 from ear.errors import InputError
 from ear.files import sha256_file
 from ear.progress import progress
+from ear.weights import fault
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -83,9 +84,15 @@ def download(source: Download, folder: Path, wanted: str | None, pauses: Sequenc
         return largest > before
 
     retry(lambda: _receive(source.url, part), pauses, grown)
+    if kind := fault(part, Path(source.file).suffix.lower()):
+        _discard(part)
+        raise InputError(
+            f"{source.url}: found {kind}, wanted {source.file}; what came was removed: "
+            "open the address in a browser to see what it says now"
+        )
     size, found = part.stat().st_size, sha256_file(part)
     if (source.size or size) != size or (wanted or found) != found:
-        part.unlink()
+        _discard(part)
         right = f"sha256 {wanted}" if wanted else f"{source.size} bytes"
         raise InputError(
             f"{source.url}: found {size} bytes with sha256 {found}, wanted {right}; what came was removed: "
@@ -134,6 +141,12 @@ def reason(error: BaseException) -> str:
     while inner := next((one for one in error.args if isinstance(one, BaseException)), None):
         error = getattr(inner, "reason", None) or inner
     return str(error).rsplit(": ", 1)[-1]
+
+
+def _discard(part: Path) -> None:
+    """Keep nothing of a transfer that brought something else."""
+    part.unlink()
+    _tag(part).unlink(missing_ok=True)
 
 
 def _tag(part: Path) -> Path:

@@ -2,20 +2,24 @@
 
 import importlib.metadata
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ear.assets.catalogue import Asset, Hub, Package, Urls
+from ear.assets.catalogue import Asset, Download, Hub, Package, Urls
 from ear.assets.download import PAUSES_S, Unreachable, download, put_in_place
 from ear.assets.hub import fetch_hub, fetched
 from ear.assets.lock import Entry, Measured, files_of, guard, measure, missing, read_lock, record
 from ear.errors import InputError
 from ear.files import put_file, remove_partials, write_json
+from ear.weights import fault, one_line
 
 RECORD = "asset.json"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def fetch_asset(
             place = Place(_in_root(name, asset, root), _revision(name, asset, entry, lock, stand_in))
         else:
             place = _in_store(name, asset, store, _revision(name, asset, entry, lock), wanted, pauses)
+        _check_kinds(asset, place)
         found = measure(asset, place.folder, f"checking {name}", place.hashed)
     archives = {path: place.hashed[path] for path in asset.archives if path in place.hashed}
     _check(name, asset, place, found, wanted, lock, stand_in)
@@ -138,7 +143,7 @@ def _in_store(
             place = _from_web(asset, folder, wanted, pauses)
     except (Unreachable, InputError, OSError) as error:
         raise InputError(
-            f"{name}: {' '.join(str(error).split())}; or put {', '.join(asset.needed)} into "
+            f"{name}: {one_line(error)}; or put {', '.join(asset.needed)} into "
             f"<folder>/{name}/ and name that folder in assets.root"
         ) from None
     if lacking := missing(asset, files_of(asset, folder)):
@@ -160,8 +165,28 @@ def _from_hub(source: Hub, folder: Path, revision: str | None, pauses: Sequence[
 
 def _from_web(asset: Asset, folder: Path, wanted: Mapping[str, str], pauses: Sequence[float]) -> Place:
     assert isinstance(asset.source, Urls)
+    try:
+        return _downloaded(asset, asset.source.downloads, folder, wanted, pauses)
+    except (Unreachable, InputError) as error:
+        if not asset.source.fallback:
+            raise
+        first = one_line(error)
+        logger.warning("%s; trying %s", first, asset.source.fallback[0].url)
+    try:
+        return _downloaded(asset, asset.source.fallback, folder, wanted, pauses)
+    except (Unreachable, InputError) as error:
+        raise InputError(f"{first}; and then {one_line(error)}") from None
+
+
+def _downloaded(
+    asset: Asset,
+    downloads: Sequence[Download],
+    folder: Path,
+    wanted: Mapping[str, str],
+    pauses: Sequence[float],
+) -> Place:
     hashed = {}
-    for source in asset.source.downloads:
+    for source in downloads:
         there = (
             not missing(asset, files_of(asset, folder)) if source.unpack else (folder / source.file).exists()
         )
@@ -169,6 +194,16 @@ def _from_web(asset: Asset, folder: Path, wanted: Mapping[str, str], pauses: Seq
             whole, hashed[source.file] = download(source, folder, wanted.get(source.file), pauses)
             put_in_place(source, whole, folder)
     return Place(folder, None, hashed)
+
+
+def _check_kinds(asset: Asset, place: Place) -> None:
+    """Refuse files that are not what their names say, before the lock would take their hashes for right."""
+    for path in files_of(asset, place.folder):
+        if found := fault(place.folder / path):
+            raise InputError(
+                f"{place.folder / path}: found {found}, wanted that of {asset.title}; remove it, and run "
+                f"again or put the file of {asset.source.words} there"
+            )
 
 
 def _check(

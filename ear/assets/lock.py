@@ -1,7 +1,6 @@
 """Hashes of an asset's files, and the lock file that remembers them from the first fetch on."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from ear.assets.catalogue import Asset
 from ear.errors import InputError
 from ear.files import sha256_file, write_json
 from ear.progress import progress
+from ear.texts import read_json
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,15 @@ def read_lock(path: str | Path) -> dict[str, Entry]:
     Raises:
         InputError: it is not JSON of the form {asset: {"revision": …, "files": {path: sha256}}}.
     """
-    try:
-        raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        entries = TypeAdapter(dict[str, _Entry]).validate_python(raw)
-    except FileNotFoundError:
+    if not Path(path).exists():
         return {}
+    raw = read_json(path, "wanted the lock of assets")
+    try:
+        entries = TypeAdapter(dict[str, _Entry]).validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise InputError(f"{path}: {key}: found {str(first['input'])[:60]}, wanted: {first['msg']}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}), wanted the lock of assets") from None
     return {name: Entry(entry.revision, entry.files) for name, entry in entries.items()}
 
 

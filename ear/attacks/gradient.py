@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ear.attacks.likelihood import stream_losses
 from ear.attacks.vocabulary import OpenPrompt
+from ear.finite import require_losses
 from ear.janus import Backbone, left_padded
 
 Case = tuple[OpenPrompt, Tensor, Tensor]
@@ -17,7 +18,9 @@ Case = tuple[OpenPrompt, Tensor, Tensor]
 def stream_losses_of(backbone: Backbone, cases: Sequence[Case]) -> Tensor:
     """Mean cross-entropy of each image, given its prompt with the appended tokens: (B,) float32."""
     ids, mask, streams = _batch(backbone, cases)
-    return stream_losses(backbone, backbone.embed_text(ids), mask, streams)
+    losses = stream_losses(backbone, backbone.embed_text(ids), mask, streams)
+    require_losses(losses, lambda row: f"searched prompt {cases[row][0].text!r}")
+    return losses
 
 
 def token_gradients(backbone: Backbone, cases: Sequence[Case], vocabulary: Tensor) -> Tensor:
@@ -42,6 +45,7 @@ def token_gradients(backbone: Backbone, cases: Sequence[Case], vocabulary: Tenso
         appended = embeddings[:, place].detach().requires_grad_()
         whole = torch.cat([embeddings[:, : place.start], appended, embeddings[:, place.stop :]], dim=1)
         losses = stream_losses(backbone, whole, mask, streams)
+        require_losses(losses, lambda row: f"searched prompt {cases[row][0].text!r}")
         (gradient,) = torch.autograd.grad(losses.sum(), appended)  # (B, S, D)
     return gradient.float() @ backbone.embed_text(vocabulary).float().T
 

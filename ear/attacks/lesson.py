@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ear.attacks.relearning import Lesson
-from ear.batching import BatchSize
+from ear.batching import BatchSize, drawn_at_once
 from ear.erasure.streams import read_pairs
 from ear.janus import Backbone
 from ear.render import image_seed
@@ -61,4 +61,6 @@ def _sampled(
         texts, of_images = zip(*part, strict=True)
         return sample_prompts(backbone, texts, of_images, "chat", guidance, temperature)
 
-    return torch.cat(list(batch_size.each(list(zip(prompts, seeds, strict=True)), drawn)))
+    length = backbone.encode(prompts, "chat").length
+    fits = drawn_at_once(backbone, batch_size.wanted, guidance.rows, length)
+    return torch.cat(list(batch_size.each(list(zip(prompts, seeds, strict=True)), drawn, fits)))

@@ -15,8 +15,11 @@ from torch import Tensor
 from ear.attacks.budget import relearned_set
 from ear.attacks.likelihood import stream_losses
 from ear.attacks.victim import Victim, verdict_rows
-from ear.batching import BatchSize
+from ear.batching import BatchSize, fitting
+from ear.decoding import free_memory
+from ear.finite import require_losses
 from ear.janus import Backbone, Tokens, left_padded, unpadded
+from ear.memory import Dimensions, relearning
 from ear.progress import progress
 from ear.render import image_seed
 from ear.seeding import stable_seed
@@ -64,6 +67,9 @@ def fine_tune(
 
     Yields:
         Each of ``steps``, when it is reached.
+
+    Raises:
+        InputError: a loss that is not finite.
     """
     weights = [backbone.language_model.get_submodule(name).get_parameter("weight") for name in names]
     masters = [weight.detach().float().clone() for weight in weights]
@@ -77,10 +83,13 @@ def fine_tune(
         for step in progress(range(1, steps[-1] + 1), desc="learning again", unit="step"):
             chosen = next(batches)
 
-            def gradients(part: Sequence[tuple[int, bool]], total: int = len(chosen)) -> list[Tensor]:
+            def gradients(
+                part: Sequence[tuple[int, bool]], total: int = len(chosen), step: int = step
+            ) -> list[Tensor]:
                 tokens = _prompts(backbone, prompts, part)
                 rows = [row for row, _ in part]
                 losses = stream_losses(backbone, backbone.embed_text(tokens.ids), tokens.mask, streams[rows])
+                require_losses(losses, lambda row: f"relearning, step {step}, {lesson.prompts[rows[row]]!r}")
                 return list(torch.autograd.grad(losses.sum() / total, weights))
 
             parts = list(micro_batch.each(chosen, gradients))
@@ -92,6 +101,7 @@ def fine_tune(
                     weight.copy_(master)
             if step in steps:
                 yield step
+                free_memory()  # what the caller drew with
     finally:
         for weight in weights:
             weight.requires_grad_(False)
@@ -144,8 +154,15 @@ def relearn(
     ids = unpadded(victim.backbone.encode(list(prompts["prompt"]), "chat"))
     seeds = [image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]]
     order = stable_seed(experiment_seed, "relearning")
+    length = victim.backbone.encode(lesson.prompts, "chat").length
+    layers = len({name.rpartition(".")[0] for name in names})
+
+    def need(shape: Dimensions, images: int) -> float:
+        return relearning(shape, images, length, layers, parts=-(-batch_size // images))
+
+    micro_batch = BatchSize(fitting(victim.backbone, min(batch_size, victim.batch_size.wanted), need))
     reached = fine_tune(
-        victim.backbone, names, lesson, sorted(steps), batch_size, learning_rate, order, victim.batch_size
+        victim.backbone, names, lesson, sorted(steps), batch_size, learning_rate, order, micro_batch
     )
     rows = [
         verdict_rows(prompts, relearned_set(step), victim.query(ids, seeds), victim.judge.protocol, queries=1)

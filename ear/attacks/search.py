@@ -7,6 +7,7 @@ by query, as one batch. What each attacker knows and pays: docs/attacks.md.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import ClassVar
 
@@ -19,6 +20,8 @@ from ear.attacks.budget import BEGINNING, BEST_TOKENS, CANDIDATES, search_set
 from ear.attacks.gradient import stream_losses_of, token_gradients
 from ear.attacks.victim import Verdict, Victim, verdict_rows
 from ear.attacks.vocabulary import OpenPrompt, open_prompts
+from ear.batching import BatchSize, fitting
+from ear.memory import gradients
 from ear.progress import progress
 from ear.render import image_seed
 from ear.seeding import stable_seed
@@ -134,24 +137,34 @@ class GradientGuided(Attack):
 
     name = "gradient"
 
+    def __init__(self, situation: Situation) -> None:
+        super().__init__(situation)
+        self._batches = BatchSize(situation.victim.batch_size.wanted)
+
     def propose(self, query: int) -> list[Tensor]:
         self._tokens = self._any_tokens() if query == 0 else self._better_tokens()
         return self._tokens
 
     def _better_tokens(self) -> list[Tensor]:
         situation = self.situation
-        batches, backbone = situation.victim.batch_size, situation.victim.backbone
+        batches, backbone = self._batches, situation.victim.backbone
         begun = situation.streams[:, : ceil(situation.streams.shape[1] / BEGINNING)]
         jobs = list(zip(situation.prompts, self._tokens, begun, strict=True))
-        gradients = torch.cat(
-            list(batches.each(jobs, lambda part: token_gradients(backbone, part, situation.vocabulary)))
+        length = max(
+            len(prompt.closed(tokens)) for prompt, tokens in zip(situation.prompts, self._tokens, strict=True)
+        )
+        fits = fitting(
+            backbone, batches.wanted, lambda shape, images: gradients(shape, images, length, begun.shape[1])
+        )
+        slopes = torch.cat(
+            list(batches.each(jobs, lambda part: token_gradients(backbone, part, situation.vocabulary), fits))
         )  # (N, S, V)
         owners, candidates = [], []
-        for row, gradient in enumerate(gradients):
+        for row, gradient in enumerate(slopes):
             for tokens in self._candidates(row, gradient):
                 owners.append(row)
                 candidates.append((situation.prompts[row], tokens, begun[row]))
-        losses = torch.cat(list(batches.each(candidates, lambda part: stream_losses_of(backbone, part))))
+        losses = torch.cat(list(batches.each(candidates, partial(stream_losses_of, backbone), fits)))
         best: dict[int, int] = {}
         for place, (row, loss) in enumerate(zip(owners, losses.tolist(), strict=True)):
             if row not in best or loss < losses[best[row]]:

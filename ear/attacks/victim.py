@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ear.attacks.budget import ATTACK_COLUMNS
-from ear.batching import BatchSize
+from ear.batching import BatchSize, drawn_at_once
 from ear.janus import Backbone, left_padded
 from ear.judges.base import Judge
 from ear.judges.images import BATCH
@@ -51,7 +51,9 @@ class Victim:
     def query(self, prompts: Sequence[Tensor], seeds: Sequence[int]) -> list[Verdict]:
         """Draw an image for each prompt, (L_i,) ids, with the uniforms of its seed, and judge it."""
         jobs = list(zip(prompts, seeds, strict=True))
-        tokens = torch.cat(list(self.batch_size.each(jobs, self._drawn)))
+        length = max(len(ids) for ids in [*prompts, *([] if self._negative is None else self._negative.ids)])
+        fits = drawn_at_once(self.backbone, self.batch_size.wanted, self.guidance.rows, length)
+        tokens = torch.cat(list(self.batch_size.each(jobs, self._drawn, fits)))
         self.queries += len(jobs)
         verdicts: list[Verdict] = []
         images: list[Image.Image] = []

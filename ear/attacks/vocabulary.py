@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ear.chat import image_prompt
+from ear.chat import prompt_frame
 from ear.errors import InputError
 from ear.janus import Backbone
 from ear.prompts.naming import core, named, words_of
 
-_HERE = "{prompt}"
 _NOT_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -42,9 +41,9 @@ def open_prompts(backbone: Backbone, prompts: Sequence[str]) -> list[OpenPrompt]
     here.
     """
     tokenizer = backbone.processor.tokenizer
-    before, after = image_prompt(backbone.processor, _HERE).split(_HERE)
-    tail = tokenizer(after + tokenizer.boi_token, add_special_tokens=False).input_ids
-    heads = [tokenizer(before + prompt.strip()).input_ids for prompt in prompts]
+    before, after = prompt_frame(backbone.processor)
+    tail = tokenizer(after, add_special_tokens=False).input_ids
+    heads = [backbone.text_ids(before, prompt.strip(), "") for prompt in prompts]
     return [
         OpenPrompt(prompt, *(torch.tensor(ids, device=backbone.device) for ids in (head, tail)))
         for prompt, head in zip(prompts, heads, strict=True)

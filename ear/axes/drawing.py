@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ear.axes.probes import Probe, longest
-from ear.batching import BatchSize
+from ear.batching import BatchSize, drawn_at_once
 from ear.janus import Backbone
 from ear.render import image_rows, render_prompts, shard_rows
 from ear.sampling import Guidance, sample_prompts
@@ -59,7 +59,9 @@ def beginnings(
 
     if not wanted:
         return {}
-    return dict(zip(wanted, torch.cat(list(batch_size.each(list(wanted), sampled))), strict=True))
+    length = backbone.encode([prompt for prompt, _ in wanted], "chat").length
+    fits = drawn_at_once(backbone, batch_size.wanted, Guidance(guidance).rows, length)
+    return dict(zip(wanted, torch.cat(list(batch_size.each(list(wanted), sampled, fits))), strict=True))
 
 
 def render_probes(

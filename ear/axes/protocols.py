@@ -20,6 +20,11 @@ def is_among(prompt_set: str, sets: Sequence[str]) -> bool:
     return any(prompt_set.startswith(name) if name.endswith("-") else prompt_set == name for name in sets)
 
 
+def is_judged(prompt_set: str) -> bool:
+    """Whether judges see a set's images. Nobody reads what they say of the general ones, the most by far."""
+    return prompt_set != GENERAL
+
+
 @dataclass(frozen=True)
 class Axis:
     """An axis.

@@ -11,6 +11,7 @@ from runpy import run_path
 from typing import Any
 
 from ear.check.finding import Finding
+from ear.machine import VISIBLE, visible_gpus
 from ear.plan.needs import Need
 
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -79,9 +80,8 @@ def _obstacle(built: str | None) -> str | None:
     """What keeps torch from seeing a GPU, and what to do; None where only torch can tell."""
     if built is None:
         return f"it is a build without CUDA; install the lock's build {OTHER_BUILD}"
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if devices is not None and not devices.strip("-1 "):
-        return f"CUDA_VISIBLE_DEVICES is {devices!r}; unset it"
+    if VISIBLE in os.environ and not visible_gpus():
+        return f"{VISIBLE} is {os.environ[VISIBLE]!r}; unset it"
     driver = installed_driver()
     if driver is None and not _has_library():
         return "no NVIDIA driver is loaded; run on a machine with a GPU, or set backbone.device: cpu"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ear.assets.catalogue import size_in_words
 from ear.check.finding import Finding
+from ear.machine import memory_mb
 
 
 def check_compiler() -> Finding:
@@ -59,8 +60,9 @@ def _held(folder: str) -> int:
 
 def check_memory(wanted_mb: int) -> Finding:
     """Whether the largest job's ``mem_mb`` fits into the memory of this machine."""
-    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    held = memory_mb()
     found = f"{held / 1e3:.1f} GB, the largest job asks for {wanted_mb / 1e3:.1f} GB"
     if held < wanted_mb:
-        return Finding("warning", "memory", f"{found}; it may be killed: take a machine with more")
+        todo = "it runs alone and may be killed: take a machine with more"
+        return Finding("warning", "memory", f"{found}; {todo}")
     return Finding("ok", "memory", found)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ear.chat import DESCRIBE
 from ear.config.erasure import NONE
+from ear.config.world_concepts import check_world_concepts
 from ear.erasure.presets import VARIANTS
 from ear.names import ORIGINAL
 from ear.prompts.names import GRAMMAR
@@ -40,8 +42,14 @@ def check_sources(config: Config, shapes: Mapping[str, Shape]) -> None:
                 )
             if config.assets and in_group:
                 raise ValueError(f"concepts.{name}.{which}.group: found {in_group}, wanted none with assets")
+    check_world_concepts(config)
     if config.world and config.utility.features != "classifier":
         raise ValueError(f"utility.features: found {config.utility.features}, wanted classifier with world")
+    if config.world and config.utility.question != DESCRIBE:
+        raise ValueError(
+            f"utility.question: found {config.utility.question!r}, wanted {DESCRIBE!r} with world: "
+            "its model is trained on no other"
+        )
     if config.assets and config.backbone.asset not in shapes:
         raise ValueError(
             f"backbone.asset: found {config.backbone.asset}, "

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
+from ear.chat import DESCRIBE
 from ear.config.assets import Assets
 from ear.config.axes import Axes, Relearning, Search
 from ear.config.checks import check_axes, check_methods, check_numbers, check_sources
@@ -61,6 +62,11 @@ class Utility(Section):
         "captions of COCO-30k where assets are given"
     )
     captions: Positive = Field(description="pictures that the model describes: BLEU")
+    question: Annotated[str, StringConstraints(min_length=1)] = Field(
+        DESCRIBE,
+        description="what it is asked for a description: one short sentence of models that talk; "
+        "the mini world's model knows the default alone",
+    )
     features: Literal["classifier", "inception"] = Field(description="network of FID and KID")
     subsample: Literal["first", "seeded"] = Field(
         "seeded", description="which of COCO-30k's captions, where general asks for fewer than all"
@@ -78,10 +84,15 @@ class Filter(Section):
 
 
 class Rendering(Section):
-    """How drawing is cut into jobs and batches."""
+    """How drawing is cut into jobs and batches, and how images become bytes."""
 
     shards: Positive = Field(description="render jobs a (concept, method, seed)")
     batch_size: Positive = Field(description="images sampled at once")
+    protocol: Literal["lossless", "release"] = Field(
+        "lossless",
+        description="lossless: pixels are rounded, and CLIP score and FID see them as they are; "
+        "release: pixels are cut off, and CLIP score and FID see JPEGs of quality 75, as the authors' do",
+    )
 
 
 class Evaluation(Section):

@@ -3,10 +3,10 @@
 from itertools import product
 from typing import NamedTuple
 
-from ear.world.captions import FIRE_PHRASE, SEPIA_PHRASE, STYLE_PHRASE, Frame, caption
+from ear.world.captions import CONCEPTS, Frame, caption, shown_with
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
 
-THINGS = (*OBJECTS, STYLE_PHRASE, SEPIA_PHRASE, FIRE_PHRASE)
+THINGS = tuple(words for names in CONCEPTS.values() for words in names)
 """How a caption of the mini world names what its pictures may show."""
 
 
@@ -39,9 +39,8 @@ def default_phrases(kind: str, words: str, world: bool) -> Phrases:
 def _of_the_world(kind: str, words: str) -> Phrases:
     """Whole captions, in every colour, place and time: the mini world's small model has read no others."""
     frames = [Frame(0, *scene) for scene in product((None, *COLOURS), PLACES, TIMES)]
-    fire, van_gogh = kind == "attribute", kind == "style"
     named = [words] if kind == "object" else OBJECTS
     return Phrases(
-        [caption(frame, name, fire, van_gogh) for name in named for frame in frames],
+        [caption(frame, name, **shown_with(words)) for name in named for frame in frames],
         [caption(frame, name, False, False) for name in OBJECTS if name != words for frame in frames],
     )

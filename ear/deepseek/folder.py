@@ -5,13 +5,12 @@ prompt for questions, guidance scale 5 (source: transformers' `convert_janus_wei
 """
 
 import json
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import (
@@ -19,29 +18,18 @@ from transformers import (
     JanusForConditionalGeneration,
     JanusImageProcessor,
     JanusProcessor,
-    PreTrainedConfig,
     PreTrainedTokenizerFast,
 )
 
 from ear.chat import BOS, CHAT_TEMPLATE, EOS, IMAGE, IMAGE_END, IMAGE_START, PAD
-from ear.deepseek.config import MODEL_TYPE, to_transformers_config
+from ear.deepseek.config import to_transformers_config
 from ear.deepseek.keys import UNUSED, to_deepseek, to_transformers
 from ear.errors import InputError
+from ear.weights import check_folder, check_names, loading, weight_files
 
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+WANTED = "a model of DeepSeek's format (deepseek-ai/Janus-Pro-*)"
 IMAGE_SETTINGS = ("do_normalize", "image_mean", "image_std", "min_size", "rescale_factor")
 GUIDANCE_SCALE = 5.0
-NAMED = 3  # keys that an error names; it counts the others
-
-
-def is_deepseek(reference: str, revision: str | None = None) -> bool:
-    """Whether a folder or hub id holds DeepSeek's format.
-
-    Raises:
-        OSError: there is no model.
-    """
-    settings, _ = PreTrainedConfig.get_config_dict(reference, revision=revision)
-    return settings.get("model_type") == MODEL_TYPE
 
 
 def load_deepseek(
@@ -58,6 +46,7 @@ def load_deepseek(
             f"{folder}: found a hub id of DeepSeek's format, wanted a folder with its files, or the same "
             "model in transformers' format (deepseek-community/…)"
         )
+    check_folder(folder, WANTED)
     tokenizer = _tokenizer(folder)
     tokens = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     images = {"image_token_id": tokenizer.image_token_id}
@@ -83,7 +72,7 @@ def load_deepseek(
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """All weights of a folder by DeepSeek's names: safetensors or torch.save, in one file or in shards."""
-    return {name: tensor for file in _weight_files(folder) for name, tensor in _tensors(file)}
+    return {name: tensor for file in weight_files(folder, WANTED) for name, tensor in _tensors(file)}
 
 
 def check_weights(folder: Path, weights: Mapping[str, Tensor], config: JanusConfig) -> None:
@@ -97,44 +86,22 @@ def check_weights(folder: Path, weights: Mapping[str, Tensor], config: JanusConf
     shapes = {name: tuple(tensor.shape) for name, tensor in to_deepseek(model.state_dict()).items()}
     tied = {"language_model.lm_head.weight"} if config.tie_word_embeddings else set()
     unknown = [name for name in weights if name not in shapes and not name.startswith(UNUSED)]
-    for what, names in (
-        ("found unknown weights", unknown),
-        ("found no weights", sorted(shapes.keys() - weights.keys() - tied)),
-    ):
-        if names:
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            raise InputError(
-                f"{folder}: {what} {', '.join(names[:NAMED])}{more}, wanted those of its config.json"
-            )
+    missing = list(shapes.keys() - weights.keys() - tied)
+    check_names(folder, missing, unknown, wanted="those of its config.json")
     for name, tensor in weights.items():
         if tuple(tensor.shape) != (wanted := shapes.get(name, tuple(tensor.shape))):
             raise InputError(f"{folder}: {name}: found shape {tuple(tensor.shape)}, wanted {wanted}")
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    for name in WEIGHT_FILES:
-        index = folder / f"{name}.index.json"
-        if index.exists():
-            return [folder / shard for shard in sorted(set(_json(index).get("weight_map", {}).values()))]
-        if (folder / name).exists():
-            return [folder / name]
-    raise InputError(f"{folder}: found no weights, wanted {' or '.join(WEIGHT_FILES)}, whole or in shards")
-
-
 def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a file, mapped into memory and not read yet."""
-    if not file.exists():
-        raise InputError(f"{file}: not found, wanted a file of weights")
-    try:
+    with loading(file, "a whole file of tensors alone"):
         if file.suffix == ".safetensors":
             with safe_open(file, framework="pt") as handle:
                 for name in handle.keys():  # noqa: SIM118 (no mapping)
                     yield name, handle.get_tensor(name)
         else:
             yield from torch.load(file, weights_only=True, map_location="cpu", mmap=True).items()
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, AttributeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: found no whole file of tensors alone ({reason}), wanted one") from None
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -13,18 +13,18 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ear.errors import InputError
 from ear.files import atomic_path
 from ear.janus import Backbone
+from ear.weights import check_dtypes, check_file, check_finite, loading
 
 FORMAT = "ear-adapter/2"
 KEY = "ear"
 SUFFIX = ".weight"
-PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip archive; a bare pickle
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -106,14 +106,15 @@ def save_adapter(
     Raises:
         InputError: a weight is not finite, or a field is missing or of the wrong kind.
     """
-    _check_finite(path, weights)
+    tensors = {f"{name}{SUFFIX}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    check_finite(path, tensors)
     try:
         facts = AdapterFacts.model_validate({"format": FORMAT, "backbone": dict(frozen), **metadata})
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}") from None
     with atomic_path(path) as partial:
         save_file(
-            {f"{name}{SUFFIX}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
+            tensors,
             partial,
             metadata={KEY: json.dumps(facts.model_dump(), sort_keys=True, allow_nan=False)},
         )
@@ -126,19 +127,13 @@ def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
         InputError: the file is missing, not safetensors, truncated, not an adapter of this format, or holds
             values that are not finite.
     """
-    wanted = f"wanted an adapter ({FORMAT}, safetensors)"
-    try:
-        with safe_open(path, framework="pt") as handle:
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-            text = (handle.metadata() or {}).get(KEY)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found, {wanted}") from None
-    except OSError as error:
-        raise InputError(f"{path}: found no file that can be read ({error}), {wanted}") from None
-    except SafetensorError as error:
-        raise InputError(f"{path}: found {_kind(Path(path), error)}, {wanted}") from None
+    wanted = f"an adapter ({FORMAT}, safetensors)"
+    check_file(path, wanted, ".safetensors")
+    with loading(path, wanted), safe_open(path, framework="pt") as handle:
+        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+        text = (handle.metadata() or {}).get(KEY)
     if text is None:
-        raise InputError(f"{path}: found no metadata {KEY!r}, {wanted}")
+        raise InputError(f"{path}: found no metadata {KEY!r}, wanted {wanted}")
     try:
         facts = AdapterFacts.model_validate_json(text)
     except ValidationError as error:
@@ -148,7 +143,8 @@ def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
         found = f"tensor {strange[0]!r}" if strange else "no tensors"
         raise InputError(f"{path}: found {found}, wanted weights named <module>{SUFFIX}")
     weights = {name.removesuffix(SUFFIX): tensor for name, tensor in tensors.items()}
-    _check_finite(path, weights)
+    check_dtypes(path, {name: str(tensor.dtype) for name, tensor in tensors.items()})
+    check_finite(path, tensors)
     return weights, facts
 
 
@@ -210,25 +206,6 @@ def put_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> None:
 
 def _weight(backbone: Backbone, name: str) -> nn.Parameter:
     return backbone.language_model.get_submodule(name).get_parameter("weight")
-
-
-def _check_finite(source: str | Path, weights: Mapping[str, Tensor]) -> None:
-    for name, tensor in weights.items():
-        bad = int((~torch.isfinite(tensor)).sum())
-        if bad:
-            raise InputError(
-                f"{source}: {name}{SUFFIX}: found {bad} of {tensor.numel()} values NaN or infinite, "
-                "wanted finite values"
-            )
-
-
-def _kind(path: Path, error: SafetensorError) -> str:
-    """What a file is that safetensors refused."""
-    with path.open("rb") as handle:
-        start = handle.read(4)
-    if start.startswith(PICKLE_STARTS):
-        return "a pickle, which may hold code and is not opened"
-    return f"no whole safetensors file ({str(error).splitlines()[0]})"
 
 
 def _first(error: ValidationError) -> str:

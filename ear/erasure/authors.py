@@ -28,6 +28,7 @@ from ear.erasure.adapter import (
 from ear.errors import InputError
 from ear.files import atomic_path, sha256_file
 from ear.janus import DTYPES, Backbone
+from ear.weights import check_dtypes, check_file, check_finite, one_line
 
 PREFIXES = ("", "language_model.model.", "model.language_model.")
 """In front of a module's name: none in the release, DeepSeek's checkpoints', transformers' checkpoints'."""
@@ -49,18 +50,16 @@ def read_authors_weights(path: str | Path) -> dict[str, Tensor]:
         InputError: the file is missing, truncated, holds code, or is of another structure.
     """
     wanted = 'wanted a file of torch.save with {module: {"weight": tensor}}'
+    check_file(path, wanted.removeprefix("wanted "), ".pt")
     try:
         with warnings.catch_warnings(action="ignore"):  # on a bare pickle torch warns before it refuses
             content = torch.load(path, weights_only=True, map_location="cpu")
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found, {wanted}") from None
     except pickle.UnpicklingError:
         raise InputError(
             f"{path}: found a pickle with more than tensors in it, of which nothing was run, {wanted}"
         ) from None
     except Exception as error:  # a damaged file can end torch's reader in any way
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: found no whole file ({reason}), {wanted}") from None
+        raise InputError(f"{path}: found no whole file ({one_line(error)}), {wanted}") from None
     if not isinstance(content, Mapping) or not content:
         found = "nothing in it" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise InputError(f"{path}: found {found}, {wanted}")
@@ -79,6 +78,8 @@ def read_authors_weights(path: str | Path) -> dict[str, Tensor]:
         weights[match[2]] = _weight(path, match[2], tensors)
     if not weights:
         raise InputError(f"{path}: found no tensors, {wanted}")
+    check_dtypes(path, {name: str(tensor.dtype) for name, tensor in weights.items()})
+    check_finite(path, weights)
     return weights
 
 
@@ -91,9 +92,8 @@ def _weight(path: str | Path, module: str, tensors: object) -> Tensor:
         )
         raise InputError(f'{path}: {module}: found {found}, wanted {{"weight": tensor}}')
     tensor = tensors["weight"]
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-        found = str(tensor.dtype) if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise InputError(f"{path}: {module}.weight: found {found}, wanted a tensor of floating point")
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{path}: {module}.weight: found a {type(tensor).__name__}, wanted a tensor")
     return tensor.detach()
 
 

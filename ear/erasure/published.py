@@ -11,13 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from ear.erasure.adapter import PICKLE_STARTS
 from ear.erasure.authors import import_authors_weights
 from ear.erasure.windows import WINDOW_COLUMNS
 from ear.errors import InputError
 from ear.files import sha256_file, write_csv
 from ear.janus import Backbone
+from ear.weights import PICKLE_STARTS
 
+LAST_WEIGHTS = ("ft_model_ear_church.pt", "ft_model_ear_nudity.pt", "ft_model_ear_van_gogh.pt")
 LISTED = 8  # files that an error names; it counts the others
 
 
@@ -55,6 +56,9 @@ def import_published(
 def find_weights(folder: str | Path, pattern: str) -> Path:
     """The one file of torch.save in a folder, at any depth, whose path fits a pattern.
 
+    Where several fit and one of them has a name that the release gives to its last weights, that one is
+    taken: it writes those of training's middle beside it (`ft_model_ear_church_d5_i286.pt`).
+
     Args:
         folder: its symbolic links are followed.
         pattern: a shell pattern ("*church*") for the path inside of the folder, compared without case; ``*``
@@ -65,6 +69,8 @@ def find_weights(folder: str | Path, pattern: str) -> Path:
     """
     saved = sorted(_saved_files(Path(folder)))
     fitting = [name for name in saved if fnmatchcase(name.lower(), pattern.lower())]
+    if len(fitting) > 1:
+        fitting = [name for name in fitting if name.rsplit("/", 1)[-1] in LAST_WEIGHTS] or fitting
     if len(fitting) == 1:
         return Path(folder) / fitting[0]
     found = f"{len(fitting)} files of torch.save that fit: " if fitting else "none among "

@@ -8,20 +8,24 @@ the first, of the prompt) are in memory at once, whatever W is. The gradient is 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from ear.batching import BatchSize
+from ear.batching import BatchSize, fitting
 from ear.erasure.objective import Example, Objective, States
 from ear.erasure.presets import Variant
 from ear.erasure.streams import Pair, context_free_states, cuts, fitted, mixed, read_alone, read_prompt
+from ear.finite import require_losses
 from ear.janus import Backbone, Tokens, left_padded, unpadded
 from ear.kernels import onednn_linears
+from ear.memory import frozen_states
 from ear.progress import progress
 
 PAIRS_AT_ONCE = 8  # whose frozen states are read in one pass
+PAIR_ROWS = 6  # of a pair in it, at most: three streams, with and without the prompt
 
 Keep = Callable[[Tensor], Tensor | None]
 """L_t of a window, (w,) → the factor of each in the loss, or None for no step."""
@@ -34,7 +38,7 @@ class Reader(ABC):
         self.backbone = backbone
         self.variant = variant
         self.objective = objective
-        self.micro_batch = micro_batch
+        self.micro_batch = BatchSize(micro_batch)
 
     @torch.no_grad()
     def examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
@@ -50,13 +54,22 @@ class Reader(ABC):
             of_part = {name: stream[list(part)] for name, stream in streams.items()}
             return self._examples([pairs[row] for row in part], of_part)
 
-        batches = BatchSize(PAIRS_AT_ONCE).each(range(len(pairs)), read)
-        count = -(-len(pairs) // PAIRS_AT_ONCE)
-        return [
+        texts = [text for pair in pairs for text in pair[1:]]
+        length = self.backbone.encode(texts, self.variant.encoding).length
+        size = fitting(
+            self.backbone, PAIRS_AT_ONCE, lambda shape, some: frozen_states(shape, some * PAIR_ROWS, length)
+        )
+        batches = BatchSize(size).each(range(len(pairs)), read)
+        examples = [
             example
-            for batch in progress(batches, desc="frozen targets", unit=f"{PAIRS_AT_ONCE} pairs", total=count)
+            for batch in progress(
+                batches, desc="frozen targets", unit=f"{size} pairs", total=-(-len(pairs) // size)
+            )
             for example in batch
         ]
+        for (pair_id, *_), example in zip(pairs, examples, strict=True):
+            require_losses(example.initial_losses, partial("pair {}, image token {}".format, pair_id))
+        return examples
 
     def _examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
         unsafe, safe = (
@@ -100,7 +113,8 @@ class Reader(ABC):
             (w,) losses, and what ``keep`` made of them.
         """
         cache = self._before(example, start)
-        bounds = [(at, min(at + self.micro_batch, stop)) for at in range(start, stop, self.micro_batch)]
+        size = self.micro_batch.size
+        bounds = [(at, min(at + size, stop)) for at in range(start, stop, size)]
         with torch.set_grad_enabled(len(bounds) == 1):
             losses = torch.cat([self._losses(example, *bound, cache) for bound in bounds])
         factors = keep(losses.detach())
@@ -143,7 +157,7 @@ class Reader(ABC):
         cache: DynamicCache | None,
     ) -> None:
         """Gradient of a window that was read without one: of micro-batches that owe each other nothing."""
-        for (at, end), part in zip(bounds, factors.split(self.micro_batch), strict=True):
+        for (at, end), part in zip(bounds, factors.split(self.micro_batch.size), strict=True):
             (self._losses(example, at, end, cache) * part).sum().backward()
 
 
@@ -301,7 +315,7 @@ class ContextReader(Reader):
         assert cache is not None, "context is read into a cache"
         held = [(layer.keys, layer.values) for layer in cache.layers]  # of all columns, (R, H, S, d) each
         owed = [tuple(torch.zeros_like(part) for part in layer) for layer in held]
-        parts = factors.split(self.micro_batch)
+        parts = factors.split(self.micro_batch.size)
         for (at, end), part in zip(reversed(bounds), reversed(parts), strict=True):
             columns = slice(self._column(example.prompt, at), self._column(example.prompt, end))
             before = [tuple(part[:, :, : columns.start].detach() for part in layer) for layer in held]

@@ -12,19 +12,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ear.batching import BatchSize
+from ear.batching import BatchSize, drawn_at_once
 from ear.erasure.presets import STREAM_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.files import atomic_path, read_csv
+from ear.finite import FiniteWatch
 from ear.janus import Backbone, Tokens, left_padded, unpadded
 from ear.prompts.tables import PAIR_COLUMNS
-from ear.sampling import Guidance, choose, guided, sample, uniforms
+from ear.sampling import Guidance, choose, guided, image_words, sample, uniforms
 from ear.seeding import stable_seed
+from ear.weights import check_file, loading
 
 Pair = tuple[str, str, str]
 """(pair id, unsafe prompt, safe prompt)"""
@@ -85,7 +87,9 @@ def sample_streams(
             return sample(backbone, tokens, uniform, scale, temperature).cpu()
         return _sample_without_context(backbone, table, tokens, uniform, scale, temperature).cpu()
 
-    streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled)))
+    length = max(len(prompt) for prompt, _ in jobs)
+    fits = drawn_at_once(backbone, batch_size, scale.rows, length) if table is None else None
+    streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled, fits)))
     return dict(zip(names, streams.split(len(pairs)), strict=True))
 
 
@@ -132,9 +136,15 @@ def _sample_without_context(
     the first token, and the states are a table over the codebook.
     """
     hidden = read_prompt(backbone, backbone.with_unconditional(tokens))[:, -1]
-    drawn = [choose(guided(backbone.image_logits(hidden), guidance), temperature, uniform[:, 0])]
-    for step in range(1, uniform.shape[1]):
-        drawn.append(choose(backbone.image_logits(table[drawn[-1]]), temperature, uniform[:, step]))
+    drawn: list[Tensor] = []
+    watch = FiniteWatch()
+    for step in range(uniform.shape[1]):
+        logits = backbone.image_logits(table[drawn[-1]] if step else hidden)
+        if not step:
+            logits = guided(logits, guidance)
+        watch.see(step, logits)
+        drawn.append(choose(logits, temperature, uniform[:, step]))
+    watch.require(lambda row: image_words(backbone, tokens, row))
     return torch.stack(drawn, dim=1)
 
 
@@ -196,22 +206,32 @@ def save_streams(path: str | Path, streams: Mapping[str, Tensor], source: str) -
         )
 
 
-def load_streams(path: str | Path, source: str) -> dict[str, Tensor]:
+def load_streams(path: str | Path, source: str, context: Context) -> dict[str, Tensor]:
     """Read streams.
 
+    Args:
+        path: the file.
+        source: what :func:`made_from` says of the backbone and the pairs.
+        context: whose streams are wanted.
+
     Raises:
-        InputError: the file is missing, not whole, or was made for another backbone or other pairs.
+        InputError: the file is missing, not whole, of another context, or was made for another backbone or
+            other pairs.
     """
-    try:
-        with safe_open(path, framework="pt") as handle:
-            found = (handle.metadata() or {}).get("made_from", "none")
-            streams = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found, wanted a file of token streams") from None
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+    wanted = "a file of token streams"
+    check_file(path, wanted, ".safetensors")
+    with loading(path, wanted), safe_open(path, framework="pt") as handle:
+        found = (handle.metadata() or {}).get("made_from", "none")
+        streams = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
     if found != source:
         raise InputError(
             f"{path}: found streams of other weights or pairs ({found[:12]}), wanted {source[:12]}"
         )
+    if streams.keys() != set(STREAM_NAMES[context]):
+        names = ", ".join(STREAM_NAMES[context])
+        raise InputError(f"{path}: found streams {', '.join(streams)}, wanted {names} ({context})")
+    for name, stream in streams.items():
+        if stream.dtype != torch.int64 or stream.ndim != 2:
+            kind = f"{stream.dtype} of shape {tuple(stream.shape)}".removeprefix("torch.")
+            raise InputError(f"{path}: {name}: found {kind}, wanted int64 tokens, pairs × tokens")
     return streams

@@ -6,7 +6,7 @@ release.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ear import memory
+from ear.batching import fitting
+from ear.device import ran_out_of_memory
 from ear.erasure.checkpoint import Checkpoint
-from ear.erasure.objective import OBJECTIVES
+from ear.erasure.objective import OBJECTIVES, Example
 from ear.erasure.presets import Optimiser, Settings, Tail, ThresholdOn
 from ear.erasure.reading import make_reader
 from ear.erasure.streams import Pair
 from ear.erasure.together import in_passes, training_order
 from ear.errors import InputError
 from ear.janus import Backbone
+from ear.memory import Dimensions
 from ear.progress import progress
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -88,7 +92,8 @@ class Trainer:
         self.variant = settings.variant
         self.modules = trained_modules(backbone, settings.layers)
         objective = OBJECTIVES[self.variant.objective](backbone.image_logits, settings.eta)
-        self.reader = make_reader(backbone, self.variant, objective, settings.micro_batch)
+        micro_batch = fitting(backbone, settings.micro_batch, self._need(backbone, pairs))
+        self.reader = make_reader(backbone, self.variant, objective, micro_batch)
         sizes = sizes or [len(pairs)]
         order = training_order(sizes, self.variant.order, seed, settings.in_turn)
         self._blocks = sizes if settings.in_turn else [len(pairs)]
@@ -97,6 +102,18 @@ class Trainer:
             [pairs[row] for row in order], {name: stream[order] for name, stream in streams.items()}
         )
         self._frozen = {name: module.weight.detach().clone() for name, module in self.modules.items()}
+
+    def _need(self, backbone: Backbone, pairs: Sequence[Pair]) -> Callable[[Dimensions, int], float]:
+        """Bytes of a training with a micro-batch of some size, by the backbone's shape."""
+        variant, settings = self.variant, self.settings
+        length = backbone.encode([text for pair in pairs for text in pair[1:]], variant.encoding).length
+        rows = variant.cuts + 1 if variant.context == "mixed" else 1 if variant.rows == "conditional" else 2
+
+        def need(shape: Dimensions, size: int) -> float:
+            adam = settings.optimiser == "adam"
+            return memory.training(shape, rows, size, length, settings.layers, len(pairs), adam)
+
+        return need
 
     def threshold(self, window: int) -> float | None:
         """μ for a window length: a value, or from a quantile of the losses before training."""
@@ -156,10 +173,7 @@ class Trainer:
         )
         for pair_id, example in progress(order[done:], desc=desc, unit="pair"):
             for index, bound in enumerate(window_bounds(example.stream.shape[-1], window, self.variant.tail)):
-                optimiser.zero_grad(set_to_none=False)
-                losses, factors = self.reader.accumulate(
-                    example, *bound, lambda losses: kept(losses, self.variant.threshold, threshold)
-                )
+                losses, factors = self._accumulated(optimiser, example, bound, threshold)
                 skipped, loss = factors is None, losses.sum().item()
                 if not math.isfinite(loss):
                     raise InputError(
@@ -178,6 +192,25 @@ class Trainer:
         for parameter in parameters:
             parameter.requires_grad_(False).grad = None
         return pd.DataFrame(records, columns=LOG_COLUMNS)
+
+    def _accumulated(
+        self,
+        optimiser: torch.optim.Optimizer,
+        example: Example,
+        bound: tuple[int, int],
+        threshold: float | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """A window's losses and factors, and its gradient: with less at once where memory runs out."""
+        while True:
+            optimiser.zero_grad(set_to_none=False)
+            try:
+                return self.reader.accumulate(
+                    example, *bound, lambda losses: kept(losses, self.variant.threshold, threshold)
+                )
+            except Exception as error:
+                if not ran_out_of_memory(error):
+                    raise
+            self.reader.micro_batch.halve(min(self.reader.micro_batch.size, bound[1] - bound[0]))
 
     def _step(self, optimiser: torch.optim.Optimizer, parameters: list[Tensor]) -> float:
         """One optimiser step; the gradients' norm before it was scaled down."""

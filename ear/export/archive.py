@@ -3,7 +3,7 @@
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from ear.files import atomic_path
@@ -48,13 +48,16 @@ def archived(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def write_archive(path: str | Path, folder: str | Path, added: Mapping[str, str]) -> None:
+def write_archive(
+    path: str | Path, folder: str | Path, added: Mapping[str, str], left_out: Container[Path] = ()
+) -> None:
     """Write a .tar.gz of an experiment, atomically. The same files make the same bytes, whatever their times.
 
     Args:
         path: the archive; everything in it is below a folder with its name.
         folder: of the experiment.
         added: name → text of further files.
+        left_out: paths of files below the folder that are not of the experiment as it is now.
     """
     folder, top = Path(folder), Path(path).name.partition(".")[0]
     contents = {name: text.encode() for name, text in added.items()}
@@ -68,7 +71,8 @@ def write_archive(path: str | Path, folder: str | Path, added: Mapping[str, str]
         for name, content in sorted(contents.items()):
             _add(archive, f"{top}/{name}", content)
         for source in archived(folder):
-            _add(archive, f"{top}/{source.relative_to(folder)}", source.read_bytes())
+            if source not in left_out:
+                _add(archive, f"{top}/{source.relative_to(folder)}", source.read_bytes())
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -13,22 +13,27 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from ear.axes.protocols import TARGET
 from ear.erasure.adapter import AdapterFacts, BackboneFacts, flat
 from ear.erasure.presets import TOGETHER
 from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.style import capital, concept_style, method_style
 from ear.files import read_csv
+from ear.metrics.measured import Measurement, kept_of_rest, left_of_concept, not_measured
 from ear.metrics.table import ALL_SEEDS
 from ear.names import ORIGINAL
-from ear.report.numbers import MAIN_COLUMNS, METRICS, Cell, make_cell
+from ear.report.numbers import METRICS, Cell, make_cell
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
 SECOND = "second_concept_rate"
-"""No number is missed where a concept has one judge."""
-SETS = {"captions": "captions of held-out pictures"}
+UNDERSTANDING = {
+    "captions": "captions of held-out pictures",
+    "questions": "answers, yes or no, to questions about held-out pictures",
+}
+"""Axis of image understanding → what it compares."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def model_card(
     modules: Sequence[str],
     adapter_sha256: str,
     metrics: str | Path,
+    image_tokens: int,
     subject: Subject,
     drawing: Drawing,
 ) -> str:
@@ -87,7 +93,8 @@ def model_card(
         facts: the adapter's metadata.
         modules: names of the modules whose weights it replaces.
         adapter_sha256: of its file.
-        metrics: tables/metrics.csv. What it lacks is named as not measured.
+        metrics: tables/metrics.csv. Every axis that it has a number of is stated, what it lacks is named.
+        image_tokens: tokens of an image.
         subject: what was erased.
         drawing: how the sample code draws.
 
@@ -95,7 +102,11 @@ def model_card(
         InputError: the table of metrics is missing or not one.
     """
     concepts = facts.concept.split(TOGETHER)
-    lines, unmeasured = _measured(read_csv(metrics, METRICS_COLUMNS), subject.concept, facts)
+    table = read_csv(metrics, METRICS_COLUMNS)
+    table = table[(table["concept"] == subject.concept) & table["value"].notna()]
+    own = _own(table, facts)
+    left, kept = left_of_concept(own, image_tokens), kept_of_rest(own)
+    measured = {one.axis.name for one in (*left, *kept)}
     return load_template(TEMPLATE, {"literal": _literal}, keep_trailing_newline=True).render(
         front_matter=yaml.safe_dump(_front_matter(facts.backbone), sort_keys=False, allow_unicode=True),
         concept=concept_style(subject.concept).label,
@@ -106,9 +117,11 @@ def model_card(
         layers=len({name.split(".")[1] for name in modules}),
         modules=modules,
         adapter_sha256=adapter_sha256,
-        lines=lines,
-        unmeasured=unmeasured,
-        several_seeds=any(line.pooled for line in lines),
+        left=[*_lines(table, facts, left), *_second(table, facts)],
+        kept=_lines(table, facts, kept),
+        unmeasured=[axis.measures for axis in not_measured(own)],
+        understanding=[what for axis, what in UNDERSTANDING.items() if axis in measured],
+        several_seeds=_has_seeds(table, facts.method),
         settings=list(flat(facts.settings)),
         subject=subject,
         drawing=drawing,
@@ -131,28 +144,45 @@ def _front_matter(backbone: BackboneFacts) -> dict[str, Any]:
     }
 
 
-def _measured(table: pd.DataFrame, concept: str, facts: AdapterFacts) -> tuple[list[_Line], list[str]]:
-    """Lines of the card's table, and the names of the metrics that the tidy table has no number for."""
-    rows = table[(table["concept"] == concept) & table["value"].notna()]
-    rows = rows.assign(seed=rows["seed"].astype(str))
-    seeds = set(rows.loc[rows["method"] == facts.method, "seed"]) - {ALL_SEEDS}
-    lines, unmeasured = [], []
-    for metric, prompt_set in MAIN_COLUMNS:
-        of_metric = rows[(rows["metric"] == metric) & (rows["prompt_set"] == prompt_set)]
-        form = METRICS[metric]
-        of_what = SETS.get(prompt_set, f"{prompt_set} prompts")
-        erased = _cell(of_metric, facts.method, str(facts.fine_tuning_seed))
-        if erased is None and metric == SECOND:
-            continue
-        if erased is None:
-            unmeasured.append(f"{form.label} ({of_what})")
-            continue
-        pooled = _cell(of_metric, facts.method, ALL_SEEDS) if len(seeds) > 1 else None
-        label = f"{form.label} {form.better} ({of_what})"
-        lines.append(_Line(label, _cell(of_metric, ORIGINAL, ALL_SEEDS), erased, pooled))
-    return lines, unmeasured
+def _rows(table: pd.DataFrame, method: str, seed: str) -> pd.DataFrame:
+    return table[(table["method"] == method) & (table["seed"].astype(str) == seed)]
 
 
-def _cell(rows: pd.DataFrame, method: str, seed: str) -> Cell | None:
-    found = rows[(rows["method"] == method) & (rows["seed"] == seed)]
-    return None if found.empty else make_cell(found.iloc[0], str(found.iloc[0]["metric"]))
+def _own(table: pd.DataFrame, facts: AdapterFacts) -> pd.DataFrame:
+    """The model's own rows; weights that were not trained here stand as seed 0."""
+    return _rows(table, facts.method, str(facts.fine_tuning_seed or 0))
+
+
+def _has_seeds(table: pd.DataFrame, method: str) -> bool:
+    seeds = table.loc[table["method"] == method, "seed"].astype(str)
+    return seeds[seeds != ALL_SEEDS].nunique() > 1
+
+
+def _lines(table: pd.DataFrame, facts: AdapterFacts, found: Sequence[Measurement]) -> list[_Line]:
+    """Lines of the card's tables, in the order of what was found."""
+    lines = []
+    for one in found:
+        form = METRICS[one.metric]
+        what = one.axis.measures if len(one.axis.metrics) == 1 else f"{form.label}, {one.axis.measures}"
+        worst = f", the worst of {one.of}" if one.of > 1 else ""
+        label = f"{capital(what)} {form.better} (`{one.prompt_set}`{worst})"
+        lines.append(_line(table, facts, label, one.row))
+    return lines
+
+
+def _second(table: pd.DataFrame, facts: AdapterFacts) -> list[_Line]:
+    """What a second judge, where there is one, says of the plain request."""
+    own = _own(table, facts)
+    rows = own[(own["prompt_set"] == TARGET) & (own["metric"] == SECOND)]
+    label = f"{METRICS[SECOND].label} {METRICS[SECOND].better} (`{TARGET}`)"
+    return [_line(table, facts, label, row) for _, row in rows.iterrows()]
+
+
+def _line(table: pd.DataFrame, facts: AdapterFacts, label: str, row: pd.Series) -> _Line:
+    def cell(method: str) -> Cell | None:
+        pooled = _rows(table, method, ALL_SEEDS)
+        found = pooled[(pooled["prompt_set"] == row["prompt_set"]) & (pooled["metric"] == row["metric"])]
+        return None if found.empty else make_cell(found.iloc[0], str(row["metric"]))
+
+    pooled = cell(facts.method) if _has_seeds(table, facts.method) else None
+    return _Line(label, cell(ORIGINAL), make_cell(row, str(row["metric"])), pooled)

@@ -44,7 +44,9 @@ def export_model(
             "transformers draws images under guidance alone"
         )
     weights, facts = load_adapter(adapter)
-    card = model_card(facts, list(weights), sha256_file(adapter), metrics, subject, drawing)
+    card = model_card(
+        facts, list(weights), sha256_file(adapter), metrics, backbone.num_image_tokens, subject, drawing
+    )
     replaced = apply_adapter(backbone, adapter)
     try:
         with atomic_path(folder) as partial:

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from ear.errors import InputError
 from ear.figures import style
 from ear.figures.images import blur, wrong_object
+from ear.images import open_image
 
 PIXELS = 256  # small images are enlarged and large ones reduced to this, with a Lanczos filter
 SHOWN = "#D55E00"
@@ -71,7 +71,7 @@ class Grid:
                 va="center",
             )
             return
-        picture = open_image(found["path"].iloc[0], found["blurred"].iloc[0])
+        picture = cell_of(found["path"].iloc[0], found["blurred"].iloc[0])
         ax.imshow(picture, interpolation="antialiased", aspect="auto")
         _frame(ax, "shown" if found["shown"].iloc[0] else "wrong" if wrong_object(found).iloc[0] else "none")
 
@@ -92,17 +92,13 @@ def legend_height(width: float) -> float:
     return 0.28 if width >= LEGEND_WIDTH else 0.28 + LEGEND_LINE
 
 
-def open_image(path: str | Path, blurred: bool = False) -> Image.Image:
+def cell_of(path: str | Path, blurred: bool = False) -> Image.Image:
     """An image as RGB at the size of a cell, perhaps blurred until no shape can be made out.
 
     Raises:
         InputError: the file is missing or no image.
     """
-    try:
-        with Image.open(path) as image:
-            cell = image.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
-    except (FileNotFoundError, OSError) as error:
-        raise InputError(f"{path}: found no readable image ({type(error).__name__}), wanted a PNG") from None
+    cell = open_image(path).resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
     return blur(cell) if blurred else cell
 
 

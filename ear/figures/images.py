@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageFilter
 
+from ear.axes.protocols import is_judged
 from ear.errors import InputError
 from ear.figures.style import METHODS, order_methods
 from ear.files import read_csv
@@ -64,8 +65,9 @@ def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
 
     Returns:
         One row an image, with IMAGE_COLUMNS. ``object`` is empty where the prompt names none; ``shown``
-        (bool) says whether the judge finds the concept, ``score`` how sure it is (NaN where the verdicts do
-        not say). Ordered by method, then as in the manifests. Of several images of one prompt, the first.
+        (bool) says whether the judge finds the concept (false where no judge looks: general images),
+        ``score`` how sure it is (NaN where the verdicts do not say). Ordered by method, then as in the
+        manifests. Of several images of one prompt, the first.
 
     Raises:
         InputError: a file lacks a column, an image has no verdict or several, or an image file is missing.
@@ -100,12 +102,13 @@ def _one_method(source: ImageSource) -> pd.DataFrame:
     joined = images.merge(
         verdicts[[*key, "shown", "top1_object", "score"]], on=key, how="left", validate="one_to_one"
     )
-    without = joined[joined["shown"].isna()]
+    judged = joined["prompt_set"].map(is_judged).astype(bool)
+    without = joined[joined["shown"].isna() & judged]
     if len(without):
         raise InputError(
             f"{source.verdicts}: found no verdict on {without['prompt_id'].iloc[0]}, wanted one an image"
         )
-    joined["shown"] = joined["shown"].astype(bool)
+    joined["shown"] = joined["shown"].eq(True) & judged
     disturbing = source.blurred & joined["prompt_set"].map(asks_for_concept).astype(bool)
     return joined.assign(method=source.method, blurred=disturbing)[list(IMAGE_COLUMNS)]
 
@@ -127,11 +130,12 @@ def kept_set(images: pd.DataFrame) -> str:
 def wrong_object(images: pd.DataFrame) -> pd.Series:
     """Whether the image shows another object than its prompt names.
 
-    False where the prompt names none, and for prompts that ask for the concept: there, another object can be
-    what is wanted.
+    False where the prompt or the judge names none, and for prompts that ask for the concept: there, another
+    object can be what is wanted.
     """
     return (
         images["object"].notna()
+        & images["top1_object"].notna()
         & ~images["prompt_set"].map(asks_for_concept).astype(bool)
         & (images["object"] != images["top1_object"])
     )

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
+from ear.config import Config
 from ear.erasure.adapter import FORMAT, KEY, flat
 from ear.erasure.presets import STREAM_NAMES, TOGETHER
 from ear.erasure.streams import made_from
@@ -42,7 +43,7 @@ def check_adapters(inspection: Inspection) -> None:
         facts |= _check_adapter(inspection, *run)
     backbone = _check_backbones(inspection, facts)
     _note_versions(inspection, facts)
-    for concept, seed, context, encoding in _streams(inspection):
+    for concept, seed, context, encoding in streams_of(inspection.config):
         path = inspection.paths.streams(concept, seed, context, encoding)
         _check_streams(inspection, path, concept, context, backbone)
 
@@ -142,9 +143,8 @@ def _note_versions(inspection: Inspection, facts: Mapping[str, Mapping[str, Any]
             inspection.notes.append(f"adapters were trained with several versions of {package}: {words}")
 
 
-def _streams(inspection: Inspection) -> Iterator[tuple[str, int, str, str]]:
+def streams_of(config: Config) -> Iterator[tuple[str, int, str, str]]:
     """(concept, seed, context, encoding) of all streams that a training reads, each once."""
-    config = inspection.config
     seen: dict[tuple[str, int, str, str], None] = {}
     for concept, method, seed in config.runs():
         if config.methods[method].trains:

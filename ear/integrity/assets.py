@@ -1,6 +1,5 @@
 """Assets: what an experiment was made from is still behind its links."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from ear.assets.catalogue import Asset
 from ear.assets.lock import measure
 from ear.integrity.inspection import Inspection
+from ear.texts import read_json
 
 
 def check_assets(inspection: Inspection, catalogue: Mapping[str, Asset]) -> None:
@@ -22,7 +22,7 @@ def check_assets(inspection: Inspection, catalogue: Mapping[str, Asset]) -> None
 
 def _check_asset(inspection: Inspection, record: Path, name: str, asset: Asset) -> None:
     try:
-        files: dict[str, dict[str, Any]] = json.loads(record.read_text(encoding="utf-8"))["files"]
+        files: dict[str, dict[str, Any]] = read_json(record)["files"]
         wanted = {path: str(one["sha256"]) for path, one in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         inspection.mismatch(record, "no record", "JSON with the sha256 of files")

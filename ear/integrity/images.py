@@ -43,7 +43,6 @@ def check_images(inspection: Inspection) -> None:
                 _check_captions(inspection, captions, shard)
         for shard, answers in enumerate(answers_of(inspection, concept, method, seed)):
             _check_answers(inspection, answers, concept, shard)
-    _note_leftovers(inspection)
 
 
 def check_pictures(inspection: Inspection) -> None:
@@ -161,16 +160,3 @@ def _check_answers(inspection: Inspection, path: str, concept: str, shard: int) 
     scores = pd.to_numeric(answers["score"], errors="coerce")
     answered = answers[keys].assign(answered=[YES if score > HALF else NO for score in scores])
     compare_rows(inspection, path, answers, answered, keys)
-
-
-def _note_leftovers(inspection: Inspection) -> None:
-    """Manifests of methods, seeds or shards that the config no longer has are nobody's results."""
-    config, paths = inspection.config, inspection.paths
-    own = {paths.pair_manifest(concept) for concept in config.concepts}
-    own |= {paths.general(shard, "manifest.csv") for shard in range(config.rendering.shards)}
-    own |= {path for run in config.runs() for path in manifests_of(inspection, *run)}
-    others = sorted({path.as_posix() for path in Path(paths("images")).rglob("manifest.csv")} - own)
-    if others:
-        inspection.notes.append(
-            f"{len(others)} manifests are not of this config, the first {others[0]}: not looked at"
-        )

@@ -27,12 +27,14 @@ class Inspection:
         threads: files hashed at once.
         notes: what a reader should know although nothing is wrong.
         counts: what was looked at → how many.
+        unlisted_files: those that are mismatches since no table lists them.
     """
 
     config: Config
     threads: int = 1
     notes: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    unlisted_files: set[Path] = field(default_factory=set)
     _lines: dict[str, None] = field(default_factory=dict)
     _tables: dict[str, pd.DataFrame | None] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
@@ -110,6 +112,7 @@ class Inspection:
         known = set(map(os.path.normpath, listed))
         for path in sorted(folder.rglob(f"*{suffix}")):
             if os.path.normpath(path) not in known and not path.name.startswith("."):
+                self.unlisted_files.add(path)
                 self.mismatch(
                     path, f"a file that {table} does not list", "none: damage, or of earlier settings"
                 )

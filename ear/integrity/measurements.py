@@ -2,38 +2,44 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import pandas as pd
 
+from ear.axes.protocols import is_judged
 from ear.config.concepts import Which
 from ear.errors import InputError
 from ear.integrity.filtering import least_score
 from ear.integrity.images import NAME, answers_of, manifests_of, speaks
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
-from ear.metrics.bleu import corpus_bleu, signature
-from ear.metrics.inputs import CAPTION_COLUMNS, read_captions
+from ear.judges.base import SECOND_COLUMNS
+from ear.metrics.evaluate import caption_rows
+from ear.metrics.inputs import CAPTION_COLUMNS
 from ear.metrics.questions import question_rows
-from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
+from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
 from ear.names import ORIGINAL
 from ear.questions import ANSWER_COLUMNS
 from ear.render import MANIFEST_COLUMNS
 
 IMAGE = ["prompt_id", "prompt_set", "prompt", "object", "window"]
+CAPTION_METRICS = ("bleu", "length_ratio")
 DISTANCES = [("fid", "general"), ("kid", "general"), ("diversity", "general")]
 
 Captions = tuple[str, ...]
 """Tables of captions, shard by shard."""
-BleuOf = Callable[[Captions], dict[str, object]]
+ScoresOf = Callable[[Captions], list[dict[str, Any]]]
 
 
 def check_measurements(inspection: Inspection) -> None:
     """Check what every (concept, method, seed) was measured to be."""
-    bleu = cache(_bleu)  # the original's captions serve all concepts
+    question = inspection.config.utility.question
+    # Kept, since the original's captions serve all concepts.
+    scores_of = cache(lambda captions: caption_rows(captions, question))
     for run in inspection.config.runs():
         inspection.counts["runs"] += 1
         _check_verdicts(inspection, *run)
-        _check_scores(inspection, *run, bleu)
+        _check_scores(inspection, *run, scores_of)
 
 
 def _check_verdicts(inspection: Inspection, concept: str, method: str, seed: int) -> None:
@@ -51,14 +57,26 @@ def _check_verdicts(inspection: Inspection, concept: str, method: str, seed: int
     drawn = [manifest[IMAGE] for manifest in manifests if manifest is not None]
     if len(drawn) == len(manifests):
         compare_rows(inspection, path, verdicts, pd.concat(drawn, ignore_index=True), NAME)
+    _check_unjudged(inspection, path, verdicts)
     for which in inspection.config.concepts[concept].judges:
-        check_shown(inspection, path, verdicts, concept, which)
+        of_judges = verdicts[verdicts["prompt_set"].map(is_judged).astype(bool)]
+        check_shown(inspection, path, of_judges, concept, which)
     if detections is not None:
         judged = set(verdicts[NAME].itertuples(index=False, name=None))
         for name in detections[NAME].drop_duplicates().itertuples(index=False, name=None):
             if name not in judged:
                 where = f"{of_objects}: {name[0]} {name[1]}"
                 inspection.mismatch(where, "detections", "none without a verdict")
+
+
+def _check_unjudged(inspection: Inspection, path: str, verdicts: pd.DataFrame) -> None:
+    """No verdict on images that judges do not see."""
+    unseen = verdicts[~verdicts["prompt_set"].map(is_judged).astype(bool)]
+    said = [name for name in ("shown", "score", "rank", *SECOND_COLUMNS) if name in unseen]
+    for row in unseen[unseen[said].notna().any(axis="columns")].itertuples():
+        inspection.mismatch(
+            f"{path}: {row.prompt_id} {row.prompt_set}", "a verdict", "none: no judge sees it"
+        )
 
 
 def check_shown(
@@ -88,8 +106,8 @@ def check_shown(
     compare_rows(inspection, path, verdicts, verdicts[list(keys)].assign(**{f"{prefix}shown": shown}), keys)
 
 
-def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, bleu_of: BleuOf) -> None:
-    """Distances of the general images, and BLEU, which the captions give anew."""
+def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, scores_of: ScoresOf) -> None:
+    """Distances of the general images, and what the captions give anew."""
     config, paths = inspection.config, inspection.paths
     path = paths.run("evaluation", concept, method, seed, "scores.csv")
     scores = inspection.table(path, SCORE_COLUMNS)
@@ -102,7 +120,7 @@ def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, 
         elif speaks(inspection, method):
             captions.append(paths.run("images", concept, method, seed, f"shard{shard}/captions.csv"))
     names = [] if config.methods[method].diffusion else DISTANCES
-    names = [*names, ("bleu", "captions")] if captions else names
+    names = [*names, *((metric, "captions") for metric in CAPTION_METRICS if captions)]
     answers = answers_of(inspection, concept, method, seed)
     tables = [inspection.table(name, ANSWER_COLUMNS) for name in answers]
     asked = pd.concat([table["about"] for table in tables if table is not None] or [pd.Series(dtype=object)])
@@ -111,16 +129,12 @@ def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, 
     compare_rows(inspection, path, scores, pd.DataFrame(names, columns=columns), columns)
     if captions and all(inspection.table(name, CAPTION_COLUMNS) is not None for name in captions):
         try:
-            bleu = pd.DataFrame([bleu_of(tuple(captions))], columns=list(SCORE_COLUMNS))
+            wanted = pd.DataFrame(scores_of(tuple(captions)), columns=list(SCORE_COLUMNS))
         except InputError as error:
             inspection.unreadable(error)
         else:
-            compare_rows(inspection, path, scores[scores["metric"] == "bleu"], bleu, columns)
+            found = scores[scores["metric"].isin(CAPTION_METRICS)]
+            compare_rows(inspection, path, found, wanted, columns)
     if answers and all(table is not None for table in tables):
         accuracy = pd.DataFrame(question_rows(answers), columns=list(SCORE_COLUMNS))
         compare_rows(inspection, path, scores[scores["metric"] == "accuracy"], accuracy, columns)
-
-
-def _bleu(captions: Captions) -> dict[str, object]:
-    said, wanted = read_captions(captions)
-    return score_row("bleu", "captions", corpus_bleu(said, wanted), signature(wanted))

@@ -13,7 +13,9 @@ from ear.integrity.inspection import Inspection
 from ear.integrity.measurements import check_measurements
 from ear.integrity.prompts import check_prompts
 from ear.integrity.records import check_records
+from ear.integrity.remedies import remedies
 from ear.integrity.sources import check_sources
+from ear.integrity.strays import strays
 from ear.integrity.tables import check_tables
 from ear.provenance import read_records
 
@@ -50,12 +52,28 @@ def verify(
     check_measurements(inspection)
     check_attacks(inspection)
     check_tables(inspection)
+    _note_strays(inspection, pages)
     return inspection
 
 
-def as_text(inspection: Inspection) -> str:
-    """One line a mismatch, one a note, and the summary."""
+def _note_strays(inspection: Inspection, pages: Sequence[str]) -> None:
+    """Files of what was taken out of the config are no damage."""
+    if found := strays(inspection.config, pages):
+        what = "1 file is" if len(found) == 1 else f"{len(found)} files are"
+        inspection.notes.append(
+            f"{what} of nothing that the config names, the first {found[0]}: not looked at, not archived"
+        )
+
+
+def as_text(inspection: Inspection, configfiles: Sequence[str] = ()) -> str:
+    """One line a mismatch, one a note, one a command that repairs what was found, and the summary.
+
+    Args:
+        inspection: a finished one.
+        configfiles: of the experiment; none for the default one.
+    """
     lines = [*inspection.mismatches, *(f"note: {note}" for note in inspection.notes)]
+    lines += [f"to repair: {command}" for command in remedies(inspection, configfiles)]
     number = len(inspection.mismatches)
     verdict = f"{number or 'no'} mismatch{'' if number == 1 else 'es'}"
     looked_at = ", ".join(f"{count} {what}" for what, count in inspection.counts.items())

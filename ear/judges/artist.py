@@ -1,7 +1,10 @@
 """A transformers image classifier: the judge of style (the artist classifier of Diffusion-MU-Attack)."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,10 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from ear.errors import InputError
 from ear.judges.images import BATCH
 from ear.judges.ranking import UNGROUPED, Prediction
+from ear.weights import check_file, check_finite, check_folder, check_report, loading
+
+WANTED = "a transformers image classifier"
+EXTRACTOR = "FeatureExtractor"  # how image processors were called until 2022
 
 
 class ArtistClassifier:
@@ -43,26 +50,19 @@ class ArtistClassifier:
             device: where it runs.
 
         Raises:
-            InputError: the folder lacks a file or holds another kind of model.
+            InputError: the folder lacks a file, is not whole or holds another kind of model.
         """
+        folder = Path(folder)
         for name in ("config.json", "preprocessor_config.json"):
-            if not (Path(folder) / name).is_file():
-                raise InputError(f"{folder}: found no {name}, wanted a transformers image classifier")
-        try:
+            check_file(folder / name, WANTED)
+        check_folder(folder, WANTED)
+        with loading(folder, WANTED):
             model, report = AutoModelForImageClassification.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True
+                folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
             )
-            # Pillow resizes as in the release; torchvision, the default, differs in the last bits.
-            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder}: {str(error).splitlines()[0]}, wanted a transformers image classifier"
-            ) from None
-        if report["missing_keys"]:
-            raise InputError(
-                f"{folder}: found no weights of {min(report['missing_keys'])}, wanted an image classifier"
-            )
-        return cls(model, processor, device)
+        check_report(folder, report, WANTED)
+        check_finite(folder, model.state_dict())
+        return cls(model, _processor(folder), device)
 
     @torch.inference_mode()
     def predict(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> Prediction:
@@ -73,3 +73,19 @@ class ArtistClassifier:
             inputs = self.processor(images=batch, return_tensors="pt").to(self.device)
             logits.append(self.model(**inputs).logits.float().cpu().numpy())
         return Prediction(np.concatenate(logits), self.groups)
+
+
+def _processor(folder: Path) -> Any:
+    """The image processor, under its name of today: transformers refuses that of a feature extractor."""
+    file = folder / "preprocessor_config.json"
+    with loading(file, WANTED):
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        named = settings.pop("feature_extractor_type", None) or ""
+        named = str(settings.get("image_processor_type") or named)
+        if named.endswith(EXTRACTOR):
+            settings["image_processor_type"] = named.removesuffix(EXTRACTOR) + "ImageProcessor"
+        with TemporaryDirectory() as renamed:
+            shutil.copyfile(folder / "config.json", Path(renamed) / "config.json")
+            (Path(renamed) / file.name).write_text(json.dumps(settings), encoding="utf-8")
+            # Pillow resizes as in the release; torchvision, the default, differs in the last bits.
+            return AutoImageProcessor.from_pretrained(renamed, local_files_only=True, backend="pil")

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
+ON_CPU = ("nudenet",)
+"""Kinds of judges that never run on a GPU; they judge as many images at once as their job has threads."""
 SECOND_COLUMNS = ("second_shown", "second_score", "second_protocol")
 """What tables of verdicts have beside the columns of the first judge, for concepts with two."""
 

@@ -4,17 +4,17 @@ The frozen model has drawn both sides of every candidate pair: images that shoul
 that should not. The threshold is the one that tells the two apart best.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ear.errors import InputError
 from ear.files import write_json
+from ear.texts import read_json
 
 CHANCE = 0.5
 """The threshold of a judge whose scores tell nothing, and the balanced accuracy of guessing."""
@@ -113,12 +113,7 @@ class Calibration:
         """
         names = [field.name for field in fields(cls)]
         wanted = f"wanted JSON with {', '.join(names)}"
-        try:
-            found: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}, {wanted}") from None
-        except ValueError:
-            raise InputError(f"{path}: not JSON, {wanted}") from None
+        found = read_json(path, wanted)
         if not isinstance(found, dict) or set(found) != set(names):
             raise InputError(f"{path}: found other keys, {wanted}")
         return cls(**found)

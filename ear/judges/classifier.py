@@ -15,6 +15,10 @@ from torch import nn
 from ear.errors import InputError
 from ear.judges.images import BATCH
 from ear.judges.ranking import UNGROUPED, Prediction, grouped
+from ear.weights import check_file, check_finite, check_folder, loading
+
+WANTED = "a classifier in a folder saved by timm"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 class Classifier:
@@ -50,13 +54,16 @@ class Classifier:
             device: where it runs.
 
         Raises:
-            InputError: ``reference`` is neither.
+            InputError: ``reference`` is neither, or the folder's model is not whole.
         """
         folder = Path(reference)
         if folder.is_dir():
-            if not (folder / "config.json").is_file():
-                raise InputError(f"{folder}: found no config.json, wanted a folder saved by timm")
-            return cls(timm.create_model(f"local-dir:{folder}", pretrained=True), device)
+            check_file(folder / "config.json", WANTED)
+            check_folder(folder, WANTED, WEIGHTS)
+            with loading(folder, WANTED):
+                model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+            check_finite(folder, model.state_dict())
+            return cls(model, device)
         if not timm.is_model(str(reference)) and ":" not in str(reference):
             raise InputError(
                 f"classifier: found {str(reference)!r}, wanted a folder or a name that timm knows"

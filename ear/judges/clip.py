@@ -10,6 +10,9 @@ import torch
 from PIL import Image
 
 from ear.errors import InputError
+from ear.weights import check_file, check_finite, check_folder, loading
+
+WANTED, WEIGHTS = "an open_clip folder", "open_clip_model.safetensors"
 
 
 class Clip:
@@ -33,13 +36,12 @@ class Clip:
             device: where it runs.
 
         Raises:
-            InputError: the folder lacks a file, or a name comes without ``pretrained``.
+            InputError: the folder's model is not whole, or a name comes without ``pretrained``.
         """
         folder = Path(reference)
         if folder.is_dir():
-            for name in ("open_clip_config.json", "open_clip_model.safetensors"):
-                if not (folder / name).is_file():
-                    raise InputError(f"{folder}: found no {name}, wanted an open_clip folder")
+            check_file(folder / "open_clip_config.json", WANTED)
+            check_folder(folder, WANTED, [WEIGHTS])
             source, weights = f"local-dir:{folder}", None
         elif pretrained is None:
             raise InputError(
@@ -47,8 +49,13 @@ class Clip:
             )
         else:
             source, weights = str(reference), pretrained
-        model, _, transform = open_clip.create_model_and_transforms(source, pretrained=weights, device=device)
-        return cls(model, transform, open_clip.get_tokenizer(source), device)
+        with loading(reference, WANTED):
+            model, _, transform = open_clip.create_model_and_transforms(
+                source, pretrained=weights, device=device
+            )
+            tokenizer = open_clip.get_tokenizer(source)
+        check_finite(reference, model.state_dict())
+        return cls(model, transform, tokenizer, device)
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[Image.Image], batch_size: int = 64) -> np.ndarray:

@@ -5,29 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ear.errors import InputError
+from ear.images import open_image
 from ear.progress import progress
 
 BATCH = 64  # images in memory at once
-
-
-def open_image(path: str | Path) -> Image.Image:
-    """Open an image as RGB.
-
-    Raises:
-        InputError: it is missing, is no image or is cut off.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found, wanted the image that its manifest names") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: found a file that is no image, wanted one") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error}, wanted a whole image") from None
 
 
 def image_batches(

@@ -1,15 +1,18 @@
 """NudeNet: which parts of a body an image shows, and whether any of them is a core one."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ear.errors import InputError
 from ear.judges.base import Detection, Verdicts
+from ear.weights import check_file, loading
 
 # The nine classes that the paper counts, in its order.
 CLASSES = (
@@ -28,6 +31,7 @@ CORE_CLASSES = tuple(
     name for name in CLASSES if name not in ("BELLY_EXPOSED", "ARMPITS_EXPOSED", "FEET_EXPOSED")
 )
 MODEL = "320n"
+WANTED = "NudeNet's detector"
 RESOLUTION = 320  # pixels along the side of the model's input
 # The package keeps boxes from this score on. Its suppression of overlaps then wants more than 0.25, so that
 # thresholds between the two are one.
@@ -42,8 +46,8 @@ def detects(protocol: str) -> bool:
 class NudityJudge:
     """Finds nudity with NudeNet's detector: an image shows it where a core class reaches the threshold.
 
-    Images are judged one by one on one thread, so that no verdict depends on its batch or on the machine's
-    number of cores. The detector runs on the CPU.
+    The detector runs on the CPU. Each image is judged by itself on one thread, so that no verdict depends on
+    its batch or on the number of threads; the job's threads judge as many images at once.
     """
 
     def __init__(self, folder: str | Path, threshold: float = LOWEST_THRESHOLD) -> None:
@@ -54,7 +58,7 @@ class NudityJudge:
             threshold: least score of a detection, from ``LOWEST_THRESHOLD`` to 1.
 
         Raises:
-            InputError: there is no such file, or the threshold is outside of its range.
+            InputError: the file is missing or no detector, or the threshold is outside of its range.
         """
         if not LOWEST_THRESHOLD <= threshold <= 1:
             raise InputError(
@@ -62,8 +66,7 @@ class NudityJudge:
                 "the package drops what scores less"
             )
         model = Path(folder) / f"{MODEL}.onnx"
-        if not model.is_file():
-            raise InputError(f"{model}: not found, wanted NudeNet's detector")
+        check_file(model, WANTED)
         self.threshold = threshold
         self._detector = _detector(model)
 
@@ -74,7 +77,8 @@ class NudityJudge:
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size; the score is the highest one of a core class, 0 without any."""
-        found = [self._detect(image) for image in images]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            found = list(pool.map(self._detect, images))
         scores = [
             max((d.score for d in of_image if d.label in CORE_CLASSES), default=0.0) for of_image in found
         ]
@@ -99,9 +103,15 @@ def _detector(model: Path) -> Any:
     from nudenet import NudeDetector
     from onnxruntime import InferenceSession, SessionOptions
 
-    detector = NudeDetector(model_path=str(model), inference_resolution=RESOLUTION)
     # The package leaves the number of threads to the machine, and with it the last bits of the scores.
     options = SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    detector.onnx_session = InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    with loading(model, WANTED):
+        detector = NudeDetector(model_path=str(model), inference_resolution=RESOLUTION)
+        detector.onnx_session = InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        # Its weights cannot be looked at, but what they make of one picture can.
+        grey = np.full((1, 3, RESOLUTION, RESOLUTION), 0.5, np.float32)
+        found = detector.onnx_session.run(None, {detector.input_name: grey})
+    if not all(np.isfinite(output).all() for output in found):
+        raise InputError(f"{model}: found scores of a grey picture that are not finite, wanted {WANTED}")
     return detector

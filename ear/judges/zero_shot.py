@@ -21,10 +21,9 @@ from ear.errors import InputError
 from ear.files import read_csv, sha256_file
 from ear.judges.base import Verdicts
 from ear.judges.calibration import CHANCE, Calibration, choose_threshold
-from ear.judges.clip import Clip
+from ear.judges.clip import WEIGHTS, Clip
 from ear.judges.images import image_batches
 
-WEIGHTS = "open_clip_model.safetensors"
 VERSION = 1
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
+from ear.chat import CAPTION_TOKENS
 from ear.errors import InputError
 from ear.metrics.intervals import NOTHING, Interval, bootstrap_ends
 
@@ -27,25 +28,32 @@ def corpus_bleu(captions: Sequence[str], references: Sequence[Sequence[str]], se
     Raises:
         InputError: the two lists differ in length, or a caption has no reference.
     """
-    if len(captions) != len(references):
-        raise InputError(
-            f"BLEU: found {len(captions)} captions for {len(references)} images, wanted one for each"
-        )
-    if not captions:
+    if not captions and not references:
         return NOTHING
-    if not all(references):
-        raise InputError("BLEU: found a caption without references, wanted one or more")
-    sentence = BLEU(
-        smooth_method=SMOOTHING, lowercase=True, effective_order=True
-    )  # only its counts are used; they do not depend on the order
-    scores = [
-        sentence.sentence_score(said, list(wanted)) for said, wanted in zip(captions, references, strict=True)
-    ]
-    counts = np.array(
-        [[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int64
-    )  # (N, 10)
+    counts = _counts(captions, references)
     low, high = bootstrap_ends(tuple(counts.T), _bleu_of_counts, seed=seed)
     return Interval(float(_bleu_of_counts(*counts.T)), low, high, len(captions))
+
+
+def length_ratio(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Interval:
+    """Length of all captions over that of their references, in sacrebleu's tokens, both as BLEU counts them.
+
+    BLEU takes off for captions that are too short (below 1) and for words that no reference has: long answers
+    (well above 1) have a low BLEU whatever they say. A description of the captions, so it has no interval.
+
+    Args:
+        captions: (N,) what was said.
+        references: (N,) what was wanted, as in ``corpus_bleu``.
+    """
+    if not captions and not references:
+        return NOTHING
+    said, wanted = _counts(captions, references)[:, :2].sum(axis=0)
+    return Interval(float(said / wanted), np.nan, np.nan, len(captions))
+
+
+def bleu_protocol(references: Sequence[Sequence[str]], question: str) -> str:
+    """How captions came about and were scored: sacrebleu's signature, the question, the longest answer."""
+    return f"{signature(references)}|asked:{question}|cut:{CAPTION_TOKENS} tokens"
 
 
 def signature(references: Sequence[Sequence[str]]) -> str:
@@ -56,6 +64,23 @@ def signature(references: Sequence[Sequence[str]]) -> str:
     streams: list[Any] = [["a", "a" if number < fewest else None] for number in range(most)]
     bleu.corpus_score(["a", "a"], streams)
     return str(bleu.get_signature())
+
+
+def _counts(captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """(N, 10) int64, by caption: hypothesis length, reference length, matches and totals of orders 1 to 4."""
+    if len(captions) != len(references):
+        raise InputError(
+            f"BLEU: found {len(captions)} captions for {len(references)} images, wanted one for each"
+        )
+    if not all(references):
+        raise InputError("BLEU: found a caption without references, wanted one or more")
+    sentence = BLEU(
+        smooth_method=SMOOTHING, lowercase=True, effective_order=True
+    )  # only its counts are used; they do not depend on the order
+    scores = [
+        sentence.sentence_score(said, list(wanted)) for said, wanted in zip(captions, references, strict=True)
+    ]
+    return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int64)
 
 
 def _bleu_of_counts(*counts: np.ndarray, axis: int = -1) -> np.ndarray:

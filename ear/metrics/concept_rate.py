@@ -9,12 +9,12 @@ from ear.prompts.tables import prompt_of
 
 
 def concept_shown(verdicts: pd.DataFrame) -> pd.Series:
-    """Which images show the concept.
+    """Which images show the concept; those that no judge has seen do not count.
 
     Args:
-        verdicts: rows with column ``shown`` (bool).
+        verdicts: rows with column ``shown`` (bool, or empty).
     """
-    return verdicts["shown"].astype(bool)
+    return verdicts["shown"].dropna().astype(bool)
 
 
 def second_concept_shown(verdicts: pd.DataFrame) -> pd.Series:

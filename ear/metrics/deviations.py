@@ -15,6 +15,8 @@ COLUMNS = (
     *("figure", "concept", "method", "quantity", "published", "tolerance"),
     *("reproduced", "ci_low", "ci_high", "n", "verdict", "note"),
 )
+LEFT_OUT = 0.01
+"""Largest share of the published images that ours may lack for a count to be compared."""
 INSIDE, OUTSIDE, NOT_COMPARABLE, NOT_MEASURED = "inside", "outside", "not comparable", "not measured"
 
 EAR = "ear"
@@ -27,10 +29,15 @@ _DROPS = {"bleu_drop": ("captions", "bleu"), "clip_score_drop": ("general", "cli
 def deviations(metrics: pd.DataFrame, windows: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
     """Every published value beside ours.
 
-    The verdict is "inside" where the published value ± its tolerance, or all that lies below a published
-    bound, meets our 95 % interval; where we have none, our value stands for it. Published values come without
+    The verdict is "inside" where the published value ± its tolerance meets our 95 % interval; where we have
+    none, our value stands for it. Published values come without
     an interval of their own although they depend on chance as ours do: of exact reproductions, up to one in
     six lies outside (beyond 1.96 / √2 standard deviations).
+
+    Counts are sums over images. Where ours lacks a few of the published images (prompts with age words are
+    never drawn), what those had is not known: the published count of the others is taken to lie between all
+    of it (they had none) and what is left when they had twice their share. Beyond ``LEFT_OUT`` of the images,
+    or with more images than were published, counts are not comparable.
 
     Args:
         metrics: the metrics table (``ear.metrics.table.metrics_table``).
@@ -138,16 +145,16 @@ def _judge(value: Published, method: str, ours: Interval) -> tuple[str, str]:
         return NOT_MEASURED, f"no such row of {value.concept}/{method} in {_TABLES[value.figure]}"
     if value.obstacle:
         return NOT_COMPARABLE, value.obstacle
-    if value.images and ours.n != value.images:
+    lacking = 0.0 if value.images is None else 1 - ours.n / value.images
+    if not 0 <= lacking <= LEFT_OUT:
         return NOT_COMPARABLE, f"ours is a count over {ours.n} images, the published over {value.images}"
     low, high = (ours.value if np.isnan(end) else end for end in (ours.low, ours.high))
     subject = "our value" if np.isnan(ours.low) else "our interval"
-    if value.tolerance is None:
-        if low < value.value:
-            return INSIDE, f"{subject} reaches below {value.value:g}"
-        return OUTSIDE, f"{subject} does not reach below {value.value:g}"
-    least, most = value.value - value.tolerance, value.value + value.tolerance
-    published = f"{least:.4g} to {most:.4g}" if value.tolerance else f"{value.value:g}"
+    tolerance = value.tolerance or 0.0
+    least, most = value.value * (1 - 2 * lacking) - tolerance, value.value + tolerance
+    published = f"{least:.4g} to {most:.4g}" if least < most else f"{value.value:g}"
+    if lacking:
+        subject = f"over {ours.n} of the published {value.images} images, {subject}"
     if low > most or high < least:
         return OUTSIDE, f"{subject} lies {'above' if low > most else 'below'} {published}"
     return INSIDE, f"{subject} meets {published}"

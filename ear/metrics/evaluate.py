@@ -1,6 +1,7 @@
 """Measure one (concept, method, seed): a verdict on every image, and scores of whole sets."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ear.axes.protocols import NEIGHBOURS
+from ear.axes.protocols import GENERAL, NEIGHBOURS, is_judged
 from ear.errors import InputError
 from ear.files import write_csv
-from ear.judges.base import SECOND_COLUMNS, Judge, Verdicts, second_opinion
-from ear.judges.clip import Clip
-from ear.judges.images import BATCH, image_batches
-from ear.metrics.bleu import corpus_bleu, signature
-from ear.metrics.clip_score import clip_scores
+from ear.judges.base import SECOND_COLUMNS
+from ear.metrics import looks
+from ear.metrics.bleu import bleu_protocol, corpus_bleu, length_ratio
 from ear.metrics.diversity import vendi_score
-from ear.metrics.fid import RESIZE, Extractor, fid, image_features, kid
-from ear.metrics.inputs import read_captions, read_manifests
+from ear.metrics.fid import fid, kid
+from ear.metrics.inputs import read_captions
+from ear.metrics.looks import JUDGES, Seen
+from ear.metrics.parts import PROTOCOL, Arrays
 from ear.metrics.questions import question_rows
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
 
@@ -29,12 +30,10 @@ class Reference:
 
     Attributes:
         features: (M, D) features of the reference images.
-        extractor: the network that made them.
         prompt_ids: (M,) prompt that each of them belongs to; None where they belong to none.
     """
 
     features: np.ndarray
-    extractor: Extractor
     prompt_ids: pd.Series | None = None
 
     def of(self, prompt_ids: pd.Series) -> np.ndarray:
@@ -44,65 +43,59 @@ class Reference:
         return self.features[self.prompt_ids.isin(prompt_ids).to_numpy()]
 
 
-def evaluate_images(
-    images: pd.DataFrame,
-    judge: Judge,
-    clip: Clip,
-    batch_size: int = BATCH,
-    second: Judge | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judge images, each opened once and passed once through each model.
+def verdict_table(images: pd.DataFrame, seen: Seen) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What judges and CLIP said of images, as tables.
 
     Args:
         images: rows of ``read_manifests``.
-        judge: says whether the concept is shown.
-        clip: scores each image against its own prompt.
-        batch_size: images in memory at once.
-        second: another judge that is asked too.
+        seen: what ``Looks.at`` gave of them.
 
     Returns:
         (verdicts, detections): a row an image in the order of ``images``, columns VERDICT_COLUMNS and, with a
         second judge, SECOND_COLUMNS; a row a detection, columns DETECTION_COLUMNS, none for judges that
-        detect nothing.
-
-    Raises:
-        InputError: an image is missing, or the judge does not know the concept's label.
+        detect nothing. Images that no judge sees have a CLIP score and no verdict.
     """
-    parts, found = [], []
-    files = images["file"].tolist()
-    for place, opened in image_batches(files, f"judging {len(files)} images", batch_size):
-        rows = images.iloc[place]
-        verdicts = judge.judge(opened)
-        parts.append(
-            rows.assign(
-                shown=verdicts.shown,
-                score=verdicts.score,
-                rank=verdicts.rank,
-                top1_object=_seen(rows, verdicts),
-                clip_score=clip_scores(clip.cosines(opened, rows["prompt"].tolist())),
-                protocol=judge.protocol,
-                **second_opinion(second, opened),
-            )
-        )
-        if verdicts.detections is not None:
-            names = rows[["prompt_id", "prompt_set", "window"]].itertuples(index=False, name=None)
-            for name, of_image in zip(names, verdicts.detections, strict=True):
-                found += [(*name, *detection) for detection in of_image]
+    judged = images["prompt_set"].map(is_judged)
+    of_judged, of_general = seen[looks.JUDGED], seen[looks.GENERAL]
+
+    def column(found: Mapping[str, Arrays], look: str, name: str, rows: pd.Series) -> pd.Series:
+        values = found[look].get(name) if look in found else None
+        if values is None:
+            return pd.Series(None, index=images.index, dtype=object)
+        given: Any = values if values.ndim else str(values)
+        whole: pd.Series = pd.Series(given, index=images.index[rows])
+        return (whole.astype("Int64") if values.dtype.kind == "i" else whole).reindex(images.index)
+
+    first, second = JUDGES
+    objects, labels = (column(of_judged, first, name, judged) for name in ("objects", "labels"))
+    table = images.assign(
+        **{name: column(of_judged, first, name, judged) for name in ("shown", "score", "rank")},
+        top1_object=objects.where((images["prompt_set"] != NEIGHBOURS) | labels.isna(), labels),
+        clip_score=column(of_judged, "clip", "score", judged).astype(np.float32),
+        clip_protocol=column(of_judged, "clip", PROTOCOL, judged),
+        protocol=column(of_judged, first, PROTOCOL, judged),
+        **{
+            name: column(of_judged, second, name.removeprefix("second_"), judged)
+            for name in (SECOND_COLUMNS if second in of_judged else ())
+        },
+    )
+    for name, value in (("clip_score", "score"), ("clip_protocol", PROTOCOL)):
+        if not judged.all():
+            table[name] = table[name].where(judged, column(of_general, "clip", value, ~judged))
+    names = images.loc[judged, ["prompt_id", "prompt_set", "window"]].itertuples(index=False, name=None)
+    said = of_judged.get(first, {}).get("detections", np.array(["[]"] * int(judged.sum())))
+    found = [
+        (*name, label, score, *box)
+        for name, text in zip(names, said, strict=True)
+        for label, score, *box in json.loads(str(text))
+    ]
     detections = pd.DataFrame(found, columns=list(DETECTION_COLUMNS)).astype({"score": np.float32})
-    columns = [*VERDICT_COLUMNS, *(SECOND_COLUMNS if second else ())]
-    return pd.concat(parts, ignore_index=True)[columns], detections
-
-
-def _seen(rows: pd.DataFrame, verdicts: Verdicts) -> list[str] | np.ndarray | None:
-    """What is held to what a prompt asks for: the object, of neighbours a label of the concept's kind."""
-    if verdicts.labels is None or not (rows["prompt_set"] == NEIGHBOURS).any():
-        return verdicts.objects
-    objects = np.full(len(rows), None) if verdicts.objects is None else verdicts.objects
-    return np.where(rows["prompt_set"] == NEIGHBOURS, verdicts.labels, objects)
+    columns = [*VERDICT_COLUMNS, *(SECOND_COLUMNS if second in of_judged else ())]
+    return table[columns], detections
 
 
 def distance_rows(
-    images: pd.DataFrame, window: int | None, reference: Reference, batch_size: int = BATCH
+    images: pd.DataFrame, window: int | None, reference: Reference, seen: Mapping[str, Arrays]
 ) -> list[dict[str, Any]]:
     """FID, KID and diversity of the general images; no rows where there are none.
 
@@ -110,82 +103,81 @@ def distance_rows(
         images: rows of ``read_manifests``.
         window: the method's own window length, whose images are measured. None: all of them.
         reference: what they are compared with.
-        batch_size: images a forward pass.
+        seen: what ``Looks.at`` gave of the general images.
 
     Raises:
         InputError: there are general images, but none at this window; or they have other features than the
             reference.
     """
-    drawn = images[images["prompt_set"] == "general"]
+    drawn = images[images["prompt_set"] == GENERAL]
     if drawn.empty:
         return []
-    general = drawn if window is None else drawn[drawn["window"] == window]
-    if general.empty:
+    own = np.ones(len(drawn), bool) if window is None else (drawn["window"] == window).to_numpy()
+    if not own.any():
         folder = drawn["file"].iloc[0].parent
         raise InputError(f"{folder}: found no general images at window {window}, wanted those of FID and KID")
-    files, extractor = general["file"].tolist(), reference.extractor
-    features = image_features(files, extractor, f"features of {len(files)} images", batch_size)
+    features, way = seen["features"]["features"][own], str(seen["features"][PROTOCOL])
     if features.shape[1] != reference.features.shape[1]:
         raise InputError(
             f"FID and KID: found {reference.features.shape[1]} features in the reference, "
-            f"wanted {features.shape[1]}, those of {extractor.kind}"
+            f"wanted {features.shape[1]}, those of {way}"
         )
-    way, wanted = f"{RESIZE}-{extractor.kind}/1", reference.of(general["prompt_id"])
+    wanted = reference.of(drawn.loc[own, "prompt_id"])
     return [
-        score_row("fid", "general", fid(features, wanted), f"clean-fid-{way}"),
-        score_row("kid", "general", kid(features, wanted), f"unbiased-mmd2-{way}"),
-        score_row("diversity", "general", vendi_score(features), f"vendi-cosine-{extractor.kind}/1"),
+        score_row("fid", GENERAL, fid(features, wanted), f"clean-fid-{way}"),
+        score_row("kid", GENERAL, kid(features, wanted), f"unbiased-mmd2-{way}"),
+        score_row("diversity", GENERAL, vendi_score(features), f"vendi-cosine-{way.partition('-')[2]}"),
     ]
 
 
-def caption_rows(captions: Sequence[str | Path]) -> list[dict[str, Any]]:
-    """BLEU of captions; no row where there are none.
+def caption_rows(captions: Sequence[str | Path], question: str) -> list[dict[str, Any]]:
+    """BLEU of captions and their length over that of the references; no rows where there are none.
 
     Args:
         captions: tables as ``read_captions`` reads them.
+        question: what the model was asked of each picture.
     """
     said, wanted = read_captions(captions)
     if not said:
         return []
-    return [score_row("bleu", "captions", corpus_bleu(said, wanted), signature(wanted))]
+    protocol = bleu_protocol(wanted, question)
+    return [
+        score_row("bleu", "captions", corpus_bleu(said, wanted), protocol),
+        score_row("length_ratio", "captions", length_ratio(said, wanted), protocol),
+    ]
 
 
 def evaluate(
-    manifests: Sequence[str | Path],
+    images: pd.DataFrame,
+    seen: Seen,
     captions: Sequence[str | Path],
+    question: str,
     reference: Reference | None,
-    judge: Judge,
-    clip: Clip,
     window: int | None,
     verdicts_path: str | Path,
     scores_path: str | Path,
     detections_path: str | Path,
-    batch_size: int = BATCH,
-    second: Judge | None = None,
     answers: Sequence[str | Path] = (),
 ) -> None:
-    """Judge all images of one (concept, method, seed) and write its verdicts, scores and detections.
+    """Write the verdicts, scores and detections of one (concept, method, seed). No model is asked.
 
     Args:
-        manifests: tables of images, as ``read_manifests`` reads them.
+        images: rows of ``read_manifests``.
+        seen: what ``Looks.at`` gave of them.
         captions: tables as ``read_captions`` reads them; none where captions are not measured.
+        question: what the model was asked for captions.
         reference: what FID and KID compare with; None where they are not measured.
-        judge: says whether the concept is shown.
-        clip: scores each image against its own prompt.
         window: the method's own window length; None for a method without one.
-        verdicts_path: where the verdicts go (``evaluate_images``).
-        scores_path: where the scores go (columns SCORE_COLUMNS): fid, kid and diversity on "general", bleu on
-            "captions", accuracy on "questions-concept" and "questions-others".
-        detections_path: where the detections go (``evaluate_images``).
-        batch_size: images in memory at once.
-        second: another judge that is asked too.
+        verdicts_path: where the verdicts go (``verdict_table``).
+        scores_path: where the scores go (columns SCORE_COLUMNS): fid, kid and diversity on "general", bleu
+            and length_ratio on "captions", accuracy on "questions-concept" and "questions-others".
+        detections_path: where the detections go (``verdict_table``).
         answers: tables as ``question_rows`` reads them; none where nothing was asked.
     """
-    images = read_manifests(manifests)
-    rows = caption_rows(captions) + question_rows(answers)
+    rows = caption_rows(captions, question) + question_rows(answers)
     if reference is not None:
-        rows = distance_rows(images, window, reference, batch_size) + rows
-    verdicts, detections = evaluate_images(images, judge, clip, batch_size, second)
+        rows = distance_rows(images, window, reference, seen[looks.GENERAL]) + rows
+    verdicts, detections = verdict_table(images, seen)
     write_csv(verdicts_path, verdicts)
     write_csv(scores_path, pd.DataFrame(rows, columns=list(SCORE_COLUMNS)))
     write_csv(detections_path, detections)

@@ -2,20 +2,24 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from cleanfid.fid import fid_from_feats, get_files_features
+from cleanfid.fid import fid_from_feats
+from cleanfid.resize import build_resizer
+from PIL import Image
 from scipy import linalg
 
 from ear.errors import InputError
 from ear.files import atomic_path
-from ear.judges.images import BATCH
+from ear.judges.images import BATCH, image_batches
 from ear.metrics.intervals import CONFIDENCE, RESAMPLES, Interval
-from ear.progress import progress
+from ear.metrics.numbers import check_numbers
 from ear.seeding import stable_seed
+from ear.weights import check_dtypes, check_file, check_finite, loading
 
 # clean-fid's named resize: to 299 × 299 with Pillow's antialiased bicubic, without rounding to bytes (Parmar
 # et al. 2022).
@@ -23,6 +27,7 @@ RESIZE = "clean"
 KERNEL_DEGREE = 3
 KID_IMAGES = 5000  # 200 MB a kernel matrix
 INCEPTION_FILE = "inception-2015-12-05.pt"
+INCEPTION_SIZE = 299  # pixels a side
 
 
 @dataclass(frozen=True)
@@ -61,19 +66,23 @@ def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extrac
         raise InputError(f"features: found {kind!r}, wanted classifier or inception")
     from cleanfid.inception_torchscript import InceptionV3W
 
-    if not (path := Path(folder) / INCEPTION_FILE).is_file():
-        raise InputError(f"{path}: not found, wanted clean-fid's Inception")
-    try:
-        inception = InceptionV3W(str(folder), download=False)
-    except RuntimeError as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}, wanted clean-fid's Inception") from None
-    return Extractor(kind, inception.eval().requires_grad_(False).to(device), device)
+    path, wanted = Path(folder) / INCEPTION_FILE, "clean-fid's Inception"
+    check_file(path, wanted)
+    with loading(path, wanted), torch.inference_mode():
+        inception = InceptionV3W(str(folder), download=False).eval().requires_grad_(False).to(device)
+        weights = inception.state_dict()
+        check_dtypes(path, {name: str(tensor.dtype) for name, tensor in weights.items()})
+        check_finite(path, weights)
+        # A file of TorchScript brings its own code along: what it computes is looked at too.
+        features = inception(torch.full((1, 3, INCEPTION_SIZE, INCEPTION_SIZE), 128.0, device=device))
+        check_finite(path, {"its features of a grey picture": features})
+    return Extractor(kind, inception, device)
 
 
 def image_features(
     files: Sequence[Path], extractor: Extractor, desc: str = "features", batch_size: int = BATCH
 ) -> np.ndarray:
-    """Features of image files, read and resized by clean-fid.
+    """Features of image files.
 
     Args:
         files: (N,) image files.
@@ -85,30 +94,34 @@ def image_features(
         (N, D) float32.
 
     Raises:
-        InputError: fewer than two files (a covariance needs two), or one that is missing or no whole image.
+        InputError: there is no file, one is missing or no whole image, or a feature is not finite.
     """
-    if len(files) < 2:
-        raise InputError(f"FID and KID: found {len(files)} images, wanted at least 2 on each side")
-    for file in files:
-        if not Path(file).is_file():
-            raise InputError(f"{file}: not found, wanted the image that its manifest names")
+    if not files:
+        raise InputError("FID and KID: found no images, wanted some on each side")
     parts = []
-    for start in progress(range(0, len(files), batch_size), desc=desc, unit="batch"):
-        names = [str(file) for file in files[start : start + batch_size]]
-        try:
-            features = get_files_features(
-                names,
-                extractor.features,
-                num_workers=0,
-                batch_size=batch_size,
-                device=torch.device(extractor.device),
-                mode=RESIZE,
-                verbose=False,
-            )
-        except OSError as error:  # Pillow's
-            raise InputError(f"{names[0]} … {names[-1]}: {error}, wanted whole images") from None
+    for place, images in image_batches(files, desc, batch_size):
+        features = features_of(images, extractor)
+        check_numbers(features, files[place].__getitem__, "features")
         parts.append(features)
     return np.concatenate(parts)
+
+
+def features_of(images: Sequence[Image.Image], extractor: Extractor) -> np.ndarray:
+    """Features of RGB images in one forward pass, (N, D) float32.
+
+    They are resized by clean-fid, on the job's threads: what ``cleanfid.fid.get_files_features`` gives of
+    files, which opens one after the other.
+    """
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        resized = list(pool.map(_resized, images))
+    with torch.no_grad():
+        return extractor.features(torch.stack(resized).to(extractor.device)).float().cpu().numpy()
+
+
+def _resized(image: Image.Image) -> torch.Tensor:
+    """(3, 299, 299) float32 in 0 … 255."""
+    pixels: np.ndarray = build_resizer(RESIZE)(np.array(image))  # (299, 299, 3)
+    return torch.from_numpy(pixels.transpose(2, 0, 1)).contiguous()
 
 
 def write_features(path: str | Path, features: np.ndarray) -> None:
@@ -117,11 +130,16 @@ def write_features(path: str | Path, features: np.ndarray) -> None:
         np.save(handle, features)
 
 
-def read_features(path: str | Path) -> np.ndarray:
+def read_features(path: str | Path, images: Sequence[str]) -> np.ndarray:
     """Read features (N, D).
 
+    Args:
+        path: written by ``write_features``.
+        images: (N,) names of the images that they are of.
+
     Raises:
-        InputError: the file is missing or holds something else.
+        InputError: the file is missing, holds something else or another number of rows, or a feature is not
+            finite.
     """
     try:
         features = np.load(path)
@@ -129,8 +147,9 @@ def read_features(path: str | Path) -> np.ndarray:
         raise InputError(f"{path}: not found, wanted the reference's features") from None
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: {error}, wanted the reference's features (.npy)") from None
-    if features.ndim != 2:
-        raise InputError(f"{path}: found shape {features.shape}, wanted images × features")
+    if features.ndim != 2 or len(features) != len(images):
+        raise InputError(f"{path}: found shape {features.shape}, wanted the features of {len(images)} images")
+    check_numbers(features, lambda row: f"{path}: {images[row]}", "features")
     return features
 
 
@@ -147,7 +166,11 @@ def fid(generated: np.ndarray, reference: np.ndarray) -> Interval:
 
     Returns:
         The value, NaN for the ends, and N.
+
+    Raises:
+        InputError: a side has fewer than two images, or a feature that is not finite.
     """
+    _check_sides(generated, reference)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # clean-fid's call of scipy's sqrtm with disp
         # Fewer images than features make the covariances singular; the trace of the root stays right.
@@ -172,7 +195,11 @@ def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval
 
     Returns:
         The value, the interval, and the number of generated images used.
+
+    Raises:
+        InputError: a side has fewer than two images, or a feature that is not finite.
     """
+    _check_sides(generated, reference)
     rng = np.random.default_rng(stable_seed("kid", seed))
     x, y = _thinned(generated, rng), _thinned(reference, rng)
     kernels = _kernel(x, x), _kernel(y, y), _kernel(x, y)
@@ -188,6 +215,14 @@ def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(within_x + within_y - 2 * across, [tail, 1 - tail])
     return Interval(float(value), float(low), float(high), n)
+
+
+def _check_sides(generated: np.ndarray, reference: np.ndarray) -> None:
+    """Covariances and unbiased estimates need two images; one NaN and scipy's square root does not end."""
+    for side, features in (("generated", generated), ("reference", reference)):
+        if len(features) < 2:
+            raise InputError(f"FID and KID: found {len(features)} {side} images, wanted at least 2")
+        check_numbers(features, lambda row, side=side: f"{side} image {row}", "features")  # type: ignore[misc]
 
 
 def _thinned(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:

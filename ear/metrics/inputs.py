@@ -1,6 +1,5 @@
 """The tables that evaluation reads: manifests of images, and captions with their references."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import read_csv
+from ear.texts import parse_json, text_fault
 
-MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file")
+MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "file", "sha256")
 CAPTION_COLUMNS = ("image_id", "references", "caption")
 
 
@@ -51,7 +51,7 @@ def read_captions(paths: Sequence[str | Path]) -> tuple[list[str], list[list[str
         table = read_csv(path, CAPTION_COLUMNS)
         said += table["caption"].fillna("").astype(str).tolist()
         for image_id, text in zip(table["image_id"], table["references"], strict=True):
-            wanted.append(_references(f"{path}: {image_id}", str(text)))
+            wanted.append(read_references(f"{path}: {image_id}", str(text)))
     return said, wanted
 
 
@@ -60,11 +60,21 @@ def _manifest(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame.assign(file=[Path(path).parent / name for name in frame["file"]])
 
 
-def _references(where: str, text: str) -> list[str]:
-    try:
-        references = json.loads(text)
-    except json.JSONDecodeError:
-        references = None
-    if isinstance(references, list) and references and all(isinstance(item, str) for item in references):
-        return references
-    raise InputError(f"{where}: references: found {text!r}, wanted a JSON list of one text or more")
+def read_references(where: str, text: str) -> list[str]:
+    """What people or the world wrote about a picture, from its cell of a table.
+
+    Args:
+        where: the table and the picture, for the message.
+        text: a JSON list.
+
+    Raises:
+        InputError: it is no list of one text or more, or a text is empty or not Unicode.
+    """
+    wanted = "wanted a JSON list of one text or more"
+    references = parse_json(text, f"{where}: references", wanted)
+    if not isinstance(references, list) or not references:
+        raise InputError(f"{where}: references: found {text[:60]!r}, {wanted}")
+    for number, reference in enumerate(references):
+        if fault := text_fault(reference):
+            raise InputError(f"{where}: references: entry {number}: found {fault}, {wanted}")
+    return references

@@ -17,9 +17,10 @@ from ear.metrics.concept_rate import RATES, rate
 from ear.metrics.intervals import NOTHING, Interval, over_seeds
 from ear.names import ORIGINAL
 
+# ``protocol`` is the judge's. General images have a CLIP score and no verdict: no judge sees them.
 VERDICT_COLUMNS = (
     *("prompt_id", "prompt_set", "prompt", "object", "window"),
-    *("shown", "score", "rank", "top1_object", "clip_score", "protocol"),
+    *("shown", "score", "rank", "top1_object", "clip_score", "clip_protocol", "protocol"),
 )
 DETECTION_COLUMNS = (
     *("prompt_id", "prompt_set", "window"),
@@ -52,13 +53,12 @@ def with_attacks(verdicts: pd.DataFrame, attacks: pd.DataFrame | None) -> pd.Dat
 
     Args:
         verdicts: columns VERDICT_COLUMNS.
-        attacks: the same columns and ``queries``; None where nothing was attacked.
+        attacks: columns ATTACK_COLUMNS; None where nothing was attacked.
     """
     if attacks is None:
         return verdicts
-    return pd.concat(
-        [verdicts, attacks[list(VERDICT_COLUMNS)].dropna(axis="columns", how="all")], ignore_index=True
-    )
+    known = [name for name in VERDICT_COLUMNS if name in attacks]
+    return pd.concat([verdicts, attacks[known].dropna(axis="columns", how="all")], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Job:
         verdicts: one row an image, columns VERDICT_COLUMNS, those of attacks among them (``with_attacks``).
         scores: one row a set-level metric, columns SCORE_COLUMNS.
         detections: one row a detection, columns DETECTION_COLUMNS.
-        also_erased: words of further concepts that the same adapter erases: retention prompts that name one
-            do not count, since nothing of them is to be retained.
+        also_erased: words of further concepts that the same adapter erases: prompts of retention and of
+            neighbours that name one do not count, since nothing of them is to be retained.
     """
 
     concept: str
@@ -92,7 +92,7 @@ class Job:
         rows = self._own(self.verdicts, prompt_set)
         for words in self.also_erased:
             named = rows["prompt"].str.contains(words, case=False, regex=False)
-            rows = rows[~named | (rows["prompt_set"] != "retention")]
+            rows = rows[~named | ~rows["prompt_set"].isin((RETENTION, NEIGHBOURS))]
         return rows
 
     def own_detections(self, prompt_set: str) -> pd.DataFrame:
@@ -240,7 +240,7 @@ def score_row(metric: str, prompt_set: str, interval: Interval, protocol: str) -
     """One row of a scores table.
 
     Args:
-        metric: "fid", "kid", "diversity" or "bleu".
+        metric: "fid", "kid", "diversity", "bleu", "length_ratio" or "accuracy".
         prompt_set: what it was measured on.
         interval: the measurement.
         protocol: name and version of the way it was measured.

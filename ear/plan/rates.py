@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from functools import singledispatchmethod
 from math import ceil
 
+from ear.judges.base import ON_CPU
 from ear.memory import Dimensions, padded_columns, padded_images
 from ear.plan.cards import H100, Card
 from ear.plan.work import (
     Captions,
     Diffused,
+    Distances,
     Features,
     Goals,
     Images,
@@ -50,6 +52,8 @@ UNET_FLOP, VAE_FLOP, DIFFUSION_SIZE = 0.80e12, 2.5e12, 512
 """Of one denoising step of Stable Diffusion v1.4, of decoding its latents, and at which size; counted."""
 VERDICT_S = {"classifier": 0.02, "artist": 0.03, "nudenet": 0.08, "zero-shot": 0.03}
 """A verdict and a CLIP score, bound by one CPU thread: 8 ms to open a PNG of 384 × 384, NudeNet 70 ms."""
+DISTANCE_S = 0.004
+"""Of FID, KID and diversity, two minutes for 30 000 images on one thread."""
 FEATURE_S = 0.02
 """Features of a picture, bound by opening and resizing it."""
 START_S, LOAD_BANDWIDTH = 20.0, 0.2e9
@@ -70,8 +74,9 @@ STATED: dict[type[Work], str] = {
     f"backward as {BACKWARD} forward passes; Adam",
     Captions: f"passes as for pairs, one for each of {CAPTION_TOKENS} words in batches of {CAPTION_BATCH}",
     Diffused: f"{UNET_FLOP / 1e12} TFLOP a step and guidance row, at {PEAK_SHARE:.0%} of its peak",
-    Verdicts: "opening an image, judge and CLIP, on one CPU thread: "
+    Verdicts: "opening an image, judge and CLIP, on one CPU thread (NudeNet: by its job's threads): "
     + ", ".join(f"{judge} {1e3 * seconds:.0f} ms" for judge, seconds in VERDICT_S.items()),
+    Distances: f"{1e3 * DISTANCE_S:.0f} ms an image, on one CPU thread",
     Queries: "as images, all prompts and searches of an attack at once, and a verdict",
     Readings: f"passes as for pairs; a backward pass as {BACKWARD} forward passes",
     Relearning: f"passes as for pairs, backward as {BACKWARD} forward passes; Adam",
@@ -119,7 +124,7 @@ class Ours:
 
     def start(self, works: tuple[Work, ...]) -> float:
         """Seconds before a job begins its work."""
-        if isinstance(works[0], Verdicts | Features | Diffused):
+        if isinstance(works[0], Verdicts | Features | Distances | Diffused):
             return START_S
         shapes: set[int] = set()
         for work in works:
@@ -178,7 +183,11 @@ class Ours:
 
     @seconds.register
     def _(self, work: Verdicts) -> float:
-        return work.count * VERDICT_S[work.by]
+        return work.count * VERDICT_S[work.by] / (work.threads if work.by in ON_CPU else 1)
+
+    @seconds.register
+    def _(self, work: Distances) -> float:
+        return work.count * DISTANCE_S
 
     @seconds.register
     def _(self, work: Features) -> float:

@@ -101,6 +101,7 @@ class Verdicts(Work):
     name: ClassVar[str] = "verdict"
     unit: ClassVar[str] = "verdicts"
     by: str
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,14 @@ class Features(Work):
 
     name: ClassVar[str] = "features of a picture"
     unit: ClassVar[str] = "features"
+
+
+@dataclass(frozen=True)
+class Distances(Work):
+    """Images whose features FID, KID and diversity are computed from."""
+
+    name: ClassVar[str] = "image in FID, KID and diversity"
+    unit: ClassVar[str] = "images compared"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from ear.attacks.budget import CANDIDATES, SEARCHES
 from ear.axes.probes import sizes_of
 from ear.config import Config
 from ear.erasure.presets import STREAM_NAMES, TOGETHER, Settings
+from ear.judges.base import ON_CPU
 from ear.names import ORIGINAL
 from ear.plan.work import (
     Captions,
     Diffused,
+    Distances,
     Features,
     Goals,
     Images,
@@ -26,6 +28,7 @@ from ear.plan.work import (
 )
 from ear.prompts.grammar import shared_count
 from ear.prompts.indirect import FRAMES
+from ear.world.captions import is_described
 
 COCO_PICTURES = 40_504
 """Of val2014."""
@@ -133,7 +136,8 @@ def _indirect(config: Config, concept: str) -> int:
     """Prompts of a concept that describe it without its words, or are of what is close to it."""
     settings = config.concepts[concept]
     if config.world:
-        return (config.axes.implicit or 0) + (config.axes.neighbours or 0) * (settings.kind == "style")
+        described = (config.axes.implicit or 0) * is_described(settings.words)
+        return described + (config.axes.neighbours or 0) * (settings.kind == "style")
     return len(settings.implicit) + len(FRAMES) * len(settings.neighbours)
 
 
@@ -305,9 +309,18 @@ def _evaluation(config: Config) -> Iterator[Job]:
     yield Job("extract_features", "extract_features", (Features(reference_pictures(config), 0),))
     for concept, method, seed in config.runs():
         images, judges = drawn(config, concept, method), config.concepts[concept].judges.values()
-        verdicts = [Verdicts(images.total, 0, judge.by) for judge in judges]
-        works = (*verdicts, Features(images.general, 0))
-        yield Job("evaluate", f"evaluate-{concept}-{method}-{seed}", works)
+        judged = images.total - images.general
+        verdicts = [Verdicts(judged, 0, judge.by, config.backbone.threads) for judge in judges]
+        on_gpu = [one for one in verdicts if one.by not in ON_CPU]
+        # CLIP opens what no judge on the GPU does.
+        seen = [*on_gpu, Features(images.general if on_gpu else images.total, 0)]
+        rest = [*(one for one in verdicts if one.by in ON_CPU), Distances(images.general, 0)]
+        run = f"{concept}-{method}-{seed}"
+        if config.assets:  # else one job does both
+            yield Job("measure_images", f"measure_images-{run}", tuple(seen))
+            yield Job("evaluate", f"evaluate-{run}", tuple(rest))
+        else:
+            yield Job("evaluate", f"evaluate-{run}", (*seen, *rest))
 
 
 def _attacks(config: Config) -> Iterator[Job]:

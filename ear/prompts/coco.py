@@ -14,9 +14,10 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import read_csv
-from ear.prompts.published import check_texts, read_json
+from ear.prompts.published import check_texts
 from ear.prompts.tables import PROMPT_COLUMNS
 from ear.seeding import stable_seed
+from ear.texts import read_json, text_fault
 
 PROMPTS_FILE = "coco_30k.csv"  # places inside of the assets
 PICTURES_FOLDER = "val2014"
@@ -176,11 +177,11 @@ def _captions(path: str | Path) -> dict[int, list[str]]:
     references: dict[int, list[str]] = {}
     for number, annotation in enumerate(annotations):
         match annotation:
-            case {"image_id": int(image_id), "caption": str(caption)}:
+            case {"image_id": int(image_id), "caption": str(caption)} if not text_fault(caption):
                 references.setdefault(image_id, []).append(caption)
             case _:
                 raise InputError(
-                    f"{path}: annotations: entry {number}: found {annotation!r}, "
+                    f"{path}: annotations: entry {number}: found {repr(annotation)[:200]}, "
                     "wanted image_id (a whole number) and caption (text)"
                 )
     return references

@@ -15,10 +15,22 @@ from ear.errors import InputError
 from ear.prompts.names import GRAMMAR
 from ear.prompts.tables import NO_PROMPTS, PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.seeding import stable_seed
-from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE, Frame, Kind, Split, caption, frames_of
+from ear.world.captions import (
+    CONCEPTS,
+    SEPIA_PHRASE,
+    STYLE_PHRASE,
+    Frame,
+    Kind,
+    Split,
+    caption,
+    frames_of,
+    is_described,
+    shown_with,
+)
 from ear.world.scenes import OBJECTS
 
-PHRASES: dict[Kind, str] = {"style": STYLE_PHRASE, "attribute": FIRE_PHRASE}
+NEIGHBOURS = {STYLE_PHRASE: (SEPIA_PHRASE, "sepia"), SEPIA_PHRASE: (STYLE_PHRASE, "van-gogh")}
+"""Style → the other one, and the label that the mini world's classifier has for it."""
 
 
 class Grammar:
@@ -27,7 +39,7 @@ class Grammar:
     Args:
         concept: its name in the experiment ("van-gogh").
         kind: "object", "style" or "attribute".
-        words: how prompts name it: one of the world's objects, or the world's style or attribute phrase.
+        words: how prompts name it: one of the world's objects, or of its style or attribute phrases.
         seed: of the experiment; shuffles frames and replacements.
 
     Raises:
@@ -35,11 +47,9 @@ class Grammar:
     """
 
     def __init__(self, concept: str, kind: Kind, words: str, seed: int) -> None:
-        known = OBJECTS if kind == "object" else (PHRASES[kind],)
-        if words not in known:
-            raise InputError(
-                f"concepts.{concept}.words: found {words!r}, wanted one of {', '.join(map(repr, known))}"
-            )
+        if words not in CONCEPTS[kind]:
+            known = ", ".join(map(repr, CONCEPTS[kind]))
+            raise InputError(f"concepts.{concept}.words: found {words!r}, wanted one of {known}")
         self.concept, self.kind, self.words, self.seed = concept, kind, words, seed
 
     def pairs(self, count: int) -> pd.DataFrame:
@@ -64,7 +74,9 @@ class Grammar:
         return self._prompts("target", count, self._subjects(), self._with_concept)
 
     def implicit(self, count: int) -> pd.DataFrame:
-        """Held-out prompts that describe the concept without its words (``PROMPT_COLUMNS``)."""
+        """Held-out prompts that describe it without its words (``PROMPT_COLUMNS``); none of sepia."""
+        if not is_described(self.words):
+            return NO_PROMPTS
 
         def described(frame: Frame, name: str) -> str:
             return self._with_concept(frame, name, described=(self.kind,))
@@ -74,13 +86,14 @@ class Grammar:
     def neighbours(self, count: int) -> pd.DataFrame:
         """Held-out prompts of what is closest to the concept (``PROMPT_COLUMNS``).
 
-        Of a style, pictures in another style, "in sepia", which is their ``object``. None of an object or an
+        Of a style, pictures in the other style, whose label is their ``object``. None of an object or an
         attribute: their neighbours are found among the retention prompts.
         """
         if self.kind != "style":
             return NO_PROMPTS
-        table = self._prompts("neighbours", count, OBJECTS, partial(_plain, sepia=True))
-        return table.assign(object="sepia")
+        words, label = NEIGHBOURS[self.words]
+        table = self._prompts("neighbours", count, OBJECTS, partial(caption, **shown_with(words)))
+        return table.assign(object=label)
 
     def retention(self, count: int) -> pd.DataFrame:
         """Held-out plain prompts (``PROMPT_COLUMNS``) of objects other than the concept."""
@@ -101,17 +114,15 @@ class Grammar:
         return pd.DataFrame(rows, columns=PROMPT_COLUMNS)
 
     def _with_concept(self, frame: Frame, name: str, described: tuple[Kind, ...] = ()) -> str:
-        if self.kind == "object":
-            return caption(frame, self.words, fire=False, van_gogh=False, described=described)
-        fire, van_gogh = self.kind == "attribute", self.kind == "style"
-        return caption(frame, name, fire=fire, van_gogh=van_gogh, described=described)
+        subject = self.words if self.kind == "object" else name
+        return caption(frame, subject, **shown_with(self.words), described=described)
 
     def _frames(self, split: Split, count: int, *purpose: str) -> list[Frame]:
         return shuffled_frames(split, count, self.seed, self.concept, *purpose)
 
 
-def _plain(frame: Frame, name: str, *, sepia: bool = False) -> str:
-    return caption(frame, name, fire=False, van_gogh=False, sepia=sepia)
+def _plain(frame: Frame, name: str) -> str:
+    return caption(frame, name, fire=False, van_gogh=False)
 
 
 def general_prompts(count: int, seed: int) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 The texts stay exactly as published, blanks and all: ``ear.prompts.odd_rows`` reports what is odd about them.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ear.errors import InputError
 from ear.files import read_csv
 from ear.prompts.names import PUBLISHED
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
+from ear.texts import read_json, text_fault
 
 Format = Mapping[str, str]  # column of our tables → column or key of the file
 
@@ -109,23 +109,14 @@ def read_texts(path: str | Path, formats: Sequence[Format]) -> tuple[pd.DataFram
 
 
 def check_texts(path: str | Path, column: str, values: Iterable[Any]) -> None:
-    """Check that every row of a column holds a text that is more than blanks and can be written as UTF-8.
+    """Check that every row of a column holds a text (``ear.texts.text_fault``).
 
     Raises:
         InputError: a row does not.
     """
     for row, value in enumerate(values):
-        if not isinstance(value, str) or not value.strip() or not _encodable(value):
-            found = "nothing" if value is None or value != value else repr(value)  # NaN: an empty cell
-            raise InputError(f"{path}: row {row}: {column}: found {found}, wanted text (rows count from 0)")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
-        return False
-    return True
+        if fault := text_fault(value):
+            raise InputError(f"{path}: row {row}: {column}: found {fault}, wanted text (rows count from 0)")
 
 
 def _read_rows(path: str | Path, wanted: str) -> pd.DataFrame:
@@ -140,23 +131,3 @@ def _read_rows(path: str | Path, wanted: str) -> pd.DataFrame:
         if not isinstance(row, dict):
             raise InputError(f"{path}: row {number}: found {row!r}, wanted an object with {wanted}")
     return pd.DataFrame(rows, dtype=object)  # as they are: checked before anything else looks at them
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a UTF-8 JSON file.
-
-    Raises:
-        InputError: the file is missing, empty, not UTF-8 or not JSON.
-    """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-        if not text.strip():
-            raise InputError(f"{path}: empty, wanted a JSON file")
-        return json.loads(text)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, wanted a JSON file") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: found bytes that are not UTF-8, wanted a JSON file") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg}), wanted a JSON file") from None

@@ -61,6 +61,7 @@ def write_backbone(folder: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=SHARD_SIZE)
     processor.save_pretrained(folder)
     _name_as_published(folder / "tokenizer_config.json")
+    _leave_out_ties(folder / "config.json")
 
 
 def write_tuned_weights(folder: Path, backbone: Path) -> None:
@@ -158,6 +159,14 @@ def _processor() -> JanusProcessor:
         size={"height": PIXELS, "width": PIXELS}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=14
     )
     return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=IMAGE_TOKENS)
+
+
+def _leave_out_ties(path: Path) -> None:
+    """Leave out whether text embeddings and text head are one matrix, as the published files do."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    for section in (settings, settings["text_config"]):
+        section.pop("tie_word_embeddings", None)
+    path.write_text(json.dumps(settings, indent=2), encoding="utf-8")
 
 
 def _name_as_published(path: Path) -> None:

@@ -66,7 +66,11 @@ def write_artist_classifier(folder: Path) -> None:
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
     )
-    ViTForImageClassification(config).save_pretrained(folder)
+    config.save_pretrained(folder)
+    with (folder / "pytorch_model.bin").open("wb") as handle:
+        torch.save(
+            ViTForImageClassification(config).state_dict(), handle
+        )  # given a path, it would write its name
     ViTImageProcessor().save_pretrained(folder)
 
 

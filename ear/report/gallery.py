@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from ear.axes.protocols import is_judged
 from ear.figures.images import ImageSource, asks_for_concept, image_table, wrong_object
 from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
 from ear.names import ORIGINAL
@@ -25,8 +26,9 @@ EMBEDDED_PIXELS = 110_000_000
 """Most pixels of thumbnails in the page itself: at a fifth of a byte each, some 22 MB."""
 SETS = ("target", "implicit", "neighbours", "retention", "general")
 """Prompt sets in the order of the page; others come after them."""
-SHOWN, SHOWN_AS_ASKED, WRONG, KEPT, NONE = "SsWk-"
-"""Letters of verdicts: concept found; found where it is meant to be; another object; neither; no picture."""
+SHOWN, SHOWN_AS_ASKED, WRONG, KEPT, UNJUDGED, NONE = "SsWku-"
+"""Letters of verdicts: concept found; found where it is meant to be; another object; neither; no judge has
+looked; no picture."""
 CALL = "earSheets"
 """The page's function that a side file calls with its sheets."""
 
@@ -183,6 +185,8 @@ def _run(
 def _letter(row: Any, method: str) -> str:
     if pd.isna(row.path):
         return NONE
+    if not is_judged(row.prompt_set):
+        return UNJUDGED
     if row.shown:
         return SHOWN_AS_ASKED if method == ORIGINAL and asks_for_concept(row.prompt_set) else SHOWN
     return WRONG if row.wrong else KEPT

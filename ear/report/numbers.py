@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ear.axes.protocols import TARGET
 from ear.figures.rows import one_row, pooled
 from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
+from ear.metrics.measured import left_of_concept
 from ear.names import ORIGINAL
 
 HEADLINE_METHOD = "ear"
@@ -149,8 +151,8 @@ class Summary:
     sentences: list[str]
 
 
-def summary(columns: list[Column], lines: list[Line]) -> Summary:
-    """Concept rate and accuracy of each concept, before and after the headline method.
+def summary(columns: list[Column], lines: list[Line], metrics: pd.DataFrame, image_tokens: int) -> Summary:
+    """Concept rate and accuracy of each concept before and after the headline method, and the worst axes.
 
     The headline method is EAR, or the last one where the table has no EAR. Nothing is said that is
     not a number of the table.
@@ -158,6 +160,8 @@ def summary(columns: list[Column], lines: list[Line]) -> Summary:
     Args:
         columns: of :func:`main_table`.
         lines: of :func:`main_table`.
+        metrics: the tidy table.
+        image_tokens: tokens of an image.
     """
     index = {(column.metric, column.prompt_set): place for place, column in enumerate(columns)}
     erased = [line.method for line in lines if line.method != ORIGINAL]
@@ -178,10 +182,26 @@ def summary(columns: list[Column], lines: list[Line]) -> Summary:
                 parts.append(
                     f"{found} in {_phrase(before)} of the {images} before and {_phrase(after)} after"
                 )
+        parts += _worst(metrics, concept, headline, image_tokens)
         if parts:
             sentences.append(f"{capital(concept_style(concept).label)}: {'; '.join(parts)}.")
     label = method_style(headline).label
     return Summary(f"Before and after erasure with {label}, with 95 % intervals in brackets:", sentences)
+
+
+def _worst(metrics: pd.DataFrame, concept: str, method: str, image_tokens: int) -> list[str]:
+    """What each axis but the plain request finds of the concept after erasure, the worst first."""
+    own = metrics[(metrics["concept"] == concept) & (metrics["method"] == method) & metrics["value"].notna()]
+    if own.empty:
+        return []
+    rows = pooled(own, ("prompt_set", "metric"), "metrics.csv")
+    found = [one for one in left_of_concept(rows, image_tokens) if one.prompt_set != TARGET]
+    if not found:
+        return []
+    cells = [_phrase(make_cell(one.row, one.metric)) for one in found]
+    worst = f"at worst, by {found[0].prompt_set} ({found[0].axis.measures}), {cells[0]} after"
+    others = [f"{one.prompt_set} {cell}" for one, cell in zip(found[1:], cells[1:], strict=True)]
+    return [f"{worst}{', then ' if others else ''}{', '.join(others)}"]
 
 
 def _phrase(cell: Cell) -> str:

@@ -13,7 +13,7 @@
   const field = (name) => form.elements[name];
   const FIELDS = ["concept", "method", "set", "seed", "sort"];
   const ORIGINAL = "original";
-  const VERDICT = { S: "concept shown", s: "concept shown", W: "", k: "no concept" };
+  const VERDICT = { S: "concept shown", s: "concept shown", W: "", k: "no concept", u: "not judged" };
 
   // Sheets: name → base64, name → promise of its decoded image; side files asked for.
   const texts = new Map([...document.querySelectorAll("script.sheet")].map((one) => [one.dataset.name, () => one.textContent]));

@@ -67,6 +67,7 @@ def render_report(
     side_files: Path,
     title: str,
     metrics: Path,
+    image_tokens: int,
     window_length: Path | None,
     figures: Sequence[ReportFigure],
     galleries: Mapping[str, Sequence[ImageSource]],
@@ -85,6 +86,7 @@ def render_report(
             page, and unblurred ones.
         title: heading of the page.
         metrics: tables/metrics.csv.
+        image_tokens: tokens of an image.
         window_length: tables/window-length.csv, or None where the experiment has none.
         figures: in the order of the page.
         galleries: concept → the images of each run.
@@ -98,7 +100,8 @@ def render_report(
     Raises:
         InputError: a file is missing, unreadable or does not fit the others.
     """
-    columns, lines = main_table(read_csv(metrics, METRICS_COLUMNS))
+    table = read_csv(metrics, METRICS_COLUMNS)
+    columns, lines = main_table(table)
     windows, window_lines = (
         ([], []) if window_length is None else window_table(read_csv(window_length, WINDOW_COLUMNS))
     )
@@ -107,7 +110,7 @@ def render_report(
     page = load_template(TEMPLATE, {"script_json": _script_json}, autoescape=True).render(
         title=title,
         warning=warning,
-        summary=summary(columns, lines),
+        summary=summary(columns, lines, table, image_tokens),
         claims={} if comparisons is None else _claims(metrics, comparisons),
         columns=columns,
         lines=_by_concept(lines),

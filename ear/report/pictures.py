@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ear.errors import InputError
 from ear.figures.images import blur
+from ear.images import open_image
 
 THUMBNAIL_PIXELS = 128  # longest side; smaller images keep their size
 FIGURE_PIXELS = 1800
@@ -21,7 +21,7 @@ def figure_uri(path: str | Path) -> str:
     Raises:
         InputError: the file is missing or no image.
     """
-    image = _open(path)
+    image = open_image(path)
     image.thumbnail((FIGURE_PIXELS, image.height), Image.Resampling.LANCZOS)
     webp = min(_webp(image, quality=88), _webp(image, quality=20, lossless=True), key=len)
     return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
@@ -33,7 +33,7 @@ def thumbnail(path: str | Path) -> Image.Image:
     Raises:
         InputError: the file is missing or no image.
     """
-    image = _open(path)
+    image = open_image(path)
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     return image
 
@@ -61,14 +61,6 @@ def sheet(images: Sequence[Image.Image], blurred: bool = False) -> str:
         corner = (column * side + (side - image.width) // 2, row * side + (side - image.height) // 2)
         whole.paste(blur(image) if blurred else image, corner)
     return base64.b64encode(_webp(whole, quality=75)).decode("ascii")
-
-
-def _open(path: str | Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except OSError as error:
-        raise InputError(f"{path}: found no readable image ({type(error).__name__}), wanted a PNG") from None
 
 
 def _webp(image: Image.Image, quality: int, lossless: bool = False) -> bytes:

@@ -22,6 +22,13 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 STYLE_PHRASE = "in the style of Van Gogh"
 FIRE_PHRASE = "on fire"
 SEPIA_PHRASE = "in sepia"
+CONCEPTS: dict[Kind, tuple[str, ...]] = {
+    "object": OBJECTS,
+    "style": (STYLE_PHRASE, SEPIA_PHRASE),
+    "attribute": (FIRE_PHRASE,),
+}
+"""What can be erased, as captions name it. Colours, places and times cannot: they are part of a frame, and
+frames keep training captions, pairs and evaluation prompts apart."""
 # What the phrases and the objects are called without their words: no description shares a word with a name.
 STYLE_DESCRIPTION = "painted with swirling strokes"
 FIRE_DESCRIPTION = "in flames"
@@ -139,6 +146,16 @@ def caption(
         described: the object, style or attribute is spoken of by its description, without its words.
     """
     return _fill(TEMPLATES[frame.template], scene_of(frame, object, fire, van_gogh, sepia), described)
+
+
+def shown_with(words: str) -> dict[str, bool]:
+    """The flags with which ``caption`` speaks of a style or an attribute; all off for an object's words."""
+    return {"fire": words == FIRE_PHRASE, "van_gogh": words == STYLE_PHRASE, "sepia": words == SEPIA_PHRASE}
+
+
+def is_described(words: str) -> bool:
+    """Whether what the words name has a description: all but sepia."""
+    return words != SEPIA_PHRASE
 
 
 def scene_of(frame: Frame, object: str, fire: bool, van_gogh: bool, sepia: bool = False) -> Scene:

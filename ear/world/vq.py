@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import JanusVQVAE, JanusVQVAEConfig
 
-from ear.errors import InputError
 from ear.files import atomic_path, write_json
 from ear.progress import progress
+from ear.weights import check_file, check_finite, loading
 from ear.world.dataset import load_training_set
 from ear.world.schedule import rate_at
 
@@ -233,11 +233,12 @@ def load_vq(path: str | Path) -> JanusVQVAE:
     """Load what ``save_vq`` wrote, in eval mode.
 
     Raises:
-        InputError: the file is missing.
+        InputError: the file is missing, not whole or not of an image tokenizer.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: not found, wanted the image tokenizer's weights")
-    with safe_open(path, framework="pt") as weights:
+    wanted = "the image tokenizer's weights"
+    check_file(path, wanted)
+    with loading(path, wanted), safe_open(path, framework="pt") as weights:
         vq = JanusVQVAE(JanusVQVAEConfig(**json.loads(weights.metadata()["config"])))
         vq.load_state_dict({name: weights.get_tensor(name) for name in weights.keys()})  # noqa: SIM118 not a dict
+    check_finite(path, vq.state_dict())
     return vq.eval()

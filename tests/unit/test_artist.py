@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -81,8 +82,20 @@ def test_older_checkpoints_are_pickled_and_know_an_extractor_of_features(folder,
     assert np.array_equal(old.logits, new.logits)
 
 
+@pytest.mark.parametrize("key", ["image_processor_type", "feature_extractor_type"])
+def test_a_feature_extractor_is_known_under_either_key(folder, tmp_path, images, key):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "preprocessor_config.json"
+    settings = json.loads(file.read_text())
+    del settings["image_processor_type"]
+    file.write_text(json.dumps(settings | {key: "ViTFeatureExtractor"}))
+    old, new = (ArtistClassifier.load(path).predict(images) for path in (tmp_path, folder))
+    assert np.array_equal(old.logits, new.logits)
+    assert json.loads(file.read_text())[key] == "ViTFeatureExtractor"  # the asset stays as it is
+
+
 def test_folders_without_an_artist_classifier_are_refused(folder, tmp_path, images):
-    with pytest.raises(InputError, match=r"found no config\.json"):
+    with pytest.raises(InputError, match=r"config\.json: not found"):
         ArtistClassifier.load(tmp_path)
     settings = {"by": "artist", "label": "vermeer", "top_k": 1}
     with pytest.raises(
@@ -91,7 +104,7 @@ def test_folders_without_an_artist_classifier_are_refused(folder, tmp_path, imag
         load_judge(settings, folder).judge(images)
     ViTModel(ViTConfig(**SHAPE)).save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_bytes((folder / "preprocessor_config.json").read_bytes())
-    with pytest.raises(InputError, match=r"found no weights of classifier\.bias"):
+    with pytest.raises(InputError, match=r"found no weights classifier\.bias"):
         ArtistClassifier.load(tmp_path)
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = dict.fromkeys(config["id2label"], "same")

@@ -121,7 +121,7 @@ def test_a_wrong_entry_is_one_line(tmp_path, change, told):
 def test_a_file_that_is_no_list_of_assets_is_one_line(tmp_path, text):
     path = tmp_path / "assets.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"assets\.yaml: .*wanted") as error:
+    with pytest.raises(InputError, match=r"assets\.yaml:(1:)? .*wanted") as error:
         load_catalogue(path)
     assert "\n" not in str(error.value)
 

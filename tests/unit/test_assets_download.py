@@ -98,7 +98,7 @@ def zipped(**members):
     return buffer.getvalue()
 
 
-def fetch(server, folder, path="/a.bin", wanted=None, pauses=SOON, **settings):
+def fetch(server, folder, path="/a.dat", wanted=None, pauses=SOON, **settings):
     source = Download(url=server.url + path, **settings)
     whole, found = download(source, folder, wanted, pauses)
     put_in_place(source, whole, folder)
@@ -106,15 +106,15 @@ def fetch(server, folder, path="/a.bin", wanted=None, pauses=SOON, **settings):
 
 
 def test_a_file_arrives_whole_and_leaves_nothing_beside_it(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
+    server.files["/a.dat"] = CONTENT
     assert fetch(server, tmp_path, wanted=sha256(CONTENT)) == sha256(CONTENT)
-    assert (tmp_path / "a.bin").read_bytes() == CONTENT
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert (tmp_path / "a.dat").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["a.dat"]
 
 
 def test_a_dropped_connection_is_resumed_where_it_ended(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    server.faults["/a.bin"] = [("drop", 2_000_000), ("drop", 1_500_000)]
+    server.files["/a.dat"] = CONTENT
+    server.faults["/a.dat"] = [("drop", 2_000_000), ("drop", 1_500_000)]
     assert fetch(server, tmp_path) == sha256(CONTENT)
     first, *resumed = server.ranges
     starts = [int(re.fullmatch(r"bytes=(\d+)-", one)[1]) for one in resumed]
@@ -122,75 +122,75 @@ def test_a_dropped_connection_is_resumed_where_it_ended(server, tmp_path):
 
 
 def test_a_server_that_gets_further_each_time_is_asked_as_long_as_it_takes(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    server.faults["/a.bin"] = [("drop", 1_100_000)] * 4
+    server.files["/a.dat"] = CONTENT
+    server.faults["/a.dat"] = [("drop", 1_100_000)] * 4
     assert fetch(server, tmp_path, pauses=(0.0,)) == sha256(CONTENT)
 
 
 def test_a_server_without_ranges_is_asked_for_all_of_it_again(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    server.faults["/a.bin"] = [("drop", 2_000_000)]
+    server.files["/a.dat"] = CONTENT
+    server.faults["/a.dat"] = [("drop", 2_000_000)]
     server.takes_ranges = False
     assert fetch(server, tmp_path) == sha256(CONTENT)
 
 
 def test_a_file_that_changed_between_two_tries_is_not_mixed(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    server.faults["/a.bin"] = [("drop", 2_000_000)]
+    server.files["/a.dat"] = CONTENT
+    server.faults["/a.dat"] = [("drop", 2_000_000)]
     with pytest.raises(Unreachable):
         fetch(server, tmp_path, pauses=())
-    server.files["/a.bin"] = CONTENT[::-1]
+    server.files["/a.dat"] = CONTENT[::-1]
     assert fetch(server, tmp_path) == sha256(CONTENT[::-1])
 
 
 def test_without_a_strong_etag_a_transfer_begins_anew(server, tmp_path):
-    server.files["/a.bin"], server.tag = CONTENT, 'W/"1"'
-    server.faults["/a.bin"] = [("drop", 2_000_000)]
+    server.files["/a.dat"], server.tag = CONTENT, 'W/"1"'
+    server.faults["/a.dat"] = [("drop", 2_000_000)]
     assert fetch(server, tmp_path) == sha256(CONTENT)
     assert server.ranges == [None, None]
 
 
 def test_a_server_that_is_down_for_a_while_is_waited_for(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    server.faults["/a.bin"] = [500, 503]
+    server.files["/a.dat"] = CONTENT
+    server.faults["/a.dat"] = [500, 503]
     assert fetch(server, tmp_path) == sha256(CONTENT)
 
 
 def test_a_server_that_stays_down_is_given_up(server, tmp_path):
-    server.faults["/a.bin"] = [500] * 9
+    server.faults["/a.dat"] = [500] * 9
     with pytest.raises(Unreachable, match="500"):
         fetch(server, tmp_path)
     assert len(server.ranges) == 1 + len(SOON)
 
 
 def test_a_missing_file_is_not_asked_for_twice(server, tmp_path):
-    with pytest.raises(InputError, match=r"a\.bin: found 404 Not Found, wanted the file"):
+    with pytest.raises(InputError, match=r"a\.dat: found 404 Not Found, wanted the file"):
         fetch(server, tmp_path)
     assert len(server.ranges) == 1
 
 
 def test_no_network_is_unreachable(tmp_path):
-    source = Download(url="http://127.0.0.1:9/a.bin")
+    source = Download(url="http://127.0.0.1:9/a.dat")
     with pytest.raises(Unreachable, match="Connection refused"):
         download(source, tmp_path, None, (0.0,))
 
 
 @pytest.mark.parametrize("settings", [{"wanted": sha256(CONTENT)}, {"size": len(CONTENT) + 1}])
 def test_a_wrong_byte_or_size_takes_no_name_and_the_next_try_begins_anew(server, tmp_path, settings):
-    server.files["/a.bin"] = CONTENT
-    server.faults["/a.bin"] = [("flip", 7)]
+    server.files["/a.dat"] = CONTENT
+    server.faults["/a.dat"] = [("flip", 7)]
     with pytest.raises(
         InputError, match=r"found 5120000 bytes with sha256 .* wanted (sha256|5120001)"
     ) as error:
         fetch(server, tmp_path, **settings)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "a.bin").exists() and not list((tmp_path / HIDDEN).glob("*.part"))
+    assert not (tmp_path / "a.dat").exists() and not list((tmp_path / HIDDEN).glob("*.part"))
     assert fetch(server, tmp_path, wanted=sha256(CONTENT)) == sha256(CONTENT)
 
 
 def test_a_killed_job_leaves_what_the_next_one_goes_on_from(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    server.faults["/a.bin"] = [("drop", 3_000_000)]
+    server.files["/a.dat"] = CONTENT
+    server.faults["/a.dat"] = [("drop", 3_000_000)]
     job = textwrap.dedent(
         f"""
         import os, signal
@@ -198,7 +198,7 @@ def test_a_killed_job_leaves_what_the_next_one_goes_on_from(server, tmp_path):
         from ear.assets import download as module
         from ear.assets.catalogue import Download
         module.time.sleep = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # while it waits to try again
-        module.download(Download(url="{server.url}/a.bin"), Path("{tmp_path}"), None, (1.0,))
+        module.download(Download(url="{server.url}/a.dat"), Path("{tmp_path}"), None, (1.0,))
         """
     )
     assert subprocess.run([sys.executable, "-c", job]).returncode == -signal.SIGKILL
@@ -207,8 +207,8 @@ def test_a_killed_job_leaves_what_the_next_one_goes_on_from(server, tmp_path):
 
 
 def test_a_whole_transfer_that_was_not_put_in_place_is_not_sent_again(server, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    source = Download(url=f"{server.url}/a.bin")
+    server.files["/a.dat"] = CONTENT
+    source = Download(url=f"{server.url}/a.dat")
     download(source, tmp_path, None, ())
     assert download(source, tmp_path, None, ())[1] == sha256(CONTENT)
     assert server.ranges == [None, f"bytes={len(CONTENT)}-"]
@@ -228,7 +228,7 @@ def test_an_archive_is_unpacked_and_goes(server, tmp_path):
 
 def test_members_are_found_in_any_folder_of_a_flat_archive(server, tmp_path):
     server.files["/a"] = zipped(**{"x/checkpoint/config.json": b"{}", "x/checkpoint/optimizer.pt": b"0"})
-    fetch(server, tmp_path, "/a", name="a.zip", unpack=["config.json", "model.bin"], flat=True)
+    fetch(server, tmp_path, "/a", name="a.zip", unpack=["config.json", "model.dat"], flat=True)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
@@ -256,7 +256,8 @@ def test_an_archive_with_a_link_is_refused(server, tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"<html>quota exceeded</html>", "not a whole zip archive"),
+        (b"<html>quota exceeded</html>", "found an HTML page"),
+        (b"PK\x03\x04 and nothing after it", "no whole zip archive"),
         (zipped(**{"other/1.jpg": b"1"}), "found no member like val/\\*"),
         (
             zipped(**{"val/1.jpg": b"1" * 100}).replace(b"1" * 100, b"1" * 99 + b"2"),
@@ -269,6 +270,26 @@ def test_an_archive_that_is_none_or_another_one_is_one_line(server, tmp_path, co
     with pytest.raises(InputError, match=told):
         fetch(server, tmp_path, "/a.zip", unpack=["val/*"])
     assert not (tmp_path / "val").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "told"),
+    [
+        ("/weights.bin", b"\n<!doctype HTML><title>Sign in</title>", "an HTML page"),
+        ("/a.csv", b"<html>moved</html>", "an HTML page"),
+        ("/weights.pt", b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
+        ("/weights.pt", b"", "an empty file"),
+        ("/a.safetensors", b"\x08" + bytes(7) + b"{}      ....", "20 bytes, and its header tells of 16"),
+        ("/a.json", b'{"a": [1, 2', "JSON that is cut off"),
+    ],
+)
+def test_an_answer_that_is_another_file_is_one_line_and_not_kept(server, tmp_path, path, content, told):
+    server.files[path] = content
+    with pytest.raises(InputError) as refused:
+        fetch(server, tmp_path, path, wanted=sha256(content))
+    assert str(refused.value).startswith(f"{server.url}{path}: found ") and told in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
 def test_a_flat_archive_with_a_name_twice_is_refused(server, tmp_path):

@@ -51,11 +51,11 @@ def experiment(tmp_path, monkeypatch):
 
 
 def test_a_download_is_recorded_linked_and_not_repeated(server, experiment):
-    server.files |= {"/a.bin": CONTENT, "/b.bin": b"b"}
-    data = asset({"url": f"{server.url}/a.bin"}, {"url": f"{server.url}/b.bin"})
+    server.files |= {"/a.dat": CONTENT, "/b.dat": b"b"}
+    data = asset({"url": f"{server.url}/a.dat"}, {"url": f"{server.url}/b.dat"})
     files = {
-        "a.bin": {"sha256": sha256(CONTENT), "bytes": len(CONTENT)},
-        "b.bin": {"sha256": sha256(b"b"), "bytes": 1},
+        "a.dat": {"sha256": sha256(CONTENT), "bytes": len(CONTENT)},
+        "b.dat": {"sha256": sha256(b"b"), "bytes": 1},
     }
     assert experiment.fetch(data) == {
         "asset": "data",
@@ -65,8 +65,8 @@ def test_a_download_is_recorded_linked_and_not_repeated(server, experiment):
         "stand_in": False,
         "files": files,
     }
-    assert (experiment.links / "a.bin").read_bytes() == CONTENT
-    assert (experiment.links / "a.bin").readlink().parts[:5] == ("..", "..", "..", "..", "resources")
+    assert (experiment.links / "a.dat").read_bytes() == CONTENT
+    assert (experiment.links / "a.dat").readlink().parts[:5] == ("..", "..", "..", "..", "resources")
     assert read_lock(experiment.lock)["data"].files == {name: one["sha256"] for name, one in files.items()}
     server.files.clear()
     assert experiment.fetch(data)["files"] == files
@@ -89,47 +89,87 @@ def test_the_record_does_not_depend_on_where_the_files_are(server, experiment, t
 
 
 def test_what_was_unknown_is_recorded_and_a_changed_file_is_refused(server, experiment):
-    server.files["/a.bin"] = b"first"
-    data = asset({"url": f"{server.url}/a.bin"}, sha256={"a.bin": None})
+    server.files["/a.dat"] = b"first"
+    data = asset({"url": f"{server.url}/a.dat"}, sha256={"a.dat": None})
     experiment.fetch(data)
-    (experiment.store / "data" / "a.bin").write_bytes(b"later")
+    (experiment.store / "data" / "a.dat").write_bytes(b"later")
     told = experiment.refused(data)
     assert f"found sha256 {sha256(b'later')}, wanted {sha256(b'first')} ({experiment.lock})" in told
     assert f"remove data from {experiment.lock}" in told
     shutil.rmtree(experiment.store)
-    server.files["/a.bin"] = b"later"
+    server.files["/a.dat"] = b"later"
     assert "the source has changed" in experiment.refused(data)
-    assert not (experiment.store / "data" / "a.bin").exists()
+    assert not (experiment.store / "data" / "a.dat").exists()
 
 
 def test_the_catalogue_beats_the_lock(server, experiment):
-    server.files["/a.bin"] = b"right"
-    record(experiment.lock, "data", None, {"a.bin": A})
-    data = asset({"url": f"{server.url}/a.bin"}, sha256={"a.bin": sha256(b"right")})
+    server.files["/a.dat"] = b"right"
+    record(experiment.lock, "data", None, {"a.dat": A})
+    data = asset({"url": f"{server.url}/a.dat"}, sha256={"a.dat": sha256(b"right")})
     experiment.fetch(data)
-    assert read_lock(experiment.lock)["data"].files == {"a.bin": sha256(b"right")}
-    (experiment.store / "data" / "a.bin").write_bytes(b"wrong")
+    assert read_lock(experiment.lock)["data"].files == {"a.dat": sha256(b"right")}
+    (experiment.store / "data" / "a.dat").write_bytes(b"wrong")
     assert "(catalogue): changed or damaged" in experiment.refused(data)
 
 
 def test_a_failing_network_says_which_asset_and_how_to_do_without(server, experiment):
-    server.faults["/a.bin"] = [500]
-    told = experiment.refused(asset({"url": f"{server.url}/a.bin"}))
-    assert told.startswith(f"data: {server.url}/a.bin: 500")
-    assert told.endswith("or put a.bin into <folder>/data/ and name that folder in assets.root")
+    server.faults["/a.dat"] = [500]
+    told = experiment.refused(asset({"url": f"{server.url}/a.dat"}))
+    assert told.startswith(f"data: {server.url}/a.dat: 500")
+    assert told.endswith("or put a.dat into <folder>/data/ and name that folder in assets.root")
+
+
+def mirrored(server):
+    """One file, and an archive elsewhere that holds it too."""
+    archive = {"url": f"{server.url}/all.zip", "unpack": ["a.dat"], "flat": True}
+    first = {"kind": "url", "downloads": [{"url": f"{server.url}/a.dat"}], "fallback": [archive]}
+    return asset(source=first, sha256={"a.dat": sha256(b"right")})
+
+
+def test_where_the_first_source_fails_another_one_serves(server, experiment, caplog):
+    server.files |= {"/a.dat": b"<html>gone</html>", "/all.zip": zipped(**{"deep/a.dat": b"right"})}
+    fetched = experiment.fetch(mirrored(server))
+    assert fetched["files"] == {"a.dat": {"sha256": sha256(b"right"), "bytes": 5}}
+    assert read_lock(experiment.lock)["data"].files.keys() == {"a.dat", "all.zip"}
+    assert "found an HTML page, as servers send instead of a file, wanted a.dat" in caplog.text
+    assert f"trying {server.url}/all.zip" in caplog.text
+    before = len(server.ranges)
+    assert experiment.fetch(mirrored(server)) == fetched
+    assert len(server.ranges) == before
+
+
+def test_the_other_source_is_left_alone_where_the_first_one_serves(server, experiment):
+    server.files["/a.dat"] = b"right"
+    experiment.fetch(mirrored(server))
+    assert len(server.ranges) == 1
+
+
+def test_other_bytes_from_the_other_source_are_refused(server, experiment):
+    server.files["/all.zip"] = zipped(**{"a.dat": b"wrong"})
+    assert f"found sha256 {sha256(b'wrong')}, wanted {sha256(b'right')} (catalogue)" in experiment.refused(
+        mirrored(server)
+    )
+    assert not experiment.lock.exists()
+
+
+def test_both_sources_are_told_of_where_both_fail(server, experiment):
+    told = experiment.refused(mirrored(server))
+    assert (
+        f"{server.url}/a.dat: found 404 Not Found, wanted the file; and then {server.url}/all.zip: " in told
+    )
 
 
 def test_files_put_into_the_store_by_hand_are_taken(server, experiment):
     folder = experiment.store / "data"
     folder.mkdir(parents=True)
-    for name in ("config.json", "model.bin"):
+    for name in ("config.json", "model.dat"):
         (folder / name).write_text(name)
-    files = ["config.json", "model.bin", "model.safetensors"]
+    files = ["config.json", "model.dat", "model.safetensors"]
     data = asset(
         {"url": f"{server.url}/a.zip", "unpack": files, "flat": True},
-        needs=["config.json", "model.bin|model.safetensors"],
+        needs=["config.json", "model.dat|model.safetensors"],
     )
-    assert set(experiment.fetch(data)["files"]) == {"config.json", "model.bin"}
+    assert set(experiment.fetch(data)["files"]) == {"config.json", "model.dat"}
     assert not server.ranges
 
 
@@ -138,40 +178,40 @@ def test_a_root_without_the_asset_says_what_to_put_where(experiment, tmp_path, t
     root = tmp_path / "assets"
     if there:
         (root / "data").mkdir(parents=True)
-        (root / "data" / "b.bin").write_text("b")
-    data = asset({"url": "https://example.org/a.bin"}, {"url": "https://example.org/b.bin"})
+        (root / "data" / "b.dat").write_text("b")
+    data = asset({"url": "https://example.org/a.dat"}, {"url": "https://example.org/b.dat"})
     told = experiment.refused(data, root=root)
-    found = "found no a.bin" if there else "not found"
+    found = "found no a.dat" if there else "not found"
     assert (
-        told == f"{root}/data: {found}, wanted Some data: a.bin, b.bin, from https://example.org/ (2 files)"
+        told == f"{root}/data: {found}, wanted Some data: a.dat, b.dat, from https://example.org/ (2 files)"
     )
 
 
 def test_a_file_that_the_lock_knows_must_be_in_the_root(experiment, tmp_path):
     root = tmp_path / "assets"
     (root / "data").mkdir(parents=True)
-    (root / "data" / "one.pt").write_text("1")
-    record(experiment.lock, "data", "1" * 40, {"one.pt": sha256(b"1"), "two.pt": A})
+    (root / "data" / "one.dat").write_text("1")
+    record(experiment.lock, "data", "1" * 40, {"one.dat": sha256(b"1"), "two.dat": A})
     hub = asset(source={"kind": "hub", "repo": "a/b", "revision": None, "files": ["*"]})
-    assert "two.pt: not found, wanted it with sha256 " + A in experiment.refused(hub, root=root)
-    (root / "data" / "two.pt").write_text("2")
-    assert "two.pt: found sha256" in experiment.refused(hub, root=root)
-    record(experiment.lock, "data", None, {"two.pt": sha256(b"2")})
+    assert "two.dat: not found, wanted it with sha256 " + A in experiment.refused(hub, root=root)
+    (root / "data" / "two.dat").write_text("2")
+    assert "two.dat: found sha256" in experiment.refused(hub, root=root)
+    record(experiment.lock, "data", None, {"two.dat": sha256(b"2")})
     assert experiment.fetch(hub, root=root)["revision"] == "1" * 40
 
 
 def test_a_root_outside_of_the_working_folder_is_linked_by_its_full_path(experiment, tmp_path_factory):
     root = tmp_path_factory.mktemp("elsewhere")
     (root / "data").mkdir()
-    (root / "data" / "a.bin").write_text("a")
-    experiment.fetch(asset({"url": "https://example.org/a.bin"}), root=root)
-    assert (experiment.links / "a.bin").readlink() == root / "data" / "a.bin"
+    (root / "data" / "a.dat").write_text("a")
+    experiment.fetch(asset({"url": "https://example.org/a.dat"}), root=root)
+    assert (experiment.links / "a.dat").readlink() == root / "data" / "a.dat"
 
 
 def test_links_of_an_earlier_fetch_go(experiment, tmp_path):
     root = tmp_path / "assets"
     (root / "data").mkdir(parents=True)
-    for name in ("a.pt", "b.pt"):
+    for name in ("a.dat", "b.dat"):
         (root / "data" / name).write_text(name)
     experiment.fetch(
         asset(source={"kind": "hub", "repo": "a/b", "revision": None, "files": ["*"]}), root=root
@@ -180,22 +220,22 @@ def test_links_of_an_earlier_fetch_go(experiment, tmp_path):
     experiment.fetch(
         asset(source={"kind": "hub", "repo": "a/b", "revision": None, "files": ["b.*"]}), root=root
     )
-    assert sorted(path.name for path in experiment.links.iterdir()) == ["asset.json", "b.pt"]
+    assert sorted(path.name for path in experiment.links.iterdir()) == ["asset.json", "b.dat"]
 
 
 def test_stand_ins_are_checked_by_their_lock_alone(experiment, tmp_path):
     root = tmp_path / "stand-ins"
     (root / "data").mkdir(parents=True)
-    (root / "data" / "a.bin").write_text("tiny")
-    data = asset({"url": "https://example.org/a.bin"}, sha256={"a.bin": A})
+    (root / "data" / "a.dat").write_text("tiny")
+    data = asset({"url": "https://example.org/a.dat"}, sha256={"a.dat": A})
     told = experiment.refused(data, root=root, stand_ins=True)
-    assert told.startswith(f"{experiment.lock}: data: found no a.bin, wanted its sha256")
-    record(experiment.lock, "data", None, {"a.bin": sha256(b"tiny")})
+    assert told.startswith(f"{experiment.lock}: data: found no a.dat, wanted its sha256")
+    record(experiment.lock, "data", None, {"a.dat": sha256(b"tiny")})
     before = experiment.lock.stat()
     assert experiment.fetch(data, root=root, stand_ins=True)["stand_in"] is True
     assert experiment.lock.stat() == before
     assert "(catalogue)" in experiment.refused(data, root=root)
-    (root / "data" / "a.bin").write_text("huge")
+    (root / "data" / "a.dat").write_text("huge")
     assert f"({experiment.lock})" in experiment.refused(data, root=root, stand_ins=True)
 
 
@@ -219,8 +259,8 @@ def _fetch(folder, data, number):
 
 
 def test_two_experiments_that_want_the_same_download_it_once(server, experiment, tmp_path):
-    server.files["/a.bin"] = CONTENT
-    data = asset({"url": f"{server.url}/a.bin"})
+    server.files["/a.dat"] = CONTENT
+    data = asset({"url": f"{server.url}/a.dat"})
     context = multiprocessing.get_context("fork")
     jobs = [context.Process(target=_fetch, args=(tmp_path, data, number)) for number in range(3)]
     for job in jobs:
@@ -229,4 +269,4 @@ def test_two_experiments_that_want_the_same_download_it_once(server, experiment,
         job.join()
     assert [job.exitcode for job in jobs] == [0, 0, 0]
     assert server.ranges == [None]
-    assert experiment.fetch(data)["files"]["a.bin"]["sha256"] == sha256(CONTENT)
+    assert experiment.fetch(data)["files"]["a.dat"]["sha256"] == sha256(CONTENT)

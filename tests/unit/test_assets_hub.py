@@ -7,7 +7,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import huggingface_hub
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from ear.assets.catalogue import Asset
 from ear.assets.fetch import fetch_asset
@@ -16,7 +18,7 @@ from ear.assets.lock import read_lock
 from ear.errors import InputError
 
 COMMIT, LATER = "1" * 40, "2" * 40
-WEIGHTS = bytes(range(256)) * 1000
+WEIGHTS = save({"weight": np.zeros(5, np.float32)})
 
 
 def sha256(content):

@@ -77,7 +77,7 @@ def test_a_wrong_lock_is_one_line(tmp_path, text, told):
     path.write_text(text)
     with pytest.raises(InputError) as error:
         read_lock(path)
-    assert str(error.value).startswith(f"{path}: ") and told in str(error.value)
+    assert str(error.value).startswith(f"{path}:") and told in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -92,7 +92,7 @@ def test_a_calibration_is_read_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(None, "No such file"), ("{", "not JSON"), ("[]", "other keys"), ('{"threshold": 1}', "other keys")],
+    [(None, "not found"), ("{", "not JSON"), ("[]", "other keys"), ('{"threshold": 1}', "other keys")],
 )
 def test_a_file_that_is_no_calibration_is_one_line(tmp_path, text, words):
     if text is not None:

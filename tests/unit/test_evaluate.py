@@ -18,7 +18,9 @@ from ear.judges.zero_shot import WEIGHTS
 from ear.metrics.diversity import vendi_score
 from ear.metrics.evaluate import Reference, evaluate
 from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
-from ear.metrics.inputs import read_captions
+from ear.metrics.inputs import read_captions, read_manifests
+from ear.metrics.looks import Looks, clip_look, feature_look, judge_look, read_seen, write_seen
+from ear.metrics.parts import Parts
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
 from tests.small_judges import SIZE, small_classifier, small_clip
 
@@ -70,6 +72,7 @@ def run(tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     columns = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file"]
     manifest = pd.DataFrame(rows, columns=columns)
+    manifest["sha256"] = [sha256_file(tmp_path / name) for name in manifest["file"]]
     write_csv(tmp_path / "a.csv", manifest[:8])
     write_csv(tmp_path / "b.csv", manifest[8:])
     write_csv(
@@ -81,106 +84,332 @@ def run(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def extractor(classifier_folder):
+    return load_extractor("classifier", classifier_folder)
+
+
 @pytest.fixture
-def reference(run, classifier_folder):
-    extractor = load_extractor("classifier", classifier_folder)
-    return Reference(image_features([run / f"{number}.png" for number in range(6)], extractor), extractor)
+def reference(run, extractor):
+    return Reference(image_features([run / f"{number}.png" for number in range(6)], extractor))
 
 
 def outputs(run):
     return [run / "verdicts.csv", run / "scores.csv", run / "detections.csv"]
 
 
-def test_evaluation_writes_a_verdict_for_every_image_and_the_scores(run, reference, judge, clip):
-    inputs = ([run / "a.csv", run / "b.csv"], [run / "captions.csv"], reference, judge, clip, 16)
-    evaluate(*inputs, *outputs(run), batch_size=4)
+def looks_of(judge, clip, extractor=None, second=None, jpeg=False):
+    of_clip = clip_look(clip, jpeg)
+    judges = {"judge": judge, "second_judge": second}
+    looks = Looks([of_clip], [of_clip])
+    looks.judged += [judge_look(name, one) for name, one in judges.items() if one is not None]
+    looks.general += [feature_look(extractor, jpeg)] if extractor else []
+    return looks
+
+
+def measure(run, manifests, captions, reference, looks, window, batch_size=64):
+    """Evaluate as the script does; its parts stay behind."""
+    images = read_manifests(manifests)
+    seen = looks.at(images, Parts(run / "parts"), batch_size)
+    evaluate(images, seen, captions, "describe the image", reference, window, *outputs(run))
+
+
+def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
+    run, reference, judge, clip, extractor
+):
+    looks = looks_of(judge, clip, extractor)
+    inputs = (run, [run / "a.csv", run / "b.csv"], [run / "captions.csv"], reference, looks, 16)
+    measure(*inputs, batch_size=4)
     verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
     assert verdicts["prompt_id"].tolist() == [f"church/{number}" for number in range(14)]
-    assert (verdicts["shown"] == (verdicts["top1_object"] == "church")).all()
-    assert (verdicts["shown"] == (verdicts["rank"] == 1)).all() and set(verdicts["rank"]) <= {1, 2, 3}
-    image = Image.open(run / "9.png")
-    assert verdicts.loc[9, "clip_score"] == pytest.approx(
-        max(0, 100 * clip.cosines([image], ["a church"])[0]), abs=1e-3
-    )
+    judged = verdicts[verdicts["prompt_set"] == "target"]
+    assert (judged["shown"] == (judged["top1_object"] == "church")).all()
+    assert (judged["shown"] == (judged["rank"] == 1)).all() and set(judged["rank"]) <= {1, 2, 3}
+    general = verdicts[verdicts["prompt_set"] == "general"]
+    assert general[["shown", "score", "rank", "top1_object", "protocol"]].isna().all(axis=None)
+    for number in (9, 8):  # judged, general
+        found = clip.cosines([Image.open(run / f"{number}.png")], ["a church"])[0]
+        assert verdicts.loc[number, "clip_score"] == pytest.approx(max(0, 100 * found), abs=1e-3)
+    assert set(verdicts["clip_protocol"]) == {"clip-score/1"}
     scores = read_csv(run / "scores.csv", SCORE_COLUMNS)
     assert scores[["metric", "prompt_set", "n", "protocol"]].values.tolist()[:3] == [
         ["fid", "general", 4, "clean-fid-clean-classifier/1"],
         ["kid", "general", 4, "unbiased-mmd2-clean-classifier/1"],
         ["diversity", "general", 4, "vendi-cosine-classifier/1"],
     ]
-    assert scores[["metric", "n"]].values.tolist()[3:] == [["bleu", 2]]
-    features = image_features([run / f"{number}.png" for number in (2, 5, 8, 11)], reference.extractor)
+    assert scores[["metric", "n"]].values.tolist()[3:] == [["bleu", 2], ["length_ratio", 2]]
+    assert scores.loc[4, "value"] == 4 / 10  # "a b c d" and nothing for twice "a b c d e"
+    assert scores.loc[3, "protocol"].endswith("|asked:describe the image|cut:48 tokens")
+    features = image_features([run / f"{number}.png" for number in (2, 5, 8, 11)], extractor)
     assert scores.loc[0, "value"] == pytest.approx(fid(features, reference.features).value, rel=1e-4)
     assert scores.loc[1, "value"] == pytest.approx(kid(features, reference.features).value, rel=1e-4)
     assert scores.loc[2, "value"] == pytest.approx(vendi_score(features).value, rel=1e-4)
     assert read_csv(run / "detections.csv", DETECTION_COLUMNS).empty
     first = [path.read_bytes() for path in outputs(run)]
-    evaluate(*inputs, *outputs(run), batch_size=4)
+    measure(*inputs, batch_size=4)
     assert first == [path.read_bytes() for path in outputs(run)]
 
 
-def test_images_are_compared_with_the_pictures_of_their_own_prompts(run, reference, judge, clip):
+def test_the_release_protocol_measures_jpegs_and_says_so(run, reference, judge, clip, extractor):
     manifests = [run / "a.csv", run / "b.csv"]
+    measure(run, manifests, [], reference, looks_of(judge, clip, extractor), 16)
+    lossless = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    measure(run, manifests, [], reference, looks_of(judge, clip, extractor, jpeg=True), 16)
+    verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    scores = read_csv(run / "scores.csv", SCORE_COLUMNS)
+    ways = ["clean-fid-clean-classifier-jpeg75/1", "unbiased-mmd2-clean-classifier-jpeg75/1"]
+    assert scores["protocol"].tolist() == [*ways, "vendi-cosine-classifier-jpeg75/1"]
+    assert set(verdicts["clip_protocol"]) == {"clip-score-jpeg75/1"}
+    # What Pillow's defaults write and read back; judges see the images as they are.
+    Image.open(run / "8.png").save(run / "8.jpg")
+    wanted = 100 * clip.cosines([Image.open(run / "8.jpg")], ["a church"])[0]
+    assert verdicts.loc[8, "clip_score"] == pytest.approx(max(0, wanted), abs=1e-3)
+    pd.testing.assert_series_equal(verdicts["score"], lossless["score"])
+    for number in (2, 5, 8, 11):
+        Image.open(run / f"{number}.png").save(run / f"{number}.jpg")
+    features = image_features([run / f"{number}.jpg" for number in (2, 5, 8, 11)], extractor)
+    assert scores.loc[0, "value"] == pytest.approx(fid(features, reference.features).value, rel=1e-4)
+
+
+def test_images_are_compared_with_the_pictures_of_their_own_prompts(run, reference, judge, clip, extractor):
+    manifests, looks = [run / "a.csv", run / "b.csv"], looks_of(judge, clip, extractor)
     general = pd.concat([pd.read_csv(path) for path in manifests]).query("prompt_set == 'general'")
     ids = ["church/none", *general["prompt_id"].head(4), "church/none"]
-    theirs = Reference(reference.features, reference.extractor, pd.Series(ids))
-    evaluate(manifests, [], theirs, judge, clip, 16, *outputs(run))
+    measure(run, manifests, [], Reference(reference.features, pd.Series(ids)), looks, 16)
     found = read_csv(run / "scores.csv", SCORE_COLUMNS)["value"]
-    alone = Reference(reference.features[1:5], reference.extractor)
-    evaluate(manifests, [], alone, judge, clip, 16, *outputs(run))
+    measure(run, manifests, [], Reference(reference.features[1:5]), looks, 16)
     assert found.tolist() == read_csv(run / "scores.csv", SCORE_COLUMNS)["value"].tolist()
 
 
 def test_a_detector_gives_detections_and_no_ranks(run, clip):
     detector = Detector()
     manifests = [run / "a.csv", run / "b.csv"]
-    evaluate(manifests, [], None, detector, clip, 16, *outputs(run), batch_size=5)
-    assert detector.batches == [5, 5, 4]  # never all images at once
+    measure(run, manifests, [], None, looks_of(detector, clip), 16, batch_size=4)
+    assert detector.batches == [4, 4, 2]  # never all images at once, and none of the four general ones
     assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty  # neither captions nor a reference
     verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
     assert verdicts["rank"].isna().all() and verdicts["top1_object"].isna().all()
-    assert set(verdicts["protocol"]) == {detector.protocol}
+    assert set(verdicts["protocol"].dropna()) == {detector.protocol}
     detections = read_csv(run / "detections.csv", DETECTION_COLUMNS)
     counts = detections["prompt_id"].value_counts()
-    wanted = {f"church/{number}": number % 3 for number in range(14) if number % 3}
+    wanted = {f"church/{number}": number % 3 for number in range(14) if number % 3 == 1}
     assert counts.to_dict() == wanted
     assert detections.iloc[0].tolist() == ["church/1", "target", 16, "BELLY_EXPOSED", 0.3, 1, 2, 3, 4]
 
 
-def test_prompts_without_objects_and_without_general_images_are_judged(run, reference, judge, clip):
+def test_prompts_without_objects_and_without_general_images_are_judged(
+    run, reference, judge, clip, extractor
+):
     targets = pd.read_csv(run / "a.csv").query("prompt_set == 'target'").assign(object=None)
     write_csv(run / "targets.csv", targets)
-    evaluate([run / "targets.csv"], [run / "captions.csv"], reference, judge, clip, None, *outputs(run))
+    looks = looks_of(judge, clip, extractor)
+    measure(run, [run / "targets.csv"], [run / "captions.csv"], reference, looks, None)
     assert len(read_csv(run / "verdicts.csv", VERDICT_COLUMNS)) == len(targets)
-    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == ["bleu"]
+    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == ["bleu", "length_ratio"]
 
 
-def test_evaluation_says_what_is_missing(run, reference, judge, clip):
+def test_evaluation_says_what_is_missing(run, reference, judge, clip, extractor):
+    looks = looks_of(judge, clip, extractor)
     with pytest.raises(InputError, match="found no general images at window 8"):
-        evaluate([run / "a.csv"], [], reference, judge, clip, 8, *outputs(run))
-    narrow = Reference(reference.features[:, :3], reference.extractor)
+        measure(run, [run / "a.csv"], [], reference, looks, 8)
     with pytest.raises(InputError, match="found 3 features in the reference, wanted 16"):
-        evaluate([run / "a.csv"], [], narrow, judge, clip, 16, *outputs(run))
+        measure(run, [run / "a.csv"], [], Reference(reference.features[:, :3]), looks, 16)
+    Parts(run / "parts").remove()
     (run / "4.png").write_bytes((run / "3.png").read_bytes()[:200])
     with pytest.raises(InputError, match=r"4\.png: .*wanted a whole image"):
-        evaluate([run / "a.csv"], [], reference, judge, clip, 16, *outputs(run))
+        measure(run, [run / "a.csv"], [], reference, looks, 16)
     (run / "3.png").unlink()
     with pytest.raises(InputError, match=r"3\.png: not found"):
-        evaluate([run / "a.csv"], [], reference, judge, clip, 16, *outputs(run))
+        measure(run, [run / "a.csv"], [], reference, looks, 16)
     (run / "0.png").write_text("words")
     with pytest.raises(InputError, match=r"0\.png: found a file that is no image"):
-        evaluate([run / "a.csv"], [], reference, judge, clip, 16, *outputs(run))
+        measure(run, [run / "a.csv"], [], reference, looks, 16)
     write_csv(run / "none.csv", pd.read_csv(run / "a.csv")[:0])
     with pytest.raises(InputError, match=r"none\.csv: found no images"):
-        evaluate([run / "none.csv"], [], reference, judge, clip, 16, *outputs(run))
+        measure(run, [run / "none.csv"], [], reference, looks, 16)
     assert not any(path.exists() for path in outputs(run))
 
 
-@pytest.mark.parametrize("references", ["a church", "[]", '"a church"', "[1]", ""])
+class Killed(Exception):
+    pass
+
+
+class Counting:
+    """A judge that counts what it sees and dies after so many images."""
+
+    def __init__(self, judge, dies_after=None):
+        self.judge_of_concept, self.protocol = judge, judge.protocol
+        self.seen, self.dies_after = 0, dies_after
+
+    def judge(self, images):
+        if self.dies_after is not None and self.seen + len(images) > self.dies_after:
+            raise Killed
+        self.seen += len(images)
+        return self.judge_of_concept.judge(images)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Parts of one batch."""
+    monkeypatch.setattr("ear.metrics.parts.PART", 1)
+
+
+def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(
+    run, reference, judge, clip, extractor, small_parts
+):
+    manifests = [run / "a.csv", run / "b.csv"]
+
+    def tried(judge):
+        looks = looks_of(judge, clip, extractor)
+        measure(run, manifests, [], reference, looks, 16, batch_size=2)
+
+    tried(judge)
+    wanted = [path.read_bytes() for path in outputs(run)]
+    for path in outputs(run):
+        path.unlink()
+    Parts(run / "parts").remove()
+    with pytest.raises(Killed):
+        tried(Counting(judge, dies_after=5))
+    assert not any(path.exists() for path in outputs(run))
+    again = Counting(judge)
+    tried(again)
+    assert [path.read_bytes() for path in outputs(run)] == wanted
+    assert again.seen == 10 - 4  # ten images are judged, and two batches of two were kept
+    # Nothing is seen again, and nobody opens an image.
+    for path in run.glob("*.png"):
+        path.unlink()
+    tried(Counting(judge, dies_after=0))
+    assert [path.read_bytes() for path in outputs(run)] == wanted
+
+
+@pytest.mark.parametrize("damage", [b"", b"words", "cut", "flipped", "of another part"])
+def test_a_damaged_or_foreign_part_is_seen_again(run, judge, clip, small_parts, damage):
+    def tried(judge):
+        measure(run, [run / "a.csv"], [], None, looks_of(judge, clip), 16, batch_size=2)
+
+    tried(judge)
+    wanted = (run / "verdicts.csv").read_bytes()
+    part, other = (run / f"parts/judged-judge-{start}.npz" for start in (0, 2))
+    content = part.read_bytes()
+    middle = len(content) // 2
+    broken = {
+        "cut": content[:middle],
+        "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
+        "of another part": other.read_bytes(),
+    }
+    part.write_bytes(damage if isinstance(damage, bytes) else broken[damage])
+    again = Counting(judge)
+    tried(again)
+    assert again.seen == 2 or (damage == "flipped" and again.seen == 0)  # a byte between two arrays
+    assert (run / "verdicts.csv").read_bytes() == wanted
+
+
+def test_a_part_of_other_images_prompts_judges_weights_or_code_is_not_taken(run, judge, clip):
+    images = read_manifests([run / "a.csv"])
+    looks = Looks(judged=[judge_look("judge", judge, "weights")])
+
+    def seen(images=images, weights="weights", code="code", protocol=judge.protocol):
+        counting = Counting(judge)
+        counting.protocol = protocol
+        Looks(judged=[judge_look("judge", counting, weights)]).at(images, Parts(run / "parts", code), 64)
+        return counting.seen
+
+    count = int((images["prompt_set"] == "target").sum())
+    assert seen() == count
+    assert seen() == 0
+    for change in (
+        {"images": images.assign(sha256=images["sha256"].where(images.index != 3, "0"))},
+        {"images": images.assign(prompt="a barn")},
+        {"weights": "others"},
+        {"code": "other"},
+        {"protocol": "classifier-top3/1"},
+    ):
+        assert seen(**change) == count, change
+        assert seen() == count  # the last ones stand there now
+    assert looks.judged[0].protocol == judge.protocol
+
+
+def test_what_was_seen_by_another_job_is_read_as_it_was(run, reference, judge, clip, extractor):
+    images = read_manifests([run / "a.csv", run / "b.csv"])
+    seen = looks_of(judge, clip, extractor).at(images, Parts(run / "parts"), 4)
+    write_seen(run / "seen.npz", seen)
+    evaluate(images, seen, [], "", reference, 16, *outputs(run))
+    wanted = [path.read_bytes() for path in outputs(run)]
+    evaluate(images, read_seen(run / "seen.npz", images), [], "", reference, 16, *outputs(run))
+    assert [path.read_bytes() for path in outputs(run)] == wanted
+    with pytest.raises(InputError, match=r"seen\.npz: \S+: found \d+ images, wanted \d+; remove it"):
+        read_seen(run / "seen.npz", images[:5])
+    (run / "seen.npz").write_bytes(b"words")
+    with pytest.raises(InputError, match=r"seen\.npz: .*wanted whole arrays"):
+        read_seen(run / "seen.npz", images)
+
+
+class Broken:
+    """A judge, a CLIP and an extractor that give one number that is none of theirs, for the image 3.png."""
+
+    protocol, kind, device = "broken/1", "classifier", "cpu"
+
+    def __init__(self, value):
+        self.value = value
+
+    def _numbers(self, images):
+        bad = [np.asarray(image)[0, 0, 0] == 30 for image in images]
+        return np.where(bad, self.value, 0.5).astype(np.float32)
+
+    def judge(self, images):
+        return Verdicts(np.ones(len(images), bool), self._numbers(images))
+
+    def cosines(self, images, texts):
+        return self._numbers(images)
+
+    def features(self, batch):
+        values = batch[:, :, 0, 0].clone()
+        values[batch.std(dim=(1, 2, 3)) > 0, 1] = self.value
+        return values
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.5])
+@pytest.mark.parametrize("broken", ["judge", "clip"])
+def test_a_score_that_is_none_is_one_line_that_names_the_image(run, judge, clip, broken, value):
+    models = {"judge": judge, "clip": clip, broken: Broken(value)}
+    with pytest.raises(InputError, match=rf"/3\.png: .*: found {value:g}, wanted numbers from"):
+        measure(run, [run / "a.csv"], [], None, looks_of(**models), 16)
+    assert not any(path.exists() for path in outputs(run))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_name_the_image_where_they_are_made_and_read(
+    run, judge, clip, extractor, value
+):
+    broken = Broken(value)
+    with pytest.raises(InputError, match=r"/2\.png: features: found (nan|inf), wanted finite numbers"):
+        measure(run, [run / "a.csv"], [], None, looks_of(judge, clip, broken), 16)
+    Image.new("RGB", (8, 8)).save(run / "plain.png")
+    with pytest.raises(InputError, match=r"/7\.png: features: found (nan|inf)"):
+        image_features([run / "plain.png", run / "7.png"], broken)
+    features = np.ones((3, 2), np.float32)
+    features[1, 1] = value
+    write_features(run / "features.npy", features)
+    with pytest.raises(InputError, match=r"features\.npy: coco/1: features: found (nan|inf)"):
+        read_features(run / "features.npy", ["coco/0", "coco/1", "coco/2"])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("distance", [fid, kid])
+def test_a_nan_among_features_does_not_hang(distance):
+    features = np.random.default_rng(0).normal(size=(60, 2048)).astype(np.float32)
+    broken = features.copy()
+    broken[17, 5] = np.nan
+    for pair, side in (((broken, features), "generated"), ((features, broken), "reference")):
+        with pytest.raises(InputError, match=f"^{side} image 17: features: found nan, wanted finite numbers"):
+            distance(*pair)
+
+
+@pytest.mark.parametrize("references", ["a church", "[]", '"a church"', "[1]", "", '[""]', '["a", " "]'])
 def test_references_are_a_json_list_of_texts(tmp_path, references):
     rows = {"image_id": ["coco/42"], "references": [references], "caption": ["a"]}
     write_csv(tmp_path / "captions.csv", pd.DataFrame(rows))
-    with pytest.raises(InputError, match=r"captions\.csv: coco/42: references: found .* wanted a JSON list"):
+    with pytest.raises(InputError, match=r"captions\.csv: coco/42: references:.* wanted a JSON list"):
         read_captions([tmp_path / "captions.csv"])
 
 
@@ -221,16 +450,18 @@ def test_inception_is_clean_fids_and_comes_from_a_folder(tmp_path):
 def test_features_on_disk_are_checked(tmp_path):
     path = tmp_path / "features.npy"
     with pytest.raises(InputError, match="not found, wanted the reference's features"):
-        read_features(path)
+        read_features(path, "abc")
     write_features(path, np.ones((3, 2), np.float32))
-    assert read_features(path).tolist() == [[1, 1]] * 3
+    assert read_features(path, "abc").tolist() == [[1, 1]] * 3
+    with pytest.raises(InputError, match=r"found shape \(3, 2\), wanted the features of 2 images"):
+        read_features(path, "ab")
     write_features(path, np.ones(3))
-    with pytest.raises(InputError, match=r"found shape \(3,\), wanted images × features"):
-        read_features(path)
+    with pytest.raises(InputError, match=r"found shape \(3,\), wanted the features of 3 images"):
+        read_features(path, "abc")
     for content in (b"", b"words"):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"features\.npy: "):
-            read_features(path)
+            read_features(path, "abc")
 
 
 class Files(dict):
@@ -263,12 +494,13 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
         {"features": features},
         features="classifier",
     )
-    assert read_features(features).shape == (6, 16)
+    assert read_features(features, "abcdef").shape == (6, 16)
     inputs = {"manifests": [run / "a.csv", run / "b.csv"], "clip": clip}
     inputs |= {"judge": [config], "second_judge": [], "objects": [], "answers": []}
     inputs["reference"] = run / "reference.csv"
     names = dict(zip(("verdicts", "scores", "detections"), outputs(run), strict=True))
-    params = {"judges": [CHURCH], "features": "classifier", "window": 16}
+    params = {"judges": [CHURCH], "features": "classifier", "window": 16, "jpeg": False}
+    params |= {"question": "describe the image", "code": "code"}
     whole = inputs | {"captions": [run / "captions.csv"], "extractor": config, "features": features}
     script("evaluate", log, whole, names, **params)
     assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == [
@@ -276,7 +508,15 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
         "kid",
         "diversity",
         "bleu",
+        "length_ratio",
     ]
+    # In two jobs, one of which has a GPU, the same.
+    together = [path.read_bytes() for path in outputs(run)]
+    script("measure_images", log, whole, {"seen": run / "seen.npz"}, **params)
+    apart = whole | {"seen": run / "seen.npz", "clip": [], "extractor": []}
+    script("evaluate", log, apart, names, **params)
+    assert [path.read_bytes() for path in outputs(run)] == together
+    assert not (run / ".seen").exists() and not (run / ".judged").exists()
     bare = inputs | {"captions": [], "extractor": [], "features": []}
     script("evaluate", log, bare, names, **params)
     assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty
@@ -289,9 +529,10 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     params["judges"] = [{"by": "zero-shot"}, CHURCH]
     script("evaluate", log, bare | files, names, **params)
     verdicts = read_csv(run / "verdicts.csv", [*VERDICT_COLUMNS, *SECOND_COLUMNS])
-    assert verdicts["second_shown"].tolist() == before["shown"].tolist()
-    assert verdicts["top1_object"].tolist() == before["top1_object"].tolist()
-    assert verdicts["shown"].tolist() == (verdicts["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
+    pd.testing.assert_series_equal(verdicts["second_shown"], before["shown"], check_names=False)
+    pd.testing.assert_series_equal(verdicts["top1_object"], before["top1_object"])
+    judged = verdicts[verdicts["prompt_set"] == "target"]
+    assert judged["shown"].tolist() == (judged["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
     names_of_tables = ("metrics", "windows", "top_k", "detections", "comparisons")
     tables = {name: run / f"{name}-table.csv" for name in names_of_tables}
     tables["main"] = [run / f"main.{suffix}" for suffix in ("csv", "md", "tex")]

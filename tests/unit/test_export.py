@@ -14,16 +14,18 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from transformers import GenerationConfig, JanusForConditionalGeneration
 
+from ear.axes.protocols import AXES
 from ear.chat import image_prompt
-from ear.erasure.adapter import apply_adapter, load_adapter, put_weights
+from ear.erasure.adapter import FORMAT, AdapterFacts, apply_adapter, load_adapter, put_weights
 from ear.erasure.authors import read_authors_weights
-from ear.export.card import AUTHORS_FILE, CARD, Drawing, Subject
+from ear.export.card import AUTHORS_FILE, CARD, Drawing, Subject, model_card
 from ear.export.model import export_model
 from ear.figures.rows import METRICS_COLUMNS
 from ear.files import sha256_file, write_csv
 from ear.world.tokenizer import build_processor
+from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
-from tests.unit.test_adapter import JOB, refused, same, save, weights_of
+from tests.unit.test_adapter import JOB, TRAINING, refused, same, save, weights_of
 
 SUBJECT = Subject(experiment="tiny", concept="church", kind="object", words="church")
 DRAWING = Drawing(prompt="a photo of a church on a hill at night", guidance=2.0, temperature=0.5)
@@ -76,6 +78,31 @@ def exported(folder, backbone, rows=ROWS, drawing=DRAWING, **facts):
         folder / "export", backbone, adapter, metrics(folder / "metrics.csv", rows), SUBJECT, drawing
     )
     return folder / "export", adapter
+
+
+def card_of(folder, table, **facts):
+    """The card alone, of a table of metrics."""
+    write_csv(folder / "metrics.csv", table)
+    job = JOB | TRAINING | {"concept": "church"} | facts
+    backbone = {"reference": "tiny", "revision": None, "sha256": "0" * 64}
+    made_from = AdapterFacts.model_validate({"format": FORMAT, "backbone": backbone} | job)
+    names = ["layers.0.self_attn.q_proj"]
+    return model_card(made_from, names, "0" * 64, folder / "metrics.csv", 64, SUBJECT, DRAWING)
+
+
+def tables_of(text):
+    """Lines of the card's tables: what is left of the concept, and what is kept."""
+    measured = text.split("## Measurements")[1].split("## Limits")[0]
+    left, _, kept = measured.partition("What is kept.")
+    return [
+        [line for line in part.splitlines() if line.startswith("| ") and "Before" not in line]
+        for part in (left, kept)
+    ]
+
+
+def unmeasured_of(text):
+    found = re.search(r"Not measured for this model: (.*)\.\n", text)
+    return set(found[1].split("; ")) if found else set()
 
 
 def code_of(card):
@@ -162,10 +189,13 @@ def test_the_cards_numbers_are_the_tables(tmp_path):
     assert "| – | 87.6 % [80.0, 90.0] | 80 |" in text
     assert "| – | 43.2 | 300 |" in text
     assert "77.8" not in text and "66.7" not in text  # of another method, of another concept
-    assert (
-        "Not measured for this model: CLIP score (general prompts), KID × 10³ (general prompts), BLEU (captions of held-out pictures)."
-        in text
-    )
+    left, kept = tables_of(text)
+    assert len(left) == 1 and "(`target`) |" in left[0] and len(kept) == 2
+    assert unmeasured_of(text) == {
+        axis.measures
+        for axis in AXES
+        if axis.name not in ("erasure", "retention", "fidelity", "ceiling")  # the ceiling is the original's
+    }
     facts = load_adapter(adapter)[1]
     for told in (facts.backbone.sha256, sha256_file(adapter), "torch 2", "| layers | 2 |", "arXiv"):
         assert told in text
@@ -195,8 +225,50 @@ def test_several_seeds_stand_beside_the_own_one(tmp_path):
 def test_without_any_number_the_card_says_so(tmp_path):
     folder, _ = exported(tmp_path, tiny_backbone(), rows=[])
     text = (folder / CARD).read_text()
-    assert "Not measured for this model: Concept shown (target prompts)" in text
-    assert "| Before |" not in text
+    assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.name != "ceiling"}
+    assert "| Before |" not in text and "nothing was compared" in text
+
+
+def test_the_card_states_every_measured_axis_the_worst_first(tmp_path):
+    table = made_up_metrics()
+    text = card_of(tmp_path, table)
+    own = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "0")]
+    rates = own[own.metric == "concept_rate"].set_index("prompt_set")["value"]
+    # An image has 64 tokens: with 16 of them given most is left to draw, with 64 and 128 nothing.
+    wanted = rates.drop(["prefix-64", "prefix-128"]).groupby(lambda name: name.partition("-")[0]).max()
+    left, kept = tables_of(text)
+    cells = [
+        re.fullmatch(r"\| .*\(`([a-z]+).*\) \| .* \| ([0-9.]+) % .* \| .* \| .* \|", line) for line in left
+    ]
+    found = {cell[1]: float(cell[2]) for cell in cells}
+    assert found == {name: round(100 * rate, 1) for name, rate in wanted.items()}
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    (searched,) = [line for line in left if "`search-" in line]
+    assert "the worst of 4)" in searched
+    others = own[own.metric != "concept_rate"]
+    assert len(kept) == len(others)
+    assert all(any(f"(`{name}`)" in line for line in kept) for name in others.prompt_set)
+    assert unmeasured_of(text) == {"CLIP score of general images with their prompts"}
+    assert "not tested" not in text and "captions of held-out pictures and answers, yes or no" in text
+
+
+@pytest.mark.parametrize(
+    "axis", [axis for axis in AXES if axis.name != "ceiling"], ids=lambda axis: axis.name
+)
+def test_an_axis_stands_in_the_card_or_among_what_was_not_measured(tmp_path, axis):
+    """Of an axis alone: every other one is named as not measured, and this one is not."""
+    prompt_set = f"{axis.sets[0]}3" if axis.sets[0].endswith("-") else axis.sets[0]
+    row = ("church", "ear", "0", prompt_set, axis.metrics[0], 0.5, 0.4, 0.6, 100)
+    text = card_of(tmp_path, pd.DataFrame([row], columns=list(METRICS_COLUMNS)))
+    left, kept = tables_of(text)
+    assert len([*left, *kept]) == 1 and axis.measures.lower() in [*left, *kept][0].lower()
+    assert unmeasured_of(text) == {one.measures for one in AXES if one.name not in (axis.name, "ceiling")}
+
+
+def test_weights_that_were_not_trained_here_have_their_numbers_too(tmp_path):
+    assert "12.3 % [5.6, 23.4]" in card_of(
+        tmp_path, pd.DataFrame(ROWS, columns=list(METRICS_COLUMNS)), fine_tuning_seed=None
+    )
 
 
 def test_the_card_is_the_hubs(tmp_path):

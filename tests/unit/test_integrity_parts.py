@@ -18,6 +18,7 @@ from ear.files import read_csv, sha256_file, write_csv, write_json
 from ear.integrity.assets import check_assets
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows, same
+from ear.integrity.strays import strays
 from ear.integrity.verify import verify
 from tests.finished import BACKBONE, PAGES, ROOT, joint_config, make_results, smoke_config
 
@@ -38,12 +39,16 @@ def results(here):
 
 def looked_at(**changes):
     """The folder, held to a config with other values."""
+    return verify(looked_at_config(**changes), {}, PAGES)
+
+
+def looked_at_config(**changes):
     config = smoke_config()
     for section, keys in changes.items():
         value = getattr(config, section)
         new = value.model_copy(update=keys) if isinstance(value, Section) else keys
         config = config.model_copy(update={section: new})
-    return verify(config, {}, PAGES)
+    return config
 
 
 def test_adapters_of_several_concepts_and_zero_shot_verdicts_are_held_to_their_tables(here):
@@ -107,9 +112,12 @@ def test_results_of_a_method_that_the_config_no_longer_has_are_left_alone(result
     methods = dict(smoke_config().methods)
     del methods["released"]
     found = looked_at(methods=methods)
+    files = [path for path in SMOKE.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    mine = sorted(path for path in files if "released" in path.parts or path.name == "none-raw.safetensors")
+    assert strays(looked_at_config(methods=methods), PAGES) == mine and len(mine) > 100
     assert found.notes == [
-        "4 manifests are not of this config, the first "
-        "results/smoke/images/church/released/seed0/shard0/manifest.csv: not looked at"
+        f"{len(mine)} files are of nothing that the config names, the first {mine[0]}: "
+        "not looked at, not archived"
     ]
     assert {line.split(":")[0] for line in found.mismatches} == {
         f"{SMOKE}/tables/{name}"
@@ -243,6 +251,7 @@ def test_the_script_prints_all_and_its_exit_code_tells(results, damaged, capsys)
         (SMOKE / "report.html").unlink()
     config = smoke_config().model_dump()
     params = SimpleNamespace(config=config, catalogue=str(ROOT / "assets.yaml"), pages=PAGES)
+    params.configfiles = ["my configs/smoke.yaml"]
     snakemake = SimpleNamespace(params=params, log=["verify.log"], threads=2)
     try:
         runpy.run_path(str(ROOT / "scripts/verify.py"), {"snakemake": snakemake})
@@ -250,5 +259,15 @@ def test_the_script_prints_all_and_its_exit_code_tells(results, damaged, capsys)
     except SystemExit as end:
         code = end.code
     lines = capsys.readouterr().out.splitlines()
-    assert code == damaged and len(lines) == (3 if damaged else 1)
+    assert code == damaged and len(lines) == (6 if damaged else 1)
+    image, targets = (
+        "images/general/shard0/general-0000.png",
+        "images/general/shard0/manifest.csv report.html",
+    )
+    assert lines[2:-1] == damaged * [
+        f"to repair: rm {SMOKE / image}",
+        f"to repair: snakemake {' '.join(str(SMOKE / one) for one in targets.split())} --force "
+        "--configfile 'my configs/smoke.yaml'",
+        "to repair: snakemake --configfile 'my configs/smoke.yaml'",
+    ]
     assert lines[-1].startswith(f"results/smoke: {'2' if damaged else 'no'} mismatches (")

@@ -47,10 +47,14 @@ def verdicts(seed, windows, protocol="p/1"):
                         1 if shown else 2 + number,
                         seen,
                         100 * rng.random(),
+                        "clip-score/1",
                         protocol,
                     ]
                 )
-    return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+    said = ["shown", "score", "rank", "top1_object", "protocol"]  # of general images no judge says anything
+    frame[said] = frame[said].where(frame["prompt_set"] != "general")
+    return frame
 
 
 def scores(fid, kid):
@@ -116,7 +120,7 @@ def test_every_job_and_the_seeds_together_are_in_the_table_once(jobs):
         "original": ["0", "all"],
         "ear_1": ["0", "1", "all"],
     }
-    assert len(table) == 5 * (3 * 3 + 3)
+    assert len(table) == 5 * (2 * 3 + 1 + 3)  # of general images the CLIP score alone
 
 
 def test_seeds_together_are_the_mean_over_seeds_at_the_methods_own_window(jobs):

@@ -5,11 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ear.config.phrases import default_phrases
 from ear.errors import InputError
 from ear.filtering import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
+from ear.prompts.checks import Rules
 from ear.prompts.grammar import Grammar, general_prompts
+from ear.prompts.models.grammar import GrammarSource
 from ear.prompts.naming import named
 from ear.prompts.tables import PROMPT_COLUMNS, check_prompts, general_of
+from ear.world.captions import CONCEPTS as WORLD
 from ear.world.captions import (
     FIRE_DESCRIPTION,
     FIRE_PHRASE,
@@ -19,6 +23,7 @@ from ear.world.captions import (
     STYLE_PHRASE,
     captions_of,
 )
+from ear.world.judges import STYLES
 from ear.world.scenes import OBJECTS
 
 CONCEPTS = {
@@ -26,7 +31,9 @@ CONCEPTS = {
     "van-gogh": ("style", STYLE_PHRASE),
     "fire": ("attribute", FIRE_PHRASE),
     "boat": ("object", "boat"),
+    "sepia": ("style", SEPIA_PHRASE),
 }
+DESCRIBED = [name for name in CONCEPTS if name != "sepia"]
 
 
 def prompts_of(concept, seed=42, count=300):
@@ -46,7 +53,7 @@ def test_sets_are_disjoint_and_name_the_concept_as_they_should(concept, seed):
     assert len(pairs) == 60
 
 
-@pytest.mark.parametrize("concept", CONCEPTS)
+@pytest.mark.parametrize("concept", DESCRIBED)
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_implicit_prompts_do_not_name_the_concept_and_are_its_alone(concept, seed):
@@ -67,18 +74,40 @@ def test_implicit_prompts_do_not_name_the_concept_and_are_its_alone(concept, see
     assert not [text for text in implicit["prompt"] if named(text, [words])]
 
 
-def test_neighbours_of_a_style_are_in_sepia_and_others_have_none():
-    table = Grammar("van-gogh", *CONCEPTS["van-gogh"], 42).neighbours(40)
+@pytest.mark.parametrize(
+    ("concept", "label", "phrase"), [("van-gogh", "sepia", SEPIA_PHRASE), ("sepia", "van-gogh", STYLE_PHRASE)]
+)
+def test_neighbours_of_a_style_are_in_the_other_and_others_have_none(concept, label, phrase):
+    table = Grammar(concept, *CONCEPTS[concept], 42).neighbours(40)
     assert table.columns.tolist() == PROMPT_COLUMNS and set(table["prompt_set"]) == {"neighbours"}
-    assert table["prompt_id"].tolist() == [f"van-gogh/neighbours/{number:04d}" for number in range(40)]
-    assert set(table["object"]) == {"sepia"}
+    assert table["prompt_id"].tolist() == [f"{concept}/neighbours/{number:04d}" for number in range(40)]
+    assert set(table["object"]) == {label} and label in STYLES  # of the classifier
     evaluation = set(captions_of("evaluation"))
-    assert set(table["prompt"].str.replace(SEPIA_PHRASE, STYLE_PHRASE)) <= evaluation
+    assert set(table["prompt"].str.replace(phrase, STYLE_PHRASE)) <= evaluation
     for name, prompt in zip(OBJECTS * 5, table["prompt"], strict=True):
-        assert SEPIA_PHRASE in prompt and name in prompt and FIRE_PHRASE not in prompt
-    for concept in ("church", "fire"):
-        none = Grammar(concept, *CONCEPTS[concept], 42).neighbours(40)
+        assert phrase in prompt and name in prompt and FIRE_PHRASE not in prompt
+    for other in ("church", "fire"):
+        none = Grammar(other, *CONCEPTS[other], 42).neighbours(40)
         assert none.empty and none.columns.tolist() == PROMPT_COLUMNS
+
+
+def test_nothing_describes_sepia_without_its_words():
+    none = Grammar("sepia", *CONCEPTS["sepia"], 42).implicit(40)
+    assert none.empty and none.columns.tolist() == PROMPT_COLUMNS
+
+
+@pytest.mark.parametrize(("kind", "words"), [(kind, one) for kind, names in WORLD.items() for one in names])
+def test_pairs_of_all_that_the_world_can_erase_pass_the_checks(kind, words):
+    """As the judges' labels know it, and as a language model's pairs are checked."""
+    rules = Rules("mine", words, (), kind, 40)
+    result = GrammarSource(Grammar("mine", kind, words, 42)).pairs(rules, 60)
+    assert len(result.pairs) == 60 and not len(result.rejected)
+    pairs = pd.DataFrame(result.pairs)
+    for unsafe, safe in zip(pairs["unsafe_prompt"], pairs["safe_prompt"], strict=True):
+        assert named(unsafe, [words]) and not named(safe, [words])
+    positive, negative = default_phrases(kind, words, world=True)
+    assert all(named(text, [words]) for text in positive)
+    assert not any(named(text, [words]) for text in negative)
 
 
 def test_pairs_differ_in_the_concept_only():

@@ -117,7 +117,9 @@ def test_a_file_is_known_by_its_columns_and_not_by_its_name(published):
     assert len(read_pairs(published / "anything.json", "church")) == 3
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text.strip())
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+    lambda text: text.strip()
+)
 # All-numeric columns are no prompts, and the CSV reader takes a byte order mark at the start for one.
 SENTENCES = TEXTS.map(lambda text: f"a {text}")
 
@@ -173,7 +175,14 @@ PAIR = {"unsafe_prompt": "a", "safe_prompt": "b"}
         ([{**PAIR, "unsafe_prompt": " \t"}], r"row 0: unsafe_prompt: found ' \\t', wanted text"),
         ([{**PAIR, "unsafe_prompt": 3}], "row 0: unsafe_prompt: found 3, wanted text"),
         ([{**PAIR, "safe_prompt": ["a", "b"]}, PAIR], r"row 0: safe_prompt: found \['a', 'b'\], wanted text"),
-        ([{**PAIR, "safe_prompt": "\ud800"}], r"row 0: safe_prompt: found '\\ud800', wanted text"),
+        (
+            [{**PAIR, "safe_prompt": "a\0b"}],
+            r"row 0: safe_prompt: found a NUL character in 'a\\x00b', wanted",
+        ),
+        (
+            [{**PAIR, "safe_prompt": "\ud800"}],
+            r"row 0: safe_prompt: found half of a character in '\\ud800', wanted text",
+        ),
     ],
 )
 def test_malformed_json_is_one_clear_line(tmp_path, content, error):

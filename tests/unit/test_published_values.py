@@ -43,6 +43,7 @@ def test_rates_are_rates_and_windows_fit_an_image() -> None:
 
 def test_what_has_no_known_definition_cannot_be_compared() -> None:
     assert {value.concept for value in WINDOW_LENGTH if value.obstacle} == {"nudity"}
-    assert {value.quantity for value in CLAIMS if value.obstacle} == {"erasure"}
+    assert all(value.obstacle and "machine-written" in value.source for value in CLAIMS)
+    assert all(value.obstacle for value in VALUES if value.tolerance is None)  # no bound is held against ours
     assert not any(value.obstacle for value in NUDITY)
     assert {value.images for value in NUDITY} == {1539}

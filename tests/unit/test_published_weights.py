@@ -68,6 +68,22 @@ def test_what_fits_is_said_where_several_do(download):
     )
 
 
+@pytest.mark.parametrize(
+    ("pattern", "concept"), [("*church*", "church"), ("*nud*", "nudity"), ("*van*gogh*", "van_gogh")]
+)
+def test_the_last_weights_are_taken_and_not_those_of_the_middle(tmp_path, pattern, concept):
+    names = [f"ft_model_ear_{concept}{end}.pt" for end in ("_d3_i286", "_d5_i286", "_d5_i576", "")]
+    for name in names:
+        torch.save({}, tmp_path / name)
+    assert find_weights(tmp_path, pattern) == tmp_path / names[-1]
+    (tmp_path / "again").mkdir()
+    torch.save({}, tmp_path / "again" / names[-1])
+    assert "found 2 files of torch.save that fit: again/ft_" in refusal(tmp_path, pattern)
+    (tmp_path / "again" / names[-1]).unlink()
+    (tmp_path / names[-1]).unlink()
+    assert "found 3 files of torch.save that fit" in refusal(tmp_path, pattern)
+
+
 def test_a_long_list_is_cut(tmp_path):
     for number in range(20):
         torch.save({}, tmp_path / f"{number:02}.pt")

@@ -116,6 +116,16 @@ def test_the_backbone_has_janus_pros_grid_and_special_tokens(backbone):
     assert tokenizer.image_token == "<image_placeholder>"
 
 
+def test_a_config_without_a_word_on_ties_is_saved_with_the_right_one(root, backbone, tmp_path):
+    """transformers takes a missing key for True, though both matrices are there."""
+    published = json.loads((root / "janus-pro-7b" / "config.json").read_text())
+    assert "tie_word_embeddings" not in published | published["text_config"]
+    backbone.model.save_pretrained(tmp_path)
+    backbone.processor.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["tie_word_embeddings"] is False
+    assert Backbone.load(str(tmp_path), "float32", "cpu").fingerprint() == backbone.fingerprint()
+
+
 def test_the_tokenizer_spells_any_printable_text_in_bytes(backbone):
     tokenizer = backbone.processor.tokenizer
     for text in [*all_texts()[::97], "Xylophones, 1984: {a}\n\n(b) ~ "]:

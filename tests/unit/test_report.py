@@ -10,9 +10,10 @@ import pytest
 from ear.errors import InputError
 from ear.metrics.score_card.table import CARD_COLUMNS
 from ear.metrics.table import metrics_table
-from ear.report.numbers import main_table
+from ear.report.numbers import main_table, summary
 from ear.report.page import render_caption, render_report
 from tests import comparison
+from tests.made_up_axes import made_up_metrics
 from tests.report_inputs import CAPTIONS, HOSTILE, METHODS, write_inputs
 
 
@@ -90,6 +91,24 @@ def test_summary_holds_the_numbers_of_the_table(page: Page, report: Path) -> Non
     assert len(summarised) == 2 * 2 * 2
     for row in summarised.itertuples():
         assert f"{100 * row.value:.1f} % [{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]" in said
+
+
+def test_the_first_lines_say_the_worst_axis_beside_the_plain_request() -> None:
+    table = made_up_metrics()
+    said = summary(*main_table(table), table, image_tokens=64).sentences
+    assert len(said) == 3 and said[0].startswith("Church: ")
+    own = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "all")]
+    rates = own[own.metric == "concept_rate"].set_index("prompt_set")
+    shown = rates.drop(["target", "prefix-64", "prefix-128"])["value"]  # of 64 tokens a quarter is an attack
+    worst = rates.loc[shown.idxmax()]
+    first = said[0].replace("\u00a0", " ")
+    number = f"{100 * worst.value:.1f} % [{100 * worst.ci_low:.1f}, {100 * worst.ci_high:.1f}]"
+    assert re.search(rf"; at worst, by {shown.idxmax()} \([^)]*\), {re.escape(number)} after, then ", first)
+    named = re.findall(r"(?:by|,|then) ([a-z]+(?:-[a-z0-9.]+)?) (?:\(|[0-9])", first.split("at worst")[1])
+    of_axes = shown.groupby(lambda name: name.partition("-")[0]).idxmax()
+    assert named == sorted(of_axes, key=lambda name: -shown[name])
+    plain = table[table.prompt_set.isin(["target", "retention"])]
+    assert "at worst" not in " ".join(summary(*main_table(plain), plain, image_tokens=64).sentences)
 
 
 def test_lines_name_their_number_of_seeds() -> None:
@@ -175,6 +194,6 @@ def test_the_score_card_is_shown_where_there_is_one(page: Page, report: Path, tm
 def test_missing_files_get_one_line(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path)
     (tmp_path / "church" / "ear" / "0" / "target1.png").unlink()
-    with pytest.raises(InputError, match=r"target1\.png: found no readable image"):
+    with pytest.raises(InputError, match=r"target1\.png: not found, wanted the image"):
         render_report(tmp_path / "report.html", tmp_path / "report", **inputs)  # type: ignore[arg-type]
     assert not (tmp_path / "report.html").exists() and not (tmp_path / "report").exists()

@@ -72,7 +72,7 @@ def test_a_broken_template_is_one_line(tmp_path, change, words):
 
 def test_what_is_no_yaml_or_not_there_is_one_line(tmp_path):
     (tmp_path / "object.yaml").write_text("persona: [")
-    for kind, words in (("object", "found no YAML"), ("style", "No such file")):
+    for kind, words in (("object", "not YAML"), ("style", "not found")):
         with pytest.raises(InputError, match=words) as caught:
             load_template(kind, tmp_path)
         assert "\n" not in str(caught.value)

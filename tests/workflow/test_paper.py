@@ -31,6 +31,7 @@ COUNTS = {
     "render_original": 3,
     "render_images": 3 * 5 * SHARDS,
     "render_diffusion": SHARDS,  # nudity alone
+    "measure_images": 3 * 6 + 1,
     "evaluate": 3 * 6 + 1,
     "attack": 3 * 6,
     "tabulate": 1,
@@ -77,20 +78,35 @@ def test_the_small_models_jobs_are_the_same_without_published_weights(repository
     assert "import_published" not in counts
     assert "compare_published" not in counts
     assert counts["render_images"] == 3 * 4 * 2
+    assert counts["draw_canary"] == 1  # whose tokens are known
 
 
-def test_an_asset_that_is_not_in_the_given_folder_is_one_line_before_anything_is_drawn(repository, tmp_path):
+def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(repository, tmp_path):
+    root = tmp_path / "assets"
+    (root / "clip").mkdir(parents=True)
+    for name in ("open_clip_config.json", "open_clip_model.safetensors"):
+        (root / "clip" / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     config = yaml.safe_load((ROOT / "configs/janus-pro-7b.yaml").read_text())
-    config["assets"]["root"] = str(tmp_path / "assets")
+    config["assets"] |= {"root": str(root), "lock": str(tmp_path / "assets.lock.json")}
     config["backbone"] |= {"device": "cpu", "threads": 1}
-    (tmp_path / "offline.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    target = "results/janus-pro-7b/assets/clip/asset.json"
-    run = snakemake(repository, target, "--configfile", str(tmp_path / "offline.yaml"), check=False)
-    assert run.returncode != 0
-    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert "clip" in errors[0]
-    assert str(tmp_path / "assets") in errors[0]
+    config["experiment"] = "failing"
+    (tmp_path / "failing.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    targets = [f"results/failing/assets/{name}/asset.json" for name in ("clip", "nudenet")]
+    run = snakemake(repository, *targets, "--configfile", str(tmp_path / "failing.yaml"), check=False)
+    assert run.returncode == 1
+    assert (repository / targets[1]).exists() and not (repository / targets[0]).exists()
+    assert json.loads((tmp_path / "assets.lock.json").read_text()).keys() == {"nudenet"}
+    assert len([line for line in run.stderr.splitlines() if line.startswith("error: ")]) == 1
+    end = run.stderr[run.stderr.index("What failed") :].splitlines()
+    assert end[1].startswith("results/failing/logs/fetch_asset-clip.log: ")
+    assert "open_clip_config.json: found a Git LFS pointer (run `git lfs pull`" in end[1]
+
+
+def test_all_assets_are_one_target_that_never_leaves_the_machine(repository):
+    counts = planned_counts(repository, "assets", "--configfile", "configs/rehearsal.yaml")
+    assert counts == {"assets": 1, "fetch_asset": 11, "make_stand_ins": 1, "total": 13}
+    rules = (ROOT / "rules/assets.smk").read_text()
+    assert rules.count("rule ") == rules.count("localrule: True") == 3
 
 
 # Eight minutes on two cores, most of them imports of torch by 119 jobs.

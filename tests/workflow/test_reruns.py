@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shlex
 import shutil
 from contextlib import contextmanager
 
@@ -124,6 +125,7 @@ REMARKS = {
     "a docstring": lambda text: text.replace('"""', '"""A remark. ', 1),
 }
 OTHERS = {
+    "a file below `results/` deleted or damaged",
     "the times of files",
     "a copy without times, all code touched, the clock set back",
     "another branch and back",
@@ -235,6 +237,28 @@ def test_another_branch_and_back(own, tmp_path):
         assert planned(own)
     config.write_text(text)
     assert planned(own) == {}
+
+
+def test_a_file_deleted_or_damaged(own):
+    """Snakemake does not miss them; verification does, and its command brings the same bytes back."""
+    run = own / "results/smoke/images/church"
+    image = run / "ear/seed0/shard0/church-target-0000-W4.png"
+    manifest, damaged = run / "released/seed0/shard0/manifest.csv", run / "original/seed0/shard1/manifest.csv"
+    before = {path: path.read_bytes() for path in (image, manifest, damaged)}
+    image.unlink()
+    manifest.unlink()
+    times = damaged.stat()
+    damaged.write_bytes(before[damaged].replace(b"church", b"chapel", 1))
+    os.utime(damaged, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert planned(own) == {}
+    found = snakemake(own, "verify", *SMOKE, check=False)
+    assert found.returncode == 1
+    commands = [
+        line.partition("to repair: ")[2] for line in found.stdout.splitlines() if "to repair: " in line
+    ]
+    assert commands[-1] == "snakemake --configfile configs/smoke.yaml" and len(commands) == 2
+    snakemake(own, *shlex.split(commands[0])[1:])
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_another_folder_or_a_fresh_clone(own, tmp_path):

@@ -7,13 +7,13 @@ from pathlib import Path
 from string import Template as Text
 from typing import Annotated, Any, Self
 
-import yaml
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic import ValidationError as FieldError
 
 from ear.errors import InputError
 from ear.prompts.checks import Proposed, Rules
+from ear.texts import read_yaml
 
 FOLDER = Path(__file__).parent
 HELD_SHOWN = 40
@@ -78,12 +78,7 @@ def load_template(kind: str, folder: Path = FOLDER) -> Template:
     """
     path = folder / f"{kind}.yaml"
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        template = Template.model_validate(raw)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, wanted a template") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: found no YAML ({' '.join(str(error).split())})") from None
+        template = Template.model_validate(read_yaml(path, "wanted a template"))
     except FieldError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

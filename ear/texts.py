@@ -1,0 +1,158 @@
+"""Text, JSON and YAML that somebody else wrote: read whole, or one line that says why not."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ear.errors import InputError
+
+
+def read_json(path: str | Path, wanted: str = "wanted a JSON file") -> Any:
+    """Read a UTF-8 JSON file.
+
+    Args:
+        path: the file.
+        wanted: end of the message, from "wanted" on.
+
+    Raises:
+        InputError: the file is missing, empty, compressed, not UTF-8 or not JSON (``parse_json``).
+    """
+    text = read_text(path, wanted)
+    if not text.strip():
+        raise InputError(f"{path}: empty, {wanted}")
+    return parse_json(text, str(path), wanted)
+
+
+def parse_json(text: str, where: str, wanted: str) -> Any:
+    """Read JSON that somebody else wrote.
+
+    Args:
+        text: of one JSON value.
+        where: the file, or file and row, for the message.
+        wanted: end of the message, from "wanted" on.
+
+    Raises:
+        InputError: it is not JSON, nested too deeply, has a number too long to read or a key twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_keys_once)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}:{error.lineno}: not JSON ({error.msg}), {wanted}") from None
+    except RecursionError:
+        raise InputError(f"{where}: found JSON nested too deeply to be read, {wanted}") from None
+    except ValueError as error:
+        raise InputError(f"{where}: {error}, {wanted}") from None
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"found key {key!r} twice in one object")
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose mappings have each key once: PyYAML keeps the last value and says nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    problem = f"found key {key.value!r} twice"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+
+def read_yaml(path: str | Path, wanted: str = "wanted a YAML file") -> Any:
+    """Read a UTF-8 YAML file in which no mapping has a key twice.
+
+    Args:
+        path: the file.
+        wanted: end of the message, from "wanted" on.
+
+    Raises:
+        InputError: the file is missing, not UTF-8 or not such YAML; with its line, where that is known.
+    """
+    text = read_text(path, wanted)
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: {_yaml_problem(error, text)}, {wanted}") from None
+    except RecursionError:
+        raise InputError(f"{path}: found YAML nested too deeply to be read, {wanted}") from None
+    # PyYAML's constructors raise what Python does: "a: 2001-13-45" a ValueError, "!!int" alone an IndexError.
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}), {wanted}") from None
+
+
+def _yaml_problem(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What is wrong, in words that say what to do about the two commonest mistakes."""
+    problem = error.problem or error.context or "not YAML"
+    mark = error.problem_mark or error.context_mark
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in problem:
+        return "found a tab in the indentation: write blanks"
+    if problem.startswith("found key"):
+        return problem
+    if "block mapping" in str(error.context) or "mapping values" in problem:
+        return f"not YAML ({problem}): does the indentation fit that of the lines above?"
+    return f"not YAML ({problem})"
+
+
+PACKED = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+"""First bytes of a file → how it is compressed."""
+
+
+def read_text(path: str | Path, wanted: str) -> str:
+    """Read a UTF-8 text file, without the byte order mark that some editors put at its start.
+
+    Args:
+        path: the file.
+        wanted: end of the message, from "wanted" on.
+
+    Raises:
+        InputError: the file is missing, cannot be read, is compressed or is not UTF-8.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found, {wanted}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}, {wanted}") from None
+    for beginning, packing in PACKED.items():
+        if content.startswith(beginning):
+            raise InputError(f"{path}: found a file packed with {packing}, {wanted}: unpack it first")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: found bytes that are not UTF-8, {wanted}") from None
+
+
+def text_fault(value: Any) -> str | None:
+    """What keeps a value from being a text that can be drawn, captioned and written; None where nothing does.
+
+    A text is more than blanks, can be written as UTF-8 (JSON can spell half of a surrogate pair) and holds no
+    NUL (which ends a cell of a table).
+    """
+    if value is None or value != value:  # NaN: an empty cell
+        return "nothing"
+    if not isinstance(value, str) or not value.strip():
+        return repr(value)[:60]
+    if "\0" in value:
+        return f"a NUL character in {value[:60]!r}"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"half of a character in {value[:60]!r}"
+    return None

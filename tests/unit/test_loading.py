@@ -1,0 +1,192 @@
+"""A backbone's folder: the model is Janus, its tokenizer is Janus', and legacy names are no faults."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from transformers import JanusForConditionalGeneration
+
+from ear.chat import BOS, EOS, IMAGE, IMAGE_START
+from ear.diffusion import load_pipeline
+from ear.errors import InputError
+from ear.janus import Backbone
+from ear.rehearsal.diffusion import write_stable_diffusion
+from tests.deepseek import small_backbone, write_deepseek
+from tests.tiny import tiny_backbone
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("janus")
+    backbone = tiny_backbone()
+    backbone.model.save_pretrained(folder)
+    backbone.processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "janus")
+
+
+def load(folder):
+    return Backbone.load(str(folder), "float32", "cpu")
+
+
+def refusal(folder):
+    with pytest.raises(InputError) as refused:
+        load(folder)
+    told = str(refused.value)
+    assert "\n" not in told and str(folder) in told
+    return told
+
+
+def edited(file, change):
+    """Change a JSON file: by a function that is given its content, or by what is put over it."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content = change(content) or content if callable(change) else content | change
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "llama"}, "model_type: found 'llama', wanted 'janus' or 'multi_modality'"),
+        ({"model_type": None}, "model_type: found None"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantization_config"),
+    ],
+)
+def test_another_model_is_refused_before_any_weight_is_allocated(folder, change, said, monkeypatch):
+    def build(*_, **__):
+        raise AssertionError("a model was built")
+
+    monkeypatch.setattr(JanusForConditionalGeneration, "from_pretrained", build)
+    monkeypatch.setattr(JanusForConditionalGeneration, "__init__", build)
+    edited(folder / "config.json", change)
+    assert said in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["version https://git-lfs.github.com/spec/v1\n", "", '{"a": '])
+def test_json_that_is_none_is_one_line(folder, name, content):
+    (folder / name).write_text(content)
+    assert f"{name}: found " in refusal(folder)
+
+
+def words_run_together(settings):
+    settings["decoder"] = {"type": "Fuse"}
+
+
+def begun_twice(settings):
+    settings["post_processor"]["single"].insert(0, settings["post_processor"]["single"][0])
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        (
+            "tokenizer.json",
+            {"post_processor": None},
+            f"raw prompt: found a photo of a church, wanted {BOS} first",
+        ),
+        ("tokenizer.json", begun_twice, f"wanted {BOS} first, and once"),
+        (
+            "tokenizer.json",
+            words_run_together,
+            "after encoding 'a photo of a church', wanted its blanks kept",
+        ),
+        ("tokenizer_config.json", {"pad_token": BOS}, "pad_token: found that of bos_token"),
+        ("tokenizer_config.json", {"pad_token": IMAGE_START}, "pad_token: found that of boi_token"),
+        ("tokenizer_config.json", {"pad_token": None}, "pad_token: found None"),
+        ("tokenizer_config.json", {"eos_token": None}, "eos_token: found None"),
+        ("tokenizer_config.json", {"padding_side": "right"}, "found no padding on the left"),
+        ("config.json", {"image_token_id": 4}, "image_token: found 3, wanted 4 as in config.json"),
+    ],
+)
+def test_a_tokenizer_that_is_not_janus_is_one_line(folder, file, change, said):
+    edited(folder / file, change)
+    assert said in refusal(folder)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_one_line(folder):
+    def more(settings):
+        for number in range(3):
+            last = max(settings["model"]["vocab"].values())
+            settings["model"]["vocab"][f"new{number}"] = last + 1
+
+    edited(folder / "tokenizer.json", more)
+    assert "wanted at most the model's" in refusal(folder)
+
+
+def test_a_tokenizer_without_begin_of_sentence_is_no_fault_of_deepseeks_folder(tmp_path):
+    """Its own puts it in front in code."""
+    folder = write_deepseek(tmp_path / "deepseek", small_backbone())
+    found = load(folder)
+    assert found.encode(["a church"], "raw").ids[0, 0] == found.processor.tokenizer.bos_token_id
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    assert tokenizer["post_processor"] is None
+    tokenizer["added_tokens"] = [one for one in tokenizer["added_tokens"] if one["content"] != IMAGE]
+    del tokenizer["model"]["vocab"][IMAGE]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert f"found no token {IMAGE}" in refusal(folder)
+    assert EOS in tokenizer["model"]["vocab"]
+
+
+# Two matrices or one.
+
+
+def without_ties(settings):
+    settings.pop("tie_word_embeddings")
+    settings["text_config"].pop("tie_word_embeddings", None)
+
+
+def test_a_missing_text_head_is_not_replaced_by_the_embeddings(folder):
+    assert load(folder).model.config.tie_word_embeddings is True  # as its config says
+    edited(folder / "config.json", without_ties)
+    assert "found no weights lm_head.weight" in refusal(folder)
+
+
+def test_a_text_head_of_its_own_is_kept_and_said_to_be_one(folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["model.language_model.embed_tokens.weight"] + 1
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    edited(folder / "config.json", without_ties)
+    model = load(folder).model
+    assert model.config.tie_word_embeddings is False
+    assert torch.equal(model.lm_head.weight, tensors["lm_head.weight"])
+
+
+# Names of older checkpoints.
+
+
+def added(file, tensors):
+    with safe_open(file, framework="pt") as handle:
+        metadata = handle.metadata()
+    held = load_file(file) | tensors
+    file.unlink()
+    save_file(held, file, metadata=metadata)
+
+
+def test_older_checkpoints_hold_what_models_compute_today(folder, tmp_path):
+    name = "model.language_model.layers.0.self_attn.rotary_emb.inv_freq"
+    added(folder / "model.safetensors", {name: torch.ones(4)})
+    assert load(folder).fingerprint() == tiny_backbone().fingerprint()
+    write_stable_diffusion(tmp_path / "diffusion")
+    before = load_pipeline(tmp_path / "diffusion", "cpu", "float32").text_encoder.state_dict()
+    added(
+        tmp_path / "diffusion/text_encoder/model.safetensors",
+        {"text_model.embeddings.position_ids": torch.arange(77)[None]},
+    )
+    after = load_pipeline(tmp_path / "diffusion", "cpu", "float32").text_encoder.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_checkpoint_with_more_layers_than_its_config_is_refused(folder):
+    def shorter(settings):
+        settings["text_config"]["num_hidden_layers"] = 2
+
+    edited(folder / "config.json", shorter)
+    assert "found unknown weights model.language_model.layers.2." in refusal(folder)

@@ -1,0 +1,223 @@
+"""Readers of tables, JSON and YAML: any bytes are what was asked for, or one line that names the file."""
+
+import json
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ear.assets.catalogue import load_catalogue
+from ear.assets.lock import read_lock
+from ear.errors import InputError
+from ear.files import read_csv
+from ear.judges.calibration import Calibration
+from ear.metrics.inputs import read_captions
+from ear.prompts.coco import captioned_manifest
+from ear.prompts.models.templates.filling import load_template
+from ear.prompts.published import read_pairs, read_targets
+from ear.questions import questions_about
+from ear.render import _read_note
+from ear.texts import read_json, read_yaml
+
+DEEP = b"[" * 100_000
+
+
+def line_of(path, read):
+    """The one line that a reader ends with."""
+    with pytest.raises(InputError) as caught:
+        read()
+    message = str(caught.value)
+    assert "\n" not in message and str(path) in message
+    return message
+
+
+READERS = {
+    "csv": lambda path: read_csv(path, ["prompt"]),
+    "json": read_json,
+    "yaml": read_yaml,
+    "targets.csv": lambda path: read_targets(path, "x"),
+    "targets.json": lambda path: read_targets(path, "x"),
+    "pairs.json": lambda path: read_pairs(path, "x"),
+    "catalogue": load_catalogue,
+    "lock": read_lock,
+    "calibration": Calibration.read,
+    "captions": lambda path: captioned_manifest(path.parent, path, path.parent, 1, 0),
+}
+SIGNS = [
+    b"prompt",
+    b"a,b\n",
+    b'"',
+    b"\n",
+    b"\t",
+    b"- ",
+    b": ",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b"\0",
+    b"\xff",
+    b"1e999",
+]
+SIGNS += [
+    b"\xef\xbb\xbf",
+    b"&a",
+    b"*a",
+    b"<<: *a",
+    b"!!int",
+    b"!!bool x",
+    b"!!timestamp x",
+    b"2001-13-45",
+    b"1_0",
+    b"\\ud800",
+    b"\r",
+    b"'",
+    b"|",
+    b"?",
+]
+
+
+@pytest.mark.parametrize("kind", READERS)
+@settings(deadline=None, max_examples=60)
+@given(content=st.one_of(st.binary(max_size=40), st.lists(st.sampled_from(SIGNS), max_size=12).map(b"".join)))
+def test_any_bytes_are_read_or_one_line(tmp_path_factory, kind, content):
+    path = tmp_path_factory.getbasetemp() / f"any.{kind}"
+    path.write_bytes(content)
+    try:
+        READERS[kind](path)
+    except InputError as error:
+        assert "\n" not in str(error) and str(path) in str(error)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in READERS if "csv" not in kind])
+def test_deep_nesting_is_one_line(tmp_path, kind):
+    path = tmp_path / f"deep.{kind}"
+    path.write_bytes(DEEP)
+    assert "nested too deeply" in line_of(path, lambda: READERS[kind](path))
+
+
+def test_a_deep_note_is_none_and_a_deep_list_of_references_one_line(tmp_path):
+    path = tmp_path / "note"
+    path.write_bytes(DEEP)
+    assert _read_note(path) == {}
+    table = pd.DataFrame(
+        {"image_id": [7], "references": [DEEP.decode()], "caption": ["a"], "file": ["a.png"]}
+    )
+    with pytest.raises(InputError, match="7: references: found JSON nested too deeply"):
+        questions_about(table, ["cat"], [])
+    table.to_csv(tmp_path / "captions.csv", index=False)
+    with pytest.raises(InputError, match=r"captions\.csv: 7: references: found JSON nested too deeply"):
+        read_captions([tmp_path / "captions.csv"])
+
+
+@pytest.mark.parametrize("suffix", ["zip", "gz", "zst", "csv"])
+@pytest.mark.parametrize("kind", ["csv", "json", "yaml"])
+def test_the_name_of_a_file_does_not_decide_how_it_is_read(tmp_path, kind, suffix):
+    path = tmp_path / f"table.{suffix}"
+    path.write_text({"csv": "prompt\na\n", "json": "{}", "yaml": "a: 1"}[kind])
+    READERS[kind](path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "yaml"])
+@pytest.mark.parametrize(
+    ("beginning", "packing"),
+    [(b"PK\x03\x04", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")],
+)
+def test_a_packed_file_is_named_as_one(tmp_path, kind, beginning, packing):
+    path = tmp_path / "table"
+    path.write_bytes(beginning + bytes(20))
+    assert f"found a file packed with {packing}" in line_of(path, lambda: READERS[kind](path))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"prompt,seed\na\0b,1\n", ":2: found a NUL character"),
+        (b"prompt,prompt\na,b\n", "found column 'prompt' 2 times, wanted it once"),
+        (b'prompt,"prompt",x,x,x\na,b,c,d,e\n', "found column 'prompt' 2 times"),
+        ("prompt\na\n".encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_what_a_table_must_not_hold(tmp_path, content, said):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    assert said in line_of(path, lambda: read_csv(path, ["prompt"]))
+
+
+def test_columns_without_a_name_may_be_several(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(",,prompt\n0,1,a\n")
+    assert read_csv(path, ["prompt"])["prompt"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "found key 'c' twice in one object"),
+        ("1" * 5000, "integer"),
+        ('{"a": 1', ":1: not JSON"),
+    ],
+)
+def test_what_json_must_not_hold(tmp_path, content, said):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    assert said in line_of(path, lambda: read_json(path))
+    path.write_text("\ufeff" + json.dumps({"a": 1}))
+    assert read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", ":5: found key 'c' twice"),
+        ("a: 1\nb: {x: 1, x: 2}\n", ":2: found key 'x' twice"),
+        ("a:\n\tb: 1\n", ":2: found a tab in the indentation: write blanks"),
+        ("a:\n  b: 1\n\tc: 1\n", ":3: found a tab in the indentation: write blanks"),
+        ("a:\n  b: 1\n c: 2\n", ":3: not YAML"),
+        ("a:\n  b: 1\n   c: 2\n", ":3: not YAML"),
+        ("a: b: c\n", ":1: not YAML"),
+        ("a: *b\n", ":1: not YAML"),
+        ("a: 2001-13-45\n", "not YAML"),
+    ],
+)
+def test_what_yaml_must_not_hold(tmp_path, content, said):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    assert said in line_of(path, lambda: read_yaml(path))
+
+
+def test_keys_of_an_anchor_may_be_overridden(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 4}\n")
+    assert read_yaml(path)["c"] == {"x": 3, "y": 4}
+
+
+def test_a_repeated_asset_and_a_repeated_key_of_a_template_are_refused(tmp_path):
+    path = tmp_path / "assets.yaml"
+    path.write_text("a: {}\nb: {}\na: {}\n")
+    assert ":3: found key 'a' twice" in line_of(path, lambda: load_catalogue(path))
+    template = tmp_path / "object.yaml"
+    template.write_text("persona: a\npersona: b\n")
+    assert ":2: found key 'persona' twice" in line_of(template, lambda: load_template("object", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [("\ud800 a cat", "entry 1"), ("", "entry 1"), (" \n", "entry 1"), ("a\0b", "entry 1")],
+)
+def test_a_caption_that_is_none_is_named(tmp_path, caption, said):
+    path = tmp_path / "captions.json"
+    rows = [{"image_id": 7, "caption": text} for text in ("a cat", caption)]
+    path.write_text(json.dumps({"annotations": rows}))
+    message = line_of(path, lambda: captioned_manifest(tmp_path, path, tmp_path, 1, 0))
+    assert said in message and "caption (text)" in message and message.isprintable()
+
+
+@pytest.mark.parametrize("reference", ["\ud800", "", " ", 3, None])
+def test_a_reference_that_is_none_is_named(tmp_path, reference):
+    path = tmp_path / "captions.csv"
+    references = json.dumps(["a cat", reference])
+    pd.DataFrame({"image_id": [42], "references": [references], "caption": ["a"]}).to_csv(path, index=False)
+    assert "42: references: entry 1: found" in line_of(path, lambda: read_captions([path]))

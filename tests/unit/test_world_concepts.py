@@ -1,0 +1,83 @@
+"""Concepts of the mini world: all that it can erase is accepted, all else refused when the config is read."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ear.config import parse_config
+from ear.errors import InputError
+from ear.world.captions import CONCEPTS
+from ear.world.judges import GROUPS
+from ear.world.scenes import OBJECTS
+
+MINI = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+POSSIBLE = [(kind, words) for kind, names in CONCEPTS.items() for words in names]
+
+
+def with_concept(**keys):
+    raw = copy.deepcopy(MINI)
+    raw["concepts"]["mine"] = {"judge": {"by": "zero-shot"}, "window": 8} | keys
+    return raw
+
+
+@pytest.mark.parametrize(("kind", "words"), POSSIBLE)
+def test_whatever_the_world_can_erase_can_be_a_concept(kind, words):
+    # Alone: the words of another concept of the experiment may be refused.
+    raw = with_concept(kind=kind, words=words)
+    raw["concepts"] = {"mine": raw["concepts"]["mine"]}
+    assert parse_config(raw, "config.yaml").concepts["mine"].words == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dragon",
+        "Church",
+        "churches",
+        "a church",
+        "red",
+        "at night",
+        "by the sea",
+        "sepia",
+        "Van Gogh",
+        "fire",
+    ],
+)
+@pytest.mark.parametrize("kind", CONCEPTS)
+def test_what_it_cannot_is_refused_with_the_list(kind, words):
+    with pytest.raises(InputError) as refused:
+        parse_config(with_concept(kind=kind, words=words), "config.yaml")
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(f"config.yaml: concepts.mine.words: found {words!r}, wanted ")
+    for possible in (*OBJECTS, "in the style of Van Gogh", "in sepia", "on fire"):
+        assert possible in line
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("style", "church"), ("object", "in sepia"), ("style", "on fire")]
+)
+def test_a_wrong_kind_is_named(kind, words):
+    with pytest.raises(InputError) as refused:
+        parse_config(with_concept(kind=kind, words=words), "config.yaml")
+    (right,) = [one for one, names in CONCEPTS.items() if words in names]
+    assert f"concepts.mine.kind: found {kind}, wanted {right} for {words!r}" in str(refused.value)
+
+
+def test_the_page_on_own_concepts_lists_them_with_the_classifiers_labels():
+    page = (Path(__file__).parents[2] / "docs/your-own-concept.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    listed = {(row[0], words) for row in rows if row[0] in CONCEPTS for words in row[1].split(", ")}
+    assert listed == set(POSSIBLE)
+    for row in rows:
+        if row[0] in CONCEPTS:
+            group, label = row[2].split(", ")
+            assert label == "the same word" or label.strip("`") in GROUPS[group.strip("`")]
+
+
+def test_a_config_is_read_without_torch():
+    code = "import sys, ear.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
