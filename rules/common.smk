@@ -10,8 +10,6 @@ from pathlib import Path
 
 STARTED = time.time()
 ROOT = Path(workflow.basedir)
-sys.path.insert(0, str(ROOT))
-
 from ear.assets.catalogue import load_catalogue
 from ear.config import parse_config
 from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
@@ -31,7 +29,7 @@ try:
         shapes={name: asset.shape for name, asset in CATALOGUE.items() if asset.shape},
     )
 except InputError as error:
-    sys.exit(f"error: {error}")
+    sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))  # each wrong key has a line of its own
 
 paths = Paths(experiment.experiment)
 REHEARSED = bool(experiment.assets and experiment.assets.stand_ins)

@@ -89,7 +89,7 @@ def read_targets(path: str | Path, concept: str, kind: str, rows: int | None = N
     return prompts[PROMPT_COLUMNS].reset_index(drop=True)
 
 
-def _drawn(path: str | Path, texts: pd.DataFrame, columns: Sequence[str], kind: str) -> pd.DataFrame:
+def _drawn(path: str | Path, texts: pd.DataFrame, columns: list[str], kind: str) -> pd.DataFrame:
     kept = without_minors(texts, columns, kind)
     if kept.empty:
         raise InputError(f"{path}: found only rows that speak of minors, wanted others")
