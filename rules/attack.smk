@@ -18,6 +18,7 @@ rule attack:
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,
         words=lambda wildcards: experiment.names_of(wildcards.concept),
+        kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         search=attack_settings("search"),
         relearning=attack_settings("relearning"),
         judges=lambda wildcards: judges_of(wildcards)[:1],

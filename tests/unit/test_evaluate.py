@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from ear.errors import InputError
@@ -20,7 +22,7 @@ from ear.metrics.evaluate import Reference, evaluate
 from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
 from ear.metrics.inputs import read_captions, read_manifests
 from ear.metrics.looks import Looks, clip_look, feature_look, judge_look, read_seen, write_seen
-from ear.metrics.parts import Parts
+from ear.metrics.parts import Parts, read_arrays, write_arrays
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
 from tests.small_judges import SIZE, small_classifier, small_clip
 
@@ -300,8 +302,27 @@ def test_a_damaged_or_foreign_part_is_seen_again(run, judge, clip, small_parts, 
     part.write_bytes(damage if isinstance(damage, bytes) else broken[damage])
     again = Counting(judge)
     tried(again)
-    assert again.seen == 2 or (damage == "flipped" and again.seen == 0)  # a byte between two arrays
+    assert again.seen == 2 or (damage == "flipped" and again.seen == 0)  # a byte that says nothing
     assert (run / "verdicts.csv").read_bytes() == wanted
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_flipped_byte_of_a_part_is_found_or_changes_nothing(tmp_path_factory, at, bits):
+    path = tmp_path_factory.mktemp("parts") / "part.npz"
+    arrays = {"score": np.arange(5, dtype=np.float32), "objects": np.array(["a", "bcd"])}
+    write_arrays(path, arrays)
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= bits
+    path.write_bytes(content)
+    try:
+        found = read_arrays(path)
+    except InputError as error:
+        assert "remove it and run again" in str(error)
+    else:
+        assert {name: values.tolist() for name, values in found.items()} == {
+            name: values.tolist() for name, values in arrays.items()
+        }
 
 
 def test_a_part_of_other_images_prompts_judges_weights_or_code_is_not_taken(run, judge, clip):

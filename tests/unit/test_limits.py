@@ -55,7 +55,7 @@ def real_lengths(path):
     from open_clip.tokenizer import SimpleTokenizer
 
     encode = SimpleTokenizer().encode
-    return [len(encode(text)) + TEMPLATE for text in read_targets(path, "concept")["prompt"]]
+    return [len(encode(text)) + TEMPLATE for text in read_targets(path, "concept", "object")["prompt"]]
 
 
 @pytest.mark.parametrize("stretched", STRETCHED)
