@@ -36,13 +36,19 @@ class Need:
         what: it is.
         unit: of what is done at once.
         wanted: how many at once; fewer where they do not fit.
-        bytes_of: so many at once → bytes, the model's weights included.
+        weights: bytes of the model's weights.
+        beside: so many at once → bytes beside the weights.
     """
 
     what: str
     unit: str
     wanted: int
-    bytes_of: Callable[[int], float]
+    weights: int
+    beside: Callable[[int], float]
+
+    def bytes_of(self, size: int) -> float:
+        """Of so many at once."""
+        return self.weights + self.beside(size)
 
     @property
     def bytes(self) -> float:
@@ -61,8 +67,8 @@ class Need:
 def needs_of(config: Config, shape: Dimensions) -> list[Need]:
     """All kinds of work of an experiment that hold the backbone, in pipeline order."""
     return [
-        Need(what, unit, wanted, lambda size, bytes_of=bytes_of: shape.loaded_bytes + bytes_of(size))
-        for what, unit, wanted, bytes_of in _works(config, shape)
+        Need(what, unit, wanted, shape.loaded_bytes, beside)
+        for what, unit, wanted, beside in _works(config, shape)
     ]
 
 

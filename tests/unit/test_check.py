@@ -64,7 +64,7 @@ def test_a_gpu_that_fits_is_reported_with_its_memory(card, build):
 
 
 def test_work_that_does_not_fit_as_configured_is_done_in_smaller_batches_or_not_at_all(card, build):
-    need = Need("draw", "images", 8, lambda size: 10e9 * size)
+    need = Need("draw", "images", 8, 0, lambda size: 10e9 * size)
     for free, level, words in (
         (90e9, "ok", "80.0 GB for 8 images"),
         (50e9, "warning", "4 at once"),
