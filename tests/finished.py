@@ -27,9 +27,9 @@ from ear.files import read_csv, sha256_file, write_csv, write_text
 from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes, pair_prompts
 from ear.judges.base import SECOND_COLUMNS
 from ear.judges.calibration import Calibration, choose_threshold
+from ear.metrics.captions import caption_rows
 from ear.metrics.comparison import comparisons
 from ear.metrics.detections import detection_table
-from ear.metrics.evaluate import caption_rows
 from ear.metrics.filtering import agreement_table, filter_table
 from ear.metrics.intervals import Interval
 from ear.metrics.main_table import main_table, to_latex, to_markdown
