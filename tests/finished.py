@@ -360,15 +360,12 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
     said = [name for name in columns[columns.index("shown") :] if not name.startswith("clip_")]
     verdicts[said] = verdicts[said].where(verdicts["prompt_set"] != "general")
     verdicts = verdicts[columns].astype({"rank": "Int64"})
-    distances = [
-        score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1")
-        for name in ("fid", "kid", "diversity")
-    ]
+    names = ("fid", "kid", "diversity")
+    distances = [score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1") for name in names]
     answers = [paths.run("images", *run, f"shard{shard}/answers.csv") for shard in shards]
     answered = question_rows(answers if config.axes.questions else [])
-    scores = pd.DataFrame(
-        [*distances, *caption_rows(captions, config.utility.question), *answered], columns=list(SCORE_COLUMNS)
-    )
+    captioned = caption_rows(captions, config.utility.question)
+    scores = pd.DataFrame([*distances, *captioned, *answered], columns=list(SCORE_COLUMNS))
     detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
         write_csv(paths.run("evaluation", *run, f"{file}.csv"), table)
