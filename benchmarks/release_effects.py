@@ -31,7 +31,9 @@ from ear.janus import Backbone, Encoding, Tokens
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
 from ear.metrics.clip_score import clip_scores
+from ear.metrics.fid import Extractor, features_of, fid
 from ear.metrics.intervals import wilson
+from ear.metrics.jpeg import through_jpeg
 from ear.prompts.grammar import Grammar, general_prompts
 from ear.prompts.tables import general_of
 from ear.render import image_seed
@@ -348,6 +350,42 @@ def second_softmax(world: World) -> Facts:
     return facts
 
 
+def saved_as_jpeg(world: World) -> Facts:
+    """Row 12: what does JPEG alone change in the measures of general images, drawn by the original?"""
+    prompts = general_of(general_prompts(300, world.config.seed), "church", 300)
+    images, texts = world.pictures(world.draw(prompts)), list(prompts["prompt"])
+    extractor = Extractor("classifier", world.classifier.clean_fid_features)
+    sides = {"as drawn": images, "as JPEG": through_jpeg(images)}
+    features = {name: features_of(side, extractor) for name, side in sides.items()}
+    pixels = [np.stack([np.asarray(image, dtype=float) for image in side]) for side in sides.values()]
+    return {
+        "grey levels apart, root mean square": np.sqrt(np.square(pixels[1] - pixels[0]).mean()),
+        "CLIP score": {
+            name: clip_scores(world.clip.cosines(side, texts)).mean() for name, side in sides.items()
+        },
+        "FID to the images as drawn": {
+            "as JPEG": fid(features["as JPEG"], features["as drawn"]).value,
+            "one half to the other": fid(*np.split(features["as drawn"][: len(images) // 2 * 2], 2)).value,
+        },
+    }
+
+
+def cut_off_pixels(world: World) -> Facts:
+    """Row 13: what changes in general images when their colours are cut off instead of rounded?"""
+    prompts = general_of(general_prompts(300, world.config.seed), "church", 300)
+    tokens, texts = world.draw(prompts), list(prompts["prompt"])
+    cut = Backbone(world.backbone.model, world.backbone.processor, rounded=False)
+    sides = {"rounded": world.pictures(tokens), "cut off": replace(world, backbone=cut).pictures(tokens)}
+    pixels = [np.stack([np.asarray(image, dtype=float) for image in side]) for side in sides.values()]
+    return {
+        "grey levels darker": (pixels[0] - pixels[1]).mean(),
+        "bytes that differ": (pixels[0] != pixels[1]).mean(),
+        "CLIP score": {
+            name: clip_scores(world.clip.cosines(side, texts)).mean() for name, side in sides.items()
+        },
+    }
+
+
 EFFECTS: dict[str, Callable[[World], Facts]] = {
     "no-context": no_context,
     "independent-streams": lambda world: {
@@ -358,6 +396,8 @@ EFFECTS: dict[str, Callable[[World], Facts]] = {
     "clip-pairing": clip_pairing,
     "unmasked-padding": unmasked_padding,
     "second-softmax": second_softmax,
+    "saved-as-jpeg": saved_as_jpeg,
+    "cut-off-pixels": cut_off_pixels,
 }
 
 

@@ -54,6 +54,10 @@ if experiment.assets and not REHEARSED:
     BACKBONE_MB += 2 * CATALOGUE[experiment.backbone.asset].size // 10**6
 
 
+# Of a job whose judges may run on a GPU: a CUDA context takes 3 GB by itself.
+JUDGES_MB = 8000 if GPU and experiment.assets else 4000
+
+
 def code(script):
     """Fingerprint of a script and of the modules it reaches: an edit reruns the stages that use it, a comment reruns nothing."""
     return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
@@ -67,6 +71,22 @@ def fingerprints(files):
 def growing(amount):
     """A resource that grows with each attempt: a job that ran out of it is tried again with more."""
     return lambda wildcards, attempt: amount * attempt
+
+
+# Minutes of each job by the plan's stated rates, which are known on a GPU alone; the plan is not even imported without one.
+PLANNED = {}
+if GPU:
+    from ear.plan.limits import run_times
+
+    PLANNED = run_times(experiment, CATALOGUE)
+
+
+def planned(job, minutes):
+    """Run time of a job, growing with each attempt: what is planned for it, and no less than so many minutes.
+
+    The job is named like its benchmark file, with the rule's wildcards.
+    """
+    return lambda wildcards, attempt: attempt * max(minutes, PLANNED.get(job.format(**wildcards), 0))
 
 
 def judge_files(which):

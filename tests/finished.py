@@ -27,9 +27,9 @@ from ear.files import read_csv, sha256_file, write_csv, write_text
 from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes, pair_prompts
 from ear.judges.base import SECOND_COLUMNS
 from ear.judges.calibration import Calibration, choose_threshold
+from ear.metrics.captions import caption_rows
 from ear.metrics.comparison import comparisons
 from ear.metrics.detections import detection_table
-from ear.metrics.evaluate import caption_rows
 from ear.metrics.filtering import agreement_table, filter_table
 from ear.metrics.intervals import Interval
 from ear.metrics.main_table import main_table, to_latex, to_markdown
@@ -360,15 +360,12 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
     said = [name for name in columns[columns.index("shown") :] if not name.startswith("clip_")]
     verdicts[said] = verdicts[said].where(verdicts["prompt_set"] != "general")
     verdicts = verdicts[columns].astype({"rank": "Int64"})
-    distances = [
-        score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1")
-        for name in ("fid", "kid", "diversity")
-    ]
+    names = ("fid", "kid", "diversity")
+    distances = [score_row(name, "general", Interval(9.5, 9.0, 10.0, 10), "p/1") for name in names]
     answers = [paths.run("images", *run, f"shard{shard}/answers.csv") for shard in shards]
     answered = question_rows(answers if config.axes.questions else [])
-    scores = pd.DataFrame(
-        [*distances, *caption_rows(captions, config.utility.question), *answered], columns=list(SCORE_COLUMNS)
-    )
+    captioned = caption_rows(captions, config.utility.question)
+    scores = pd.DataFrame([*distances, *captioned, *answered], columns=list(SCORE_COLUMNS))
     detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
         write_csv(paths.run("evaluation", *run, f"{file}.csv"), table)

@@ -14,7 +14,7 @@ from ear.integrity.images import NAME, answers_of, manifests_of, speaks
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.judges.base import SECOND_COLUMNS
-from ear.metrics.evaluate import caption_rows
+from ear.metrics.captions import caption_rows
 from ear.metrics.inputs import CAPTION_COLUMNS
 from ear.metrics.questions import question_rows
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS

@@ -14,10 +14,9 @@ from ear.errors import InputError
 from ear.files import write_csv
 from ear.judges.base import SECOND_COLUMNS
 from ear.metrics import looks
-from ear.metrics.bleu import bleu_protocol, corpus_bleu, length_ratio
+from ear.metrics.captions import caption_rows
 from ear.metrics.diversity import vendi_score
 from ear.metrics.fid import fid, kid
-from ear.metrics.inputs import read_captions
 from ear.metrics.looks import JUDGES, Seen
 from ear.metrics.parts import PROTOCOL, Arrays
 from ear.metrics.questions import question_rows
@@ -127,23 +126,6 @@ def distance_rows(
         score_row("fid", GENERAL, fid(features, wanted), f"clean-fid-{way}"),
         score_row("kid", GENERAL, kid(features, wanted), f"unbiased-mmd2-{way}"),
         score_row("diversity", GENERAL, vendi_score(features), f"vendi-cosine-{way.partition('-')[2]}"),
-    ]
-
-
-def caption_rows(captions: Sequence[str | Path], question: str) -> list[dict[str, Any]]:
-    """BLEU of captions and their length over that of the references; no rows where there are none.
-
-    Args:
-        captions: tables as ``read_captions`` reads them.
-        question: what the model was asked of each picture.
-    """
-    said, wanted = read_captions(captions)
-    if not said:
-        return []
-    protocol = bleu_protocol(wanted, question)
-    return [
-        score_row("bleu", "captions", corpus_bleu(said, wanted), protocol),
-        score_row("length_ratio", "captions", length_ratio(said, wanted), protocol),
     ]
 
 

@@ -18,7 +18,9 @@ from ear.judges.images import BATCH, image_batches
 
 PART = 16
 """Batches of a part: what a killed job loses at most."""
-PROTOCOL = "protocol"
+PROTOCOL, NAMES = "protocol", "names"
+UNREADABLE = (OSError, EOFError, ValueError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and zipfile raise of a damaged .npz."""
 
 Arrays = dict[str, np.ndarray]
 """Name → array with a row an image; ``PROTOCOL`` → a text, of all of them."""
@@ -131,7 +133,7 @@ def _joined(arrays: Sequence[Arrays]) -> Arrays:
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as .npz, atomically."""
     with atomic_path(path) as partial, open(partial, "wb") as handle:
-        np.savez(handle, allow_pickle=False, **arrays)
+        np.savez(handle, allow_pickle=False, **{NAMES: np.array(sorted(arrays), dtype=str)}, **arrays)
 
 
 def read_arrays(path: str | Path) -> Arrays:
@@ -140,8 +142,13 @@ def read_arrays(path: str | Path) -> Arrays:
     Raises:
         InputError: the file is missing or damaged.
     """
+    wanted = "wanted whole arrays (.npz); remove it and run again"
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: {error}, wanted whole arrays (.npz); remove it and run again") from None
+            arrays = {name: file[name] for name in file.files}
+    except UNREADABLE as error:
+        raise InputError(f"{path}: {error}, {wanted}") from None
+    # A zip archive has checksums of what it holds, and none of the names.
+    if arrays.pop(NAMES, np.array([])).tolist() != sorted(arrays):
+        raise InputError(f"{path}: found {', '.join(sorted(arrays))}, {wanted}")
+    return arrays

@@ -12,20 +12,18 @@ from ear.errors import InputError
 from ear.files import read_csv, sha256_file, write_csv
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
 from ear.judges.calibration import Calibration
-from ear.judges.clip import Clip
-from ear.judges.loading import load_judge
 from ear.judges.zero_shot import WEIGHTS
 from ear.metrics.diversity import vendi_score
-from ear.metrics.evaluate import Reference, evaluate
+from ear.metrics.evaluate import Reference
 from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
-from ear.metrics.inputs import read_captions, read_manifests
-from ear.metrics.looks import Looks, clip_look, feature_look, judge_look, read_seen, write_seen
+from ear.metrics.inputs import read_captions
 from ear.metrics.parts import Parts
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
-from tests.small_judges import SIZE, small_classifier, small_clip
+from tests.evaluation import CHURCH, looks_of, measure, outputs
+from tests.small_judges import small_clip
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-CHURCH = {"by": "classifier", "group": "object", "label": "church", "top_k": 1}
+pytest_plugins = ["tests.evaluation"]
 
 
 class Detector:
@@ -41,77 +39,6 @@ class Detector:
         counts = [np.asarray(image)[0, 0, 0] // 10 % 3 for image in images]
         boxes = [[Detection("BELLY_EXPOSED", 0.3, 1, 2, 3, 4)] * int(count) for count in counts]
         return Verdicts(np.zeros(len(images), bool), np.zeros(len(images), np.float32), detections=boxes)
-
-
-@pytest.fixture(scope="module")
-def classifier_folder(tmp_path_factory):
-    return small_classifier(tmp_path_factory.mktemp("classifier"))
-
-
-@pytest.fixture(scope="module")
-def judge(classifier_folder):
-    return load_judge(CHURCH, classifier_folder)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return Clip.load(small_clip(tmp_path_factory.mktemp("clip")))
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Two shards of 14 images, captions and a reference on disk."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for number in range(14):
-        prompt_set, window = (("target", 4), ("target", 16), ("general", 16))[number % 3]
-        row = [f"church/{number}", prompt_set, "a church", "church", window, number, f"{number}.png"]
-        rows.append(row)
-        pixels = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        pixels[0, 0, 0] = 10 * number
-        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    columns = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file"]
-    manifest = pd.DataFrame(rows, columns=columns)
-    manifest["sha256"] = [sha256_file(tmp_path / name) for name in manifest["file"]]
-    write_csv(tmp_path / "a.csv", manifest[:8])
-    write_csv(tmp_path / "b.csv", manifest[8:])
-    write_csv(
-        tmp_path / "reference.csv",
-        manifest[["prompt_id", "file"]][:6].rename(columns={"prompt_id": "image_id"}),
-    )
-    captions = {"image_id": ["x", "y"], "references": ['["a b c d e"]'] * 2, "caption": ["a b c d", None]}
-    write_csv(tmp_path / "captions.csv", pd.DataFrame(captions))
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def extractor(classifier_folder):
-    return load_extractor("classifier", classifier_folder)
-
-
-@pytest.fixture
-def reference(run, extractor):
-    return Reference(image_features([run / f"{number}.png" for number in range(6)], extractor))
-
-
-def outputs(run):
-    return [run / "verdicts.csv", run / "scores.csv", run / "detections.csv"]
-
-
-def looks_of(judge, clip, extractor=None, second=None, jpeg=False):
-    of_clip = clip_look(clip, jpeg)
-    judges = {"judge": judge, "second_judge": second}
-    looks = Looks([of_clip], [of_clip])
-    looks.judged += [judge_look(name, one) for name, one in judges.items() if one is not None]
-    looks.general += [feature_look(extractor, jpeg)] if extractor else []
-    return looks
-
-
-def measure(run, manifests, captions, reference, looks, window, batch_size=64):
-    """Evaluate as the script does; its parts stay behind."""
-    images = read_manifests(manifests)
-    seen = looks.at(images, Parts(run / "parts"), batch_size)
-    evaluate(images, seen, captions, "describe the image", reference, window, *outputs(run))
 
 
 def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
@@ -228,181 +155,6 @@ def test_evaluation_says_what_is_missing(run, reference, judge, clip, extractor)
     with pytest.raises(InputError, match=r"none\.csv: found no images"):
         measure(run, [run / "none.csv"], [], reference, looks, 16)
     assert not any(path.exists() for path in outputs(run))
-
-
-class Killed(Exception):
-    pass
-
-
-class Counting:
-    """A judge that counts what it sees and dies after so many images."""
-
-    def __init__(self, judge, dies_after=None):
-        self.judge_of_concept, self.protocol = judge, judge.protocol
-        self.seen, self.dies_after = 0, dies_after
-
-    def judge(self, images):
-        if self.dies_after is not None and self.seen + len(images) > self.dies_after:
-            raise Killed
-        self.seen += len(images)
-        return self.judge_of_concept.judge(images)
-
-
-@pytest.fixture
-def small_parts(monkeypatch):
-    """Parts of one batch."""
-    monkeypatch.setattr("ear.metrics.parts.PART", 1)
-
-
-def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(
-    run, reference, judge, clip, extractor, small_parts
-):
-    manifests = [run / "a.csv", run / "b.csv"]
-
-    def tried(judge):
-        looks = looks_of(judge, clip, extractor)
-        measure(run, manifests, [], reference, looks, 16, batch_size=2)
-
-    tried(judge)
-    wanted = [path.read_bytes() for path in outputs(run)]
-    for path in outputs(run):
-        path.unlink()
-    Parts(run / "parts").remove()
-    with pytest.raises(Killed):
-        tried(Counting(judge, dies_after=5))
-    assert not any(path.exists() for path in outputs(run))
-    again = Counting(judge)
-    tried(again)
-    assert [path.read_bytes() for path in outputs(run)] == wanted
-    assert again.seen == 10 - 4  # ten images are judged, and two batches of two were kept
-    # Nothing is seen again, and nobody opens an image.
-    for path in run.glob("*.png"):
-        path.unlink()
-    tried(Counting(judge, dies_after=0))
-    assert [path.read_bytes() for path in outputs(run)] == wanted
-
-
-@pytest.mark.parametrize("damage", [b"", b"words", "cut", "flipped", "of another part"])
-def test_a_damaged_or_foreign_part_is_seen_again(run, judge, clip, small_parts, damage):
-    def tried(judge):
-        measure(run, [run / "a.csv"], [], None, looks_of(judge, clip), 16, batch_size=2)
-
-    tried(judge)
-    wanted = (run / "verdicts.csv").read_bytes()
-    part, other = (run / f"parts/judged-judge-{start}.npz" for start in (0, 2))
-    content = part.read_bytes()
-    middle = len(content) // 2
-    broken = {
-        "cut": content[:middle],
-        "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
-        "of another part": other.read_bytes(),
-    }
-    part.write_bytes(damage if isinstance(damage, bytes) else broken[damage])
-    again = Counting(judge)
-    tried(again)
-    assert again.seen == 2 or (damage == "flipped" and again.seen == 0)  # a byte between two arrays
-    assert (run / "verdicts.csv").read_bytes() == wanted
-
-
-def test_a_part_of_other_images_prompts_judges_weights_or_code_is_not_taken(run, judge, clip):
-    images = read_manifests([run / "a.csv"])
-    looks = Looks(judged=[judge_look("judge", judge, "weights")])
-
-    def seen(images=images, weights="weights", code="code", protocol=judge.protocol):
-        counting = Counting(judge)
-        counting.protocol = protocol
-        Looks(judged=[judge_look("judge", counting, weights)]).at(images, Parts(run / "parts", code), 64)
-        return counting.seen
-
-    count = int((images["prompt_set"] == "target").sum())
-    assert seen() == count
-    assert seen() == 0
-    for change in (
-        {"images": images.assign(sha256=images["sha256"].where(images.index != 3, "0"))},
-        {"images": images.assign(prompt="a barn")},
-        {"weights": "others"},
-        {"code": "other"},
-        {"protocol": "classifier-top3/1"},
-    ):
-        assert seen(**change) == count, change
-        assert seen() == count  # the last ones stand there now
-    assert looks.judged[0].protocol == judge.protocol
-
-
-def test_what_was_seen_by_another_job_is_read_as_it_was(run, reference, judge, clip, extractor):
-    images = read_manifests([run / "a.csv", run / "b.csv"])
-    seen = looks_of(judge, clip, extractor).at(images, Parts(run / "parts"), 4)
-    write_seen(run / "seen.npz", seen)
-    evaluate(images, seen, [], "", reference, 16, *outputs(run))
-    wanted = [path.read_bytes() for path in outputs(run)]
-    evaluate(images, read_seen(run / "seen.npz", images), [], "", reference, 16, *outputs(run))
-    assert [path.read_bytes() for path in outputs(run)] == wanted
-    with pytest.raises(InputError, match=r"seen\.npz: \S+: found \d+ images, wanted \d+; remove it"):
-        read_seen(run / "seen.npz", images[:5])
-    (run / "seen.npz").write_bytes(b"words")
-    with pytest.raises(InputError, match=r"seen\.npz: .*wanted whole arrays"):
-        read_seen(run / "seen.npz", images)
-
-
-class Broken:
-    """A judge, a CLIP and an extractor that give one number that is none of theirs, for the image 3.png."""
-
-    protocol, kind, device = "broken/1", "classifier", "cpu"
-
-    def __init__(self, value):
-        self.value = value
-
-    def _numbers(self, images):
-        bad = [np.asarray(image)[0, 0, 0] == 30 for image in images]
-        return np.where(bad, self.value, 0.5).astype(np.float32)
-
-    def judge(self, images):
-        return Verdicts(np.ones(len(images), bool), self._numbers(images))
-
-    def cosines(self, images, texts):
-        return self._numbers(images)
-
-    def features(self, batch):
-        values = batch[:, :, 0, 0].clone()
-        values[batch.std(dim=(1, 2, 3)) > 0, 1] = self.value
-        return values
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.5])
-@pytest.mark.parametrize("broken", ["judge", "clip"])
-def test_a_score_that_is_none_is_one_line_that_names_the_image(run, judge, clip, broken, value):
-    models = {"judge": judge, "clip": clip, broken: Broken(value)}
-    with pytest.raises(InputError, match=rf"/3\.png: .*: found {value:g}, wanted numbers from"):
-        measure(run, [run / "a.csv"], [], None, looks_of(**models), 16)
-    assert not any(path.exists() for path in outputs(run))
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_features_that_are_not_finite_name_the_image_where_they_are_made_and_read(
-    run, judge, clip, extractor, value
-):
-    broken = Broken(value)
-    with pytest.raises(InputError, match=r"/2\.png: features: found (nan|inf), wanted finite numbers"):
-        measure(run, [run / "a.csv"], [], None, looks_of(judge, clip, broken), 16)
-    Image.new("RGB", (8, 8)).save(run / "plain.png")
-    with pytest.raises(InputError, match=r"/7\.png: features: found (nan|inf)"):
-        image_features([run / "plain.png", run / "7.png"], broken)
-    features = np.ones((3, 2), np.float32)
-    features[1, 1] = value
-    write_features(run / "features.npy", features)
-    with pytest.raises(InputError, match=r"features\.npy: coco/1: features: found (nan|inf)"):
-        read_features(run / "features.npy", ["coco/0", "coco/1", "coco/2"])
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("distance", [fid, kid])
-def test_a_nan_among_features_does_not_hang(distance):
-    features = np.random.default_rng(0).normal(size=(60, 2048)).astype(np.float32)
-    broken = features.copy()
-    broken[17, 5] = np.nan
-    for pair, side in (((broken, features), "generated"), ((features, broken), "reference")):
-        with pytest.raises(InputError, match=f"^{side} image 17: features: found nan, wanted finite numbers"):
-            distance(*pair)
 
 
 @pytest.mark.parametrize("references", ["a church", "[]", '"a church"', "[1]", "", '[""]', '["a", " "]'])

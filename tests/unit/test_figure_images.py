@@ -2,12 +2,15 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
+from ear.errors import InputError
 from ear.figures import tradeoff
-from ear.figures.images import blur, image_table, kept_set
+from ear.figures.images import blur, image_table, kept_set, wrong_object
 from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.sources import sources_by_concept
+from ear.report.gallery import make_gallery
 
 
 def write_run(folder, sets=("target", "general")):
@@ -49,6 +52,21 @@ def test_target_images_of_an_unsafe_concept_are_blurred_and_no_others(tmp_path):
         )
         images = image_table(sources["nudity"]).set_index("prompt_set")
         assert images["blurred"].to_dict() == {"target": unsafe, "general": False}
+
+
+def test_general_images_stand_without_a_verdict(tmp_path):
+    files = write_run(tmp_path / "run")
+    said = pd.DataFrame({"prompt_id": ["target/0", "general/0"], "shown": [True, None], "top1_object": None})
+    said.to_csv(files[1], index=False)
+    sources = sources_by_concept({"church": {"original": None}}, files[:1], files[1:], [])["church"]
+    images = image_table(sources).assign(object="boat")
+    assert images.set_index("prompt_set")["shown"].to_dict() == {"target": True, "general": False}
+    assert not wrong_object(images).any()
+    (run,) = make_gallery({"church": sources}).cases["concepts"][0]["runs"]
+    assert {name: one["verdicts"] for name, one in run["sets"].items()} == {"target": "s", "general": "u"}
+    said.assign(shown=None).to_csv(files[1], index=False)
+    with pytest.raises(InputError, match="found no verdict on target/0"):
+        image_table(sources)
 
 
 def test_a_blurred_image_has_no_shapes_left():

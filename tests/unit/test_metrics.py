@@ -118,12 +118,13 @@ def test_image_features_come_in_the_order_of_the_files_at_clean_fids_size(tmp_pa
     features = image_features(files, extractor, batch_size=2)
     assert features[:, 0] == pytest.approx([10, 200, 90], abs=1e-3)
     assert set(shapes) == {(3, 299, 299)} and features.dtype == np.float32
-    with pytest.raises(InputError, match="found 1 images"):
-        image_features(files[:1], extractor)
+    for distance in (fid, kid):
+        with pytest.raises(InputError, match="found 1 reference images, wanted at least 2"):
+            distance(features, features[:1])
     with pytest.raises(InputError, match=r"missing\.png: not found"):
         image_features([*files, tmp_path / "missing.png"], extractor)
     (tmp_path / "words.png").write_text("words")
-    with pytest.raises(InputError, match=r"words\.png.*wanted whole images"):
+    with pytest.raises(InputError, match=r"words\.png: found a file that is no image"):
         image_features([*files, tmp_path / "words.png"], extractor)
 
 

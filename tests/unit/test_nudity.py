@@ -22,13 +22,13 @@ PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 class Told:
-    """A detector that says what it was told to."""
+    """A detector that says what it was told to of each colour."""
 
     def __init__(self, answers):
-        self.answers = iter(answers)
+        self.answers = answers
 
     def detect(self, pixels):
-        return next(self.answers)
+        return self.answers[int(pixels[0, 0, 0])]
 
 
 def found(name, score):
@@ -53,6 +53,18 @@ def landscape():
     draw.rectangle((0, 180, 384, 256), fill=(60, 140, 60))
     draw.polygon([(150, 180), (200, 90), (250, 180)], fill=(150, 80, 50))
     return image
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_verdicts_are_the_same_on_any_number_of_threads(judge, portrait, landscape, monkeypatch, threads):
+    images = [portrait, landscape, *(portrait.rotate(angle) for angle in (3, 6, 9)), landscape, portrait]
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    alone = judge.judge(images)
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    together = judge.judge(images)
+    assert together.detections == alone.detections and alone.detections[0] and not alone.detections[1]
+    np.testing.assert_array_equal(together.score, alone.score)
+    np.testing.assert_array_equal(together.shown, alone.shown)
 
 
 def test_a_face_is_found_and_is_not_nudity(judge, portrait):
@@ -106,7 +118,7 @@ def test_core_classes_at_the_threshold_make_the_verdict():
         [],
     ]
     judge._detector = Told(answers)
-    verdicts = judge.judge([Image.new("RGB", (8, 8))] * 4)
+    verdicts = judge.judge([Image.new("RGB", (8, 8), (colour,) * 3) for colour in range(4)])
     assert verdicts.shown.tolist() == [True, False, False, False]
     assert verdicts.score.tolist() == np.array([0.8, 0, 0, 0], np.float32).tolist()
     assert verdicts.detections[0][0] == Detection("BUTTOCKS_EXPOSED", 0.5, 1, 2, 3, 4)

@@ -254,6 +254,7 @@ def prompts_job(folder, out, **files):
                 "pair_rows": 2,
                 "target": "test_church.json",
                 "target_rows": 3,
+                "target_used": None,
             }
             | files,
         },
@@ -279,6 +280,13 @@ def test_the_job_writes_the_tables_that_the_grammar_writes(published, tmp_path):
     assert findings(read_csv(out / "odd.csv", ODD_COLUMNS), "coco_30k.csv") == [
         (0, "prompt", "names 'church'")
     ]
+
+
+def test_the_first_test_prompts_can_be_used_alone(published, tmp_path):
+    prompts_job(published, tmp_path, target_used=2)
+    evaluation = read_csv(tmp_path / "evaluation.csv", PROMPT_COLUMNS)
+    used = evaluation.loc[evaluation["prompt_set"] == "target", "prompt_id"]
+    assert list(used) == ["church/target/0000", "church/target/0001"]
 
 
 def test_the_job_ends_with_one_line(published, tmp_path, capsys):

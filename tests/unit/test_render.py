@@ -1,5 +1,8 @@
 """Rendering: an image depends on weights, prompt and seed, and on nothing else."""
 
+import hashlib
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from PIL import Image
 
 from ear.batching import BatchSize
 from ear.files import sha256_file
+from ear.janus import Backbone
 from ear.render import (
     MANIFEST_COLUMNS,
     ImageWriter,
@@ -98,6 +102,28 @@ def test_resumption_draws_only_what_is_missing_and_the_same(backbone, tmp_path):
     assert (kept.stat().st_mtime_ns == before) == (0 not in same_batch)
 
 
+def test_colours_are_rounded_or_cut_off_and_a_changed_protocol_draws_again(backbone, tmp_path):
+    tokens = torch.arange(2 * backbone.num_image_tokens).reshape(2, -1) % backbone.codebook_size
+    cut = Backbone(backbone.model, backbone.processor, rounded=False)
+    exact = (backbone.model.decode_image_tokens(tokens).double().clamp(-1, 1) + 1) * 127.5
+    rounded, floor = (np.stack(list(which.pixels(tokens))) for which in (backbone, cut))
+    assert np.abs(rounded - exact.numpy()).max() <= 0.5 + 1e-3
+    assert (floor <= exact.numpy() + 1e-3).all() and (floor > exact.numpy() - 1 - 1e-3).all()
+    lossless = render(backbone, tmp_path / "shard0")
+    released = render(cut, tmp_path / "shard0")
+    assert (lossless["sha256"] != released["sha256"]).all()
+    assert render(backbone, tmp_path / "shard0").equals(lossless)
+
+
+def test_what_a_lossless_image_was_drawn_from_is_written_as_ever(backbone, tmp_path):
+    rows = render(backbone, tmp_path / "shard0")
+    note = json.loads((tmp_path / ".shard0-W0.drawn-from").read_text())
+    drawn_from = f"{backbone.fingerprint()} 5 {PLAIN} 1.0"
+    for row in rows.itertuples():
+        key = f"{drawn_from}\n{row.seed}\n{row.prompt}"
+        assert note[row.file] == hashlib.sha256(key.encode()).hexdigest()
+
+
 def lengths(backbone):
     return backbone.encode(TEXTS, "chat").mask.sum(dim=1).tolist()
 
@@ -155,11 +181,11 @@ def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
     wanted = render(backbone, tmp_path / "undisturbed", batch_size=8)
     sizes = []
 
-    def scarce(backbone, prompts, *arguments):
+    def scarce(backbone, prompts, *arguments, **named):
         sizes.append(len(prompts))
         if len(prompts) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return sample_prompts(backbone, prompts, *arguments)
+        return sample_prompts(backbone, prompts, *arguments, **named)
 
     monkeypatch.setattr("ear.render.sample_prompts", scarce)
     rows = render(backbone, tmp_path / "scarce", batch_size=8)

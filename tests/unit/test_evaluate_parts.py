@@ -1,0 +1,212 @@
+"""What models saw: kept in parts, and refused where it is no number."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ear.errors import InputError
+from ear.judges.base import Verdicts
+from ear.metrics.evaluate import evaluate
+from ear.metrics.fid import fid, image_features, kid, read_features, write_features
+from ear.metrics.inputs import read_manifests
+from ear.metrics.looks import Looks, judge_look, read_seen, write_seen
+from ear.metrics.parts import Parts, read_arrays, write_arrays
+from tests.evaluation import looks_of, measure, outputs
+
+pytest_plugins = ["tests.evaluation"]
+
+
+class Killed(Exception):
+    pass
+
+
+class Counting:
+    """A judge that counts what it sees and dies after so many images."""
+
+    def __init__(self, judge, dies_after=None):
+        self.judge_of_concept, self.protocol = judge, judge.protocol
+        self.seen, self.dies_after = 0, dies_after
+
+    def judge(self, images):
+        if self.dies_after is not None and self.seen + len(images) > self.dies_after:
+            raise Killed
+        self.seen += len(images)
+        return self.judge_of_concept.judge(images)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Parts of one batch."""
+    monkeypatch.setattr("ear.metrics.parts.PART", 1)
+
+
+def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(
+    run, reference, judge, clip, extractor, small_parts
+):
+    manifests = [run / "a.csv", run / "b.csv"]
+
+    def tried(judge):
+        looks = looks_of(judge, clip, extractor)
+        measure(run, manifests, [], reference, looks, 16, batch_size=2)
+
+    tried(judge)
+    wanted = [path.read_bytes() for path in outputs(run)]
+    for path in outputs(run):
+        path.unlink()
+    Parts(run / "parts").remove()
+    with pytest.raises(Killed):
+        tried(Counting(judge, dies_after=5))
+    assert not any(path.exists() for path in outputs(run))
+    again = Counting(judge)
+    tried(again)
+    assert [path.read_bytes() for path in outputs(run)] == wanted
+    assert again.seen == 10 - 4  # ten images are judged, and two batches of two were kept
+    # Nothing is seen again, and nobody opens an image.
+    for path in run.glob("*.png"):
+        path.unlink()
+    tried(Counting(judge, dies_after=0))
+    assert [path.read_bytes() for path in outputs(run)] == wanted
+
+
+@pytest.mark.parametrize("damage", [b"", b"words", "cut", "flipped", "of another part"])
+def test_a_damaged_or_foreign_part_is_seen_again(run, judge, clip, small_parts, damage):
+    def tried(judge):
+        measure(run, [run / "a.csv"], [], None, looks_of(judge, clip), 16, batch_size=2)
+
+    tried(judge)
+    wanted = (run / "verdicts.csv").read_bytes()
+    part, other = (run / f"parts/judged-judge-{start}.npz" for start in (0, 2))
+    content = part.read_bytes()
+    middle = len(content) // 2
+    broken = {
+        "cut": content[:middle],
+        "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
+        "of another part": other.read_bytes(),
+    }
+    part.write_bytes(damage if isinstance(damage, bytes) else broken[damage])
+    again = Counting(judge)
+    tried(again)
+    assert again.seen == 2 or (damage == "flipped" and again.seen == 0)  # a byte that says nothing
+    assert (run / "verdicts.csv").read_bytes() == wanted
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_flipped_byte_of_a_part_is_found_or_changes_nothing(tmp_path_factory, at, bits):
+    path = tmp_path_factory.mktemp("parts") / "part.npz"
+    arrays = {"score": np.arange(5, dtype=np.float32), "objects": np.array(["a", "bcd"])}
+    write_arrays(path, arrays)
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= bits
+    path.write_bytes(content)
+    try:
+        found = read_arrays(path)
+    except InputError as error:
+        assert "remove it and run again" in str(error)
+    else:
+        assert {name: values.tolist() for name, values in found.items()} == {
+            name: values.tolist() for name, values in arrays.items()
+        }
+
+
+def test_a_part_of_other_images_prompts_judges_weights_or_code_is_not_taken(run, judge, clip):
+    images = read_manifests([run / "a.csv"])
+    looks = Looks(judged=[judge_look("judge", judge, "weights")])
+
+    def seen(images=images, weights="weights", code="code", protocol=judge.protocol):
+        counting = Counting(judge)
+        counting.protocol = protocol
+        Looks(judged=[judge_look("judge", counting, weights)]).at(images, Parts(run / "parts", code), 64)
+        return counting.seen
+
+    count = int((images["prompt_set"] == "target").sum())
+    assert seen() == count
+    assert seen() == 0
+    for change in (
+        {"images": images.assign(sha256=images["sha256"].where(images.index != 3, "0"))},
+        {"images": images.assign(prompt="a barn")},
+        {"weights": "others"},
+        {"code": "other"},
+        {"protocol": "classifier-top3/1"},
+    ):
+        assert seen(**change) == count, change
+        assert seen() == count  # the last ones stand there now
+    assert looks.judged[0].protocol == judge.protocol
+
+
+def test_what_was_seen_by_another_job_is_read_as_it_was(run, reference, judge, clip, extractor):
+    images = read_manifests([run / "a.csv", run / "b.csv"])
+    seen = looks_of(judge, clip, extractor).at(images, Parts(run / "parts"), 4)
+    write_seen(run / "seen.npz", seen)
+    evaluate(images, seen, [], "", reference, 16, *outputs(run))
+    wanted = [path.read_bytes() for path in outputs(run)]
+    evaluate(images, read_seen(run / "seen.npz", images), [], "", reference, 16, *outputs(run))
+    assert [path.read_bytes() for path in outputs(run)] == wanted
+    with pytest.raises(InputError, match=r"seen\.npz: \S+: found \d+ images, wanted \d+; remove it"):
+        read_seen(run / "seen.npz", images[:5])
+    (run / "seen.npz").write_bytes(b"words")
+    with pytest.raises(InputError, match=r"seen\.npz: .*wanted whole arrays"):
+        read_seen(run / "seen.npz", images)
+
+
+class Broken:
+    """A judge, a CLIP and an extractor that give one number that is none of theirs, for the image 3.png."""
+
+    protocol, kind, device = "broken/1", "classifier", "cpu"
+
+    def __init__(self, value):
+        self.value = value
+
+    def _numbers(self, images):
+        bad = [np.asarray(image)[0, 0, 0] == 30 for image in images]
+        return np.where(bad, self.value, 0.5).astype(np.float32)
+
+    def judge(self, images):
+        return Verdicts(np.ones(len(images), bool), self._numbers(images))
+
+    def cosines(self, images, texts):
+        return self._numbers(images)
+
+    def features(self, batch):
+        values = batch[:, :, 0, 0].clone()
+        values[batch.std(dim=(1, 2, 3)) > 0, 1] = self.value
+        return values
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.5])
+@pytest.mark.parametrize("broken", ["judge", "clip"])
+def test_a_score_that_is_none_is_one_line_that_names_the_image(run, judge, clip, broken, value):
+    models = {"judge": judge, "clip": clip, broken: Broken(value)}
+    with pytest.raises(InputError, match=rf"/3\.png: .*: found {value:g}, wanted numbers from"):
+        measure(run, [run / "a.csv"], [], None, looks_of(**models), 16)
+    assert not any(path.exists() for path in outputs(run))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_name_the_image_where_they_are_made_and_read(
+    run, judge, clip, extractor, value
+):
+    broken = Broken(value)
+    with pytest.raises(InputError, match=r"/2\.png: features: found (nan|inf), wanted finite numbers"):
+        measure(run, [run / "a.csv"], [], None, looks_of(judge, clip, broken), 16)
+    Image.new("RGB", (8, 8)).save(run / "plain.png")
+    with pytest.raises(InputError, match=r"/7\.png: features: found (nan|inf)"):
+        image_features([run / "plain.png", run / "7.png"], broken)
+    features = np.ones((3, 2), np.float32)
+    features[1, 1] = value
+    write_features(run / "features.npy", features)
+    with pytest.raises(InputError, match=r"features\.npy: coco/1: features: found (nan|inf)"):
+        read_features(run / "features.npy", ["coco/0", "coco/1", "coco/2"])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("distance", [fid, kid])
+def test_a_nan_among_features_does_not_hang(distance):
+    features = np.random.default_rng(0).normal(size=(60, 2048)).astype(np.float32)
+    broken = features.copy()
+    broken[17, 5] = np.nan
+    for pair, side in (((broken, features), "generated"), ((features, broken), "reference")):
+        with pytest.raises(InputError, match=f"^{side} image 17: features: found nan, wanted finite numbers"):
+            distance(*pair)
