@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import JanusForConditionalGeneration, JanusProcessor, PreTrainedConfig
 
-from ear.chat import control_tokens, image_prompt, prompt_frame, text_pieces
+from ear.chat import UNKNOWN, control_tokens, image_prompt, prompt_frame, text_pieces
 from ear.deepseek.config import MODEL_TYPE as DEEPSEEK
 from ear.deepseek.folder import load_deepseek
 from ear.errors import InputError
@@ -225,7 +225,9 @@ class Backbone:
     def _check_prompts(self, prompts: Sequence[str], ids: Tensor, mask: Tensor, frame: str) -> None:
         """No prompt brings special tokens into its sequence, and each leaves room for an image."""
         tokenizer = self.processor.tokenizer
-        controls = {one for one in self.controls.values() if one != tokenizer.unk_token_id}
+        # What stands for unknown words is text, also where a file does not say which token that is.
+        unknown = {tokenizer.unk_token_id, self.controls.get(UNKNOWN)}
+        controls = set(self.controls.values()) - unknown
         known = sum(one in controls for one in tokenizer(frame).input_ids)
         found = (torch.isin(ids, torch.tensor(sorted(controls))) & mask.bool()).sum(dim=1).tolist()
         room = self.model.config.text_config.max_position_embeddings - self.num_image_tokens

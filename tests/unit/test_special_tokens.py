@@ -10,6 +10,7 @@ from ear.chat import LOOKS_SPECIAL, SPECIAL_TOKENS, control_tokens, image_prompt
 from ear.errors import InputError
 from ear.janus import Backbone, unpadded
 from ear.rehearsal.backbone import _processor
+from ear.world.tokenizer import build_processor
 from tests.tiny import tiny_backbone
 
 MINI = tiny_backbone()
@@ -125,6 +126,15 @@ def test_a_prompt_longer_than_the_context_is_one_line(name):
     with pytest.raises(InputError, match=f"'tree tree .*found .* tokens, wanted at most {room}: ") as caught:
         backbone.encode(["a cat", "tree " * 600], "chat")
     assert "\n" not in str(caught.value)
+
+
+def test_unknown_words_are_text_where_the_file_does_not_name_their_token():
+    """DeepSeek's tokenizer_config.json names no unk_token, and the model of its tokenizer may have one."""
+    processor = build_processor(9)
+    processor.tokenizer.unk_token = None
+    backbone = Backbone(MINI.model, processor)
+    tokens = backbone.encode(["a zyzzyva"], "chat")
+    assert processor.tokenizer.convert_tokens_to_ids("<unk>") in tokens.ids
 
 
 @pytest.mark.parametrize(
