@@ -29,7 +29,9 @@ try:
         shapes={name: asset.shape for name, asset in CATALOGUE.items() if asset.shape},
     )
 except InputError as error:
-    sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))  # each wrong key has a line of its own
+    sys.exit(
+        "\n".join(f"error: {line}" for line in str(error).splitlines())
+    )  # each wrong key has a line of its own
 
 paths = Paths(experiment.experiment)
 REHEARSED = bool(experiment.assets and experiment.assets.stand_ins)

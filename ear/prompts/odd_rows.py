@@ -136,7 +136,7 @@ def _own_concept(pairs: pd.DataFrame, words: Sequence[str]) -> Iterator[Finding]
 
 def _twins(pairs: pd.DataFrame) -> Iterator[Finding]:
     """Safe prompts that are not the unsafe one with the concept replaced, where the file says by what."""
-    for row, pair in pairs.to_dict("index").items():
+    for row, pair in zip(pairs.index, pairs.to_dict("records"), strict=True):
         unsafe, safe = pair["unsafe_prompt"], pair["safe_prompt"]
         if safe == unsafe:
             yield row, "safe_prompt", "equals the unsafe prompt"

@@ -228,9 +228,8 @@ def test_the_best_query_shows_the_concept_where_any_does():
     answers = iter([Verdict(False, 0.9, 2, "car"), Verdict(True, 0.4, 1, "church")])
     victim.query = lambda prompts, seeds: [next(answers)]
     words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(1, 9, dtype=torch.int64)
-    (row,) = search(victim, targets(TEXTS[:1]), streams, words, 1, 2, 0, "object", [Resample]).to_dict(
-        "records"
-    )
+    found = search(victim, targets(TEXTS[:1]), streams, words, 1, 2, 0, "object", [Resample])
+    (row,) = found.to_dict("records")
     assert (row["shown"], row["rank"], row["top1_object"]) == (True, 1, "church")
     assert row["score"] == np.float32(0.4)
 
@@ -298,18 +297,8 @@ def test_prompts_do_not_hear_of_each_other(attack):
     together = search(drawing_victim(backbone), rows, images, words, 2, 3, 42, "object", [attack])
     again = search(drawing_victim(backbone, 3), rows, images, words, 2, 3, 42, "object", [attack])
     alone = [
-        search(
-            drawing_victim(backbone),
-            rows[row : row + 1],
-            images[row : row + 1],
-            words,
-            2,
-            3,
-            42,
-            "object",
-            [attack],
-        )
-        for row in range(4)
+        search(drawing_victim(backbone), rows[one], images[one], words, 2, 3, 42, "object", [attack])
+        for one in (slice(row, row + 1) for row in range(4))
     ]
     pd.testing.assert_frame_equal(together, again)
     pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True))

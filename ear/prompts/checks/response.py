@@ -48,4 +48,5 @@ def _rejected(item: Any, reason: Reason, rules: Rules) -> Rejected:
     texts = [sides.get("unsafe_prompt"), sides.get("safe_prompt")]
     if rules.kind == UNSAFE and any(speaks_of_minors(text) for text in texts if isinstance(text, str)):
         texts = ["", ""]  # counted, and shown nowhere
-    return Rejected(*map(shown, texts), reason)
+    unsafe, safe = map(shown, texts)
+    return Rejected(unsafe, safe, reason)
