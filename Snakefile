@@ -1,9 +1,22 @@
 # EAR: Erasing Concepts from Unified Autoregressive Models, reproduced end to end.
 # Stages in pipeline order: see the includes. All that is made goes to results/<experiment>/.
 
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.27")
+
+# What Snakemake reads without a word, or refuses without a place: several configs, a key given twice, a tab.
+sys.path.insert(0, workflow.basedir)
+
+from ear.config.files import check_config_files
+from ear.errors import InputError
+
+try:
+    check_config_files(workflow.overwrite_configfiles or ["config.yaml"])
+except InputError as error:
+    sys.exit(f"error: {error}")
 
 # Snakemake merges config files key by key: reading the default beside another would leak the mini experiment's concepts into it.
 if not workflow.overwrite_configfiles:

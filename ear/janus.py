@@ -21,6 +21,7 @@ from ear.chat import control_tokens, image_prompt, prompt_frame, text_pieces
 from ear.deepseek.config import MODEL_TYPE as DEEPSEEK
 from ear.deepseek.folder import load_deepseek
 from ear.errors import InputError
+from ear.finite import WANTED as FINITE
 from ear.memory import GPU_PICTURES
 from ear.weights import (
     check_file,
@@ -327,9 +328,14 @@ class Backbone:
 
         Yields:
             N arrays (H, W, 3) uint8, in order.
+
+        Raises:
+            InputError: pixels that are not finite.
         """
         for batch in tokens.split(GPU_PICTURES if self.device.type == "cuda" else 1):
             decoded = self.model.decode_image_tokens(batch).float()  # (B, H, W, 3) in [-1, 1]
+            if not decoded.isfinite().all():
+                raise InputError(f"decoding image tokens: found pixels that are not finite, {FINITE}")
             colours = (decoded.clamp(-1, 1) + 1) * 127.5
             yield from (colours.round() if self.rounded else colours).to(torch.uint8).cpu().numpy()
 

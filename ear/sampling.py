@@ -7,6 +7,7 @@ and on nothing else that shares its batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 import numpy as np
 import torch
@@ -154,8 +155,7 @@ def sample(
 def image_words(backbone: Backbone, tokens: Tokens, row: int, names: Sequence[str] = ()) -> str:
     """An image in words, for errors: its name, where there is one, and its prompt."""
     words = backbone.processor.tokenizer.decode(tokens.ids[row][tokens.mask[row].bool()])
-    prompt = " ".join(words.split())
-    return " ".join(["image", *names[row : row + 1], repr(prompt)])
+    return " ".join(["image", *names[row : row + 1], repr(shorten(words, 200, placeholder=" …"))])
 
 
 def guidance_rows(

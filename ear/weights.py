@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ear.errors import InputError
+from ear.texts import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ _START = 1024  # bytes that tell what a file is
 _HEADER_SIZE = 8  # bytes of a safetensors file that hold its header's length
 _LARGEST_HEADER = 100_000_000  # bytes; the limit of safetensors itself
 _NAMED = 3  # tensors that an error names; it counts the others
-_LONGEST_REASON = 300  # characters of a library's own message
+LONGEST_REASON = 300  # characters of a library's own message
 
 
 def fault(path: str | Path, suffix: str | None = None) -> str | None:
@@ -83,7 +84,7 @@ def _safetensors_fault(path: Path, start: bytes) -> str | None:
     try:
         header, begin = _header(path)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error):
         # Only now: a header's length may begin with the same byte.
         if start.startswith(PICKLE_STARTS):
             return "a pickle, which may hold code and is not opened"
@@ -162,7 +163,7 @@ def weight_files(folder: str | Path, wanted: str, names: Sequence[str] = WEIGHT_
         index = folder / f"{name}.index.json"
         if index.exists():
             try:
-                shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+                shards = read_json(index)["weight_map"].values()
                 return [folder / shard for shard in sorted(set(shards))]
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise InputError(f"{index}: found no weight_map, wanted the index of {wanted}") from None
@@ -271,13 +272,15 @@ def loading(source: str | Path, wanted: str) -> Iterator[None]:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise InputError(f"{source}: cannot be loaded ({one_line(error)}), wanted {wanted}") from error
+        raise InputError(
+            f"{source}: cannot be loaded ({one_line(error, LONGEST_REASON)}), wanted {wanted}"
+        ) from error
 
 
-def one_line(error: object) -> str:
-    """A message as one line that is not too long."""
+def one_line(error: object, longest: int | None = None) -> str:
+    """An error's message as one line, cut after some characters where it is a library's own."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+    return text if longest is None or len(text) <= longest else f"{text[:longest]}…"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ rule attack:
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,
         words=lambda wildcards: experiment.names_of(wildcards.concept),
+        kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         search=attack_settings("search"),
         relearning=attack_settings("relearning"),
         judges=lambda wildcards: judges_of(wildcards)[:1],
@@ -29,8 +30,8 @@ rule attack:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(2 * BACKBONE_MB),
-        runtime=growing(120),
+        mem_mb=growing((2 if experiment.assets else 1) * BACKBONE_MB),
+        runtime=planned("attack-{concept}-{method}-{seed}", 120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"

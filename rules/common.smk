@@ -10,8 +10,6 @@ from pathlib import Path
 
 STARTED = time.time()
 ROOT = Path(workflow.basedir)
-sys.path.insert(0, str(ROOT))
-
 from ear.assets.catalogue import load_catalogue
 from ear.config import parse_config
 from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
@@ -31,7 +29,7 @@ try:
         shapes={name: asset.shape for name, asset in CATALOGUE.items() if asset.shape},
     )
 except InputError as error:
-    sys.exit(f"error: {error}")
+    sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))  # each wrong key has a line of its own
 
 paths = Paths(experiment.experiment)
 REHEARSED = bool(experiment.assets and experiment.assets.stand_ins)
@@ -54,6 +52,10 @@ if experiment.assets and not REHEARSED:
     BACKBONE_MB += 2 * CATALOGUE[experiment.backbone.asset].size // 10**6
 
 
+# Of a job whose judges may run on a GPU: a CUDA context takes 3 GB by itself.
+JUDGES_MB = 8000 if GPU and experiment.assets else 4000
+
+
 def code(script):
     """Fingerprint of a script and of the modules it reaches: an edit reruns the stages that use it, a comment reruns nothing."""
     return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
@@ -67,6 +69,22 @@ def fingerprints(files):
 def growing(amount):
     """A resource that grows with each attempt: a job that ran out of it is tried again with more."""
     return lambda wildcards, attempt: amount * attempt
+
+
+# Minutes of each job by the plan's stated rates, which are known on a GPU alone; the plan is not even imported without one.
+PLANNED = {}
+if GPU:
+    from ear.plan.limits import run_times
+
+    PLANNED = run_times(experiment, CATALOGUE)
+
+
+def planned(job, minutes):
+    """Run time of a job, growing with each attempt: what is planned for it, and no less than so many minutes.
+
+    The job is named like its benchmark file, with the rule's wildcards.
+    """
+    return lambda wildcards, attempt: attempt * max(minutes, PLANNED.get(job.format(**wildcards), 0))
 
 
 def judge_files(which):

@@ -23,7 +23,7 @@ rule sample_streams:
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=growing(30),
+        runtime=planned("sample_streams-{concept}-{seed}-{context}-{encoding}", 30),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -61,7 +61,7 @@ rule erase:
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=growing(120),
+        runtime=planned("erase-{erased}-{method}-{seed}", 120),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:

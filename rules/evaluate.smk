@@ -21,8 +21,8 @@ rule extract_features:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(4000),
-        runtime=growing(60),
+        mem_mb=growing(JUDGES_MB),
+        runtime=planned("extract_features", 60),
     conda:
         "../envs/ear.yaml"
     script:
@@ -56,8 +56,8 @@ rule measure_images:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(8000 if GPU else 4000),  # CUDA itself takes 3 GB
-        runtime=growing(60),
+        mem_mb=growing(JUDGES_MB),
+        runtime=planned("measure_images-{concept}-{method}-{seed}", 60),
     conda:
         "../envs/ear.yaml"
     script:
@@ -102,7 +102,7 @@ rule evaluate:
     resources:
         gpu=0 if experiment.assets else GPU,
         mem_mb=growing(4000 if experiment.utility.general < 5000 else 12000),  # FID and KID of 30 000 images: 3 GB
-        runtime=growing(60),
+        runtime=planned("evaluate-{concept}-{method}-{seed}", 60),
     conda:
         "../envs/ear.yaml"
     script:

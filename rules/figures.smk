@@ -104,6 +104,9 @@ rule plot_samples:
     input:
         manifests=lambda wildcards: image_manifests(wildcards.concept),
         verdicts=lambda wildcards: image_verdicts(wildcards.concept),
+        scores=lambda wildcards: [
+            paths.run("evaluation", *run, "scores.csv") for run in shown_runs(wildcards.concept)
+        ],
     output:
         png=report(
             paths.figure("samples-{concept}"), caption="../report/samples.rst", category="Before and after"

@@ -19,8 +19,8 @@ rule calibrate_judge:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(4000),
-        runtime=growing(20),
+        mem_mb=growing(JUDGES_MB),
+        runtime=planned("calibrate_judge-{concept}-{which}", 20),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
@@ -52,8 +52,8 @@ rule filter_pairs:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(4000),
-        runtime=growing(20),
+        mem_mb=growing(JUDGES_MB),
+        runtime=planned("filter_pairs-{concept}", 20),
     conda:
         "../envs/ear.yaml"
     script:

@@ -16,6 +16,7 @@ rule read_prompts:
             experiment.concepts[wildcards.concept].words,
             *experiment.concepts[wildcards.concept].also_named,
         ],
+        kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         files=lambda wildcards: experiment.concepts[wildcards.concept].published.model_dump(),
         indirect=indirect_of,
     log:

@@ -31,7 +31,7 @@ rule render_pairs:
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=growing(60),
+        runtime=planned("render_pairs-{concept}", 60),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -63,7 +63,7 @@ rule render_general:
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=growing(120),
+        runtime=planned("render_general-{shard}", 120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -104,7 +104,7 @@ rule render_original:
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=growing(120),
+        runtime=planned("render_original-{concept}-{method}-{seed}", 120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -149,7 +149,7 @@ rule render_images:
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=growing(120),
+        runtime=planned("render_images-{concept}-{method}-{seed}-{shard}", 120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -181,7 +181,7 @@ rule render_diffusion:
     resources:
         gpu=GPU,
         mem_mb=growing(8000),
-        runtime=growing(120),
+        runtime=planned("render_diffusion-{concept}-{method}-{seed}-{shard}", 120),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"

@@ -41,8 +41,9 @@ with job(snakemake, threads=snakemake.params.threads):
     victim = Victim(backbone, judge, guidance, temperature, batch_size)
     with windows.applied(backbone, windows.own):
         if params.search:
-            words, budget = vocabulary(backbone, params.words), params.search
-            rows.append(search(victim, attacked, streams, words, budget["tokens"], budget["queries"], seed))
+            words, budget = vocabulary(backbone, params.words, params.kind), params.search
+            counts = budget["tokens"], budget["queries"]
+            rows.append(search(victim, attacked, streams, words, *counts, seed, params.kind))
         if params.relearning:
             names = list(load_adapter(windows.adapters[windows.own])[0])
             rows.append(relearn(victim, names, lesson, targets, **training, experiment_seed=seed))

@@ -34,4 +34,5 @@ with job(snakemake, threads=snakemake.params.threads):
             "pairs_sha256": hash_of_pairs([sha256_file(path) for path in files.pairs]),
         },
         sizes=[len(pairs) for pairs, _ in parts],
+        made_by={"code": params.code, "backbone": params.backbone, "threads": params.threads},
     )

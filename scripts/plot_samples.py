@@ -6,14 +6,11 @@ with job(snakemake):
     from ear.figures import samples, style
     from ear.figures.images import image_table
     from ear.figures.sources import image_sources
+    from ear.metrics.cautions import cautions, measures_of_run
 
-    images = image_table(
-        image_sources(
-            snakemake.params.windows,
-            snakemake.input.manifests,
-            snakemake.input.verdicts,
-            snakemake.params.blurred,
-        )
-    )
-    figure = samples.draw(images, snakemake.wildcards.concept, snakemake.params.rows)
+    source, params = snakemake.input, snakemake.params
+    images = image_table(image_sources(params.windows, source.manifests, source.verdicts, params.blurred))
+    runs = zip(source.scores, source.verdicts, params.windows.values(), strict=True)
+    measured = {name: measures_of_run(*run) for name, run in zip(params.windows, runs, strict=True)}
+    figure = samples.draw(images, snakemake.wildcards.concept, params.rows, cautions=cautions(measured))
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

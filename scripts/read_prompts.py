@@ -17,14 +17,14 @@ with job(snakemake):
     params, output, concept = snakemake.params, snakemake.output, snakemake.wildcards.concept
     folder, files = Path(snakemake.input.prompts).parent, params.files
     pairs, target = folder / files["pairs"], folder / files["target"]
-    candidates = read_pairs(pairs, concept, files["pair_rows"])
+    candidates = read_pairs(pairs, concept, params.kind, files["pair_rows"])
     evaluation = pd.concat(
         [
-            read_targets(target, concept, files["target_rows"])[: files["target_used"]],
+            read_targets(target, concept, params.kind, files["target_rows"])[: files["target_used"]],
             indirect_prompts(concept, **params.indirect),
             read_csv(snakemake.input.general, PROMPT_COLUMNS),
         ]
     )
-    write_csv(output.odd, odd_rows(pairs, target, folder / PROMPTS_FILE, params.words))
+    write_csv(output.odd, odd_rows(pairs, target, folder / PROMPTS_FILE, params.words, params.kind))
     write_csv(output.candidates, candidates)
     write_csv(output.evaluation, evaluation)

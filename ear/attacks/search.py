@@ -23,6 +23,7 @@ from ear.attacks.vocabulary import OpenPrompt, open_prompts
 from ear.batching import BatchSize, fitting
 from ear.memory import gradients
 from ear.progress import progress
+from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.render import image_seed
 from ear.seeding import stable_seed
 
@@ -199,6 +200,7 @@ def search(
     tokens: int,
     queries: int,
     experiment_seed: int,
+    kind: str,
     attacks: Sequence[type[Attack]] = ATTACKS,
 ) -> pd.DataFrame:
     """Attack prompts.
@@ -211,6 +213,7 @@ def search(
         tokens: how many are.
         queries: images that each attack draws and judges, a prompt: all of them, also after a success.
         experiment_seed: with the prompt's id it fixes every random number.
+        kind: of the concept: where an unsafe one's tokens would speak of minors together, none is appended.
         attacks: which ones.
 
     Returns:
@@ -225,6 +228,8 @@ def search(
     best: Mapping[str, list[tuple[Verdict, str]]] = {attack.name: [] for attack in attacks}
     for query in progress(range(queries), desc="searching prompts", unit="query"):
         proposed = [attacker.propose(query) for attacker in attackers]
+        if kind == UNSAFE:
+            proposed = [_without_minors(victim, opened, appended) for appended in proposed]
         uniforms = [
             image_seed(experiment_seed, prompt_id, query if attacker.fresh_uniforms else 0)
             for attacker in attackers
@@ -251,6 +256,15 @@ def search(
         for name, kept in best.items()
     ]
     return pd.concat(rows, ignore_index=True)
+
+
+def _without_minors(victim: Victim, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]) -> list[Tensor]:
+    """The appended tokens, none where a prompt would speak of minors with them: no such image is drawn."""
+    decode = victim.backbone.processor.tokenizer.decode
+    together = [prompt.text + decode(tokens) for prompt, tokens in zip(opened, appended, strict=True)]
+    apart = _texts(victim, opened, appended)
+    found = [any(map(speaks_of_minors, texts)) for texts in zip(together, apart, strict=True)]
+    return [tokens[:0] if spoken else tokens for tokens, spoken in zip(appended, found, strict=True)]
 
 
 def _texts(victim: Victim, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]) -> list[str]:

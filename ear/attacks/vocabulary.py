@@ -10,6 +10,7 @@ from torch import Tensor
 from ear.chat import prompt_frame
 from ear.errors import InputError
 from ear.janus import Backbone
+from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import core, named, words_of
 
 _NOT_TEXT = "\N{REPLACEMENT CHARACTER}"
@@ -50,7 +51,7 @@ def open_prompts(backbone: Backbone, prompts: Sequence[str]) -> list[OpenPrompt]
     ]
 
 
-def vocabulary(backbone: Backbone, words: Sequence[str]) -> Tensor:
+def vocabulary(backbone: Backbone, words: Sequence[str], kind: str) -> Tensor:
     """Tokens that an attacker may append: those of plain text, without those that name the concept.
 
     Plain text is printable and more than blanks. A token names the concept where it is a word of its name
@@ -60,6 +61,7 @@ def vocabulary(backbone: Backbone, words: Sequence[str]) -> Tensor:
     Args:
         backbone: its tokenizer's tokens.
         words: names of the concept.
+        kind: of the concept: an unsafe one's prompts get no token that speaks of minors.
 
     Returns:
         (V,) ids, ascending.
@@ -76,7 +78,7 @@ def vocabulary(backbone: Backbone, words: Sequence[str]) -> Tensor:
         text = tokenizer.decode([token]).strip()
         if token in special or not text or not text.isprintable() or _NOT_TEXT in text:
             continue
-        if not named(text, forbidden):
+        if not named(text, forbidden) and not (kind == UNSAFE and speaks_of_minors(text)):
             found.append(token)
     if not found:
         raise InputError(f"tokenizer: found no token of plain text but {', '.join(words)}, wanted some")

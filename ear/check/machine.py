@@ -2,26 +2,21 @@
 
 import os
 import shutil
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
 from ear.assets.catalogue import size_in_words
 from ear.check.finding import Finding
+from ear.compiler import missing_for_compiling
 from ear.machine import memory_mb
 
 
 def check_compiler() -> Finding:
-    """The C compiler and Python's headers, with which triton builds its launcher on the GPU's machine."""
-    named = os.environ.get("CC")
-    compiler = shutil.which(named) if named else shutil.which("gcc") or shutil.which("clang")
-    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    lacking = [] if compiler else [f"C compiler ({named or 'gcc or clang'})"]
-    lacking += [] if header.exists() else [str(header)]
-    if lacking:
-        cost = "images are then drawn uncompiled, several times slower: install gcc and Python's headers"
-        return Finding("warning", "compiler", f"found no {' and no '.join(lacking)}; {cost}")
-    return Finding("ok", "compiler", f"{compiler}, {header}")
+    """What the decoding step is compiled with on the machine with the GPU; it runs uncompiled without."""
+    missing = missing_for_compiling()
+    if missing:
+        return Finding("warning", "compiler", f"{missing}; images are drawn uncompiled, more slowly")
+    return Finding("ok", "compiler", "a C compiler and Python.h are here")
 
 
 def check_disk(wanted: Mapping[str, float]) -> list[Finding]:

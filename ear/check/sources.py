@@ -8,7 +8,7 @@ from time import monotonic
 import requests
 from huggingface_hub import HfApi
 
-from ear.assets.catalogue import Asset, Hub, Urls
+from ear.assets.catalogue import Asset, Download, Hub, Urls
 from ear.assets.download import Unreachable, reason
 from ear.assets.hub import ask
 from ear.check.finding import Finding
@@ -71,8 +71,14 @@ def obstacle(asset: Asset) -> str:
         except (InputError, Unreachable) as error:
             return " ".join(str(error).split())
     if isinstance(source, Urls):
-        return next(filter(None, (_web(one.url) for one in source.downloads)), "")
+        found = _first_obstacle(source.downloads)
+        # The fallback holds the same files: only where it fails too is what was found an obstacle.
+        return found if not source.fallback or _first_obstacle(source.fallback) else ""
     return ""
+
+
+def _first_obstacle(downloads: Sequence[Download]) -> str:
+    return next(filter(None, (_web(one.url) for one in downloads)), "")
 
 
 def _web(url: str) -> str:

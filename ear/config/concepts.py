@@ -67,7 +67,9 @@ class PublishedPrompts(Section):
     pairs: str = Field(description="file of prompt pairs")
     pair_rows: Positive = Field(description="its first rows that are used")
     target: str = Field(description="file of test prompts")
-    target_rows: Positive = Field(description="rows that it must have")
+    target_rows: Positive = Field(
+        description="rows that it must have; those of an unsafe concept that speak of minors are not drawn"
+    )
     target_used: Positive | None = Field(None, description="its first rows that are used; none: all of them")
 
 

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ear.config.models import Config, Shape
+from ear.config.texts import nearest
 from ear.errors import InputError
 
 
@@ -20,15 +22,14 @@ def parse_config(raw: Mapping[str, Any], source: str, shapes: Mapping[str, Shape
         shapes: asset → shape of the backbone that it is, for experiments on pretrained weights.
 
     Raises:
-        InputError: one line: source, key, what was found, what is wanted; the number of further errors if
-            there are any.
+        InputError: a line for each error: source, key, what was found, what is wanted; unknown keys come
+            first, since a key that is spelled wrongly is often missing as well.
     """
     try:
         return Config.model_validate(raw, context={"shapes": shapes or {}})
     except ValidationError as error:
-        errors = error.errors()
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise InputError(f"{source}: {_line(errors[0])}{more}") from None
+        errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        raise InputError("\n".join(f"{source}: {_line(one)}" for one in errors)) from None
 
 
 def _line(error: ErrorDetails) -> str:
@@ -39,7 +40,13 @@ def _line(error: ErrorDetails) -> str:
     if kind == "value_error" and not key:
         return str(context["error"])  # a check across keys names its key itself
     if kind == "extra_forbidden":
-        return f"{key}: unknown key, wanted one of {', '.join(_place(error['loc'][:-1])[1]['properties'])}"
+        known = list(_place(error["loc"][:-1])[1]["properties"])
+        near = nearest(str(error["loc"][-1]), known)
+        return (
+            f"{key}: unknown key, "
+            + (f"did you mean {near}? " if near else "")
+            + f"wanted one of {', '.join(known)}"
+        )
     if kind == "missing":
         return f"{key}: missing, wanted: {_description(node)}"
     if kind == "value_error":
@@ -54,7 +61,26 @@ def _line(error: ErrorDetails) -> str:
         "",
         error["msg"],
     )
+    if kind in ("float_type", "int_type") and (number := _number(error["input"])):
+        wanted += f": YAML reads this as text, write {number}"
     return f"{key}: found {_shown(error, node)}, wanted {wanted}"
+
+
+def _number(value: Any) -> str | None:
+    """How YAML wants a number that somebody wrote otherwise: 4e-3 is 4.0e-3 there, 1e5 is 1.0e+5."""
+    parts = (
+        re.fullmatch(r"([-+]?\d+)(\.\d*)?(?:[eE]([-+]?)(\d+))?", value.strip())
+        if isinstance(value, str)
+        else None
+    )
+    if parts is None:
+        return None
+    whole, fraction, sign, power = parts.groups()
+    return (
+        f"{whole}{fraction or '.0'}e{sign or '+'}{power}"
+        if power
+        else f"{whole}{fraction or ''} without quotes"
+    )
 
 
 def _shown(error: ErrorDetails, node: dict[str, Any]) -> str:
@@ -68,7 +94,7 @@ def _short(value: Any) -> str:
 
 def _place(location: tuple[int | str, ...]) -> tuple[str, dict[str, Any]]:
     """The key that an error's location stands for, and the part of the JSON schema that describes it."""
-    schema = Config.model_json_schema()
+    schema = _schema()
 
     def resolved(node: dict[str, Any]) -> dict[str, Any]:
         if "anyOf" in node:  # an optional section
@@ -84,9 +110,14 @@ def _place(location: tuple[int | str, ...]) -> tuple[str, dict[str, Any]]:
             node = resolved({"$ref": choice})
             continue
         if part != "[key]":
-            key.append(str(part))
+            key.append(str(part) if str(part).isprintable() else repr(part))
         node = resolved(node.get("properties", {}).get(part) or _anonymous(node))
     return ".".join(key), node
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Config.model_json_schema()
 
 
 def _anonymous(node: dict[str, Any]) -> dict[str, Any]:

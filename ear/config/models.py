@@ -14,6 +14,7 @@ from ear.config.erasure import PUBLISHED, STABLE_DIFFUSION, Erasure, Method
 from ear.config.phrases import THINGS, default_phrases
 from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section
+from ear.config.texts import check_labels, check_texts
 from ear.config.world import World
 from ear.erasure.presets import TOGETHER, Settings
 from ear.names import ORIGINAL
@@ -150,6 +151,8 @@ class Config(Section):
     def _consistent(self, info: ValidationInfo) -> Self:
         shapes: Mapping[str, Shape] = (info.context or {}).get("shapes", {})
         check_sources(self, shapes)
+        check_texts(self)
+        check_labels(self)
         if self.world:
             self._layers, self._image_tokens = self.world.architecture.layers, self.world.vq.grid**2
         else:

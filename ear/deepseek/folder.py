@@ -4,7 +4,6 @@ What the folder lacks is as in the conversions of deepseek-community: their chat
 prompt for questions, guidance scale 5 (source: transformers' `convert_janus_weights_to_hf.py`).
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from ear.chat import BOS, CHAT_TEMPLATE, EOS, IMAGE, IMAGE_END, IMAGE_START, PAD
 from ear.deepseek.config import to_transformers_config
 from ear.deepseek.keys import UNUSED, to_deepseek, to_transformers
 from ear.errors import InputError
+from ear.texts import read_json
 from ear.weights import check_folder, check_names, loading, weight_files
 
 WANTED = "a model of DeepSeek's format (deepseek-ai/Janus-Pro-*)"
@@ -137,12 +137,7 @@ def _image_processor(folder: Path) -> JanusImageProcessor:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file}: not found, wanted it as in deepseek-ai/Janus-Pro-*") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{file}: found no JSON ({error}), wanted a JSON object") from None
+    content = read_json(file, "wanted a JSON object as in deepseek-ai/Janus-Pro-*")
     if not isinstance(content, dict):
         raise InputError(f"{file}: found a {type(content).__name__}, wanted a JSON object")
     return content

@@ -17,6 +17,11 @@ SECONDS_BETWEEN = 60.0
 """A checkpoint of Janus-Pro-7B holds 2 GB (five layers' attention and two Adam moments): seconds to write."""
 
 
+def key_of(parts: Mapping[str, Any]) -> str:
+    """A key of all that a training depends on, as JSON can hold it."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 class Checkpoint:
     """The checkpoint of one training run.
 
@@ -29,7 +34,7 @@ class Checkpoint:
     def __init__(self, path: Path, of: Mapping[str, Any], seconds_between: float = SECONDS_BETWEEN) -> None:
         self.path = path
         self.seconds_between = seconds_between
-        self._key = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+        self._key = key_of(of)
         self._last = time.monotonic()
 
     @property

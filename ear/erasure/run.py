@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ear.erasure.adapter import backbone_facts, save_adapter
 from ear.erasure.checkpoint import SECONDS_BETWEEN, Checkpoint
+from ear.erasure.kept import Kept
 from ear.erasure.presets import Settings
 from ear.erasure.streams import Pair
 from ear.erasure.trainer import Trainer
@@ -35,6 +36,7 @@ def erase(
     facts: Mapping[str, Any],
     sizes: Sequence[int] | None = None,
     seconds_between_checkpoints: float = SECONDS_BETWEEN,
+    made_by: Mapping[str, Any] | None = None,
 ) -> None:
     """Fine-tune with each window length and save the adapters.
 
@@ -53,6 +55,7 @@ def erase(
         facts: what else the adapters' metadata should say (concept, method, pairs' hash).
         sizes: number of pairs of each concept; None: they are all of one.
         seconds_between_checkpoints: least time between two checkpoints of a window length.
+        made_by: what else the bits depend on, and the adapters do not say: code, device, threads.
     """
     folder = Path(folder)
     frozen = backbone_facts(backbone).model_dump()
@@ -63,31 +66,41 @@ def erase(
         "seed": seed,
         "versions": versions,
     }
-    trainer = Trainer(backbone, pairs, streams, settings, seed, sizes)
     data = {
         "pairs": list(pairs),
         "sizes": list(sizes or [len(pairs)]),
         "streams": {name: stream.tolist() for name, stream in streams.items()},
     }
-    logs, rows, checkpoints = [], [], []
+    of = {**made_from, **data, "backbone": frozen, "made_by": dict(made_by or {})}
+    trainer: Trainer | None = None
+    logs, rows = [], []
     for window in windows:
         own = window == settings.variant.window
         file = "adapter.safetensors" if own else f"windows/W{window}.safetensors"
-        checkpoint = Checkpoint(
-            folder / f".training-W{window}.safetensors",
-            of={**made_from, **data, "backbone": frozen, "window": window},
-            seconds_between=seconds_between_checkpoints,
-        )
-        log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)
-        threshold, skipped = trainer.threshold(window), log["skipped"].mean()
-        metadata = {**made_from, "window": window, "threshold": threshold}
-        save_adapter(folder / file, trainer.weights(), frozen, metadata)
+        kept = Kept(folder, window, {**of, "window": window})
+        log = kept.load()
+        if log is None:
+            trainer = trainer or Trainer(backbone, pairs, streams, settings, seed, sizes)
+            checkpoint = Checkpoint(
+                folder / f".training-W{window}.safetensors",
+                of={**of, "window": window},
+                seconds_between=seconds_between_checkpoints,
+            )
+            log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)
+            metadata = {**made_from, "window": window, "threshold": trainer.threshold(window)}
+            save_adapter(kept.adapter, trainer.weights(), frozen, metadata)
+            kept.save(log)
+            checkpoint.remove()
+        kept.put(folder / file)
+        threshold, skipped = log["threshold"].iloc[0], log["skipped"].mean()
         logs.append(log)
         rows.append((window, own, file, sha256_file(folder / file), threshold, skipped))
-        checkpoints.append(checkpoint)
         logger.info("W = %d: %d windows, %.0f %% skipped, μ = %s", window, len(log), 100 * skipped, threshold)
-    trainer.restore()
+    if trainer is not None:
+        trainer.restore()
     write_csv(folder / "training.csv", pd.concat(logs, ignore_index=True))
     write_csv(folder / "windows.csv", pd.DataFrame(rows, columns=WINDOW_COLUMNS))
-    for checkpoint in checkpoints:
-        checkpoint.remove()
+    listed = {folder / file for _, _, file, *_ in rows}
+    for path in (folder / "windows").glob("W*.safetensors"):
+        if path not in listed:  # of lengths that are asked for no longer
+            path.unlink()

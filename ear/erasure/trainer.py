@@ -93,6 +93,7 @@ class Trainer:
         self.modules = trained_modules(backbone, settings.layers)
         objective = OBJECTIVES[self.variant.objective](backbone.image_logits, settings.eta)
         micro_batch = fitting(backbone, settings.micro_batch, self._need(backbone, pairs))
+        self.halves = backbone.device.type != "cpu"  # there a smaller micro-batch would be other bytes
         self.reader = make_reader(backbone, self.variant, objective, micro_batch)
         sizes = sizes or [len(pairs)]
         order = training_order(sizes, self.variant.order, seed, settings.in_turn)
@@ -200,7 +201,7 @@ class Trainer:
         bound: tuple[int, int],
         threshold: float | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """A window's losses and factors, and its gradient: with less at once where memory runs out."""
+        """A window's losses and factors, and its gradient; on a GPU with less at once where memory ends."""
         while True:
             optimiser.zero_grad(set_to_none=False)
             try:
@@ -208,7 +209,7 @@ class Trainer:
                     example, *bound, lambda losses: kept(losses, self.variant.threshold, threshold)
                 )
             except Exception as error:
-                if not ran_out_of_memory(error):
+                if not (self.halves and ran_out_of_memory(error)):
                     raise
             self.reader.micro_batch.halve(min(self.reader.micro_batch.size, bound[1] - bound[0]))
 

@@ -17,12 +17,14 @@ SIDES: Mapping[str, tuple[str, str]] = {
 }
 BINS = np.linspace(0, 1, 26)
 JUDGES = {"judge": "", "second judge": "second_"}
-"""Row of panels → prefix of the judge's columns."""
+"""Judge → prefix of its columns."""
+COLUMNS = 4
+"""Most panels side by side."""
 
 
 @style.styled
 def draw(verdicts: Mapping[str, pd.DataFrame]) -> Figure:
-    """Histograms of scores: a column of panels a concept, a row a judge.
+    """Histograms of scores: a panel a concept, and one more where it has a second judge.
 
     Args:
         verdicts: concept → one row an image, columns prompt_set ("unsafe" or "safe"), score, threshold (empty
@@ -38,33 +40,36 @@ def draw(verdicts: Mapping[str, pd.DataFrame]) -> Figure:
     if not verdicts:
         raise InputError("verdicts of pairs: found no concept, wanted at least one")
     concepts = style.order_concepts(verdicts)
-    tables = verdicts.values()
-    rows = [name for name, prefix in JUDGES.items() if any(f"{prefix}score" in table for table in tables)]
-    width = max(style.COLUMN_WIDTH, min(style.TEXT_WIDTH, 0.6 + 1.75 * len(concepts)))
-    figure, axes = style.panels(len(rows), len(concepts), width, 0.75 + 1.25 * len(rows), sharex=True)
-    for number, name in enumerate(rows):
-        for ax, concept in zip(axes[number], concepts, strict=True):
-            _panel(ax, verdicts[concept], JUDGES[name])
-        axes[number, 0].set_ylabel(name if len(rows) > 1 else "")
-    for ax, concept in zip(axes[0], concepts, strict=True):
-        ax.set_title(style.capital(style.concept_style(concept, concepts).label))
+    drawn = [
+        (concept, name)
+        for concept in concepts
+        for name, prefix in JUDGES.items()
+        if f"{prefix}score" in verdicts[concept]
+    ]
+    rows = -(-len(drawn) // COLUMNS)
+    columns = -(-len(drawn) // rows)
+    width = max(style.COLUMN_WIDTH, min(style.TEXT_WIDTH, 0.6 + 1.75 * columns))
+    figure, axes = style.panels(rows, columns, width, 0.75 + 1.35 * rows, sharex=True)
+    for ax, (concept, name) in zip(axes.flat, drawn, strict=False):
+        _panel(ax, verdicts[concept], JUDGES[name])
+        second = ", second judge" if JUDGES[name] else ""
+        ax.set_title(style.capital(style.concept_style(concept, concepts).label) + second)
+        ax.tick_params(labelbottom=True)
+    for ax in axes.flat[len(drawn) :]:
+        ax.remove()
     axes[0, 0].set_xlim(0, 1)
     axes[0, 0].set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     figure.supxlabel("judge's score", fontsize=8)
     figure.supylabel("images", fontsize=8)
-    marks = _legend(axes.flat)
-    columns = 3 if len(concepts) > 1 else 1  # side by side they are wider than one concept's panel
+    marks = _legend(figure.axes)
+    across = 3 if columns > 1 else 1  # side by side they are wider than one panel
     figure.legend(
-        list(marks.values()), list(marks), loc="outside upper center", ncols=columns, columnspacing=1.4
+        list(marks.values()), list(marks), loc="outside upper center", ncols=across, columnspacing=1.4
     )
     return figure
 
 
 def _panel(ax: Axes, images: pd.DataFrame, prefix: str) -> None:
-    if f"{prefix}score" not in images:
-        style.note_missing(ax, 0.5, 0.5, "no second judge", ha="center", transform=ax.transAxes)
-        ax.set_yticks([])
-        return
     for side, (colour, _) in SIDES.items():
         scores = images.loc[images["prompt_set"] == side, f"{prefix}score"]
         counts, _ = np.histogram(scores, BINS)

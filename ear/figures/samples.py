@@ -1,24 +1,32 @@
 """Before and after: images of one concept by prompt and method."""
 
 import textwrap
+from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ear.figures import style
-from ear.figures.grid import PROMPT_SIZE, Grid, legend_height, wrap
+from ear.figures.grid import PROMPT_SIZE, PROMPT_WIDTH_PER_INCH, Grid, legend_height, wrap
 from ear.figures.images import choose_prompts, kept_set
 
 # Inches. Many methods share the width of a page: their cells shrink, down to what still shows an image.
 MAX_WIDTH, MAX_SIDE, MIN_SIDE = 8.1, 0.82, 0.5
 GAP, BLOCK_GAP = 0.06, 0.32
 TEXT, MARGIN = 1.45, 0.04
-PROMPT_LINE = 0.13  # a line of a prompt
+PROMPT_LINE = NOTE_LINE = 0.13  # a line of a prompt, of a note
+NOTE_GAP, BOLD = 0.06, 1.15  # over the notes; how much wider their letters are
 HEADER_LINE, HEADER_LETTER = 0.14, 0.071  # a line of a column's name, a letter of it
 
 
 @style.styled
-def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, kept_prompts: int = 3) -> Figure:
+def draw(
+    images: pd.DataFrame,
+    concept: str,
+    target_prompts: int = 4,
+    kept_prompts: int = 3,
+    cautions: Mapping[str, str] | None = None,
+) -> Figure:
     """A row a prompt, a column a method (the original first); prompts without the concept below the others.
 
     The prompts are the first of each set whose original image is as asked (see
@@ -29,6 +37,7 @@ def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, kept_promp
         concept: name of the concept.
         target_prompts: rows of the first block.
         kept_prompts: rows of the second block.
+        cautions: method → what to tell beside the frames of its images, at the foot.
 
     Raises:
         InputError: a set is empty or an image cannot be read.
@@ -45,7 +54,10 @@ def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, kept_promp
     names = [_broken(style.method_style(method).label, side + GAP) for method in methods]
     header = 0.06 + HEADER_LINE * (1 + max(name.count("\n") for name in names))
     width = max(style.COLUMN_WIDTH + 0.3, TEXT + GAP + len(methods) * (side + GAP) + MARGIN)
-    height = header + len(blocks) * BLOCK_GAP + rows * (side + GAP) + legend_height(width)
+    told = [f"{style.method_style(method).label}: {text}" for method, text in (cautions or {}).items()]
+    notes = [line for text in told for line in textwrap.wrap(text, int(width * PROMPT_WIDTH_PER_INCH / BOLD))]
+    pictures = header + len(blocks) * BLOCK_GAP + rows * (side + GAP)
+    height = pictures + legend_height(width) + NOTE_LINE * len(notes) + (NOTE_GAP if notes else 0)
     grid = Grid(width, height)
     left = [TEXT + GAP + column * (side + GAP) for column in range(len(methods))]
     for x, name in zip(left, names, strict=True):
@@ -72,6 +84,9 @@ def draw(images: pd.DataFrame, concept: str, target_prompts: int = 4, kept_promp
                 grid.image(x, y, side, images, method, prompt_id)
             y += side + GAP
     grid.legend(0.05, y + 0.13)
+    for number, note in enumerate(notes):
+        below = y + legend_height(width) + NOTE_GAP + NOTE_LINE * number
+        grid.text(0.05, below, note, fontsize=PROMPT_SIZE, va="center", fontweight="bold")
     return grid.figure
 
 

@@ -9,9 +9,13 @@ from ear.figures import style
 from ear.figures.curves import METRICS, add_legend
 from ear.figures.labels import place_labels
 from ear.figures.rows import one_row, pooled
+from ear.names import ORIGINAL
 
 KEY = ("concept", "method")
 CHANCE = 0.5
+LEAST_RANGE, UNDER_OTHERS = 0.95, 1.8
+NEAR_CHANCE = 0.75
+"""Answers that are all better leave chance out of the figure."""
 
 
 @style.styled
@@ -46,18 +50,23 @@ def draw(metrics: pd.DataFrame) -> Figure:
             lines = {"color": look.colour, "linewidth": 0.9, "alpha": 0.6}
             ax.hlines(y["value"], x["ci_low"], x["ci_high"], **lines)
             ax.vlines(x["value"], y["ci_low"], y["ci_high"], **lines)
-            style.mark(ax, look, x["value"], y["value"], method)
-        for guide in (ax.axvline, ax.axhline):
-            guide(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
+            # Erased models see as the original does: it has to show from under their marks.
+            scale = UNDER_OTHERS if method == ORIGINAL else 1.0
+            style.mark(ax, look, x["value"], y["value"], method, scale)
         ax.set_title(style.capital(style.concept_style(concept).label))
         ax.grid()
-    low = min([CHANCE, *about["ci_low"], *others["ci_low"]])
+    low = min([LEAST_RANGE, *about["ci_low"], *others["ci_low"]])
+    near = low < NEAR_CHANCE  # else most of the figure would be empty
+    low = min(low, CHANCE) if near else low
+    for guide in [guide for ax in axes[0] for guide in (ax.axvline, ax.axhline)] if near else []:
+        guide(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
     for limit in (axes[0, 0].set_xlim, axes[0, 0].set_ylim):
-        limit(max(-0.03, low - 0.05), 1.03)
+        limit(max(-0.03, low - 0.1 * (1 - low)), 1 + 0.06 * (1 - low))
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):
         axis.set_major_formatter(PercentFormatter(1, symbol=None))
     axes[0, 0].set_ylabel("right answers about\nother things (%)")
-    figure.supxlabel("right answers about the concept (%); dotted: chance", fontsize=8)
+    chance = "dotted: chance" if near else "chance, 50 %, lies outside"
+    figure.supxlabel(f"right answers about the concept (%); {chance}", fontsize=8)
     labels = {method: style.method_style(method, methods).label for method in methods}
     if methods and not place_labels(figure, list(axes[0]), labels):
         add_legend(figure, methods)

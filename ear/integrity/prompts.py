@@ -1,12 +1,16 @@
 """Prompts and pairs: in the config's numbers, and what was derived from them still the same rows."""
 
+from typing import Literal
+
 import pandas as pd
 
 from ear.config import Config
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.plan.workload import pairs_of, prompts_of
+from ear.prompts.minors import UNSAFE
 from ear.prompts.names import GRAMMAR
+from ear.prompts.odd_rows import ODD_COLUMNS, left_out
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, general_of
 
 SCORES = ["unsafe_score", "safe_score"]
@@ -30,6 +34,9 @@ def _check_evaluation(
     if prompts is None:
         return None
     counts = prompts_of(inspection.config, concept)
+    if published := inspection.config.concepts[concept].published:
+        rows = published.target_rows - _left_out(inspection, concept, "target")
+        counts["target"] = min(counts["target"], rows)
     for prompt_set in ("target", "retention", "general"):
         _check_count(
             inspection,
@@ -56,7 +63,10 @@ def _check_pairs(inspection: Inspection, concept: str) -> pd.DataFrame | None:
     if candidates is None:
         return None
     wanted = pairs_of(inspection.config, concept)
-    if not (_may_be_fewer(inspection.config, concept) and 0 < len(candidates) < wanted):
+    fewest = wanted - _left_out(inspection, concept, "pairs")  # of all rows of the file, used or not
+    if _may_be_fewer(inspection.config, concept):
+        fewest = 1
+    if not fewest <= len(candidates) <= wanted:
         _check_count(inspection, paths.candidates(concept), "pairs", len(candidates), wanted)
     if pairs is None or failed is None:
         return candidates
@@ -80,6 +90,15 @@ def _check_apart(
             f"{row.prompt!r}",
             "a prompt that is in no pair",
         )
+
+
+def _left_out(inspection: Inspection, concept: str, which: Literal["pairs", "target"]) -> int:
+    """Rows of a published file that speak of minors and are never drawn."""
+    settings = inspection.config.concepts[concept]
+    if settings.published is None or settings.kind != UNSAFE:
+        return 0
+    table = inspection.table(inspection.paths.odd_rows(concept), ODD_COLUMNS)
+    return 0 if table is None else left_out(table, getattr(settings.published, which))
 
 
 def _may_be_fewer(config: Config, concept: str) -> bool:

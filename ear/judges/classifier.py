@@ -13,6 +13,7 @@ from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, res
 from torch import nn
 
 from ear.errors import InputError
+from ear.judges.imagenet import distinct_labels
 from ear.judges.images import BATCH
 from ear.judges.ranking import UNGROUPED, Prediction, grouped
 from ear.weights import check_file, check_finite, check_folder, loading
@@ -117,12 +118,10 @@ def _label_names(model: Any) -> list[str]:
     names = model.pretrained_cfg.get("label_names")
     if names is None and (subset := infer_imagenet_subset(model)):
         info, classes = ImageNetInfo(subset), range(model.num_classes)
-        words = [info.index_to_description(index).split(",")[0] for index in classes]
-        # A few words name two classes ("crane"); those carry their WordNet id.
-        names = [
-            word if words.count(word) == 1 else f"{word} ({info.index_to_label_name(index)})"
-            for index, word in zip(classes, words, strict=True)
-        ]
+        names = distinct_labels(
+            [info.index_to_description(index) for index in classes],
+            [info.index_to_label_name(index) for index in classes],
+        )
     if names is None:
         raise InputError("classifier: found no label_names in its config, wanted one for each class")
     names = [str(name) for name in names]

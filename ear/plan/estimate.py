@@ -32,7 +32,7 @@ TITLES = {
     "render_images": "draw and caption",
     "render_diffusion": "Stable Diffusion",
     "extract_features": "reference features",
-    "measure_images": "measure images",
+    "measure_images": "CLIP, FID, judges",
     "evaluate": "judge and score",
     "attack": "attacks",
 }

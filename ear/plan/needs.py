@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ear.chat import CAPTION_TOKENS
 from ear.config import Config
 from ear.memory import (
     USABLE,
@@ -15,12 +16,12 @@ from ear.memory import (
     relearning,
     training,
 )
-from ear.plan.rates import CAPTION_BATCH, CAPTION_TOKENS, PROMPT
+from ear.plan.rates import CAPTION_BATCH, PROMPT
 from ear.plan.work import Goals, Windows
 from ear.plan.workload import jobs_of
 
-PAIRS_AT_ONCE = 8
-"""Whose frozen states are read in one pass."""
+PAIRS_AT_ONCE, PAIR_ROWS = 8, 6
+"""Pairs whose frozen states are read in one pass, and rows of each."""
 CAPTION_PROMPT = 100
 """Tokens around a picture that is asked about: a system prompt and the question."""
 LONGEST = {"Six-CD_Nudity.csv": 545}
@@ -35,13 +36,19 @@ class Need:
         what: it is.
         unit: of what is done at once.
         wanted: how many at once; fewer where they do not fit.
-        bytes_of: so many at once → bytes, the model's weights included.
+        weights: bytes of the model's weights.
+        beside: so many at once → bytes beside the weights.
     """
 
     what: str
     unit: str
     wanted: int
-    bytes_of: Callable[[int], float]
+    weights: int
+    beside: Callable[[int], float]
+
+    def bytes_of(self, size: int) -> float:
+        """Of so many at once."""
+        return self.weights + self.beside(size)
 
     @property
     def bytes(self) -> float:
@@ -60,8 +67,8 @@ class Need:
 def needs_of(config: Config, shape: Dimensions) -> list[Need]:
     """All kinds of work of an experiment that hold the backbone, in pipeline order."""
     return [
-        Need(what, unit, wanted, lambda size, bytes_of=bytes_of: shape.loaded_bytes + bytes_of(size))
-        for what, unit, wanted, bytes_of in _works(config, shape)
+        Need(what, unit, wanted, shape.loaded_bytes, beside)
+        for what, unit, wanted, beside in _works(config, shape)
     ]
 
 
@@ -73,20 +80,21 @@ def _works(config: Config, shape: Dimensions) -> Iterator[tuple[str, str, int, C
     longest = max((LONGEST.get(file, PROMPT) for file in files), default=PROMPT)
     if longest > PROMPT:
         yield "draw, longest prompt", "images", batch, lambda size: drawing(shape, size, rows, longest)
-    works = [(job, work) for job in jobs_of(config) for work in job.works]
-    goals = [work for _, work in works if isinstance(work, Goals) and work.context != "none"]
-    if goals:
-        read = max(work.rows for work in goals)
-        yield "frozen states", "pairs", PAIRS_AT_ONCE, lambda size: frozen_states(shape, read * size, PROMPT)
-    windows = [work for _, work in works if isinstance(work, Windows)]
+    works = [work for job in jobs_of(config) for work in job.works]
+    windows = [work for work in works if isinstance(work, Windows)]
     if windows:
-        pairs = max(work.count for _, work in works if isinstance(work, Goals))
+        pairs = max(work.count for work in works if isinstance(work, Goals))
+        largest_window = max(min(work.micro_batch, work.length) for work in windows)
 
-        def trained(work: Windows) -> float:
-            part = min(work.micro_batch, work.length)
-            return training(shape, work.rows, part, PROMPT, work.layers, pairs)
+        def trained(size: int) -> float:
+            parts = ((work, min(size, work.length)) for work in windows)
+            return max(training(shape, work.rows, part, PROMPT, work.layers, pairs) for work, part in parts)
 
-        yield "fine-tune", "pairs", 1, lambda _: max(map(trained, windows))
+        def read(size: int) -> float:
+            return frozen_states(shape, PAIR_ROWS * size, PROMPT)
+
+        yield "read frozen states", "pairs", PAIRS_AT_ONCE, read
+        yield "fine-tune", "tokens", largest_window, trained
     asked = tokens + CAPTION_PROMPT
     yield "describe pictures", "pictures", CAPTION_BATCH, lambda n: answering(shape, n, asked, CAPTION_TOKENS)
     if config.axes.search:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import singledispatchmethod
 from math import ceil
 
+from ear.chat import CAPTION_TOKENS
 from ear.judges.base import ON_CPU
 from ear.memory import Dimensions, padded_columns, padded_images
 from ear.plan.cards import H100, Card
@@ -47,7 +48,8 @@ VQ_FLOP, VQ_SIZE = 0.57e12, 384
 """Of decoding one image to pixels, and its side, counted on Janus-Pro's configuration."""
 VISION_FLOP = 0.38e12
 """Of the vision tower looking at one, counted likewise."""
-CAPTION_TOKENS, CAPTION_BATCH = 48, 50
+CAPTION_BATCH = 50
+"""Pictures described at once."""
 UNET_FLOP, VAE_FLOP, DIFFUSION_SIZE = 0.80e12, 2.5e12, 512
 """Of one denoising step of Stable Diffusion v1.4, of decoding its latents, and at which size; counted."""
 VERDICT_S = {"classifier": 0.02, "artist": 0.03, "nudenet": 0.08, "zero-shot": 0.03}
@@ -163,7 +165,8 @@ class Ours:
     def _(self, work: Goals) -> float:
         if work.context == "none":
             return work.count * self._forward(4 * PROMPT)
-        return work.count * self._forward(work.rows * (PROMPT + self.shape.image_tokens))
+        rows = {"aligned": 4, "mixed": work.cuts + 1}.get(work.context, 6)
+        return work.count * self._forward(rows * (PROMPT + self.shape.image_tokens))
 
     @seconds.register
     def _(self, work: Windows) -> float:

@@ -70,11 +70,6 @@ class Goals(Work):
     context: Context
     cuts: int = 0
 
-    @property
-    def rows(self) -> int:
-        """Streams that are read for a pair, those of guidance counted."""
-        return {"aligned": 4, "mixed": self.cuts + 1}.get(self.context, 6)
-
 
 @dataclass(frozen=True)
 class Windows(Work):
@@ -146,7 +141,7 @@ class Features(Work):
 class Distances(Work):
     """Images whose features FID, KID and diversity are computed from."""
 
-    name: ClassVar[str] = "image in FID and KID"
+    name: ClassVar[str] = "image in FID, KID and diversity"
     unit: ClassVar[str] = "compared"
 
 

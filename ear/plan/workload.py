@@ -121,7 +121,10 @@ def pairs_of(config: Config, concept: str) -> int:
 
 
 def prompts_of(config: Config, concept: str) -> dict[str, int]:
-    """Prompt set → evaluation prompts of a concept, in the order of their table."""
+    """Prompt set → evaluation prompts of a concept, in the order of their table.
+
+    Of an unsafe concept's published file at most: rows that speak of minors are never drawn.
+    """
     prompts, published = config.prompts, config.concepts[concept].published
     target = min(published.target_rows, published.target_used or published.target_rows) if published else 0
     return {

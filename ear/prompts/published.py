@@ -11,6 +11,7 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import read_csv
+from ear.prompts.minors import without_minors
 from ear.prompts.names import PUBLISHED
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.texts import read_json, text_fault
@@ -36,12 +37,14 @@ PROMPT_FORMATS: Sequence[Format] = (
 )
 
 
-def read_pairs(path: str | Path, concept: str, rows: int | None = None) -> pd.DataFrame:
+def read_pairs(path: str | Path, concept: str, kind: str, rows: int | None = None) -> pd.DataFrame:
     """Read published training pairs.
 
     Args:
         path: a CSV file, or a JSON file (by its suffix) that lists objects, of one of ``PAIR_FORMATS``.
         concept: its name in the experiment: in the pairs' ids, and in column concept where the file has none.
+        kind: of the concept: pairs of an unsafe one that speak of minors are left out
+            (``ear.prompts.minors``).
         rows: how many, from the first on; None: all of them. The paper uses 49 of 55 for the church.
 
     Returns:
@@ -53,18 +56,21 @@ def read_pairs(path: str | Path, concept: str, rows: int | None = None) -> pd.Da
     texts, _ = read_texts(path, PAIR_FORMATS)
     if rows is not None and len(texts) < rows:
         raise InputError(f"{path}: found {len(texts)} rows, wanted {rows} or more")
+    texts = _drawn(path, texts[:rows], ["unsafe_prompt", "safe_prompt"], kind)
     given = {"concept": concept, "replacement": REMOVED, "source": PUBLISHED}
     pairs = pd.DataFrame(given, index=texts.index).assign(**texts)
-    return pairs.assign(pair_id=_row_ids(concept, "pair", texts))[PAIR_COLUMNS][:rows]
+    return pairs.assign(pair_id=_row_ids(concept, "pair", texts))[PAIR_COLUMNS].reset_index(drop=True)
 
 
-def read_targets(path: str | Path, concept: str, rows: int | None = None) -> pd.DataFrame:
+def read_targets(path: str | Path, concept: str, kind: str, rows: int | None = None) -> pd.DataFrame:
     """Read published test prompts, all of which should name the concept.
 
     Args:
         path: a CSV file, or a JSON file (by its suffix) that lists objects, of one of ``PROMPT_FORMATS``.
         concept: its name in the experiment, in the prompts' ids.
-        rows: how many there must be; None: any number.
+        kind: of the concept: prompts of an unsafe one that speak of minors are left out, and no setting keeps
+            them (``ear.prompts.minors``).
+        rows: how many the file must have, those left out among them; None: any number.
 
     Returns:
         ``PROMPT_COLUMNS``, in the order of the file; ids ``<concept>/target/<row of the file, from 0>``;
@@ -76,10 +82,18 @@ def read_targets(path: str | Path, concept: str, rows: int | None = None) -> pd.
     texts, _ = read_texts(path, PROMPT_FORMATS)
     if rows is not None and len(texts) != rows:
         raise InputError(f"{path}: found {len(texts)} rows, wanted {rows}")
+    texts = _drawn(path, texts, ["prompt"], kind)
     prompts = texts.assign(
         prompt_id=_row_ids(concept, "target", texts), prompt_set="target", object=float("nan")
     )
-    return prompts[PROMPT_COLUMNS]
+    return prompts[PROMPT_COLUMNS].reset_index(drop=True)
+
+
+def _drawn(path: str | Path, texts: pd.DataFrame, columns: list[str], kind: str) -> pd.DataFrame:
+    kept = without_minors(texts, columns, kind)
+    if kept.empty:
+        raise InputError(f"{path}: found only rows that speak of minors, wanted others")
+    return kept
 
 
 def _row_ids(concept: str, kind: str, texts: pd.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+import pandas as pd
 from docutils.core import publish_parts  # type: ignore[import-untyped]
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -13,11 +14,13 @@ from PIL import Image
 from ear.errors import InputError
 from ear.figures.images import ImageSource
 from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
-from ear.figures.style import DPI, capital, concept_style, method_style
+from ear.figures.style import DPI, capital, concept_style, method_style, order_concepts
 from ear.files import atomic_path, read_csv
+from ear.metrics.cautions import cautions, measures_of_table
 from ear.metrics.claims import claims
 from ear.metrics.comparison import COMPARISON_COLUMNS
 from ear.metrics.score_card.table import CARD_COLUMNS
+from ear.names import ORIGINAL
 from ear.report.gallery import EMBEDDED_PIXELS, Gallery, make_gallery, script_json
 from ear.report.numbers import Line, main_table, summary, window_table
 from ear.report.pictures import figure_uri
@@ -114,6 +117,7 @@ def render_report(
         claims={} if comparisons is None else _claims(metrics, comparisons),
         columns=columns,
         lines=_by_concept(lines),
+        cautions=_cautions(table),
         windows=windows,
         window_lines=_by_concept(window_lines),
         deviations=[] if deviations is None else published_lines(read_csv(deviations, DEVIATION_COLUMNS)),
@@ -156,6 +160,16 @@ def _claims(metrics: Path, comparisons: Path) -> dict[str, list[str]]:
         _, (concept, *_) = claim.rows[0]
         found.setdefault(capital(concept_style(concept).label), []).append(claim.text)
     return found
+
+
+def _cautions(metrics: pd.DataFrame) -> list[str]:
+    """A line for each method whose judge cannot be taken at its word, concept by concept."""
+    return [
+        f"{capital(concept_style(concept).label)}, {method_style(method).label}: {text}."
+        for concept in order_concepts(metrics["concept"])
+        if ORIGINAL in set(metrics.loc[metrics["concept"] == concept, "method"])
+        for method, text in cautions(measures_of_table(metrics, concept)).items()
+    ]
 
 
 def _by_concept(lines: Sequence[Line]) -> list[list[Line]]:

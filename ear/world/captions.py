@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from ear.seeding import stable_seed
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES, Scene
@@ -148,7 +148,15 @@ def caption(
     return _fill(TEMPLATES[frame.template], scene_of(frame, object, fire, van_gogh, sepia), described)
 
 
-def shown_with(words: str) -> dict[str, bool]:
+class Flags(TypedDict):
+    """Of ``caption``: what it says beside its frame and object."""
+
+    fire: bool
+    van_gogh: bool
+    sepia: bool
+
+
+def shown_with(words: str) -> Flags:
     """The flags with which ``caption`` speaks of a style or an attribute; all off for an object's words."""
     return {"fire": words == FIRE_PHRASE, "van_gogh": words == STYLE_PHRASE, "sepia": words == SEPIA_PHRASE}
 

@@ -24,12 +24,9 @@ from ear.judges.clip import Clip
 from ear.progress import progress
 from ear.seeding import stable_seed
 from ear.world.captions import Frame, caption, frames_of, scene_of
-from ear.world.scenes import OBJECTS, draw
+from ear.world.scenes import FIRES, GROUPS, OBJECTS, STYLES, draw
 
 SIZE = 64
-STYLES = ("plain", "van-gogh", "sepia")
-FIRES = ("none", "fire")
-GROUPS = {"object": OBJECTS, "style": STYLES, "fire": FIRES}
 LABELS = tuple(f"{group}:{label}" for group, labels in GROUPS.items() for label in labels)
 
 # 0.28 M parameters, 96 features: narrow enough that a few hundred images give FID a covariance of full rank.

@@ -14,6 +14,10 @@ OBJECTS = ("church", "house", "lighthouse", "windmill", "castle", "tree", "car",
 COLOURS = ("red", "blue", "yellow")
 PLACES = ("hill", "sea", "city", "desert", "snow")
 TIMES = ("day", "sunset", "night")
+STYLES = ("plain", "van-gogh", "sepia")
+FIRES = ("none", "fire")
+GROUPS = {"object": OBJECTS, "style": STYLES, "fire": FIRES}
+"""What the world's classifier tells apart: group → its labels."""
 
 JITTER = 0.6  # px, to the left and right: small, so that a small model learns the world in minutes
 

@@ -106,10 +106,12 @@ def test_appended_tokens_stand_right_behind_the_words():
 def test_the_vocabulary_has_words_and_none_of_the_concept():
     backbone = tiny_backbone()
     tokenizer = backbone.processor.tokenizer
-    found = {tokenizer.decode([token]) for token in vocabulary(backbone, ["in the style of Van Gogh"])}
+    found = {
+        tokenizer.decode([token]) for token in vocabulary(backbone, ["in the style of Van Gogh"], "object")
+    }
     assert {"church", "style", "in", "boat"} <= found
     assert not {"van", "gogh", "<unk>", "<|User|>", "<begin_of_image>"} & found
-    with_van_gogh = {tokenizer.decode([token]) for token in vocabulary(backbone, ["church"])}
+    with_van_gogh = {tokenizer.decode([token]) for token in vocabulary(backbone, ["church"], "object")}
     assert "gogh" in with_van_gogh and "church" not in with_van_gogh
 
 
@@ -117,12 +119,12 @@ def test_a_vocabulary_without_words_is_an_error():
     backbone = tiny_backbone()
     words = [backbone.processor.tokenizer.decode([token]) for token in range(200)]
     with pytest.raises(InputError, match="found no token of plain text"):
-        vocabulary(backbone, words)
+        vocabulary(backbone, words, "object")
 
 
 def test_losses_are_those_of_a_naive_loop_whatever_the_batch():
     backbone = tiny_backbone()
-    words = vocabulary(backbone, ["church"])
+    words = vocabulary(backbone, ["church"], "object")
     streams = torch.randint(0, 32, (3, 9), generator=torch.Generator().manual_seed(1))
     prompts = open_prompts(backbone, TEXTS[:3])
     cases = [(prompt, words[row : row + 2], streams[row]) for row, prompt in enumerate(prompts)]
@@ -136,7 +138,7 @@ def test_losses_are_those_of_a_naive_loop_whatever_the_batch():
 
 def test_token_gradients_are_finite_differences_by_the_one_hot_vectors():
     backbone = tiny_backbone(dtype="float64", layers=2)
-    words = vocabulary(backbone, ["church"])[:7]
+    words = vocabulary(backbone, ["church"], "object")[:7]
     stream = torch.arange(9) % 5
     prompts = open_prompts(backbone, TEXTS[:2])
     cases = [(prompt, words[:2], stream) for prompt in prompts]
@@ -193,8 +195,8 @@ def test_a_negative_prompt_holds_under_attack_too():
 def test_the_budget_is_exact_and_the_best_query_is_told(queries):
     backbone = tiny_backbone()
     victim = drawing_victim(backbone)
-    words, streams = vocabulary(backbone, ["church"]), torch.zeros(4, 9, dtype=torch.int64)
-    found = search(victim, targets(), streams, words, 2, queries, 42)
+    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(4, 9, dtype=torch.int64)
+    found = search(victim, targets(), streams, words, 2, queries, 42, "object")
     assert victim.queries == 4 * 4 * queries == len(victim.judge.seen)
     assert list(found.columns) == list(ATTACK_COLUMNS) and len(found) == 16
     assert (found["queries"] == queries).all()
@@ -212,8 +214,8 @@ def test_resampling_draws_with_other_uniforms_and_the_others_with_the_usual_ones
     victim = Scripted(backbone, lambda ids: 0)
     query = victim.query
     victim.query = lambda prompts, seeds: (used.append(list(seeds)), query(prompts, seeds))[1]
-    words, streams = vocabulary(backbone, ["church"]), torch.zeros(1, 9, dtype=torch.int64)
-    search(victim, targets(["a church"]), streams, words, 2, 3, 42)
+    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(1, 9, dtype=torch.int64)
+    search(victim, targets(["a church"]), streams, words, 2, 3, 42, "object")
     usual = image_seed(42, "church/target/0000")
     for number, seeds in enumerate(used):
         assert seeds == [image_seed(42, "church/target/0000", number), usual, usual, usual]
@@ -225,8 +227,10 @@ def test_the_best_query_shows_the_concept_where_any_does():
     victim = Scripted(backbone, lambda ids: 0)
     answers = iter([Verdict(False, 0.9, 2, "car"), Verdict(True, 0.4, 1, "church")])
     victim.query = lambda prompts, seeds: [next(answers)]
-    words, streams = vocabulary(backbone, ["church"]), torch.zeros(1, 9, dtype=torch.int64)
-    (row,) = search(victim, targets(TEXTS[:1]), streams, words, 1, 2, 0, [Resample]).to_dict("records")
+    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(1, 9, dtype=torch.int64)
+    (row,) = search(victim, targets(TEXTS[:1]), streams, words, 1, 2, 0, "object", [Resample]).to_dict(
+        "records"
+    )
     assert (row["shown"], row["rank"], row["top1_object"]) == (True, 1, "church")
     assert row["score"] == np.float32(0.4)
 
@@ -238,9 +242,11 @@ def trigger_count(trigger):
 def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigger():
     backbone = tiny_backbone()
     trigger = token_id(backbone, "windmill")
-    words = torch.tensor([*vocabulary(backbone, ["church"])[:5], trigger])
+    words = torch.tensor([*vocabulary(backbone, ["church"], "object")[:5], trigger])
     victim = Scripted(backbone, trigger_count(trigger))
-    found = search(victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 60, 7, [Greedy])
+    found = search(
+        victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 60, 7, "object", [Greedy]
+    )
     assert found["shown"].all()
     for row in range(4):
         kept, best = victim.asked[0][row], -1.0
@@ -254,9 +260,9 @@ def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigge
 
 def test_random_tokens_are_new_each_time_and_of_the_vocabulary():
     backbone = tiny_backbone()
-    words = vocabulary(backbone, ["church"])
+    words = vocabulary(backbone, ["church"], "object")
     victim = Scripted(backbone, lambda ids: 0)
-    search(victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 8, 7, [RandomTokens])
+    search(victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 8, 7, "object", [RandomTokens])
     tail = len(open_prompts(backbone, TEXTS)[0].tail)
     appended = [[tuple(ids[-tail - 3 : -tail]) for ids in asked] for asked in victim.asked]
     assert {token for asked in appended for tokens in asked for token in tokens} <= set(words.tolist())
@@ -266,7 +272,7 @@ def test_random_tokens_are_new_each_time_and_of_the_vocabulary():
 def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
     """The streams are those of the prompt with a planted token: nothing explains them better."""
     backbone = tiny_backbone(hidden=128, grid=4)
-    words = vocabulary(backbone, ["church"])
+    words = vocabulary(backbone, ["church"], "object")
     text = "windmill"
     planted = token_id(backbone, text)
     numbers = torch.full((16,), 0.5, dtype=torch.float64)
@@ -286,14 +292,22 @@ def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_prompts_do_not_hear_of_each_other(attack):
     backbone = tiny_backbone()
-    words = vocabulary(backbone, ["church"])
+    words = vocabulary(backbone, ["church"], "object")
     images = images_of_targets(backbone, targets(), GUIDANCE, 0.7, 42, BatchSize(64))
     rows = targets()
-    together = search(drawing_victim(backbone), rows, images, words, 2, 3, 42, [attack])
-    again = search(drawing_victim(backbone, 3), rows, images, words, 2, 3, 42, [attack])
+    together = search(drawing_victim(backbone), rows, images, words, 2, 3, 42, "object", [attack])
+    again = search(drawing_victim(backbone, 3), rows, images, words, 2, 3, 42, "object", [attack])
     alone = [
         search(
-            drawing_victim(backbone), rows[row : row + 1], images[row : row + 1], words, 2, 3, 42, [attack]
+            drawing_victim(backbone),
+            rows[row : row + 1],
+            images[row : row + 1],
+            words,
+            2,
+            3,
+            42,
+            "object",
+            [attack],
         )
         for row in range(4)
     ]

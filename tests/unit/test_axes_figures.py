@@ -130,6 +130,17 @@ def test_understanding_shows_the_table(metrics: pd.DataFrame) -> None:
             np.testing.assert_array_equal(lines(figure, panel)[method].get_xydata(), [wanted.value])
 
 
+def test_understanding_shows_where_the_points_are_and_says_where_chance_is(metrics: pd.DataFrame) -> None:
+    asked = metrics.prompt_set.str.startswith("questions-")
+    near = understanding.draw(metrics)
+    assert near.axes[0].get_xlim()[0] <= 0.5 and "dotted: chance" in near.get_supxlabel()
+    far = metrics.assign(value=metrics["value"].mask(asked, 0.97), ci_low=metrics["ci_low"].mask(asked, 0.94))
+    figure = understanding.draw(far.assign(ci_high=metrics["ci_high"].mask(asked, 0.99)))
+    assert (
+        0.9 < figure.axes[0].get_xlim()[0] < 0.94 and "chance, 50 %, lies outside" in figure.get_supxlabel()
+    )
+
+
 @pytest.mark.parametrize("unasked", [CONCEPTS[:1], CONCEPTS])
 def test_understanding_says_of_which_concepts_nothing_was_asked(
     metrics: pd.DataFrame, unasked: Sequence[str]

@@ -1,7 +1,6 @@
 """The check before a run: machines of all kinds, sources that answer or do not, and Slurm's own words."""
 
 import shutil
-import sysconfig
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,7 +64,7 @@ def test_a_gpu_that_fits_is_reported_with_its_memory(card, build):
 
 
 def test_work_that_does_not_fit_as_configured_is_done_in_smaller_batches_or_not_at_all(card, build):
-    need = Need("draw", "images", 8, lambda size: 10e9 * size)
+    need = Need("draw", "images", 8, 0, lambda size: 10e9 * size)
     for free, level, words in (
         (90e9, "ok", "80.0 GB for 8 images"),
         (50e9, "warning", "4 at once"),
@@ -299,10 +298,8 @@ def test_without_slurm_its_profile_cannot_start(monkeypatch, tmp_path):
     assert line.level == "error" and "sbatch" in str(line)
 
 
-def test_no_compiler_and_no_header_are_a_warning_that_says_what_it_costs(monkeypatch, tmp_path):
-    assert machine.check_compiler().level in ("ok", "warning")
+def test_no_compiler_is_a_warning_that_says_what_it_costs(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
     line = machine.check_compiler()
-    assert line.level == "warning" and "gcc" in str(line) and "Python.h" in str(line)
+    assert line.level == "warning" and "gcc" in str(line) and "slowly" in str(line)

@@ -336,12 +336,6 @@ def test_broken_config_is_one_line_with_key_found_and_wanted(key, value, words):
         assert word in message
 
 
-def test_further_errors_are_counted():
-    raw = changed("seed", -1) | {"typo": 1}
-    with pytest.raises(InputError, match=r"\(and 1 more\)"):
-        parse_config(raw, "my.yaml")
-
-
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.name for path in CONFIGS])
 def test_configs_of_the_repository_are_valid(path):
     config = parse_config(yaml.safe_load(path.read_text()), path.name, SHAPES)

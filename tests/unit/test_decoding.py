@@ -1,9 +1,18 @@
 """Decoding: transformers' own generation as the oracle, and the step that a GPU compiles."""
 
+import logging
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ear import decoding, kernels
+from ear import compiler, decoding, kernels
+from ear.batching import BatchSize
+from ear.compiler import missing_for_compiling
+from ear.decoding import Decoder
+from ear.janus import Tokens
 from ear.prompts.grammar import Grammar
 from ear.sampling import Guidance, sample, sample_prompts, uniforms
 from ear.world.captions import STYLE_PHRASE
@@ -60,21 +69,172 @@ def test_tokens_depend_neither_on_the_batch_nor_on_the_order(backbone):
     assert drawn(sorted(TEXTS, key=lambda text: text[::-1]), 16) == wanted
 
 
+@pytest.fixture
+def forgetful(monkeypatch):
+    """What decoding remembers of compiling is that of a new process, before and after."""
+    decoding.forget_compiled()
+    monkeypatch.setattr(decoding, "_uncompiled", [])
+    torch._dynamo.utils.counters.clear()
+    yield monkeypatch
+    decoding.free_memory()
+    decoding.forget_compiled()
+
+
+def compile_with(monkeypatch, backend):
+    monkeypatch.setattr(decoding, "compile_options", lambda device: {"backend": backend})
+
+
 @pytest.mark.parametrize("guidance", [Guidance(3.0), Guidance(3.0, "a church on fire", strength=1.0)])
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_the_compiled_step_draws_the_same(monkeypatch, guidance, backend):
+def test_the_compiled_step_draws_the_same(forgetful, guidance, backend):
     backbone = tiny_backbone()
     batches = [TEXTS[:6], TEXTS[30:36], TEXTS[60:64]]  # two of one shape, one of another
     plain = [sample_prompts(backbone, part, range(len(part)), "chat", guidance, 0.8) for part in batches]
     counts = torch._dynamo.utils.counters
-    counts.clear()
-    monkeypatch.setattr(decoding, "compile_options", lambda device: {"backend": backend})
+    compile_with(forgetful, backend)
     for part, wanted in zip(batches, plain, strict=True):
         assert torch.equal(sample_prompts(backbone, part, range(len(part)), "chat", guidance, 0.8), wanted)
     assert counts["stats"]["unique_graphs"] == 2  # one a shape: every step and every batch of it shares it
     assert not counts["graph_break"]
-    decoding.free_memory()
-    torch.compiler.reset()
+
+
+def padded_shapes(shapes):
+    """(images, columns) that batches of a number of images and of prompt tokens are padded to."""
+    return {(1 << (images - 1).bit_length(), -(-(length + 8) // 128) * 128) for images, length in shapes}
+
+
+def tokens_of(images, length):
+    ids = torch.arange(3, 3 + length) % 20 + torch.arange(images)[:, None]
+    return Tokens(ids, torch.ones_like(ids))
+
+
+def drawn(backbone, shapes):
+    """A batch of each of the shapes."""
+    return [
+        sample(
+            backbone,
+            tokens_of(images, length),
+            uniforms(range(images), backbone.num_image_tokens),
+            Guidance(3.0),
+            0.8,
+        )
+        for images, length in shapes
+    ]
+
+
+def assert_all_equal(found, wanted):
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(mine, theirs)
+
+
+SHAPES = [(images, length) for length in (7, 150) for images in range(1, 13)]
+
+
+def test_any_number_of_shapes_is_drawn_in_one_process(forgetful):
+    backbone = tiny_backbone(layers=1)
+    shapes = [*SHAPES, (3, 7), (12, 150)]  # and back to earlier ones
+    assert len(set(shapes)) == 24
+    wanted = drawn(backbone, shapes)
+    compile_with(forgetful, "eager")
+    assert_all_equal(drawn(backbone, shapes), wanted)
+    counts = torch._dynamo.utils.counters
+    assert counts["stats"]["unique_graphs"] == len(padded_shapes(shapes)) == 10
+    assert not decoding._uncompiled
+
+
+def test_compiled_code_is_forgotten_where_there_is_too_much_of_it(forgetful):
+    backbone = tiny_backbone(layers=1)
+    shapes = [(1, 7), (2, 7), (1, 150), (1, 7)]
+    wanted = drawn(backbone, shapes)
+    compile_with(forgetful, "eager")
+    forgetful.setattr(decoding, "MOST_SHAPES", 2)
+    assert_all_equal(drawn(backbone, shapes), wanted)
+    assert len(decoding._shapes) <= 2
+    assert not decoding._uncompiled
+
+
+def test_a_step_that_cannot_be_compiled_runs_as_it_is(forgetful, caplog):
+    def broken(graph, inputs):
+        raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable.")
+
+    backbone = tiny_backbone(layers=1)
+    shapes = [(3, 7), (2, 7)]
+    wanted = drawn(backbone, shapes)
+    compile_with(forgetful, broken)
+    with caplog.at_level(logging.WARNING):
+        assert_all_equal(drawn(backbone, shapes), wanted)
+    (warning,) = [message for message in caplog.messages if "uncompiled" in message]
+    assert "Failed to find C compiler" in warning and "24 ms" in warning and "\n" not in warning
+
+
+def test_a_compiler_that_runs_out_of_memory_halves_the_batch(forgetful):
+    sizes = []
+
+    def scarce(graph, inputs):
+        if sizes[-1] > 2:
+            raise RuntimeError("CUDA error: out of memory")
+        return graph.forward
+
+    backbone = tiny_backbone(layers=1)
+
+    def work(rows):
+        sizes.append(len(rows))
+        tokens, numbers = tokens_of(8, 7), uniforms(range(8), 9)[list(rows)]
+        part = Tokens(tokens.ids[list(rows)], tokens.mask[list(rows)])
+        return sample(backbone, part, numbers, Guidance(3.0), 0.8)
+
+    (wanted,) = drawn(backbone, [(8, 7)])
+    compile_with(forgetful, scarce)
+    assert torch.equal(torch.cat(list(BatchSize(8).each(range(8), work))), wanted)
+    assert sizes == [8, 4, 2, 2, 2, 2]
+    assert not decoding._uncompiled
+
+
+def nothing_is_installed(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name, *_: None)
+    monkeypatch.delenv("CC", raising=False)
+
+
+def test_what_is_missing_for_compiling_is_said(monkeypatch, tmp_path):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name, *_: f"/usr/bin/{name}" if name == "clang" else None)
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(compiler.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
+    assert missing_for_compiling() is None
+    (tmp_path / "Python.h").unlink()
+    assert str(tmp_path / "Python.h") in missing_for_compiling()
+    monkeypatch.setenv("CC", "no-such-cc")
+    assert "'no-such-cc'" in missing_for_compiling()
+    nothing_is_installed(monkeypatch)
+    assert "gcc or clang" in missing_for_compiling()
+    assert "torch" not in Path(compiler.__file__).read_text().partition('"""\n')[2].split('"""')[0]
+
+
+@pytest.mark.parametrize("per_image", [2, 3])
+def test_without_a_compiler_a_gpu_gets_whole_shapes_and_one_warning(forgetful, caplog, per_image):
+    nothing_is_installed(forgetful)
+    backbone = tiny_backbone(layers=2, dtype="bfloat16")
+    with FakeTensorMode(), torch.no_grad():
+        for module in backbone.model.modules():
+            for held in (module._parameters, module._buffers):
+                for name, tensor in held.items():
+                    if tensor is not None:
+                        held[name] = torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+        for images in (3, 5):
+            rows = Tokens(
+                *(torch.ones(per_image * images, 7, dtype=torch.int64, device="cuda") for _ in range(2))
+            )
+            decoder = Decoder(backbone, rows, backbone.num_image_tokens, per_image)
+            logits = decoder.read_prompts()
+            codes = torch.zeros(per_image * images, dtype=torch.int64, device="cuda")
+            for found in (logits, decoder.read(codes), decoder.read(codes)):
+                assert (found.shape, found.device.type) == ((per_image * images, 32), "cuda")
+                assert found.dtype == torch.bfloat16
+            held = per_image * (4 if images == 3 else 8)
+            assert {layer.keys.shape for layer in decoder._cache.layers} == {(held, 4, 128, 8)}
+            assert {layer.keys.device.type for layer in decoder._cache.layers} == {"cuda"}
+            assert decoding.kept_bytes(backbone) == 2 * 2 * held * 128 * 32 * 2
+    assert len([message for message in caplog.messages if "uncompiled" in message]) == 1
 
 
 def test_the_model_is_left_as_it_was():

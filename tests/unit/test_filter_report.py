@@ -113,14 +113,12 @@ def test_histograms_hold_every_image_once_and_show_the_threshold():
         second_shown=True, second_score=rng.random(70), second_protocol="c/1", second_threshold=np.nan
     )
     figure = filter_scores.draw({"church": images, "windmill": second})
-    assert len(figure.axes) == 4  # two judges × two concepts
+    titles = ["Church", "Windmill", "Windmill, second judge"]
+    assert [ax.get_title() for ax in figure.axes] == titles  # none of the church: it has no second judge
     for number, (table, column) in enumerate(
-        [(images, "score"), (second, "score"), (None, ""), (second, "second_score")]
+        [(images, "score"), (second, "score"), (second, "second_score")]
     ):
         patches = {p.get_label(): p for p in figure.axes[number].patches if isinstance(p, StepPatch)}
-        if table is None:
-            assert [text.get_text() for text in figure.axes[number].texts] == ["no second judge"]
-            continue
         for side in ("unsafe", "safe"):
             values, edges, _ = patches[side].get_data()
             scores = table.loc[table["prompt_set"] == side, column]

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from ear import captioning
+from ear.decoding import MOST_SHAPES
+from ear.erasure import reading
 from ear.memory import USABLE, padded_columns, padded_images
 from ear.plan.cards import CARDS
 from ear.plan.dimensions import dimensions_of
 from ear.plan.limits import MARGIN, run_times
-from ear.plan.needs import LONGEST, PAIRS_AT_ONCE, needs_of
-from ear.plan.rates import PROMPT, Ours
+from ear.plan.needs import LONGEST, PAIR_ROWS, PAIRS_AT_ONCE, needs_of
+from ear.plan.rates import CAPTION_BATCH, PROMPT, Ours
 from ear.plan.work import Images, Queries, Streams
 from ear.plan.workload import jobs_of
 from ear.prompts.published import read_targets
@@ -52,7 +55,7 @@ def real_lengths(path):
     from open_clip.tokenizer import SimpleTokenizer
 
     encode = SimpleTokenizer().encode
-    return [len(encode(text)) + TEMPLATE for text in read_targets(path, "concept")["prompt"]]
+    return [len(encode(text)) + TEMPLATE for text in read_targets(path, "concept", "object")["prompt"]]
 
 
 @pytest.mark.parametrize("stretched", STRETCHED)
@@ -99,10 +102,9 @@ def test_every_kind_of_work_fits_on_the_smallest_card(experiment, stretched, mon
                 assert need.bytes_of(fits + 1) > USABLE * card.free_bytes
 
 
-def test_the_plan_reads_as_many_pairs_at_once_as_erasing_does():
-    from ear.erasure import reading
-
-    assert reading.PAIRS_AT_ONCE == PAIRS_AT_ONCE
+def test_the_plan_does_as_much_at_once_as_the_jobs_do():
+    assert (reading.PAIRS_AT_ONCE, reading.PAIR_ROWS) == (PAIRS_AT_ONCE, PAIR_ROWS)
+    assert captioning.ANSWERED == CAPTION_BATCH
 
 
 @pytest.mark.parametrize("stretched", STRETCHED)
@@ -120,7 +122,7 @@ def test_a_job_compiles_few_shapes(experiment, stretched):
             shapes |= compiled(lengths, min(draw.fits(card.free_bytes), config.rendering.batch_size), shape)
             count = work.at_once if isinstance(work, Queries) else work.count
             shapes |= compiled([PROMPT] * count, config.rendering.batch_size, shape)
-        assert len(shapes) <= 16, (job.name, shapes)
+        assert len(shapes) <= MOST_SHAPES, (job.name, shapes)
 
 
 def compiled(lengths, batch_size, shape):

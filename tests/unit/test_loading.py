@@ -162,26 +162,42 @@ def test_a_text_head_of_its_own_is_kept_and_said_to_be_one(folder):
 # Names of older checkpoints.
 
 
-def added(file, tensors):
+def renamed(file, name=lambda name: name, **more):
+    """Give tensors other names, and put some more beside them."""
     with safe_open(file, framework="pt") as handle:
         metadata = handle.metadata()
-    held = load_file(file) | tensors
+    tensors = {name(key): tensor for key, tensor in load_file(file).items()} | more
     file.unlink()
-    save_file(held, file, metadata=metadata)
+    save_file(tensors, file, metadata=metadata)
 
 
-def test_older_checkpoints_hold_what_models_compute_today(folder, tmp_path):
+def test_a_backbone_may_hold_frequencies_that_models_compute_today(folder):
     name = "model.language_model.layers.0.self_attn.rotary_emb.inv_freq"
-    added(folder / "model.safetensors", {name: torch.ones(4)})
+    renamed(folder / "model.safetensors", **{name: torch.ones(4)})
     assert load(folder).fingerprint() == tiny_backbone().fingerprint()
-    write_stable_diffusion(tmp_path / "diffusion")
-    before = load_pipeline(tmp_path / "diffusion", "cpu", "float32").text_encoder.state_dict()
-    added(
-        tmp_path / "diffusion/text_encoder/model.safetensors",
-        {"text_model.embeddings.position_ids": torch.arange(77)[None]},
+
+
+def test_the_names_of_the_published_stable_diffusion_are_known(tmp_path):
+    """Its text encoder has a prefix and positions, its VAE the attention's names of 2022."""
+    write_stable_diffusion(tmp_path)
+    before = load_pipeline(tmp_path, "cpu", "float32")
+    renamed(
+        tmp_path / "text_encoder/model.safetensors",
+        lambda name: f"text_model.{name.removeprefix('text_model.')}",
+        **{"text_model.embeddings.position_ids": torch.arange(77)[None]},
     )
-    after = load_pipeline(tmp_path / "diffusion", "cpu", "float32").text_encoder.state_dict()
-    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+    older = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+    def as_in_2022(name):
+        for new, old in older.items():
+            name = name.replace(new, old) if "mid_block.attentions" in name else name
+        return name
+
+    renamed(tmp_path / "vae/diffusion_pytorch_model.safetensors", as_in_2022)
+    after = load_pipeline(tmp_path, "cpu", "float32")
+    for part in ("text_encoder", "vae"):
+        new, old = (getattr(pipeline, part).state_dict() for pipeline in (before, after))
+        assert new.keys() == old.keys() and all(torch.equal(new[key], old[key]) for key in new)
 
 
 def test_a_checkpoint_with_more_layers_than_its_config_is_refused(folder):

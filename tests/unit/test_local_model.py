@@ -1,7 +1,10 @@
 """A tiny random Llama as a source of answers: real transformers classes, a real chat template."""
 
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -83,7 +86,7 @@ def test_it_is_a_source_like_any_other_and_replays_without_being_loaded(folder, 
 
 def test_what_is_no_chat_model_is_one_line(folder, tmp_path):
     with pytest.raises(
-        InputError, match=r"prompts\.sources\.local\.model: found .*, wanted a language model"
+        InputError, match=r"prompts\.sources\.local\.model: .* cannot be loaded .*, wanted a language model"
     ) as caught:
         model(tmp_path)
     assert "\n" not in str(caught.value)
@@ -99,3 +102,22 @@ def test_what_is_no_chat_model_is_one_line(folder, tmp_path):
     picky.save_pretrained(tmp_path / "plain")
     with pytest.raises(InputError, match="chat template refuses the request"):
         model(tmp_path / "plain").answer(ASK, 1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda tensors, name: tensors.pop(name), "found no weights model.embed_tokens.weight"),
+        (lambda tensors, name: tensors[name][0].fill_(torch.nan), "model.embed_tokens.weight: found"),
+    ],
+)
+def test_weights_that_are_not_whole_are_one_line(folder, tmp_path, damage, said):
+    shutil.copytree(folder, tmp_path / "broken")
+    file = tmp_path / "broken/model.safetensors"
+    tensors = load_file(file)
+    damage(tensors, "model.embed_tokens.weight")
+    file.unlink()
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(InputError) as refused:
+        model(tmp_path / "broken")
+    assert said in str(refused.value) and "\n" not in str(refused.value)

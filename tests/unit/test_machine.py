@@ -1,6 +1,5 @@
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -122,20 +121,33 @@ WORK = """
 import os, sys, time
 from types import SimpleNamespace
 from ear.jobs import job
-place, number, seconds = sys.argv[1:]
+place, number = sys.argv[1:]
 snakemake = SimpleNamespace(log=[f"{place}/{number}.log"], resources=SimpleNamespace(gpu=1, mem_mb=1))
 with job(snakemake):
     started = time.monotonic()
     with open(f"{place}/{number}.started", "w") as handle:
         handle.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
-    time.sleep(float(seconds))
+    while not os.path.exists(f"{place}/go"):
+        time.sleep(0.05)
     print(os.environ.get("CUDA_VISIBLE_DEVICES", "all"), started, time.monotonic())
 """
 
 
-def start(place, number, seconds):
-    command = [sys.executable, "-c", WORK, str(place), str(number), str(seconds)]
+def start(place, number):
+    """A job that works until there is a file "go", and says on which GPU and when."""
+    command = [sys.executable, "-c", WORK, str(place), str(number)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def waiting(place):
+    return sum("waiting for a GPU" in path.read_text() for path in place.glob("*.log"))
 
 
 def overlap(times):
@@ -144,32 +156,36 @@ def overlap(times):
 
 def test_jobs_at_once_share_no_gpu_and_use_all(smi, tmp_path):
     smi(TWO_GPUS)
-    jobs = [start(tmp_path, number, 0.3) for number in range(6)]
+    jobs = [start(tmp_path, number) for number in range(6)]
+    until(lambda: len(list(tmp_path.glob("*.started"))) == 2 and waiting(tmp_path) == 4)
+    (tmp_path / "go").touch()
     times = {}
     for one in jobs:
         gpu, started, ended = one.communicate(timeout=60)[0].split()
         times.setdefault(gpu, []).append((float(started), float(ended)))
     assert times.keys() == {"GPU-aaaa", "GPU-bbbb"}
     assert not any(overlap(sorted(of_one)) for of_one in times.values())
-    assert any("waiting for a GPU" in path.read_text() for path in tmp_path.glob("*.log"))
 
 
 def test_a_killed_job_leaves_its_gpu(smi, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    first = start(tmp_path, 1, 600)
-    while not (tmp_path / "1.started").exists():
-        time.sleep(0.05)
-    second = start(tmp_path, 2, 0)
-    time.sleep(0.2)
+    first = start(tmp_path, 1)
+    until((tmp_path / "1.started").exists)
+    second = start(tmp_path, 2)
+    until(lambda: waiting(tmp_path))
     assert not (tmp_path / "2.started").exists()
-    first.send_signal(signal.SIGKILL)
+    first.kill()
+    until((tmp_path / "2.started").exists)
+    (tmp_path / "go").touch()
     assert second.communicate(timeout=60)[0].startswith("5 ")
     first.communicate()
 
 
 def test_where_nothing_tells_how_many_there_are_jobs_take_turns(smi, tmp_path):
     smi("", code=9)
-    jobs = [start(tmp_path, number, 0.1) for number in range(2)]
+    jobs = [start(tmp_path, number) for number in range(2)]
+    until(lambda: waiting(tmp_path))
+    (tmp_path / "go").touch()
     outputs = [one.communicate(timeout=60)[0].split() for one in jobs]
     assert [output[0] for output in outputs] == ["all", "all"]
     assert not overlap(sorted((float(started), float(ended)) for _, started, ended in outputs))
@@ -178,7 +194,8 @@ def test_where_nothing_tells_how_many_there_are_jobs_take_turns(smi, tmp_path):
 def test_a_job_that_slurm_gave_a_gpu_keeps_all_it_was_given(smi, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("EAR_SUBMITTED", "1")
-    assert start(tmp_path, 1, 0).communicate(timeout=60)[0].startswith("0,1 ")
+    (tmp_path / "go").touch()
+    assert start(tmp_path, 1).communicate(timeout=60)[0].startswith("0,1 ")
 
 
 @pytest.mark.parametrize(("gpu", "expected"), [(0, True), (1, False)])

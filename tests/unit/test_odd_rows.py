@@ -17,7 +17,7 @@ def test_odd_rows_are_reported_and_not_mended(tmp_path):
     write(tmp_path, train_church=train, test_church=test)
     files = [tmp_path / name for name in ("train_church.json", "test_church.json", "coco_30k.csv")]
     before = [sha256_file(path) for path in files]
-    table = odd_rows(*files, ["church"])
+    table = odd_rows(*files, ["church"], "object")
     assert before == [sha256_file(path) for path in files]
     assert table.columns.tolist() == ODD_COLUMNS
     more = "differs from the unsafe prompt in more than"
@@ -53,7 +53,7 @@ def test_odd_rows_are_reported_and_not_mended(tmp_path):
 
 def test_a_pair_that_names_a_concept_of_its_own(published):
     files = [published / name for name in ("train_nudity.json", "Six-CD_Nudity.csv", "coco_30k.csv")]
-    table = odd_rows(*files, ["nude", "naked"])
+    table = odd_rows(*files, ["nude", "naked"], "unsafe")
     assert findings(table, "train_nudity.json")[:3] == [
         (0, "concept", "is not 'nude' or 'naked'"),
         (0, "safe_prompt", "begins with a blank"),
@@ -68,7 +68,7 @@ def test_a_pair_that_names_a_concept_of_its_own(published):
 def test_a_table_without_findings_still_has_its_columns(published):
     files = [published / name for name in ("train_church.json", "test_church.json")]
     (published / "plain.csv").write_text("image_id,prompt\n1,A cat.\n")
-    table = odd_rows(*files, published / "plain.csv", ["church"])
+    table = odd_rows(*files, published / "plain.csv", ["church"], "object")
     assert table.empty and table.columns.tolist() == ODD_COLUMNS
 
 
@@ -78,6 +78,7 @@ def test_what_is_odd_in_the_authors_files(authors_files, published):
         authors_files / "test_church.json",
         published / "coco_30k.csv",
         ["church"],
+        "object",
     )
     in_pairs = findings(church, "train_church.json")
     assert len(in_pairs) == 14
@@ -91,5 +92,6 @@ def test_what_is_odd_in_the_authors_files(authors_files, published):
         authors_files / "test_van_gogh.csv",
         published / "coco_30k.csv",
         ["Van Gogh"],
+        "style",
     )
     assert van_gogh.empty

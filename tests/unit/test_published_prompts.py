@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ from ear.prompts.published import read_pairs, read_targets
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
 
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data"
+DATA = os.environ.get("EAR_PROMPT_FILES", "")
+"""A folder with the authors' own files, where somebody has them."""
 
 # A few rows in each of the real formats.
 FILES = {
@@ -69,24 +71,24 @@ def published(tmp_path):
 
 @pytest.fixture
 def authors_files():
-    if not DATA.is_dir():
-        pytest.skip(f"the authors' files are not at {DATA}")
-    return DATA
+    if not DATA:
+        pytest.skip("EAR_PROMPT_FILES names no folder with the authors' files")
+    return Path(DATA)
 
 
 def test_pairs_of_every_format(published):
-    church = read_pairs(published / "train_church.json", "church", 2)
+    church = read_pairs(published / "train_church.json", "church", "object", 2)
     assert church.columns.tolist() == PAIR_COLUMNS
     assert church.values.tolist() == [
         ["church/pair/0000", "A church on a hill", "A barn on a hill", "church", "barn", "published"],
         ["church/pair/0001", "A church by a lake", "A barn by a lake", "church", "barn", "published"],
     ]
-    nudity = read_pairs(published / "train_nudity.json", "nudity")
+    nudity = read_pairs(published / "train_nudity.json", "nudity", "unsafe")
     assert nudity.columns.tolist() == PAIR_COLUMNS
     assert nudity.values.tolist()[2] == [
         "nudity/pair/0002", "A weirdo reads.", " A person reads.", "weirdo", "(removed)", "published",
     ]  # fmt: skip
-    van_gogh = read_pairs(published / "train_van_gogh.csv", "van-gogh", 3)
+    van_gogh = read_pairs(published / "train_van_gogh.csv", "van-gogh", "style", 3)
     assert van_gogh.columns.tolist() == PAIR_COLUMNS
     assert van_gogh.values.tolist()[1] == [
         "van-gogh/pair/0001", "a night café in Van Gogh", "a night café", "van-gogh", "(removed)", "published",
@@ -105,7 +107,7 @@ def test_pairs_of_every_format(published):
     ],
 )
 def test_target_prompts_of_every_format(published, name, prompts):
-    targets = read_targets(published / name, "x", rows=len(prompts))
+    targets = read_targets(published / name, "x", "unsafe", rows=len(prompts))
     assert targets.columns.tolist() == PROMPT_COLUMNS
     assert targets["prompt"].tolist() == prompts
     assert targets["prompt_id"].tolist() == [f"x/target/{row:04d}" for row in range(len(prompts))]
@@ -114,7 +116,7 @@ def test_target_prompts_of_every_format(published, name, prompts):
 
 def test_a_file_is_known_by_its_columns_and_not_by_its_name(published):
     (published / "train_church.json").rename(published / "anything.json")
-    assert len(read_pairs(published / "anything.json", "church")) == 3
+    assert len(read_pairs(published / "anything.json", "church", "object")) == 3
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
@@ -135,7 +137,7 @@ def test_any_text_comes_through_as_it_is(tmp_path_factory, unsafe, data):
     rows = [{"unsafe_prompt": one, "safe_prompt": other} for one, other in zip(unsafe, safe, strict=True)]
     (folder / "pairs.json").write_text(json.dumps(rows))
     for name in ("pairs.csv", "pairs.json"):
-        pairs = read_pairs(folder / name, "x")
+        pairs = read_pairs(folder / name, "x", "object")
         assert pairs["unsafe_prompt"].tolist() == unsafe
         assert pairs["safe_prompt"].tolist() == safe
 
@@ -145,7 +147,7 @@ def test_any_text_comes_through_as_it_is(tmp_path_factory, unsafe, data):
 def test_any_text_comes_through_our_own_tables(tmp_path_factory, prompts):
     folder = tmp_path_factory.mktemp("texts")
     (folder / "prompts.json").write_text(json.dumps([{"prompt": text} for text in prompts]))
-    targets = read_targets(folder / "prompts.json", "x")
+    targets = read_targets(folder / "prompts.json", "x", "object")
     write_csv(folder / "evaluation.csv", targets)
     assert read_csv(folder / "evaluation.csv", PROMPT_COLUMNS).equals(targets)
 
@@ -189,7 +191,7 @@ def test_malformed_json_is_one_clear_line(tmp_path, content, error):
     path = tmp_path / "pairs.json"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     with pytest.raises(InputError, match=rf"^{path}: ?{error}") as caught:
-        read_pairs(path, "x")
+        read_pairs(path, "x", "object")
     assert "\n" not in str(caught.value)
 
 
@@ -210,18 +212,18 @@ def test_malformed_csv_is_one_clear_line(tmp_path, content, error):
     path = tmp_path / "prompts.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"^{path}: ?{error}") as caught:
-        read_targets(path, "x")
+        read_targets(path, "x", "object")
     assert "\n" not in str(caught.value)
 
 
 def test_missing_files_and_missing_rows(published):
     for name in ("none.json", "none.csv"):
         with pytest.raises(InputError, match=rf"{name}: (not found|No such file)"):
-            read_pairs(published / name, "x")
+            read_pairs(published / name, "x", "object")
     with pytest.raises(InputError, match=r"train_church\.json: found 3 rows, wanted 49 or more"):
-        read_pairs(published / "train_church.json", "church", 49)
+        read_pairs(published / "train_church.json", "church", "object", 49)
     with pytest.raises(InputError, match=r"test_church\.json: found 3 rows, wanted 2"):
-        read_targets(published / "test_church.json", "church", 2)
+        read_targets(published / "test_church.json", "church", "object", 2)
 
 
 def findings(table, file):
@@ -245,12 +247,14 @@ def prompts_job(folder, out, **files):
         wildcards={"concept": "church"},
         params={
             "words": ["church"],
+            "kind": "object",
             "indirect": {"implicit": ["a spire above a nave"], "neighbours": {"palace": "a castle"}},
             "files": {
                 "pairs": "train_church.json",
                 "pair_rows": 2,
                 "target": "test_church.json",
                 "target_rows": 3,
+                "target_used": None,
             }
             | files,
         },
@@ -278,6 +282,13 @@ def test_the_job_writes_the_tables_that_the_grammar_writes(published, tmp_path):
     ]
 
 
+def test_the_first_test_prompts_can_be_used_alone(published, tmp_path):
+    prompts_job(published, tmp_path, target_used=2)
+    evaluation = read_csv(tmp_path / "evaluation.csv", PROMPT_COLUMNS)
+    used = evaluation.loc[evaluation["prompt_set"] == "target", "prompt_id"]
+    assert list(used) == ["church/target/0000", "church/target/0001"]
+
+
 def test_the_job_ends_with_one_line(published, tmp_path, capsys):
     with pytest.raises(SystemExit):
         prompts_job(published, tmp_path, pair_rows=49)
@@ -288,18 +299,18 @@ def test_the_job_ends_with_one_line(published, tmp_path, capsys):
 
 
 def test_the_authors_church_files(authors_files):
-    pairs = read_pairs(authors_files / "train_church.json", "church", 49)
+    pairs = read_pairs(authors_files / "train_church.json", "church", "object", 49)
     assert len(pairs) == 49 and set(pairs["concept"]) == {"church"}
     assert pairs["pair_id"].iloc[-1] == "church/pair/0048" and "(removed)" not in set(pairs["replacement"])
     assert all(map(str.__contains__, pairs["safe_prompt"], pairs["replacement"]))
-    assert len(read_pairs(authors_files / "train_church.json", "church")) == 55
-    targets = read_targets(authors_files / "test_church.json", "church", 84)
+    assert len(read_pairs(authors_files / "train_church.json", "church", "object")) == 55
+    targets = read_targets(authors_files / "test_church.json", "church", "object", 84)
     assert targets["prompt"].nunique() == 83 and targets["prompt_id"].is_unique
 
 
 def test_the_authors_van_gogh_files(authors_files):
-    pairs = read_pairs(authors_files / "train_van_gogh.csv", "van-gogh", 50)
+    pairs = read_pairs(authors_files / "train_van_gogh.csv", "van-gogh", "style", 50)
     assert (pairs["unsafe_prompt"] == pairs["safe_prompt"] + " in Van Gogh").all()
-    targets = read_targets(authors_files / "test_van_gogh.csv", "van-gogh", 50)
+    targets = read_targets(authors_files / "test_van_gogh.csv", "van-gogh", "style", 50)
     assert targets["prompt"].str.endswith(" by Vincent van Gogh").all()
     assert targets["prompt"].iloc[0] == "A Wheatfield, with Cypresses by Vincent van Gogh"

@@ -178,9 +178,9 @@ def test_the_prompt_files_have_the_published_columns_and_oddities(root):
         "coco_30k.csv": "image_id,source,prompt,evaluation_seed,width,height",
     }.items():
         assert (folder / file).read_text().splitlines()[0] == header
-    nudity = read_pairs(folder / "train_nudity.json", "nudity")
+    nudity = read_pairs(folder / "train_nudity.json", "nudity", "unsafe")
     assert nudity["safe_prompt"].str.startswith(" ").all()
-    assert read_targets(folder / "test_church.json", "church")["prompt"].duplicated().sum() == 1
+    assert read_targets(folder / "test_church.json", "church", "object")["prompt"].duplicated().sum() == 1
 
 
 def test_the_prompt_files_are_as_long_as_asked_for_and_name_their_concept(root):
@@ -190,14 +190,14 @@ def test_the_prompt_files_are_as_long_as_asked_for_and_name_their_concept(root):
         ("van-gogh", "train_van_gogh.csv", "Van Gogh"),
         ("nudity", "train_nudity.json", "nude"),
     ]:
-        pairs = read_pairs(folder / file, concept)
+        pairs = read_pairs(folder / file, concept, "object")
         assert len(pairs) == COUNTS.pairs
         assert (
             pairs["unsafe_prompt"].str.contains(word).all()
             and not pairs["safe_prompt"].str.contains(word).any()
         )
     for file in ("test_church.json", "test_van_gogh.csv", "Six-CD_Nudity.csv"):
-        assert len(read_targets(folder / file, "x")) == COUNTS.targets
+        assert len(read_targets(folder / file, "x", "object")) == COUNTS.targets
     assert len(pd.read_csv(folder / "coco_30k.csv")) == COUNTS.general
 
 

@@ -181,11 +181,11 @@ def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
     wanted = render(backbone, tmp_path / "undisturbed", batch_size=8)
     sizes = []
 
-    def scarce(backbone, prompts, *arguments):
+    def scarce(backbone, prompts, *arguments, **named):
         sizes.append(len(prompts))
         if len(prompts) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return sample_prompts(backbone, prompts, *arguments)
+        return sample_prompts(backbone, prompts, *arguments, **named)
 
     monkeypatch.setattr("ear.render.sample_prompts", scarce)
     rows = render(backbone, tmp_path / "scarce", batch_size=8)

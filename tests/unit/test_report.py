@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
+from ear.figures.rows import METRICS_COLUMNS
 from ear.metrics.score_card.table import CARD_COLUMNS
 from ear.metrics.table import metrics_table
 from ear.report.numbers import main_table, summary
@@ -109,6 +110,20 @@ def test_the_first_lines_say_the_worst_axis_beside_the_plain_request() -> None:
     assert named == sorted(of_axes, key=lambda name: -shown[name])
     plain = table[table.prompt_set.isin(["target", "retention"])]
     assert "at worst" not in " ".join(summary(*main_table(plain), plain, image_tokens=64).sentences)
+
+
+def test_a_method_whose_images_no_judge_has_seen_has_a_caution(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path)
+    rows = [
+        ("church", one, "all", "general", "fid", fid, "", "", 9)
+        for one, fid in (("original", 1.2), ("wga", 9.9))
+    ]
+    added = pd.DataFrame(rows, columns=list(METRICS_COLUMNS))
+    added.to_csv(tmp_path / "metrics.csv", mode="a", header=False, index=False)
+    render_report(tmp_path / "report.html", tmp_path / "report", **inputs)  # type: ignore[arg-type]
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "Church, WGA: caution: the judge has not seen such images (FID 9.9, original 1.2)." in text
+    assert text.count("caution: ") == 1
 
 
 def test_lines_name_their_number_of_seeds() -> None:

@@ -1,6 +1,7 @@
 """A copy of the repository to run Snakemake in."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,5 +75,21 @@ def snakemake(folder, *arguments, check=True, before=(), environment=()):
 def planned_counts(folder, *arguments):
     """Rule → number of jobs that a dry run would execute."""
     run = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules")
-    lines = (line.split() for line in (run.stdout + run.stderr).splitlines())
+    return counts_in(run.stdout + run.stderr)
+
+
+def counts_in(text):
+    """Rule → number of jobs in what a dry run prints."""
+    lines = (line.split() for line in text.splitlines() if ":" not in line)
     return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
+
+
+def resources_in(text):
+    """Name of a job's benchmark → its resources, in what a dry run prints."""
+    found = {}
+    for block in text.split("jobid: ")[1:]:
+        benchmark = re.search(r"benchmark: \S+/(\S+)\.tsv", block)
+        resources = re.search(r"resources: (.*)", block)
+        if benchmark and resources:
+            found[benchmark[1]] = dict(item.split("=") for item in resources[1].split(", "))
+    return found

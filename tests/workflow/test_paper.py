@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -10,7 +11,16 @@ import yaml
 
 from ear.erasure.adapter import load_adapter
 from ear.files import sha256_file
-from tests.workflow.repository import ROOT, copy_of_the_repository, planned_counts, snakemake
+from ear.plan.limits import run_times
+from tests.unit.test_plan import CATALOGUE, config_of
+from tests.workflow.repository import (
+    ROOT,
+    copy_of_the_repository,
+    counts_in,
+    planned_counts,
+    resources_in,
+    snakemake,
+)
 
 SHARDS = 4
 METHODS = ["original", "published", "released", "paper", "wga", "ear"]  # on every concept
@@ -64,9 +74,16 @@ def repository(tmp_path_factory):
     return copy_of_the_repository(tmp_path_factory.mktemp("paper") / "repository")
 
 
+@cache
+def dry_run(repository, experiment):
+    """What a dry run of an experiment prints."""
+    run = snakemake(repository, "--dry-run", "--configfile", f"configs/{experiment}.yaml")
+    return run.stdout + run.stderr
+
+
 def test_the_papers_jobs_are_counted_without_network_and_without_jobs_of_single_images(repository):
     started = time.monotonic()
-    counts = planned_counts(repository, "--configfile", "configs/janus-pro-7b.yaml")
+    counts = counts_in(dry_run(repository, "janus-pro-7b"))
     assert counts == COUNTS | {"total": sum(COUNTS.values())}
     assert time.monotonic() - started < 60  # some 5 s on a quiet machine
     assert not (repository / "resources").exists()
@@ -74,11 +91,20 @@ def test_the_papers_jobs_are_counted_without_network_and_without_jobs_of_single_
 
 
 def test_the_small_models_jobs_are_the_same_without_published_weights(repository):
-    counts = planned_counts(repository, "--configfile", "configs/janus-pro-1b.yaml")
+    counts = counts_in(dry_run(repository, "janus-pro-1b"))
     assert "import_published" not in counts
     assert "compare_published" not in counts
     assert counts["render_images"] == 3 * 4 * 2
     assert counts["draw_canary"] == 1  # whose tokens are known
+
+
+@pytest.mark.parametrize("experiment", ["janus-pro-7b", "janus-pro-1b", "janus-pro-1b-quick"])
+def test_every_job_may_take_as_long_as_is_planned_for_it(repository, experiment):
+    given = resources_in(dry_run(repository, experiment))
+    limits = run_times(config_of(experiment), CATALOGUE)
+    assert len(limits) > 10 and limits.keys() <= given.keys()
+    for name, minutes in limits.items():
+        assert int(given[name]["runtime"]) >= minutes, name
 
 
 def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(repository, tmp_path):

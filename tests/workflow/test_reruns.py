@@ -57,6 +57,7 @@ KEYS = {
     "η": ("erasure.eta", 0.5, TRAINED),
     "μ": ("erasure.threshold", {"value": 0.05}, TRAINED),
     "a window length in the sweep": ("erasure.windows", [4, 8, 16], OF_ONE_METHOD),
+    "a sweep less": ("methods.ear.sweep", False, OF_ONE_METHOD),
     "a method more": ("methods.wga", {"variant": "wga"}, OF_ONE_METHOD),
     "a method less": ("methods.released", None, {"plot_training": 1} | SHOWN),
     "a method's own key": (

@@ -9,6 +9,7 @@ from ear.prompts.checks.form import malformed, tidy, unusual
 from ear.prompts.checks.hostile import hostile
 from ear.prompts.checks.records import ASPECTS, EXPLICIT, IMPLICIT, Proposed, Reason, Rules
 from ear.prompts.checks.similarity import MAX_CHANGED, changed_share, gist, same_words
+from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import ENGLISH, EVERY_LANGUAGE, spans, traces, words_of
 from ear.prompts.tables import REMOVED
 
@@ -62,6 +63,8 @@ def _first_of_texts(unsafe: str, safe: str, replacement: str, rules: Rules) -> R
     texts = {unsafe: rules.max_words, safe: rules.max_words}
     if replacement != REMOVED:
         texts = {replacement: MAX_REPLACEMENT} | texts
+    if rules.kind == UNSAFE and any(map(speaks_of_minors, texts)):
+        return Reason.MINORS
     for reasons in (
         [malformed(text, most) for text, most in texts.items()],
         [hostile(text) for text in texts],

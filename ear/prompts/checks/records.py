@@ -18,6 +18,7 @@ class Reason(StrEnum):
     NO_PAIRS = "JSON without pairs"
     # the form of a pair
     WRONG_TYPE = "not a pair of texts"
+    MINORS = "speaks of minors"  # of unsafe concepts
     EMPTY = "empty"
     TOO_LONG = "too long"
     NOT_UNICODE = "half a character"

@@ -8,6 +8,7 @@ from ear.prompts.checks.pairs import check_pair, gists
 from ear.prompts.checks.parsing import read_items
 from ear.prompts.checks.records import Checked, Proposed, Reason, Rejected, Rules
 from ear.prompts.checks.similarity import near_duplicate
+from ear.prompts.minors import UNSAFE, speaks_of_minors
 
 
 def check_response(text: str, rules: Rules, wanted: int, held: Sequence[Proposed]) -> Checked:
@@ -30,11 +31,11 @@ def check_response(text: str, rules: Rules, wanted: int, held: Sequence[Proposed
     for item in items:
         found = check_pair(item, rules)
         if isinstance(found, Reason):
-            rejected.append(_rejected(item, found))
+            rejected.append(_rejected(item, found, rules))
         elif found.safe_gist in safe_gists or near_duplicate(found.unsafe_gist, unsafe_gists):
-            rejected.append(_rejected(item, Reason.NEAR_DUPLICATE))
+            rejected.append(_rejected(item, Reason.NEAR_DUPLICATE, rules))
         elif len(pairs) >= wanted:
-            rejected.append(_rejected(item, Reason.SURPLUS))
+            rejected.append(_rejected(item, Reason.SURPLUS, rules))
         else:
             pairs.append(found.pair)
             unsafe_gists.append(found.unsafe_gist)
@@ -42,6 +43,9 @@ def check_response(text: str, rules: Rules, wanted: int, held: Sequence[Proposed
     return Checked(pairs, rejected)
 
 
-def _rejected(item: Any, reason: Reason) -> Rejected:
+def _rejected(item: Any, reason: Reason, rules: Rules) -> Rejected:
     sides = item if isinstance(item, dict) else {"unsafe_prompt": item}
-    return Rejected(shown(sides.get("unsafe_prompt")), shown(sides.get("safe_prompt")), reason)
+    texts = [sides.get("unsafe_prompt"), sides.get("safe_prompt")]
+    if rules.kind == UNSAFE and any(speaks_of_minors(text) for text in texts if isinstance(text, str)):
+        texts = ["", ""]  # counted, and shown nowhere
+    return Rejected(*map(shown, texts), reason)

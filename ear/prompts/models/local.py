@@ -6,6 +6,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ear.errors import InputError
 from ear.prompts.models.base import Answer, Messages
+from ear.weights import check_finite, check_report, loading
 
 
 class LocalModel:
@@ -21,7 +22,7 @@ class LocalModel:
         max_tokens: of an answer.
 
     Raises:
-        InputError: the model cannot be loaded, or its tokenizer has no chat template.
+        InputError: the model cannot be loaded or is not whole, or its tokenizer has no chat template.
     """
 
     concurrency = 1
@@ -36,14 +37,19 @@ class LocalModel:
         temperature: float | None,
         max_tokens: int,
     ) -> None:
-        try:
+        source, wanted = f"{where}.model: {model}", "a language model"
+        with loading(source, wanted):
             self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
-            self._model = AutoModelForCausalLM.from_pretrained(
-                model, revision=revision, dtype=getattr(torch, dtype)
+            self._model, report = AutoModelForCausalLM.from_pretrained(
+                model,
+                revision=revision,
+                dtype=getattr(torch, dtype),
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
             )
-        except (OSError, ValueError) as error:
-            said = str(error).splitlines()[0]
-            raise InputError(f"{where}.model: found {model}, wanted a language model ({said})") from None
+        # Files of larger models may hold more than the language model.
+        check_report(source, report | {"unexpected_keys": []}, wanted)
+        check_finite(source, self._model.state_dict())
         if self._tokenizer.chat_template is None:
             raise InputError(
                 f"{where}.model: found {model}, whose tokenizer has no chat template, wanted one"

@@ -1,0 +1,204 @@
+"""Configs as people write them: typos, texts for numbers, repeated keys, labels that no judge has."""
+
+import copy
+import re
+import subprocess
+import sys
+
+import pytest
+import timm
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ear.config import parse_config
+from ear.config.__main__ import main
+from ear.config.files import check_config_files, read_config
+from ear.errors import InputError
+from ear.judges.classifier import _label_names
+from ear.judges.imagenet import imagenet_labels
+from tests.unit.test_config import MINI, PAPER, ROOT, SHAPES, changed
+
+CHURCH = "concepts.church"
+
+
+def lines_of(raw, shapes=None):
+    with pytest.raises(InputError) as caught:
+        parse_config(raw, "my.yaml", shapes)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("my.yaml: ") for line in lines)
+    return [line.removeprefix("my.yaml: ") for line in lines]
+
+
+def test_unknown_keys_come_first_and_every_error_has_a_line():
+    raw = copy.deepcopy(MINI)
+    raw["samplin"] = raw.pop("sampling")
+    raw["concepts"]["church"]["windw"] = raw["concepts"]["church"].pop("window")
+    raw["seed"] = -1
+    lines = lines_of(raw)
+    assert [line.split(":")[0] for line in lines[:2]] == [f"{CHURCH}.windw", "samplin"]
+    assert "unknown key, did you mean window?" in lines[0] and "did you mean sampling?" in lines[1]
+    assert {line.split(":")[0] for line in lines[2:]} == {"seed", "sampling", f"{CHURCH}.window"}
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("4e-3", "4.0e-3"),
+        ("1e5", "1.0e+5"),
+        ("1.5e3", "1.5e+3"),
+        ("-2e-1", "-2.0e-1"),
+        ("0.5", "0.5 without quotes"),
+    ],
+)
+def test_a_number_that_yaml_reads_as_text_is_spelled_out(text, written):
+    (line,) = lines_of(changed("erasure.learning_rate", text))
+    assert line.endswith(f"write {written}")
+    number = written.removesuffix(" without quotes")
+    assert yaml.safe_load(number) == float(text) and isinstance(yaml.safe_load(number), float)
+
+
+@given(st.floats(1e-30, 1e30))
+def test_what_is_written_is_the_same_number(number):
+    text = f"{number:e}".replace("e+", "e")
+    (line,) = (
+        lines_of(changed("erasure.learning_rate", text)) if isinstance(yaml.safe_load(text), str) else ("",)
+    )
+    if line:
+        assert yaml.safe_load(line.rpartition("write ")[2]) == float(text)
+
+
+JUDGE = f"{CHURCH}.judge"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (f"{JUDGE}.label", "light-house", "concepts.church.judge.label: found 'light-house', wanted a label of the judge, as 'lighthouse'"),
+        (f"{JUDGE}.label", "zebra", "wanted one of church, house, lighthouse"),
+        (f"{JUDGE}.top_k", 99, "concepts.church.judge.top_k: found 99, wanted at most 8, its labels"),
+        ("concepts.van-gogh.judge.top_k", 4, "found 4, wanted at most 3"),
+        ("concepts.fire.second_judge", {"by": "classifier", "group": "fire", "label": "smoke", "top_k": 1}, "fire.second_judge.label: found 'smoke'"),
+        ("concepts.fire.also_named", ["Church"], "concepts.fire: found 'church', a name of church"),
+        (f"{CHURCH}.also_named", ["<image_placeholder>"], "also_named[0]: found <image_placeholder>, which reads like a special token"),
+        (f"{CHURCH}.also_named", ["a\0b"], "also_named[0]: found a NUL character"),
+        (f"{CHURCH}.also_named", [" "], "also_named[0]: found ' ', wanted text"),
+    ],
+)  # fmt: skip
+def test_what_fails_in_a_job_is_refused_when_the_config_is_read(key, value, said):
+    (line,) = lines_of(changed(key, value))
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (f"{JUDGE}.label", "curch", "wanted a label of the judge, as 'church'"),
+        (f"{JUDGE}.top_k", 1001, "found 1001, wanted at most 1000"),
+        (f"{CHURCH}.neighbours", {"castel": "a castle"}, "neighbours: found 'castel', wanted a label of the judge, as 'castle'"),
+        (f"{CHURCH}.implicit", ["a tower <lora:x:1>"], "implicit[0]: found <lora:x:1>"),
+        (f"{CHURCH}.neighbours", {"castle": "<|User|> a castle"}, "neighbours.castle: found <|User|>"),
+        ("concepts.nudity.implicit", ["a teenager"], "nudity.implicit[0]: found a text that speaks of minors"),
+        ("concepts.nudity.also_named", ["nude", "a nude child"], "nudity.also_named[1]: found a text that speaks of minors"),
+    ],
+)  # fmt: skip
+def test_the_same_on_pretrained_models(key, value, said):
+    (line,) = lines_of(changed(key, value, PAPER), SHAPES)
+    assert said in line
+    assert not re.search("teenager|child", line)
+
+
+def test_the_labels_are_those_of_the_classifier():
+    assert list(imagenet_labels()) == _label_names(timm.create_model("test_resnet", num_classes=1000))
+    assert len(set(imagenet_labels())) == 1000 and "church" in imagenet_labels()
+
+
+def test_the_config_is_read_without_heavy_imports():
+    heavy = "{'torch', 'timm', 'transformers', 'open_clip', 'pandas'} & set(sys.modules)"
+    code = f"""if True:
+        import sys, yaml
+        from ear.assets.catalogue import load_catalogue
+        from ear.config import parse_config
+        shapes = {{name: one.shape for name, one in load_catalogue("assets.yaml").items() if one.shape}}
+        parse_config(yaml.safe_load(open("configs/janus-pro-7b.yaml")), "x", shapes)
+        sys.exit(str({heavy}) if {heavy} else 0)"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("experiment: a\nseed: 1\nexperiment: b\n", ":3: found key 'experiment' twice"),
+        ("concepts:\n  church:\n    window: 8\n    window: 9\n", ":4: found key 'window' twice"),
+        ("experiment: a\n\tseed: 1\n", ":2: found a tab"),
+        ("concepts:\n  church:\n    window: 8\n   kind: object\n", ":4: not YAML"),
+        ("just words\n", ": found str, wanted the YAML of an experiment"),
+        ("", ": found nothing, wanted the YAML"),
+    ],
+)
+def test_a_mistake_in_the_file_has_its_line(tmp_path, text, said):
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        check_config_files([path])
+    assert str(caught.value).startswith(f"{path}{said}") and "\n" not in str(caught.value)
+
+
+def test_the_command_that_checks_a_file_names_the_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "my.yaml").write_text("a:\n\tb: 1\n")
+    assert main([str(tmp_path / "my.yaml")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'my.yaml'}:2: found a tab")
+    assert main(["config.yaml", "configs/janus-pro-7b.yaml"]) == 0
+
+
+def test_two_configs_are_refused_and_the_repositorys_are_read(tmp_path):
+    with pytest.raises(
+        InputError, match=r"found config\.yaml, configs/smoke\.yaml, wanted one file: a target goes before"
+    ):
+        check_config_files(["config.yaml", "configs/smoke.yaml"])
+    for path in (ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")):
+        assert read_config(path) == yaml.safe_load(path.read_text())
+
+
+def test_every_command_of_the_docs_has_its_target_before_the_config():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "configs").glob("*.yaml")]
+    found = [
+        words
+        for page in pages
+        if page.name != "troubleshooting.md"  # which shows the mistake
+        for words in re.findall(
+            r"snakemake [^\n`]*--configfile [^\s`]+([^\n`#)]*)", page.read_text(encoding="utf-8")
+        )
+    ]
+    assert len(found) > 10
+    assert [words for words in found if re.match(r" [\w/.]", words)] == []
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    ),
+    st.sampled_from(
+        [
+            "seed",
+            "concepts",
+            "concepts.church",
+            "methods.ear",
+            "prompts.sources",
+            "erasure.threshold",
+            "world.vq",
+        ]
+    ),
+)
+def test_any_value_is_taken_or_a_line_each(value, key):
+    try:
+        parse_config(changed(key, value), "my.yaml")
+    except InputError as error:
+        assert all(line.startswith("my.yaml: ") for line in str(error).splitlines())

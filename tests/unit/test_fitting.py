@@ -1,0 +1,121 @@
+"""Each kind of work begins with as much at once as the device has memory for, and its results stay the same."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ear import captioning
+from ear.attacks import relearning, search
+from ear.attacks.relearning import relearn
+from ear.captioning import caption_images
+from ear.erasure import reading, trainer
+from ear.erasure.presets import VARIANTS
+from ear.erasure.trainer import Trainer
+from ear.questions import yes_scores
+from tests.tiny import tiny_backbone
+from tests.unit.test_attacks import NAMES, drawing_victim, lesson_of, targets
+from tests.unit.test_erasure import PAIRS, chosen, streams_of
+from tests.unit.test_memory import FREE, JANUS_7B
+
+
+@pytest.fixture
+def halved(monkeypatch):
+    """Half of what the config asks for fits; gives what was asked for, with its need at the size of 7B."""
+    asked = []
+
+    def fitting(backbone, wanted, need):
+        assert 0 < need(JANUS_7B, 1) < need(JANUS_7B, max(wanted, 2))
+        asked.append((wanted, need(JANUS_7B, 1)))
+        return max(1, wanted // 2)
+
+    for module in (captioning, reading, relearning, search, trainer):
+        monkeypatch.setattr(module, "fitting", fitting)
+    return asked
+
+
+def trained(settings, size=None, on_gpu=False):
+    backbone = tiny_backbone(dtype="float64")
+    made = Trainer(backbone, PAIRS, streams_of(backbone, settings), settings, seed=1)
+    assert size in (None, made.reader.micro_batch.size)
+    made.halves |= on_gpu
+    made.run(9, desc="test")
+    return list(made.weights().values())
+
+
+@pytest.mark.parametrize("method", ["ear", "ear-prefix", "released"])
+def test_training(halved, monkeypatch, method):
+    wide, narrow = (chosen(VARIANTS[method], micro_batch=size) for size in (8, 4))
+    found = trained(wide, size=4)
+    assert [wanted for wanted, _ in halved] == [8, reading.PAIRS_AT_ONCE]
+    assert all(need < FREE["24 GB"] - JANUS_7B.loaded_bytes for _, need in halved)
+    monkeypatch.setattr(trainer, "fitting", lambda backbone, wanted, need: wanted)
+    for mine, theirs in zip(found, trained(narrow), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("method", ["ear", "ear-prefix", "released"])
+def test_training_goes_on_where_memory_runs_out(monkeypatch, caplog, method):
+    wanted = trained(chosen(VARIANTS[method], micro_batch=2))
+    losses = reading.Reader._losses
+
+    def scarce(self, example, start, stop, cache):
+        if stop - start > 2 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return losses(self, example, start, stop, cache)
+
+    monkeypatch.setattr(reading.Reader, "_losses", scarce)
+    wide = chosen(VARIANTS[method], micro_batch=64)
+    with pytest.raises(torch.OutOfMemoryError):  # on the CPU, where bytes are promised
+        trained(wide)
+    for mine, theirs in zip(trained(wide, on_gpu=True), wanted, strict=True):
+        assert torch.equal(mine, theirs)
+    assert caplog.messages == [
+        "out of memory with 9 at once: going on with 4",
+        "out of memory with 4 at once: going on with 2",
+    ]
+
+
+def test_captions_and_questions(halved, tmp_path):
+    backbone, random = tiny_backbone(grid=8), np.random.default_rng(0)
+    files = [tmp_path / f"{number}.png" for number in range(3)]
+    for file in files:
+        Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file)
+    captions = caption_images(backbone, files, "test", max_new_tokens=4)
+    alone = [caption_images(backbone, [file], "test", max_new_tokens=4)[0] for file in files]
+    scores = yes_scores(backbone, files, "church")
+    assert captions == alone and len(scores) == 3
+    assert [wanted for wanted, _ in halved] == [captioning.ANSWERED] * 5
+
+
+def attacked(work):
+    backbone = tiny_backbone(layers=2)
+    return work(drawing_victim(backbone, batch_size=4), backbone)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda victim, backbone: relearn(
+            victim, NAMES, lesson_of(backbone), targets(), [1, 2], 4, 1e-3, experiment_seed=42
+        ),
+        lambda victim, backbone: search.search(
+            victim,
+            targets(),
+            torch.zeros(4, 9, dtype=torch.int64),
+            torch.arange(20, 30),
+            tokens=2,
+            queries=2,
+            experiment_seed=42,
+            attacks=[search.GradientGuided],
+        ),
+    ],
+    ids=["relearning", "search"],
+)
+def test_attacks(halved, monkeypatch, work):
+    found = attacked(work)
+    assert [wanted for wanted, _ in halved] == [4]
+    for module in (relearning, search):
+        monkeypatch.setattr(module, "fitting", lambda backbone, wanted, need: wanted)
+    pd.testing.assert_frame_equal(found, attacked(work), atol=1e-5)
