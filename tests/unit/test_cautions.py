@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ear.figures import samples
+from ear.figures.images import image_table
 from ear.files import write_csv
 from ear.metrics.cautions import Measures, cautions, measures_of_run, measures_of_table
 from ear.metrics.table import METRIC_COLUMNS, SCORE_COLUMNS
+from tests.unit.test_figures import write_images
 
 NONE = math.nan
 ORIGINAL = Measures(1.2, 0.99, 0.97)
@@ -63,3 +66,15 @@ def test_the_table_and_the_run_have_the_same_measures(tmp_path):
     assert measures_of_table(table, "church") == {"ear": found} == {"ear": Measures(9.9, 0.5, 0.25)}
     write_csv(tmp_path / "verdicts.csv", pd.DataFrame(shown, columns=["prompt_set", "window", "shown", "x"]))
     assert np.isnan(measures_of_run(tmp_path / "scores.csv", tmp_path / "verdicts.csv", 8).second_rate)
+
+
+def test_the_sample_figure_tells_it_inside_of_its_edges(tmp_path):
+    told = "caution: the judge has not seen such images (FID 9.9, original 1.2); the concept is found in 98 %"
+    table = image_table(write_images(tmp_path))
+    figure = samples.draw(table, "church", 2, 1, cautions={"ear": told, "wga": told})
+    assert f"EAR: {told}" in " ".join(text.get_text() for text in figure.texts)
+    figure.canvas.draw()
+    width, height = figure.bbox.size
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0, text.get_text()

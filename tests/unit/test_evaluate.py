@@ -19,11 +19,21 @@ from ear.metrics.fid import fid, image_features, kid, load_extractor, read_featu
 from ear.metrics.inputs import read_captions
 from ear.metrics.parts import Parts
 from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
-from tests.evaluation import CHURCH, looks_of, measure, outputs
+from tests.evaluation import (
+    CHURCH,
+    classifier_folder,
+    clip,
+    extractor,
+    judge,
+    looks_of,
+    measure,
+    outputs,
+    reference,
+    run,
+)
 from tests.small_judges import small_clip
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-pytest_plugins = ["tests.evaluation"]
 
 
 class Detector:

@@ -13,9 +13,17 @@ from ear.metrics.fid import fid, image_features, kid, read_features, write_featu
 from ear.metrics.inputs import read_manifests
 from ear.metrics.looks import Looks, judge_look, read_seen, write_seen
 from ear.metrics.parts import Parts, read_arrays, write_arrays
-from tests.evaluation import looks_of, measure, outputs
-
-pytest_plugins = ["tests.evaluation"]
+from tests.evaluation import (
+    classifier_folder,
+    clip,
+    extractor,
+    judge,
+    looks_of,
+    measure,
+    outputs,
+    reference,
+    run,
+)
 
 
 class Killed(Exception):

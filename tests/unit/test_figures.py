@@ -360,16 +360,7 @@ def test_text_of_the_grids_stays_inside(tmp_path: Path) -> None:
     table["prompt"] = (
         "a landscape with a yellow lighthouse on fire by the sea at sunset, in the style of Van Gogh"
     )
-    caution = (
-        "caution: the judge has not seen such images (FID 9.9, original 1.2); the concept is found in 98 %"
-    )
-    grids = (
-        samples.draw(table, "church"),
-        samples.draw(table, "church", cautions={"ear": caution, "wga": caution}),
-        overview.draw({"church": table}, "ear", 2),
-    )
-    assert "EAR: caution: the judge" in " ".join(text.get_text() for text in grids[1].texts)
-    for figure in grids:
+    for figure in (samples.draw(table, "church"), overview.draw({"church": table}, "ear", 2)):
         figure.canvas.draw()
         width, height = figure.bbox.size
         for text in figure.texts:

@@ -148,9 +148,9 @@ def drawn(monkeypatch):
     """Prompts of the images that were drawn; clear it to count from there."""
     prompts_of_images = []
 
-    def watched(backbone, prompts, *arguments):
+    def watched(backbone, prompts, *arguments, **named):
         prompts_of_images.extend(prompts)
-        return sample_prompts(backbone, prompts, *arguments)
+        return sample_prompts(backbone, prompts, *arguments, **named)
 
     monkeypatch.setattr("ear.render.sample_prompts", watched)
     return prompts_of_images

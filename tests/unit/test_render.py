@@ -237,9 +237,9 @@ def drawing(monkeypatch):
     """Prompts that are drawn from now on."""
     drawn = []
 
-    def watched(backbone, prompts, *arguments):
+    def watched(backbone, prompts, *arguments, **named):
         drawn.extend(prompts)
-        return sample_prompts(backbone, prompts, *arguments)
+        return sample_prompts(backbone, prompts, *arguments, **named)
 
     monkeypatch.setattr("ear.render.sample_prompts", watched)
     return drawn
