@@ -260,14 +260,12 @@ def test_the_script_prints_all_and_its_exit_code_tells(results, damaged, capsys)
         code = end.code
     lines = capsys.readouterr().out.splitlines()
     assert code == damaged and len(lines) == (6 if damaged else 1)
-    image, targets = (
-        "images/general/shard0/general-0000.png",
-        "images/general/shard0/manifest.csv report.html",
+    image, manifest = (
+        SMOKE / f"images/general/shard0/{name}" for name in ("general-0000.png", "manifest.csv")
     )
     assert lines[2:-1] == damaged * [
-        f"to repair: rm {SMOKE / image}",
-        f"to repair: snakemake {' '.join(str(SMOKE / one) for one in targets.split())} --force "
-        "--configfile 'my configs/smoke.yaml'",
+        f"to repair: rm {image}",
+        f"to repair: snakemake {SMOKE}/report.html {manifest} --force --configfile 'my configs/smoke.yaml'",
         "to repair: snakemake --configfile 'my configs/smoke.yaml'",
     ]
     assert lines[-1].startswith(f"results/smoke: {'2' if damaged else 'no'} mismatches (")
