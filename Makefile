@@ -14,8 +14,10 @@ all: .venv/.installed  ## run the default experiment, then build its HTML report
 	@[ -e $(REPORT) ] && [ -z "$$(find Snakefile rules report results/mini -type f -newer $(REPORT) -print -quit)" ] \
 		|| $(BIN)/snakemake --report $(REPORT)
 
+# The unit tests go through all cores, a file to each; those of the workflow start jobs that fill them.
 test: .venv/.installed  ## run the tests
-	$(BIN)/pytest
+	status=0; $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile tests/unit || status=1; \
+		$(BIN)/pytest tests/workflow tests/slurm || status=1; exit $$status
 
 lint: .venv/.installed  ## check style, types and the workflow
 	$(BIN)/ruff check .
