@@ -21,6 +21,7 @@ from transformers.cache_utils import DynamicLayer
 
 from ear.compiler import missing_for_compiling
 from ear.device import ran_out_of_memory
+from ear.errors import FULL
 from ear.janus import Backbone, Tokens
 from ear.kernels import onednn_linears
 from ear.memory import padded_columns, padded_images
@@ -114,9 +115,10 @@ class Decoder:
         try:
             return _compiled_step(**self._options)(*inputs)
         except Exception as error:
-            if ran_out_of_memory(error):
+            if ran_out_of_memory(error) or getattr(_cause(error), "errno", None) in FULL:
                 raise
             _give_up_compiling(f"torch could not compile it: {_first_line(error)}")
+            forget_compiled()
             raise NotCompiledError from error
 
 
@@ -246,8 +248,13 @@ def _give_up_compiling(reason: str) -> None:
 
 def _first_line(error: Exception) -> str:
     """What a compiler's backend said, or torch itself."""
-    reason = getattr(error, "inner_exception", error)
+    reason = _cause(error)
     return f"{type(reason).__name__}: {(str(reason).strip().splitlines() or [''])[0]}"
+
+
+def _cause(error: Exception) -> Exception:
+    """The error of a compiler's backend, which torch wraps into one of its own."""
+    return getattr(error, "inner_exception", error)
 
 
 def _padded(rows: Tokens, count: int) -> Tokens:
@@ -264,6 +271,9 @@ def _static_cache(backbone: Backbone, rows: int, width: int) -> StaticCache:
         found.reset()
         return found
     _static_caches.pop(backbone.model, None)  # before the next one is made: one of them at a time
+    found = None  # else the old one lives on in this frame
+    if backbone.device.type == "cuda":
+        torch.cuda.empty_cache()  # while a graph is warmed up, torch gives no unused blocks back
     made = StaticCache(config=backbone.model.config.get_text_config(), max_cache_len=width)
     _static_caches[backbone.model] = (rows, width), made
     return made

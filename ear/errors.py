@@ -1,4 +1,9 @@
-"""The one exception that speaks to the person who can mend the input."""
+"""What ends a job with one line: bad input, and a disk that is full."""
+
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the system's errors that want room on a disk."""
 
 
 class InputError(ValueError):

@@ -13,11 +13,15 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Overflow
 EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | Path, upright: bool = True) -> Image.Image:
     """Open an image as RGB.
 
     Sixteen bits of grey become eight, what is transparent lies on white, and a photograph that says how it
     was held is turned upright. A plain RGB file comes through as it is.
+
+    Args:
+        path: the file.
+        upright: whether photographs are turned.
 
     Raises:
         InputError: it is missing, is no image, is cut off, has more pixels than Pillow opens (179 million),
@@ -25,7 +29,7 @@ def open_image(path: str | Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            return _as_rgb(image, path)
+            return _as_rgb(ImageOps.exif_transpose(image) if upright else image, path)
     except FileNotFoundError:
         raise InputError(f"{path}: not found, wanted the image that its manifest names") from None
     except UnidentifiedImageError:
@@ -39,7 +43,6 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 def _as_rgb(image: Image.Image, path: str | Path) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")

@@ -1,6 +1,5 @@
 """What every job of the workflow does around its work: log, threads, errors, time and memory."""
 
-import errno
 import logging
 import os
 import resource
@@ -11,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ear.errors import InputError
+from ear.errors import FULL, InputError
 from ear.machine import own_gpu
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -27,7 +26,6 @@ CACHES = {
     "TRITON_CACHE_DIR": "resources/cache/triton",
 }
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-FULL = (errno.ENOSPC, errno.EDQUOT)
 SUBMITTED = "EAR_SUBMITTED"
 """Set by rules/machine.smk in jobs that our Slurm profile submitted; others may be in an allocation too."""
 BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024

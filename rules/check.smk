@@ -23,12 +23,14 @@ def check_machine():
     """End a run on this machine whose jobs on a GPU cannot work here, before its first job; other runs go on."""
     if not workflow.local_exec or workflow.touch:
         return
-    if not any(job.resources.get("gpu") for job in workflow.dag.needrun_jobs()):
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.resources.get("gpu")]
+    if not jobs:
         return
     given = {
         "config": experiment.model_dump(),
         "catalogue": str(ROOT / "assets.yaml"),
         "memory_mb": BACKBONE_MB,
+        "backbone": any(hasattr(job.input, "backbone") for job in jobs),
     }
     command = [sys.executable, "-m", "ear.check"]  # a process of its own: torch would stay in this one
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -14,7 +14,7 @@ def main() -> int:
     catalogue = load_catalogue(given["catalogue"])
     shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
     config = parse_config(given["config"], source="the experiment's config", shapes=shapes)
-    found = check_machine(config, catalogue, given["memory_mb"])
+    found = check_machine(config, catalogue, given["memory_mb"], given["backbone"])
     errors = [one for one in found if one.level == "error"]
     if errors:
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""

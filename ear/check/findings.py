@@ -15,18 +15,21 @@ from ear.plan.disk import files_of
 from ear.plan.needs import needs_of
 
 
-def check_machine(config: Config, catalogue: Mapping[str, Asset], memory_mb: int) -> list[Finding]:
+def check_machine(
+    config: Config, catalogue: Mapping[str, Asset], memory_mb: int, backbone: bool = True
+) -> list[Finding]:
     """What concerns the machine that computes, and what it writes to: takes two seconds and asks no network.
 
     Args:
         config: the experiment.
         catalogue: all assets, by name.
         memory_mb: of the largest job.
+        backbone: whether jobs are left that load the backbone; judges need little memory of a GPU.
     """
     found = []
     if config.backbone.device == "cuda":
         shape = dimensions_of(config, catalogue)
-        needs = needs_of(config, shape) if shape else []
+        needs = needs_of(config, shape) if shape and backbone else []
         found += [*check_gpu(config.backbone.dtype, needs), check_compiler()]
     return [*found, *check_room(config, catalogue), check_memory(memory_mb)]
 

@@ -138,7 +138,9 @@ def runs_on(capability: tuple[int, int], built_for: list[str]) -> bool:
         built_for: as torch lists them, such as ["sm_75", "sm_90a", "compute_120"].
     """
     for one in built_for:
-        kind, digits = one.split("_")
+        kind, _, digits = one.partition("_")
+        if kind.startswith("gfx"):
+            return True  # AMD's names of chips say nothing of capabilities
         number = re.match(r"\d+", digits)
         if number is None:
             continue

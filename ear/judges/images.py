@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ BATCH = 64  # images in memory at once
 
 
 def image_batches(
-    files: Sequence[Path], desc: str, batch_size: int = BATCH
+    files: Sequence[Path], desc: str, batch_size: int = BATCH, upright: bool = True
 ) -> Iterator[tuple[slice, list[Image.Image]]]:
     """Open images in batches, in order, on the job's threads: 30 000 of them would not fit into memory.
 
@@ -22,6 +23,7 @@ def image_batches(
         files: (N,) image files.
         desc: label of the progress bar.
         batch_size: images opened at once.
+        upright: whether photographs that say how they were held are turned.
 
     Yields:
         The batch's place in ``files``, and its images.
@@ -29,4 +31,4 @@ def image_batches(
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for start in progress(range(0, len(files), batch_size), desc=desc, unit="batch"):
             place = slice(start, start + batch_size)
-            yield place, list(pool.map(open_image, files[place]))
+            yield place, list(pool.map(partial(open_image, upright=upright), files[place]))

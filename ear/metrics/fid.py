@@ -82,7 +82,7 @@ def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extrac
 def image_features(
     files: Sequence[Path], extractor: Extractor, desc: str = "features", batch_size: int = BATCH
 ) -> np.ndarray:
-    """Features of image files.
+    """Features of image files, as they lie in them: clean-fid turns no photograph either.
 
     Args:
         files: (N,) image files.
@@ -99,7 +99,7 @@ def image_features(
     if not files:
         raise InputError("FID and KID: found no images, wanted some on each side")
     parts = []
-    for place, images in image_batches(files, desc, batch_size):
+    for place, images in image_batches(files, desc, batch_size, upright=False):
         features = features_of(images, extractor)
         check_numbers(features, files[place].__getitem__, "features")
         parts.append(features)

@@ -138,6 +138,7 @@ def test_machine_code_runs_on_its_own_generation_and_ptx_on_later_ones():
         assert gpu.runs_on((major, minor), [machine_code]) == (other == major and lesser <= minor)
         assert gpu.runs_on((major, minor), [ptx]) == ((other, lesser) <= (major, minor))
     assert gpu.runs_on((9, 0), ["sm_90a"]) and not gpu.runs_on((9, 0), [])
+    assert gpu.runs_on((9, 4), ["gfx942"])  # a build for AMD, whose names say nothing of capabilities
 
 
 def test_the_build_is_read_without_importing_torch():

@@ -1,6 +1,8 @@
 """Decoding: transformers' own generation as the oracle, and the step that a GPU compiles."""
 
+import errno
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -165,6 +167,16 @@ def test_a_step_that_cannot_be_compiled_runs_as_it_is(forgetful, caplog):
         assert_all_equal(drawn(backbone, shapes), wanted)
     (warning,) = [message for message in caplog.messages if "uncompiled" in message]
     assert "Failed to find C compiler" in warning and "24 ms" in warning and "\n" not in warning
+
+
+def test_a_full_disk_ends_the_job_and_does_not_slow_it(forgetful):
+    def full(graph, inputs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    compile_with(forgetful, full)
+    with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="No space left on device"):
+        drawn(tiny_backbone(layers=1), [(3, 7)])
+    assert not decoding._uncompiled
 
 
 def test_a_compiler_that_runs_out_of_memory_halves_the_batch(forgetful):

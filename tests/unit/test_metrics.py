@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from cleanfid.fid import get_files_features
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -101,6 +103,30 @@ def test_diversity_counts_what_is_different():
     for features in (np.zeros((3, 4)), np.zeros((0, 4)), np.full((2, 2), np.nan)):
         with pytest.raises(InputError, match="diversity: found features of"):
             vendi_score(features)
+
+
+def test_features_are_those_that_clean_fid_takes_of_the_files(tmp_path):
+    """A photograph that was held on its side among them: clean-fid does not turn it."""
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 40, 60, 3), dtype=np.uint8)
+    held = Image.Exif()
+    held[0x0112] = 6  # orientation: turned by a quarter
+    for number, image in enumerate(map(Image.fromarray, pixels)):
+        image.save(tmp_path / f"{number}.jpg", exif=held if number else Image.Exif())
+    files = [tmp_path / "0.jpg", tmp_path / "1.jpg"]
+
+    def features(batch):
+        return batch.mean(dim=2).flatten(1)
+
+    wanted = get_files_features(
+        list(map(str, files)),
+        features,
+        num_workers=0,
+        batch_size=2,
+        device=torch.device("cpu"),
+        mode="clean",
+        verbose=False,
+    )
+    assert np.array_equal(image_features(files, Extractor("classifier", features)), wanted)
 
 
 def test_image_features_come_in_the_order_of_the_files_at_clean_fids_size(tmp_path):
