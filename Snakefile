@@ -86,6 +86,13 @@ onstart:
     check_machine()
 
 
+# An experiment on the mini world has none.
+rule assets:
+    input:
+        [paths.asset(name) for name in experiment.used_assets],
+    localrule: True
+
+
 rule all:
     default_target: True
     input:

@@ -154,10 +154,11 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         names = next((row for row in csv.reader(io.StringIO(text)) if row), [])
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             frame = pd.read_csv(
-                io.StringIO(text),
+                io.StringIO(text.rstrip("\r\n") + "\n"),
                 keep_default_na=False,
                 na_values=[""],
                 index_col=False,  # else a row with one cell too many moves all its cells by one column
+                skip_blank_lines=False,  # else the rows below one get other numbers
             )
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: empty, {wanted}") from None

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import JanusForConditionalGeneration, JanusProcessor, PreTrainedConfig
+from transformers import JanusConfig, JanusForConditionalGeneration, JanusProcessor, PreTrainedConfig
 
 from ear.chat import UNKNOWN, control_tokens, image_prompt, prompt_frame, text_pieces
 from ear.deepseek.config import MODEL_TYPE as DEEPSEEK
@@ -30,6 +30,7 @@ from ear.weights import (
     check_names,
     check_report,
     dtypes,
+    elements,
     loading,
 )
 
@@ -37,6 +38,7 @@ Encoding = Literal["raw", "chat"]
 JANUS = "janus"  # the model type of transformers' format
 WANTED = "a Janus model (deepseek-community/Janus-Pro-* or deepseek-ai/Janus-Pro-*)"
 HEAD = "lm_head.weight"
+LARGER = 1.1  # than its files: a model that lacks weights, or is another one
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
@@ -140,6 +142,9 @@ class Backbone:
         except OSError as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{reference}: wanted a folder or hub id of {WANTED}; {reason}") from error
+        if not isinstance(settings, dict):
+            found = type(settings).__name__
+            raise InputError(f"{reference}: config.json: found a {found}, wanted an object: that of {WANTED}")
         if settings.get("model_type") not in (JANUS, DEEPSEEK):
             raise InputError(
                 f"{reference}: config.json: model_type: found {settings.get('model_type')!r}, wanted "
@@ -155,6 +160,12 @@ class Backbone:
             model, processor = _load_transformers(reference, settings, DTYPES[dtype], revision)
         model = cast(JanusForConditionalGeneration, model.to(device))
         backbone = cls(model, processor, reference, revision, rounded)
+        side = model.config.vq_config.num_patches
+        if backbone.num_image_tokens != side**2:
+            raise InputError(
+                f"{reference}: config.json: vision_config.num_image_tokens: found "
+                f"{backbone.num_image_tokens}, wanted {side**2}, the square of vq_config.num_patches"
+            )
         check_finite(reference, backbone.model.state_dict())
         backbone.check_tokenizer()
         return backbone
@@ -352,7 +363,9 @@ def _load_transformers(
     """
     held = None
     if Path(reference).is_dir():
-        held = {name for file in check_folder(reference, WANTED) for name in dtypes(file)}
+        files = check_folder(reference, WANTED)
+        held = {name for file in files for name in dtypes(file)}
+        _check_size(reference, settings, sum(map(elements, files)))
     with loading(reference, WANTED):
         model, report = JanusForConditionalGeneration.from_pretrained(
             reference,
@@ -370,3 +383,24 @@ def _load_transformers(
         check_names(reference, missing=[HEAD], unknown=[], wanted=WANTED)
     model.config.tie_word_embeddings = tied
     return model, processor
+
+
+def _check_size(reference: str, settings: Mapping[str, Any], held: int) -> None:
+    """Check, before anything is allocated, that the files hold about as many weights as config.json tells of.
+
+    Raises:
+        InputError: it tells of a far larger model, which would be filled with random weights.
+    """
+    with loading(reference, WANTED), torch.device("meta"):
+        wanted = sum(one.numel() for one in JanusForConditionalGeneration(_config(settings)).parameters())
+    if wanted > LARGER * held:
+        raise InputError(
+            f"{reference}: config.json: found a model of {wanted} weights beside files of {held}, wanted the "
+            f"config of those files: {WANTED}"
+        )
+
+
+def _config(settings: Mapping[str, Any]) -> JanusConfig:
+    config = JanusConfig.from_dict(dict(settings))
+    assert isinstance(config, JanusConfig), "asked for without what was left over"
+    return config

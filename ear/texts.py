@@ -109,7 +109,13 @@ def _yaml_problem(error: yaml.MarkedYAMLError, text: str) -> str:
     return f"not YAML ({problem})"
 
 
-PACKED = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+PACKED = {
+    b"PK\x03\x04": "zip",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+}
 """First bytes of a file → how it is compressed."""
 
 
@@ -128,7 +134,7 @@ def read_text(path: str | Path, wanted: str) -> str:
     except FileNotFoundError:
         raise InputError(f"{path}: not found, {wanted}") from None
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}, {wanted}") from None
+        raise InputError(f"{path}: {error.strerror or error}, {wanted}") from None
     for beginning, packing in PACKED.items():
         if content.startswith(beginning):
             raise InputError(f"{path}: found a file packed with {packing}, {wanted}: unpack it first")

@@ -30,7 +30,7 @@ NOT_LOADED = ("position_ids", "rotary_emb.inv_freq")
 """Ends of names that older checkpoints hold and today's models compute for themselves."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
-_HTML = (b"<!doctype html", b"<html", b"<head")
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<!--")
 _SAVED = (".bin", ".pt", ".pth", ".ckpt")
 _NEVER_EMPTY = (".safetensors", ".onnx", ".json", ".csv", ".zip", *_SAVED)
 _START = 1024  # bytes that tell what a file is
@@ -72,12 +72,14 @@ def fault(path: str | Path, suffix: str | None = None) -> str | None:
 
 
 def _json_fault(path: Path, start: bytes) -> str | None:
-    """By its ends alone: some are large. A bare word or number is JSON too."""
+    """By its ends alone: some are large. A bare word or number is JSON too, but no asset's."""
     with path.open("rb") as handle:
         handle.seek(max(0, path.stat().st_size - _START))
         end = handle.read().rstrip()
     ends = {b"{": b"}", b"[": b"]"}.get(start[:1])
-    return "JSON that is cut off" if ends and not end.endswith(ends) else None
+    if ends is None:
+        return "no JSON"
+    return None if end.endswith(ends) else "JSON that is cut off"
 
 
 def _safetensors_fault(path: Path, start: bytes) -> str | None:
@@ -180,6 +182,16 @@ def dtypes(path: Path) -> dict[str, str]:
     with loading(path, "tensors alone, saved by torch"):
         content = torch.load(path, weights_only=True, map_location="meta")
         return {name: str(tensor.dtype) for name, tensor in content.items()}
+
+
+def elements(path: Path) -> int:
+    """Numbers in a whole file of weights. No data are read."""
+    if path.suffix == ".safetensors":
+        tensors = [entry for name, entry in _header(path)[0].items() if name != METADATA]
+        return sum(math.prod(entry["shape"]) for entry in tensors)
+    import torch
+
+    return sum(tensor.numel() for tensor in torch.load(path, weights_only=True, map_location="meta").values())
 
 
 def check_dtypes(source: str | Path, found: Mapping[str, str]) -> None:

@@ -50,9 +50,3 @@ rule fetch_asset:
     localrule: True  # compute nodes often have no network
     script:
         "../scripts/fetch_asset.py"
-
-
-rule assets:
-    input:
-        [paths.asset(name) for name in experiment.used_assets],
-    localrule: True

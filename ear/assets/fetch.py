@@ -199,7 +199,8 @@ def _downloaded(
 def _check_kinds(asset: Asset, place: Place) -> None:
     """Refuse files that are not what their names say, before the lock would take their hashes for right."""
     for path in files_of(asset, place.folder):
-        if found := fault(place.folder / path):
+        plain = (place.folder / path).is_file()  # no pipe, no link to nothing or to itself
+        if found := fault(place.folder / path) if plain else "no plain file":
             raise InputError(
                 f"{place.folder / path}: found {found}, wanted that of {asset.title}; remove it, and run "
                 f"again or put the file of {asset.source.words} there"

@@ -13,7 +13,7 @@ from ear.config.concepts import Concept, Which
 from ear.config.erasure import PUBLISHED, STABLE_DIFFUSION, Erasure, Method
 from ear.config.phrases import THINGS, default_phrases
 from ear.config.prompts import Prompts
-from ear.config.section import Name, Positive, Rate, Section
+from ear.config.section import Name, Positive, Rate, Section, Seed
 from ear.config.texts import check_labels, check_texts
 from ear.config.world import World
 from ear.erasure.presets import TOGETHER, Settings
@@ -121,12 +121,8 @@ class Config(Section):
     """
 
     experiment: Name = Field(description="name of its folder under results/")
-    seed: Annotated[int, Field(ge=0)] = Field(
-        description="of drawing, training the backbone, and of each image's uniforms"
-    )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        description="fine-tuning seeds; each erases once", min_length=1
-    )
+    seed: Seed = Field(description="of drawing, training the backbone, and of each image's uniforms")
+    seeds: list[Seed] = Field(description="fine-tuning seeds; each erases once", min_length=1)
     world: World | None = Field(None, description="the mini world, where models are trained here")
     assets: Assets | None = Field(None, description="pretrained models and published data, in its place")
     backbone: Backbone

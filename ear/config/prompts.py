@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
-from ear.config.section import Name, NotNegative, Positive, Rate, Section
+from ear.config.section import Name, NotNegative, Positive, Rate, Section, Seed
 from ear.prompts.names import GRAMMAR, PUBLISHED
 
 SECRET: JsonDict = {"writeOnly": True}
@@ -49,7 +49,7 @@ class _Model(Section):
     temperature: NotNegative | None = Field(
         1.0, description="of its sampling; none: the endpoint's own, where it takes no other"
     )
-    seed: Annotated[int, Field(ge=0)] | None = Field(
+    seed: Seed | None = Field(
         0, description="each request's seed is made from it; none where the endpoint takes no seeds"
     )
     per_request: Positive = Field(10, description="pairs that a request asks for")

@@ -1,8 +1,8 @@
 """The config of the mini world: drawn pictures, and the models that are trained on them."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ear.config.section import NotNegative, Positive, Rate, Section, Share
 
@@ -42,6 +42,14 @@ class Architecture(Section):
     vision_hidden: Positive = Field(description="width of the vision tower")
     vision_layers: Positive = Field(description="layers of the vision tower")
     vision_heads: Positive = Field(description="attention heads of the vision tower")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.hidden % (2 * self.heads):
+            raise ValueError("wanted hidden to be a multiple of twice its heads")
+        if self.vision_hidden % self.vision_heads:
+            raise ValueError("wanted vision_hidden to be a multiple of vision_heads")
+        return self
 
 
 class LanguageModelTraining(Training):

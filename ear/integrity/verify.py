@@ -1,9 +1,11 @@
 """Verify a finished results folder: every mismatch, then a summary."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ear.assets.catalogue import Asset
 from ear.config import Config
+from ear.errors import InputError
 from ear.integrity.adapters import check_adapters
 from ear.integrity.assets import check_assets
 from ear.integrity.attacks import check_attacks
@@ -35,9 +37,16 @@ def verify(
         catalogue: assets by name.
         pages: figures and report; they have to be there.
         threads: files hashed at once.
+
+    Raises:
+        InputError: nothing has been made yet.
     """
     inspection = Inspection(config, threads)
     paths = inspection.paths
+    if not read_records(paths("logs")) and not Path(paths("images")).exists():
+        raise InputError(
+            f"{paths.root}: found nothing that was made, wanted a finished run: run snakemake first"
+        )
     models = [paths.world, paths.vq, paths.backbone, paths.classifier, paths.clip] if config.world else []
     for path in [*models, paths.reference_features, *pages]:
         inspection.there(path)

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -147,7 +147,7 @@ def _first(path: str | Path, image_ids: list[int], count: int) -> list[int]:
 def _image_ids(path: str | Path, column: pd.Series) -> list[int]:
     numbers = pd.to_numeric(column, errors="coerce")
     for row, (number, again) in enumerate(zip(numbers, numbers.duplicated(), strict=True)):
-        if not (number >= 0 and number % 1 == 0):
+        if not (0 <= number < 2**53 and number % 1 == 0):  # beyond, floats leave out whole numbers
             raise InputError(f"{path}: row {row}: image_id: found {column[row]}, wanted a whole number")
         if again:
             raise InputError(f"{path}: row {row}: image_id: found {column[row]} again, wanted each once")
@@ -177,11 +177,17 @@ def _captions(path: str | Path) -> dict[int, list[str]]:
     references: dict[int, list[str]] = {}
     for number, annotation in enumerate(annotations):
         match annotation:
+            case {"image_id": bool()}:  # a whole number to Python
+                raise _not_a_caption(path, number, annotation)
             case {"image_id": int(image_id), "caption": str(caption)} if not text_fault(caption):
                 references.setdefault(image_id, []).append(caption)
             case _:
-                raise InputError(
-                    f"{path}: annotations: entry {number}: found {repr(annotation)[:200]}, "
-                    "wanted image_id (a whole number) and caption (text)"
-                )
+                raise _not_a_caption(path, number, annotation)
     return references
+
+
+def _not_a_caption(path: str | Path, number: int, annotation: Any) -> InputError:
+    return InputError(
+        f"{path}: annotations: entry {number}: found {repr(annotation)[:200]}, "
+        "wanted image_id (a whole number) and caption (text)"
+    )

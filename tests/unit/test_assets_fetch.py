@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import multiprocessing
+import os
 import shutil
 
 import pytest
@@ -163,7 +164,7 @@ def test_files_put_into_the_store_by_hand_are_taken(server, experiment):
     folder = experiment.store / "data"
     folder.mkdir(parents=True)
     for name in ("config.json", "model.dat"):
-        (folder / name).write_text(name)
+        (folder / name).write_text("{}")
     files = ["config.json", "model.dat", "model.safetensors"]
     data = asset(
         {"url": f"{server.url}/a.zip", "unpack": files, "flat": True},
@@ -185,6 +186,21 @@ def test_a_root_without_the_asset_says_what_to_put_where(experiment, tmp_path, t
     assert (
         told == f"{root}/data: {found}, wanted Some data: a.dat, b.dat, from https://example.org/ (2 files)"
     )
+
+
+@pytest.mark.parametrize("kind", ["words", "link to itself", "pipe"])
+def test_what_cannot_be_the_asset_is_never_recorded(experiment, tmp_path, kind):
+    source = {"kind": "hub", "repo": "a/b", "revision": None, "files": ["config.json"]}
+    asset = Asset.model_validate({"title": "a model", "licence": "MIT", "size": 1, "source": source})
+    (file := tmp_path / "root" / "data" / "config.json").parent.mkdir(parents=True)
+    if kind == "words":
+        file.write_text("404: Not Found")
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(file.name)
+    assert f"{file}: found no " in experiment.refused(asset, root=tmp_path / "root")
+    assert not experiment.lock.exists()
 
 
 def test_a_file_that_the_lock_knows_must_be_in_the_root(experiment, tmp_path):

@@ -105,6 +105,8 @@ def test_seeds_and_purposes_choose_differently(tmp_path):
         ("1,a\nx2,b\n", "row 1: image_id: found x2, wanted a whole number"),
         ("1,a\n2.5,b\n", "row 1: image_id: found 2.5, wanted a whole number"),
         ("1,a\n-2,b\n", "row 1: image_id: found -2, wanted a whole number"),
+        ("1,a\n99999999999999999999,b\n", "row 1: image_id: found 99999999999999999999, wanted a whole"),
+        ("1,a\n\n2,b\n", "row 1: prompt: found nothing"),
         ("1,a\n2,\n", "row 1: prompt: found nothing, wanted text"),
         ("1,a\n", "found 1 images, wanted 2"),
     ],
@@ -173,6 +175,7 @@ def test_captioned_pictures_have_all_of_their_captions(tmp_path):
             '{"annotations": [{"image_id": 7}]}',
             r"annotations: entry 0: found \{'image_id': 7\}, wanted image_id",
         ),
+        ('{"annotations": [{"image_id": true, "caption": "a"}]}', "annotations: entry 0: found"),
         ('{"annotations": [{"image_id": "7", "caption": "a"}]}', "annotations: entry 0: found"),
     ],
 )

@@ -37,6 +37,9 @@ def changed(path, value, config=MINI):
 
 # (key, value, what the message must name besides the key)
 BROKEN = [
+    ("world.architecture.heads", 3, ["world.architecture", "multiple of twice its heads"]),
+    ("world.architecture.vision_heads", 3, ["world.architecture", "multiple of vision_heads"]),
+    ("seed", 2**63, ["seed: found 9223372036854775808"]),
     ("typo", 1, ["unknown key", "experiment", "concepts"]),
     ("sampling.temprature", 1.0, ["unknown key", "guidance", "temperature"]),
     ("concepts.church.windows", [4], ["unknown key", "window"]),

@@ -124,6 +124,12 @@ def test_tables_come_back_as_they_were_written(tmp_path):
     assert sha256_file(tmp_path / "again.csv") == sha256_file(tmp_path / "table.csv")
 
 
+def test_an_empty_row_keeps_its_number(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text("prompt\na\n\nb\n\n")
+    assert read_csv(path, ["prompt"])["prompt"].fillna("").tolist() == ["a", "", "b"]
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_tables_that_a_spreadsheet_saved_are_read(tmp_path, newline, mark):

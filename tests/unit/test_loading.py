@@ -57,6 +57,7 @@ def edited(file, change):
         ({"model_type": "llama"}, "model_type: found 'llama', wanted 'janus' or 'multi_modality'"),
         ({"model_type": None}, "model_type: found None"),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantization_config"),
+        (lambda config: [config], "config.json: found a list, wanted an object"),
     ],
 )
 def test_another_model_is_refused_before_any_weight_is_allocated(folder, change, said, monkeypatch):
@@ -69,8 +70,32 @@ def test_another_model_is_refused_before_any_weight_is_allocated(folder, change,
     assert said in refusal(folder)
 
 
+def larger(config):
+    config["text_config"]["intermediate_size"] = 20_000_000
+
+
+@pytest.mark.parametrize("change", [lambda config: {"model_type": "janus"}, larger])
+def test_a_model_larger_than_its_files_is_refused_before_it_is_allocated(folder, change, monkeypatch):
+    def build(*_, **__):
+        raise AssertionError("a model was built")
+
+    monkeypatch.setattr(JanusForConditionalGeneration, "from_pretrained", build)
+    edited(folder / "config.json", change)
+    assert "weights beside files of" in refusal(folder)
+
+
+def test_the_tokens_of_an_image_are_those_of_its_grid(folder):
+    def fewer(config):
+        config["vision_config"]["num_image_tokens"] = 4
+
+    edited(folder / "config.json", fewer)
+    assert "num_image_tokens: found 4, wanted 9" in refusal(folder)
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
-@pytest.mark.parametrize("content", ["version https://git-lfs.github.com/spec/v1\n", "", '{"a": '])
+@pytest.mark.parametrize(
+    "content", ["404: Not Found", "version https://git-lfs.github.com/spec/v1\n", "", '{"a": ']
+)
 def test_json_that_is_none_is_one_line(folder, name, content):
     (folder / name).write_text(content)
     assert f"{name}: found " in refusal(folder)

@@ -123,7 +123,7 @@ def test_the_name_of_a_file_does_not_decide_how_it_is_read(tmp_path, kind, suffi
 @pytest.mark.parametrize("kind", ["csv", "json", "yaml"])
 @pytest.mark.parametrize(
     ("beginning", "packing"),
-    [(b"PK\x03\x04", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")],
+    [(b"PK\x03\x04", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh9", "bzip2")],
 )
 def test_a_packed_file_is_named_as_one(tmp_path, kind, beginning, packing):
     path = tmp_path / "table"
