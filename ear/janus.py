@@ -392,15 +392,10 @@ def _check_size(reference: str, settings: Mapping[str, Any], held: int) -> None:
         InputError: it tells of a far larger model, which would be filled with random weights.
     """
     with loading(reference, WANTED), torch.device("meta"):
-        wanted = sum(one.numel() for one in JanusForConditionalGeneration(_config(settings)).parameters())
+        config = cast(JanusConfig, JanusConfig.from_dict(dict(settings)))
+        wanted = sum(one.numel() for one in JanusForConditionalGeneration(config).parameters())
     if wanted > LARGER * held:
         raise InputError(
             f"{reference}: config.json: found a model of {wanted} weights beside files of {held}, wanted the "
             f"config of those files: {WANTED}"
         )
-
-
-def _config(settings: Mapping[str, Any]) -> JanusConfig:
-    config = JanusConfig.from_dict(dict(settings))
-    assert isinstance(config, JanusConfig), "asked for without what was left over"
-    return config
