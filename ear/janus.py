@@ -386,11 +386,7 @@ def _load_transformers(
 
 
 def _check_size(reference: str, settings: Mapping[str, Any], held: int) -> None:
-    """Check, before anything is allocated, that the files hold about as many weights as config.json tells of.
-
-    Raises:
-        InputError: it tells of a far larger model, which would be filled with random weights.
-    """
+    """Refuse a model far larger than its files before it is allocated: it would hold random weights."""
     with loading(reference, WANTED), torch.device("meta"):
         config = cast(JanusConfig, JanusConfig.from_dict(dict(settings)))
         wanted = sum(one.numel() for one in JanusForConditionalGeneration(config).parameters())

@@ -108,6 +108,7 @@ def attacked(work):
             tokens=2,
             queries=2,
             experiment_seed=42,
+            kind="object",
             attacks=[search.GradientGuided],
         ),
     ],
