@@ -1,6 +1,7 @@
 # Machine: what a run needs to know of where it runs, and what Snakemake would leave to the user.
 
 import os
+import subprocess
 import sys
 from shlex import quote
 
@@ -16,7 +17,7 @@ if quote(sys.executable) != sys.executable:
         sys.exit(
             f"error: {folder}: found a colon in the interpreter's path, wanted none: move the environment"
         )
-    os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+    os.environ.update(PATH=os.pathsep.join([folder, os.environ.get("PATH", os.defpath)]))
 
 # Snakemake names its executor too late to set limits by it; profiles/slurm states defaults, and one machine needs none.
 CLUSTER = workflow.resource_settings.default_resources is not None
@@ -30,7 +31,7 @@ for letter in "{}" + '$`"\\' * CLUSTER:
 
 if workflow.remote_exec:
     # A job that a cluster's executor submitted, here by profiles/slurm: see ear/jobs.py.
-    os.environ["EAR_SUBMITTED"] = "1"
+    os.environ.update(EAR_SUBMITTED="1")
 elif not CLUSTER:
     # One machine. GPU jobs take turns unless there are more, and so do jobs that ask a chat endpoint. A rule that asks for
     # more memory than there is runs alone.
@@ -49,3 +50,37 @@ def check_limits():
         sys.exit(
             "error: --default-resources: found none, wanted those of a cluster: use --workflow-profile profiles/slurm"
         )
+
+
+def slurm_flags(wildcards):
+    """What jobs ask Slurm for, where it runs them."""
+    if workflow.local_exec:
+        return None
+    asked = [rule.resources.get("slurm_partition") for rule in workflow.rules]
+    settings = workflow.executor_settings
+    if not hasattr(settings, "status_command"):
+        return {}  # another executor
+    return {
+        "partitions": sorted({name for one in asked if one for name in str(one.value).split(",")}),
+        "settings": {name: getattr(settings, name) for name in ("no_account", "status_command")},
+        "gpu": bool(GPU),
+    }
+
+
+def check_machine():
+    """End a run on this machine whose jobs on a GPU cannot work here, before its first job; other runs go on."""
+    if not workflow.local_exec or workflow.touch:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.resources.get("gpu")]
+    if not jobs:
+        return
+    given = {
+        "config": experiment.model_dump(),
+        "catalogue": str(ROOT / "assets.yaml"),
+        "memory_mb": BACKBONE_MB,
+        "backbone": any(hasattr(job.input, "backbone") for job in jobs),
+    }
+    command = [sys.executable, "-m", "ear.check"]  # a process of its own: torch would stay in this one
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    if subprocess.run(command, input=json.dumps(given), text=True, env=environment).returncode:
+        sys.exit(1)
