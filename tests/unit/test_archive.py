@@ -1,6 +1,7 @@
 """The archive for reviewers: the same bytes from the same files, nothing unsafe, nothing large."""
 
 import os
+import shutil
 import tarfile
 
 import pandas as pd
@@ -9,16 +10,16 @@ import yaml
 
 from ear.export.archive import write_archive
 from ear.files import sha256_file, write_text
-from tests.finished import ROOT, make_results, smoke_config
+from tests.finished import ROOT
 
 FOLDER = "results/smoke"
 CONFIG = {"config.yaml": (ROOT / "configs/smoke.yaml").read_text(encoding="utf-8")}
 
 
 @pytest.fixture
-def finished(tmp_path, monkeypatch):
+def finished(finished_smoke, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    make_results(smoke_config())
+    shutil.copytree(finished_smoke, tmp_path / "results")
     write_text(f"{FOLDER}/logs/erase-church-ear-0.json", "{}\n")
     return tmp_path / FOLDER
 

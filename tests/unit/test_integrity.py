@@ -13,7 +13,7 @@ import pytest
 from ear.erasure.adapter import load_adapter, save_adapter
 from ear.files import read_csv, sha256_file, write_csv
 from ear.integrity.verify import as_text, verify
-from tests.finished import BACKBONE, PAGES, make_results, smoke_config
+from tests.finished import BACKBONE, PAGES, smoke_config
 
 SMOKE = Path("results/smoke")
 EAR, RELEASED = "erased/church/ear/seed0", "erased/church/released/seed0"
@@ -23,21 +23,10 @@ ATTACKS = "attacks/church/ear/seed0/verdicts.csv"
 VERDICTS = "evaluation/church/ear/seed1/verdicts.csv"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder, before = tmp_path_factory.mktemp("finished"), Path.cwd()
-    os.chdir(folder)
-    try:
-        make_results(smoke_config())
-    finally:
-        os.chdir(before)
-    return folder
-
-
 @pytest.fixture
-def results(finished, tmp_path, monkeypatch):
+def results(finished_smoke, tmp_path, monkeypatch):
     """A copy of the finished folder, below the current one."""
-    shutil.copytree(finished / "results", tmp_path / "results")
+    shutil.copytree(finished_smoke, tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     return SMOKE
 

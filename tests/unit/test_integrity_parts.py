@@ -32,8 +32,8 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def results(here):
-    make_results(smoke_config())
+def results(finished_smoke, here):
+    shutil.copytree(finished_smoke, here / "results")
     return SMOKE
 
 
