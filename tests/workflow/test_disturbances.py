@@ -29,6 +29,7 @@ def forget(folder, *names):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1500)
 def test_three_random_disturbances(undisturbed, tmp_path):
     folder = copy_of_the_repository(tmp_path / "repository")
