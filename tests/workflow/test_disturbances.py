@@ -9,6 +9,8 @@ import pytest
 from tests.workflow.disturbance import Run, disturbed_to_the_end, hashes, recovered, until
 from tests.workflow.repository import SMOKE, copy_of_the_repository, snakemake
 
+pytestmark = pytest.mark.timeout(1500)  # the first test waits for the undisturbed run too
+
 EAR = "results/smoke/erased/church/ear/seed0"
 IMAGES = "results/smoke/images/church/ear/seed1/shard0"
 # Snakemake makes nothing whose results are all there: what follows is taken away too.
@@ -30,7 +32,6 @@ def forget(folder, *names):
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1500)
 def test_three_random_disturbances(undisturbed, tmp_path):
     folder = copy_of_the_repository(tmp_path / "repository")
     kinds, jobs = disturbed_to_the_end(folder, random.Random(1), 3, undisturbed.seconds)
