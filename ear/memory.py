@@ -12,6 +12,8 @@ WIDTH_BLOCK = 128
 """Columns by which a cache of fixed width is made wider."""
 GPU_PICTURES = 16
 """Images decoded to pixels at once on a GPU."""
+PAIRS_AT_ONCE, PAIR_ROWS = 8, 6
+"""Pairs whose frozen states are read in one pass, and rows of each at most: three streams of two rows."""
 USABLE = 0.95
 """Share of the free memory that is planned with; the allocator loses some between its blocks."""
 

@@ -21,11 +21,8 @@ from ear.erasure.streams import Pair, context_free_states, cuts, fitted, mixed, 
 from ear.finite import require_losses
 from ear.janus import Backbone, Tokens, left_padded, unpadded
 from ear.kernels import onednn_linears
-from ear.memory import frozen_states
+from ear.memory import PAIR_ROWS, PAIRS_AT_ONCE, frozen_states
 from ear.progress import progress
-
-PAIRS_AT_ONCE = 8  # whose frozen states are read in one pass
-PAIR_ROWS = 6  # of a pair in it, at most: three streams, with and without the prompt
 
 Keep = Callable[[Tensor], Tensor | None]
 """L_t of a window, (w,) → the factor of each in the loss, or None for no step."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ear.chat import CAPTION_TOKENS
 from ear.config import Config
 from ear.memory import (
+    PAIR_ROWS,
+    PAIRS_AT_ONCE,
     USABLE,
     Dimensions,
     answering,
@@ -20,8 +22,6 @@ from ear.plan.rates import CAPTION_BATCH, PROMPT
 from ear.plan.work import Goals, Windows
 from ear.plan.workload import jobs_of
 
-PAIRS_AT_ONCE, PAIR_ROWS = 8, 6
-"""Pairs whose frozen states are read in one pass, and rows of each."""
 CAPTION_PROMPT = 100
 """Tokens around a picture that is asked about: a system prompt and the question."""
 LONGEST = {"Six-CD_Nudity.csv": 545}
