@@ -6,9 +6,13 @@ import socket
 import struct
 from contextlib import suppress
 
+from ear.jobs import QUIET_LIBRARIES
+
 # The models are tiny: threads that wait for each other cost more than they bring, and beside other work on a small
 # machine tens of times more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Libraries read these when they are imported, whichever test comes first: a job's terminal gets its own lines alone.
+os.environ.update(QUIET_LIBRARIES)
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, UP = 0x8913, 0x8914, 0x1
 

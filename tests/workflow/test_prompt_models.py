@@ -182,7 +182,7 @@ def test_on_pretrained_models_held_out_pairs_are_the_evaluation(repository, serv
     snakemake(repository, *targets, "--configfile", "own.yaml")
     pairs, prompts = (pd.read_csv(folder / "church" / f"{name}.csv") for name in ("candidates", "evaluation"))
     assert set(pairs["source"]) == {"one", "two"} and 20 <= len(pairs) <= 27
-    wanted = {"general": 8, "target": 6, "retention": 4, "implicit": 1, "neighbours": 5}
+    wanted = {"general": 4, "target": 6, "retention": 4, "implicit": 1, "neighbours": 5}
     assert prompts["prompt_set"].value_counts().to_dict() == wanted
     target, retention = (prompts[prompts["prompt_set"] == name]["prompt"] for name in ("target", "retention"))
     assert target.str.contains("church").all() and not retention.str.contains("church").any()
