@@ -28,6 +28,8 @@ rule train_vq:
         world=paths.world,
     output:
         weights=paths.vq,
+        curve=paths("training/vq.csv"),
+        metrics=paths("training/vq.json"),
     params:
         code=code("train_vq"),
         settings=experiment.world.vq.model_dump(exclude={"threads"}),
@@ -54,6 +56,8 @@ rule train_language_model:
         vq=paths.vq,
     output:
         model=paths.backbone,
+        curve=paths("training/language_model.csv"),
+        metrics=paths("training/language_model.json"),
     params:
         code=code("train_language_model"),
         architecture=experiment.world.architecture.model_dump(),

@@ -6,6 +6,7 @@ rule train_classifier:
         world=paths.world,
     output:
         config=paths.classifier,
+        curve=paths("training/classifier.csv"),
     params:
         code=code("train_classifier"),
         settings=experiment.world.classifier.model_dump(),
@@ -30,6 +31,7 @@ rule train_clip:
         world=paths.world,
     output:
         config=paths.clip,
+        curve=paths("training/clip.csv"),
     params:
         code=code("train_clip"),
         settings=experiment.world.clip.model_dump(),

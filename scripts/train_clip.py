@@ -5,11 +5,13 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear.files import write_csv
     from ear.world.judges import train_clip
 
-    train_clip(
+    curve = train_clip(
         Path(snakemake.input.world).parent,
         Path(snakemake.output.config).parent,
         seed=snakemake.params.seed,
         **snakemake.params.settings,
     )
+    write_csv(snakemake.output.curve, curve)

@@ -5,9 +5,10 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear.files import write_csv, write_json
     from ear.world.backbone import train_backbone
 
-    train_backbone(
+    metrics, curve = train_backbone(
         Path(snakemake.input.world).parent,
         snakemake.input.vq,
         Path(snakemake.output.model).parent,
@@ -15,3 +16,5 @@ with job(snakemake, threads=snakemake.params.threads):
         training=snakemake.params.training,
         seed=snakemake.params.seed,
     )
+    write_csv(snakemake.output.curve, curve)
+    write_json(snakemake.output.metrics, metrics)

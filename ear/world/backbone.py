@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from transformers import (
@@ -16,7 +17,7 @@ from transformers import (
 )
 
 from ear.chat import IMAGE
-from ear.files import atomic_path, write_csv, write_json
+from ear.files import atomic_path
 from ear.world.canvas import SIZE
 from ear.world.dataset import load_training_set
 from ear.world.tokenizer import build_processor
@@ -110,10 +111,8 @@ def train_backbone(
     architecture: dict[str, Any],
     training: dict[str, Any],
     seed: int,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], pd.DataFrame]:
     """Build the backbone, train it on a drawn world and save it as a transformers folder.
-
-    Beside the folder appear ``training.csv`` (step, stage, loss) and ``training.json`` (the metrics).
 
     Args:
         world_folder: what ``draw_training_set`` wrote.
@@ -124,20 +123,17 @@ def train_backbone(
         seed: of the initial weights and the batches.
 
     Returns:
-        The metrics of ``train_language_model``.
+        The metrics and the loss curve of ``train_language_model``.
     """
     images, table = load_training_set(world_folder)
     vq = load_vq(vq_file)
     processor = build_processor(vq.config.num_patches**2)
     model = build_backbone(vq, processor, **architecture, seed=seed)
     metrics, curve = train_language_model(model, processor, images, table, **training, seed=seed)
-    out_folder = Path(out_folder)
     with atomic_path(out_folder) as partial:
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
-    write_csv(out_folder.parent / "training.csv", curve)
-    write_json(out_folder.parent / "training.json", metrics)
-    return metrics
+    return metrics, curve
 
 
 def _initialise(model: JanusForConditionalGeneration) -> None:

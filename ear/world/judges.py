@@ -25,6 +25,8 @@ from ear.progress import progress
 from ear.seeding import stable_seed
 from ear.world.captions import Frame, caption, frames_of, scene_of
 from ear.world.scenes import FIRES, GROUPS, OBJECTS, STYLES, draw
+from ear.world.schedule import LossCurve
+from ear.world.tokenizer import build_clip_tokenizer
 
 SIZE = 64
 LABELS = tuple(f"{group}:{label}" for group, labels in GROUPS.items() for label in labels)
@@ -40,7 +42,14 @@ CLIP_MODEL: dict[str, Any] = {
         "timm_pool": "avg",
         "timm_proj": "linear",
     },
-    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+    # hf_tokenizer_name: any name makes open_clip read the tokenizer from the model's own folder.
+    "text_cfg": {
+        "context_length": 40,
+        "hf_tokenizer_name": "own",
+        "width": 64,
+        "heads": 2,
+        "layers": 2,
+    },
 }
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 MAX_LOGIT_SCALE = float(np.log(100))  # as in CLIP
@@ -95,7 +104,7 @@ def train_classifier(
     learning_rate: float,
     seed: int,
     held_out_images: int = HELD_OUT_IMAGES,
-) -> None:
+) -> pd.DataFrame:
     """Train the classifier of object, style and fire and save it as a timm folder.
 
     One logit vector of 8 + 3 + 2 classes (``LABELS``), three cross-entropies. The same arguments and thread
@@ -110,6 +119,9 @@ def train_classifier(
         learning_rate: peak of the cycle.
         seed: seed of initialisation, batches, augmentation and held-out pictures.
         held_out_images: number of held-out pictures.
+
+    Returns:
+        The loss curve: step, stage, loss.
 
     Raises:
         InputError: the world lacks a file or a column, or its parts differ in length.
@@ -135,11 +147,12 @@ def train_classifier(
         losses = [functional.cross_entropy(part, labels[batch, i]) for i, part in enumerate(logits)]
         return torch.stack(losses).sum()
 
-    _fit(model, loss, len(labels), steps, batch_size, learning_rate, generator, "training the classifier")
+    curve = _fit(model, loss, len(labels), steps, batch_size, learning_rate, generator, "classifier")
     with atomic_path(out_folder) as partial:
         save_for_hf(model, partial, safe_serialization=True)
         drawings = _held_out(held_out_images, seed)
         write_json(partial / "metrics.json", _classifier_quality(Classifier.load(partial), drawings, seed))
+    return curve
 
 
 def train_clip(
@@ -150,7 +163,7 @@ def train_clip(
     learning_rate: float,
     seed: int,
     held_out_images: int = HELD_OUT_IMAGES,
-) -> None:
+) -> pd.DataFrame:
     """Train the CLIP model on pictures and their captions and save it as an open_clip folder.
 
     The same arguments and thread count give the same bytes.
@@ -165,6 +178,9 @@ def train_clip(
         seed: seed of initialisation, batches, augmentation and held-out pictures.
         held_out_images: number of held-out pictures, rounded down to whole galleries of ``GALLERY``.
 
+    Returns:
+        The loss curve: step, stage, loss.
+
     Raises:
         InputError: the world lacks a file or a column, its parts differ in length, or there are fewer
             held-out images than a gallery.
@@ -173,9 +189,12 @@ def train_clip(
         raise InputError(f"CLIP: found {held_out_images} held-out images, wanted at least {GALLERY}")
     world = _load_world(world_folder)
     generator = _seeded("clip", seed)
-    model: Any = open_clip.CLIP(**CLIP_MODEL)
-    tokenizer = open_clip.SimpleTokenizer(context_length=CLIP_MODEL["text_cfg"]["context_length"])
-    tokens = tokenizer(world.captions["caption"].tolist())  # (N, L)
+    tokenizer = build_clip_tokenizer(CLIP_MODEL["text_cfg"]["context_length"])
+    shape = CLIP_MODEL | {"text_cfg": CLIP_MODEL["text_cfg"] | {"vocab_size": len(tokenizer)}}
+    model: Any = open_clip.CLIP(**shape)
+    tokens = torch.tensor(
+        tokenizer(world.captions["caption"].tolist(), padding="max_length", truncation=True)["input_ids"]
+    )  # (N, L)
     contrastive = ClipLoss()
 
     def loss(batch: torch.Tensor) -> torch.Tensor:
@@ -183,14 +202,16 @@ def train_clip(
             model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
         return contrastive(*model(_augmented(world.images[batch], generator), tokens[batch]))
 
-    _fit(model, loss, len(tokens), steps, batch_size, learning_rate, generator, "training CLIP")
+    curve = _fit(model, loss, len(tokens), steps, batch_size, learning_rate, generator, "clip")
     preprocess = {"size": SIZE, "mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "squash"}
     with atomic_path(out_folder) as partial:
         partial.mkdir()
         save_file(model.state_dict(), partial / "open_clip_model.safetensors")
-        write_json(partial / "open_clip_config.json", {"model_cfg": CLIP_MODEL, "preprocess_cfg": preprocess})
+        tokenizer.save_pretrained(partial)
+        write_json(partial / "open_clip_config.json", {"model_cfg": shape, "preprocess_cfg": preprocess})
         drawings = _held_out(held_out_images // GALLERY * GALLERY, seed)
         write_json(partial / "metrics.json", _clip_quality(Clip.load(partial), drawings, seed))
+    return curve
 
 
 def _load_world(folder: str | Path) -> _World:
@@ -241,18 +262,22 @@ def _fit(
     batch_size: int,
     learning_rate: float,
     generator: torch.Generator,
-    desc: str,
-) -> None:
-    """Minimise ``loss(indices of a batch)`` and leave the model in evaluation mode."""
+    stage: str,
+) -> pd.DataFrame:
+    """Minimise ``loss(indices of a batch)`` and leave the model in evaluation mode; gives the loss curve."""
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
-    for _ in progress(range(steps), desc=desc, unit="step"):
+    curve = LossCurve(steps)
+    for step in progress(range(steps), desc=f"training the {stage}", unit="step"):
         optimiser.zero_grad()
-        loss(torch.randint(examples, (batch_size,), generator=generator)).backward()
+        value = loss(torch.randint(examples, (batch_size,), generator=generator))
+        value.backward()
         optimiser.step()
         schedule.step()
+        curve.add(step, {stage: value.item()})
     model.eval()
+    return curve.table()
 
 
 def _held_out(count: int, seed: int) -> list[_Drawing]:

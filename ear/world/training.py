@@ -14,12 +14,11 @@ from transformers import JanusForConditionalGeneration, JanusProcessor
 from ear.chat import DESCRIBE, IMAGE, NO, YES, caption_prompt, image_prompt, question
 from ear.progress import progress
 from ear.world.questions import ASKED, Questions
-from ear.world.schedule import rate_at
+from ear.world.schedule import LossCurve, rate_at
 from ear.world.vq import to_pixels
 
 logger = logging.getLogger(__name__)
 
-LOG_EVERY = 25  # steps a point of the loss curve
 IGNORED = -100  # label of positions without loss
 
 
@@ -77,8 +76,7 @@ def train_language_model(
     image_batches = _batches(trained, batch_size, generator)
     caption_batches = _batches(trained, caption_batch_size, generator)
     question_batches = _batches(trained, question_batch_size, generator)
-    points: list[tuple[int, str, float]] = []
-    recent: list[tuple[float, float, float]] = []
+    curve = LossCurve(steps)
     for step in progress(range(steps), desc="training the mini backbone", unit="step"):
         for group, peak in peaks:
             group["lr"] = rate_at(step, steps, warmup_steps, peak)
@@ -92,15 +90,12 @@ def train_language_model(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
-        recent.append((image_loss.item(), caption_loss.item(), question_loss.item()))
-        if (step + 1) % LOG_EVERY == 0 or step + 1 == steps:
-            for stage, loss in zip(("image", "caption", "question"), np.mean(recent, axis=0), strict=True):
-                points.append((step + 1, stage, float(loss)))
-            recent.clear()
+        losses = {"image": image_loss, "caption": caption_loss, "question": question_loss}
+        curve.add(step, {stage: loss.item() for stage, loss in losses.items()})
     model.eval()
     metrics = _held_out_quality(examples, kept)
     logger.info("mini backbone: %s", metrics)
-    return metrics, pd.DataFrame(points, columns=["step", "stage", "loss"])
+    return metrics, curve.table()
 
 
 class Examples:

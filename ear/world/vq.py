@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -13,11 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import JanusVQVAE, JanusVQVAEConfig
 
-from ear.files import atomic_path, write_json
+from ear.files import atomic_path
 from ear.progress import progress
 from ear.weights import check_file, check_finite, loading
 from ear.world.dataset import load_training_set
-from ear.world.schedule import rate_at
+from ear.world.schedule import LossCurve, rate_at
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def train_vq(
     commitment: float,
     held_out: int,
     seed: int,
-) -> tuple[JanusVQVAE, dict[str, float]]:
+) -> tuple[JanusVQVAE, dict[str, float], pd.DataFrame]:
     """Train the image tokenizer.
 
     Loss: L1 + mean squared error of the pixels + commitment · mean squared distance to the code. The codebook
@@ -110,7 +111,8 @@ def train_vq(
         seed: of the weights, the batches and the codebook.
 
     Returns:
-        The model in eval mode, and metrics: psnr_db and codes_in_use on the held-out images.
+        The model in eval mode; metrics, psnr_db and codes_in_use on the held-out images; and the loss curve
+        (step, stage, loss), whose stage is "tokenizer".
     """
     levels = int(np.log2(images.shape[1] // grid)) + 1
     shape = {"channel_multiplier": [1] * levels, "num_res_blocks": 0, "num_patches": grid}
@@ -128,6 +130,7 @@ def train_vq(
     counts = torch.ones(codes)
     sums = vq.quantize.embedding.weight.clone()
     order = torch.empty(0, dtype=torch.long)
+    curve = LossCurve(steps)
     for step in progress(range(steps), desc="training the image tokenizer", unit="step"):
         if len(order) < batch_size:
             order = torch.cat([order, torch.randperm(len(pixels), generator=generator)])
@@ -147,6 +150,7 @@ def train_vq(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
+        curve.add(step, {"tokenizer": loss.item()})
         if step >= free_steps:
             taken = F.one_hot(indices, codes).float()  # (B·T, V)
             counts.lerp_(taken.sum(0), 1 - USAGE_DECAY)
@@ -160,7 +164,7 @@ def train_vq(
     vq.eval()
     metrics = measure(vq, measured)
     logger.info("image tokenizer: %s", metrics)
-    return vq, metrics
+    return vq, metrics, curve.table()
 
 
 @torch.no_grad()
@@ -183,22 +187,23 @@ def measure(vq: JanusVQVAE, pixels: Tensor) -> dict[str, float]:
     return {"psnr_db": float(10 * np.log10(4 / error)), "codes_in_use": float(len(seen))}
 
 
-def train_tokenizer(world_folder: str | Path, out_file: str | Path, **settings: Any) -> dict[str, float]:
+def train_tokenizer(
+    world_folder: str | Path, out_file: str | Path, **settings: Any
+) -> tuple[dict[str, float], pd.DataFrame]:
     """Train the image tokenizer on a drawn world and save it.
 
     Args:
         world_folder: what ``draw_training_set`` wrote.
-        out_file: the safetensors file; ``metrics.json`` is written beside it.
+        out_file: the safetensors file.
         settings: as ``train_vq`` takes them.
 
     Returns:
-        The metrics of ``train_vq``.
+        The metrics and the loss curve of ``train_vq``.
     """
     images, _ = load_training_set(world_folder)
-    vq, metrics = train_vq(images, **settings)
+    vq, metrics, curve = train_vq(images, **settings)
     save_vq(vq, out_file)
-    write_json(Path(out_file).parent / "metrics.json", metrics)
-    return metrics
+    return metrics, curve
 
 
 def save_vq(vq: JanusVQVAE, path: str | Path) -> None:
