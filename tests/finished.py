@@ -59,13 +59,14 @@ from ear.seeding import stable_seed
 ROOT = Path(__file__).parents[1]
 BACKBONE = {"reference": "results/smoke/assets/mini-backbone", "revision": None, "sha256": "b" * 64}
 PAGES = ["results/smoke/report.html"]
+CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 
 
 def smoke_config() -> Config:
     """The smoke experiment with one pair fewer to keep, so that the filter has dropped one."""
     raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
     return parse_config(
-        raw | {"filter": {"drop": True}}, "smoke", shapes_of(load_catalogue(ROOT / "assets.yaml"))
+        raw | {"filter": {"drop": True}}, "smoke", shapes_of(CATALOGUE)
     )
 
 
@@ -76,7 +77,7 @@ def joint_config() -> Config:
     castle = {"kind": "object", "words": "castle", "judge": {"by": "zero-shot"}, "window": 4}
     raw["concepts"]["castle"] = castle
     raw["methods"]["both"] = {"variant": "ear", "erase": ["castle", "church"]}
-    return parse_config(raw, "joint", shapes_of(load_catalogue(ROOT / "assets.yaml")))
+    return parse_config(raw, "joint", shapes_of(CATALOGUE))
 
 
 def make_results(config: Config) -> None:

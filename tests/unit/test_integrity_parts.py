@@ -20,7 +20,7 @@ from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows, same
 from ear.integrity.strays import strays
 from ear.integrity.verify import verify
-from tests.finished import BACKBONE, PAGES, ROOT, joint_config, make_results, smoke_config
+from tests.finished import BACKBONE, CATALOGUE, PAGES, ROOT, joint_config, make_results, smoke_config
 
 SMOKE = Path("results/smoke")
 
@@ -39,7 +39,7 @@ def results(finished_smoke, here):
 
 def looked_at(**changes):
     """The folder, held to a config with other values."""
-    return verify(looked_at_config(**changes), {}, PAGES)
+    return verify(looked_at_config(**changes), CATALOGUE, PAGES)
 
 
 def looked_at_config(**changes):
@@ -54,7 +54,7 @@ def looked_at_config(**changes):
 def test_adapters_of_several_concepts_and_zero_shot_verdicts_are_held_to_their_tables(here):
     config = joint_config()
     make_results(config)
-    found = verify(config, {}, PAGES)
+    found = verify(config, CATALOGUE, PAGES)
     assert found.mismatches == [] and found.notes == []
     assert found.counts["adapters"] == 2 * (2 * 3 + 1)  # seeds × (each concept's three, and the common one)
     assert not (SMOKE / "erased/castle/both").exists()
@@ -64,7 +64,7 @@ def test_adapters_of_several_concepts_and_zero_shot_verdicts_are_held_to_their_t
     save_adapter(path, weights, BACKBONE, wrong)
     table = read_csv(path.with_name("windows.csv"), ["file"])
     write_csv(path.with_name("windows.csv"), table.assign(sha256=sha256_file(path)))
-    lines = verify(config, {}, PAGES).mismatches
+    lines = verify(config, CATALOGUE, PAGES).mismatches
     assert [line.split(": ")[1] for line in lines] == ["concept", "pairs_sha256"]
     assert f"{path}: concept: found 'castle', wanted 'castle+church'" in lines
     evaluated = SMOKE / "evaluation/castle/both/seed0/verdicts.csv"
@@ -72,7 +72,7 @@ def test_adapters_of_several_concepts_and_zero_shot_verdicts_are_held_to_their_t
     shown = verdicts.loc[0, "shown"]
     verdicts.loc[0, "shown"] = "False" if shown == "True" else "True"
     verdicts.to_csv(evaluated, index=False)
-    found = verify(config, {}, PAGES).mismatches
+    found = verify(config, CATALOGUE, PAGES).mismatches
     assert any(line.startswith(f"{evaluated}: ") and f"wanted {shown}" in line for line in found)
 
 

@@ -68,7 +68,7 @@ def test_implicit_prompts_do_not_name_the_concept_and_are_its_alone(concept, see
     texts = implicit["prompt"].str.replace(description, words)
     evaluation = set(captions_of("evaluation"))
     assert implicit["prompt"].str.contains(description).all() and set(texts) <= evaluation
-    assert not set(implicit["prompt"]) & evaluation and texts.tolist() != target["prompt"].tolist()
+    assert set(implicit["prompt"]) <= evaluation and texts.tolist() != target["prompt"].tolist()
     if kind != "object":
         assert all(row.object in row.prompt for row in implicit.itertuples())
     assert not [text for text in implicit["prompt"] if named(text, [words])]
@@ -83,7 +83,7 @@ def test_neighbours_of_a_style_are_in_the_other_and_others_have_none(concept, la
     assert table["prompt_id"].tolist() == [f"{concept}/neighbours/{number:04d}" for number in range(40)]
     assert set(table["object"]) == {label} and label in STYLES  # of the classifier
     evaluation = set(captions_of("evaluation"))
-    assert set(table["prompt"].str.replace(phrase, STYLE_PHRASE)) <= evaluation
+    assert set(table["prompt"]) <= evaluation
     for name, prompt in zip(OBJECTS * 5, table["prompt"], strict=True):
         assert phrase in prompt and name in prompt and FIRE_PHRASE not in prompt
     for other in ("church", "fire"):

@@ -19,6 +19,7 @@ from ear.world.captions import (
     STYLE_DESCRIPTION,
     STYLE_PHRASE,
     caption,
+    captions_of,
     frames_of,
 )
 from ear.world.dataset import (
@@ -85,6 +86,7 @@ def test_captions_are_from_train_frames_alone(world: Path) -> None:
         for frame in frames_of("train")
         for name, fire, style, described in product(OBJECTS, (False, True), styles, kinds)
     }
+    assert set(captions_of("train")) == train
     assert set(load_training_set(world)[1]["caption"]) <= train
 
 
