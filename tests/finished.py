@@ -65,9 +65,7 @@ CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 def smoke_config() -> Config:
     """The smoke experiment with one pair fewer to keep, so that the filter has dropped one."""
     raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
-    return parse_config(
-        raw | {"filter": {"drop": True}}, "smoke", shapes_of(CATALOGUE)
-    )
+    return parse_config(raw | {"filter": {"drop": True}}, "smoke", shapes_of(CATALOGUE))
 
 
 def joint_config() -> Config:
