@@ -25,6 +25,7 @@ lint: .venv/.installed  ## check style, types and the workflow
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --lint --configfile configs/mini-world.yaml
 
 format: .venv/.installed  ## put code and rules into the house's format
 	$(BIN)/ruff check --fix .

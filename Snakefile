@@ -76,6 +76,8 @@ else:
     include: "rules/check.smk"
     include: "rules/verify.smk"
 
+    TARGETS = results()
+
     rule assets:
         input:
             [paths.asset(name) for name in experiment.used_assets],
@@ -94,4 +96,4 @@ onerror:
 rule all:
     default_target: True
     input:
-        results(),
+        TARGETS,

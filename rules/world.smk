@@ -11,12 +11,9 @@ training = recipe.training
 paths = Paths(recipe.experiment)
 
 CARDS = [paths.model(name) for name in ("mini-backbone", "mini-classifier", "mini-clip")]
-
-
-def results():
-    """What a recipe is run for: the models, and how their training went."""
-    figures = [paths.figure("training", suffix) for suffix in ("png", "pdf")]
-    return [*CARDS, paths.model_hashes, *figures, paths.figure("reconstructions")]
+# What a recipe is run for: the models, and how their training went.
+TARGETS = [*CARDS, paths.model_hashes, paths.figure("reconstructions")]
+TARGETS += [paths.figure("training", suffix) for suffix in ("png", "pdf")]
 
 
 rule draw_world:
