@@ -16,6 +16,7 @@ from transformers import JanusVQVAE, JanusVQVAEConfig
 
 from ear.files import atomic_path
 from ear.progress import progress
+from ear.seeding import stable_seed
 from ear.weights import check_file, check_finite, loading
 from ear.world.dataset import load_training_set
 from ear.world.schedule import LossCurve, rate_at
@@ -82,8 +83,10 @@ def train_vq(
     grid: int,
     steps: int,
     free_steps: int,
+    decoder_steps: int,
     batch_size: int,
     learning_rate: float,
+    decoder_learning_rate: float,
     warmup_steps: int,
     commitment: float,
     held_out: int,
@@ -104,8 +107,10 @@ def train_vq(
         grid: side of the token grid; H / grid must be a power of two.
         steps: optimiser steps, ``free_steps`` included.
         free_steps: first steps without quantisation; k-means ends them.
+        decoder_steps: further steps of the decoder alone, for codes that no longer move.
         batch_size: images a step.
         learning_rate: Adam's, after the warm-up; it falls to zero along a cosine.
+        decoder_learning_rate: Adam's in the decoder's further steps, likewise.
         warmup_steps: steps of linear rise.
         commitment: weight of the commitment term.
         held_out: the last images are kept out of training and measured.
@@ -113,7 +118,7 @@ def train_vq(
 
     Returns:
         The model in eval mode; metrics, psnr_db and codes_in_use on the held-out images; and the loss curve
-        (step, stage, loss), whose stage is "tokenizer".
+        (step, stage, loss), whose stages are "tokenizer" and "decoder".
     """
     levels = int(np.log2(images.shape[1] // grid)) + 1
     shape = {"channel_multiplier": [1] * levels, "num_res_blocks": 0, "num_patches": grid}
@@ -132,7 +137,7 @@ def train_vq(
     counts = torch.ones(codes)
     sums = vq.quantize.embedding.weight.clone()
     order = torch.empty(0, dtype=torch.long)
-    curve = LossCurve(steps)
+    curve, decoders = LossCurve(steps), LossCurve(decoder_steps)
     for step in progress(range(steps), desc="training the image tokenizer", unit="step"):
         if len(order) < batch_size:
             order = torch.cat([order, torch.randperm(len(pixels), generator=generator)])
@@ -166,10 +171,53 @@ def train_vq(
                 picks = torch.randint(len(latents), (len(dead),), generator=generator)
                 sums[dead], counts[dead] = latents.detach()[picks] * even, even
             _set_codebook(vq, sums)
+    train_decoder(vq, pixels, decoder_steps, batch_size, decoder_learning_rate, warmup_steps, seed, decoders)
     vq.eval()
     metrics = measure(vq, measured)
     logger.info("image tokenizer: %s", metrics)
-    return vq, metrics, curve.table()
+    return vq, metrics, pd.concat([curve.table(), decoders.table()], ignore_index=True)
+
+
+def train_decoder(
+    vq: JanusVQVAE,
+    pixels: Tensor,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    warmup_steps: int,
+    seed: int,
+    curve: LossCurve,
+) -> None:
+    """Train the decoder alone, in place: encoder and codebook, and so every image's tokens, stay as they are.
+
+    Args:
+        vq: the trained image tokenizer.
+        pixels: (N, 3, H, W) training images in [-1, 1].
+        steps: optimiser steps.
+        batch_size: images a step.
+        learning_rate: Adam's, after the warm-up; it falls to zero along a cosine.
+        warmup_steps: steps of linear rise.
+        seed: of the batches.
+        curve: gets the loss of each step.
+    """
+    grid = vq.config.num_patches
+    trained = [*vq.post_quant_conv.parameters(), *vq.decoder.parameters()]
+    optimiser = torch.optim.Adam(trained, lr=learning_rate, fused=True)
+    generator = torch.Generator().manual_seed(stable_seed(seed, "decoder"))
+    for step in progress(range(steps), desc="training the decoder", unit="step"):
+        batch = pixels[torch.randint(len(pixels), (batch_size,), generator=generator)]
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(step, steps, warmup_steps, learning_rate)
+        with torch.no_grad():
+            _, rows, _ = quantise(vq, batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            drawn = decode(vq, rows, grid)
+        error = drawn.float() - batch
+        loss = error.abs().mean() + error.square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        curve.add(step, {"decoder": loss.item()})
 
 
 @torch.no_grad()
