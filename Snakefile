@@ -10,7 +10,7 @@ min_version("9.27")
 # What Snakemake reads without a word, or refuses without a place: several configs, a key given twice, a tab.
 sys.path.insert(0, workflow.basedir)
 
-from ear.config.files import check_config_files
+from ear.config.files import check_config_files, is_recipe
 from ear.errors import InputError
 
 try:
@@ -27,58 +27,59 @@ if not workflow.overwrite_configfiles:
 report: "report/workflow.rst"
 
 
-include: "rules/common.smk"
+include: "rules/jobs.smk"
 include: "rules/machine.smk"
 
 
-onerror:
-    print(told_again(failures(paths("logs"), STARTED)), file=sys.stderr)
+# A recipe trains the mini world's models, which experiments find in models/.
+if is_recipe(config):
 
-
-wildcard_constraints:
-    concept="|".join(experiment.concepts),
-    method="|".join(experiment.methods),
-    asset="|".join(CATALOGUE),
-    seed=r"\d+",
-    shard=r"\d+",
-
-
-include: "rules/sources.smk"
-
-
-# Where models and prompts come from: pretrained and published, or the mini world.
-if experiment.assets:
-
-    include: "rules/assets.smk"
-    include: "rules/published.smk"
+    include: "rules/world.smk"
 
 else:
 
-    include: "rules/backbone.smk"
-    include: "rules/judges.smk"
-    include: "rules/prompts.smk"
+    include: "rules/common.smk"
 
+    wildcard_constraints:
+        concept="|".join(experiment.concepts),
+        method="|".join(experiment.methods),
+        asset="|".join(CATALOGUE),
+        seed=r"\d+",
+        shard=r"\d+",
 
-include: "rules/render.smk"
+    include: "rules/assets.smk"
+    include: "rules/sources.smk"
 
+    # Where prompts and reference pictures come from: the mini world's grammar, or what is published.
+    if experiment.world:
 
-if CANARY:
+        include: "rules/prompts.smk"
 
-    include: "rules/canary.smk"
+    else:
 
+        include: "rules/published.smk"
+    include: "rules/render.smk"
 
-include: "rules/filter.smk"
-include: "rules/erase.smk"
-include: "rules/export.smk"
-include: "rules/dataset.smk"
-include: "rules/evaluate.smk"
-include: "rules/attack.smk"
-include: "rules/score-card.smk"
-include: "rules/figures.smk"
-include: "rules/axes-figures.smk"
-include: "rules/plan.smk"
-include: "rules/check.smk"
-include: "rules/verify.smk"
+    if CANARY:
+
+        include: "rules/canary.smk"
+    include: "rules/filter.smk"
+    include: "rules/erase.smk"
+    include: "rules/export.smk"
+    include: "rules/dataset.smk"
+    include: "rules/evaluate.smk"
+    include: "rules/attack.smk"
+    include: "rules/score-card.smk"
+    include: "rules/figures.smk"
+    include: "rules/axes-figures.smk"
+    include: "rules/plan.smk"
+    include: "rules/check.smk"
+    include: "rules/verify.smk"
+
+    rule assets:
+        input:
+            [paths.asset(name) for name in experiment.used_assets],
+        localrule: True
 
 
 onstart:
@@ -86,11 +87,8 @@ onstart:
     check_machine()
 
 
-# An experiment on the mini world has none.
-rule assets:
-    input:
-        [paths.asset(name) for name in experiment.used_assets],
-    localrule: True
+onerror:
+    print(told_again(failures(paths("logs"), STARTED)), file=sys.stderr)
 
 
 rule all:

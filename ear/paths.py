@@ -47,6 +47,15 @@ class Paths:
         """Config of the open_clip model's folder."""
         return self("judges/clip/open_clip_config.json")
 
+    def model(self, name: str) -> str:
+        """Card of a trained model of the mini world, whose folder appears whole."""
+        return self(f"models/{name}/README.md")
+
+    @property
+    def model_hashes(self) -> str:
+        """What assets.yaml has to say of these models."""
+        return self("models/assets.yaml")
+
     def asset(self, name: str) -> str:
         """Record of an asset, in a folder with links to what it holds."""
         return self(f"assets/{name}/asset.json")

@@ -1,4 +1,4 @@
-# Assets: pretrained models and published data, fetched or found in a folder, and checked. See assets.yaml.
+# Assets: models and published data, fetched or found in a folder or in this repository, and checked. See assets.yaml.
 
 if REHEARSED:
 
@@ -28,6 +28,7 @@ if REHEARSED:
 rule fetch_asset:
     input:
         stand_ins=experiment.assets.lock_file if REHEARSED else [],
+        retrained=retrained,
     output:
         record=paths.asset("{asset}"),
     params:

@@ -1,76 +1,42 @@
-# What all stages share: the typed config, the paths, and the fingerprint of a rule's code.
+# What all stages of an experiment share: the typed config, the paths, and what jobs are made of.
 
 import json
 import re
-import sys
-import time
 from dataclasses import asdict
 from hashlib import sha256
-from pathlib import Path
 
-STARTED = time.time()
-ROOT = Path(workflow.basedir)
-from ear.assets.catalogue import load_catalogue
+from ear.assets.catalogue import Repository, load_catalogue
 from ear.config import parse_config
-from ear.config.models import FEATURE_ASSETS, JUDGE_ASSETS
 from ear.erasure.presets import TOGETHER
-from ear.errors import InputError
-from ear.failures import failures, told_again
-from ear.fingerprint import code_fingerprint
 from ear.names import ORIGINAL
 from ear.paths import Paths
 from ear.world.captions import is_described
 
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
-try:
-    experiment = parse_config(
-        config,
-        source=str((workflow.configfiles or ["--config"])[-1]),
-        shapes={name: asset.shape for name, asset in CATALOGUE.items() if asset.shape},
-    )
-except InputError as error:
-    sys.exit(
-        "\n".join(f"error: {line}" for line in str(error).splitlines())
-    )  # each wrong key has a line of its own
-
+experiment = read_or_exit(
+    parse_config, shapes={name: asset.shape for name, asset in CATALOGUE.items() if asset.shape}
+)
 paths = Paths(experiment.experiment)
-REHEARSED = bool(experiment.assets and experiment.assets.stand_ins)
+REHEARSED = experiment.assets.stand_ins is not None
 GPU = 1 if experiment.backbone.device == "cuda" else 0
 
-# A file in the folder of each model: pretrained, or trained on the mini world.
-if experiment.assets:
-    BACKBONE_FILE = paths.asset(experiment.backbone.asset)
-    CLIP_FILE = paths.asset("clip")
-    FEATURES_FILE = paths.asset(FEATURE_ASSETS[experiment.utility.features])
-else:
-    BACKBONE_FILE, CLIP_FILE, FEATURES_FILE = paths.backbone, paths.clip, paths.classifier
+# A file in the folder of each model.
+BACKBONE_FILE = paths.asset(experiment.backbone.asset)
+CLIP_FILE = paths.asset(experiment.clip_asset)
+FEATURES_FILE = paths.asset(experiment.features_asset)
 
 # What the checkpoint is known to draw on a GPU; none of most, and none of stand-ins.
-CANARY = CATALOGUE[experiment.backbone.asset].canary if experiment.assets and GPU and not REHEARSED else None
+CANARY = CATALOGUE[experiment.backbone.asset].canary if GPU and not REHEARSED else None
 
 # Memory of a job that loads the backbone, MB: its weights twice and some for what it computes.
-BACKBONE_MB = 4000
-if experiment.assets and not REHEARSED:
-    BACKBONE_MB += 2 * CATALOGUE[experiment.backbone.asset].size // 10**6
-
-
+BACKBONE_MB = 4000 + (0 if REHEARSED else 2 * CATALOGUE[experiment.backbone.asset].size // 10**6)
 # Of a job whose judges may run on a GPU: a CUDA context takes 3 GB by itself.
-JUDGES_MB = 8000 if GPU and experiment.assets else 4000
-
-
-def code(script):
-    """Fingerprint of a script and of the modules it reaches: an edit reruns the stages that use it, a comment reruns nothing."""
-    return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
+JUDGES_MB = 8000 if GPU else 4000
 
 
 def fingerprints(files):
     """Hashes of files of the repository: as inputs, their times in a fresh clone would rerun what reads them."""
     return [sha256((ROOT / name).read_bytes()).hexdigest() for name in files]
-
-
-def growing(amount):
-    """A resource that grows with each attempt: a job that ran out of it is tried again with more."""
-    return lambda wildcards, attempt: amount * attempt
 
 
 # Minutes of each job by the plan's stated rates, which are known on a GPU alone; the plan is not even imported without one.
@@ -96,10 +62,7 @@ def judge_files(which):
         judge = experiment.concepts[wildcards.concept].judges.get(which)
         if judge is None:
             return []
-        if experiment.assets:
-            model = paths.asset(JUDGE_ASSETS[judge.by])
-        else:
-            model = CLIP_FILE if judge.by == "zero-shot" else paths.classifier
+        model = paths.asset(experiment.judge_asset(judge.by))
         return [model, paths.calibration(wildcards.concept, which)] if judge.by == "zero-shot" else [model]
 
     return files
@@ -114,7 +77,14 @@ def judges_of(wildcards):
 def objects_file(wildcards):
     """The classifier that names the object of an image where the concept's judge knows none; the mini world has one."""
     named = experiment.world and experiment.concepts[wildcards.concept].judge.by == "zero-shot"
-    return [paths.classifier] if named else []
+    return [paths.asset(experiment.judge_asset("classifier"))] if named else []
+
+
+def retrained(wildcards):
+    """Files of another training of what this repository holds, where assets.root has one: no hash in the catalogue tells them apart."""
+    if experiment.assets.root is None or not isinstance(CATALOGUE[wildcards.asset].source, Repository):
+        return []
+    return sorted(map(str, Path(experiment.assets.root, wildcards.asset).glob("*")))
 
 
 def methods_like(condition):

@@ -24,9 +24,7 @@ rule write_dataset:
             sources=pair_sources(wildcards.concept),
             judge=experiment.concepts[wildcards.concept].judge.model_dump(),
             drop=experiment.filter.drop,
-            backbone=(
-                CATALOGUE[experiment.backbone.asset].title if experiment.assets else "the mini world's Janus"
-            ),
+            backbone=CATALOGUE[experiment.backbone.asset].title,
             dtype=experiment.backbone.dtype,
             seed=experiment.seed,
             **experiment.sampling.model_dump(include={"guidance", "temperature"}),

@@ -1,5 +1,5 @@
 # Evaluate: a verdict on every image, the scores of every (concept, method, seed), and the tidy tables of all of them.
-# Where models are pretrained, one job asks those that run on a GPU and another one does all the rest on the CPU: NudeNet, distances,
+# Of photographs, one job asks the models that run on a GPU and another one does all the rest on the CPU: NudeNet, distances,
 # bootstraps. On the mini world both take seconds, and one job does both.
 
 
@@ -68,17 +68,17 @@ rule evaluate:
     input:
         manifests=lambda wildcards: shards_of(wildcards, "manifest.csv"),
         seen=(
-            paths.run("evaluation", "{concept}", "{method}", "{seed}", "seen.npz")
-            if experiment.assets
-            else []
+            []
+            if experiment.world
+            else paths.run("evaluation", "{concept}", "{method}", "{seed}", "seen.npz")
         ),
         captions=captions_of,
         answers=answers_of,
         judge=judge_files("judge"),
         second_judge=judge_files("second_judge"),
         objects=objects_file,
-        clip=[] if experiment.assets else CLIP_FILE,
-        extractor=[] if experiment.assets else FEATURES_FILE,
+        clip=CLIP_FILE if experiment.world else [],
+        extractor=FEATURES_FILE if experiment.world else [],
         features=paths.reference_features,
         reference=paths.reference,
     output:
@@ -100,7 +100,7 @@ rule evaluate:
         paths("benchmarks/evaluate-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=0 if experiment.assets else GPU,
+        gpu=GPU if experiment.world else 0,
         mem_mb=growing(4000 if experiment.utility.general < 5000 else 12000),  # FID and KID of 30 000 images: 3 GB
         runtime=planned("evaluate-{concept}-{method}-{seed}", 60),
     conda:

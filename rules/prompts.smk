@@ -6,7 +6,6 @@ rule make_pairs:
     input:
         pairs=lambda wildcards: of_sources(wildcards.concept, "pairs.csv"),
         rejected=lambda wildcards: of_sources(wildcards.concept, "rejected.csv"),
-        world=paths.world,
     output:
         candidates=paths.candidates("{concept}"),
         rejected=paths.rejected("{concept}"),
@@ -31,7 +30,6 @@ rule make_pairs:
 # sentences of the grammar.
 rule make_prompts:
     input:
-        world=paths.world,
         general=paths.general_prompts,
     output:
         evaluation=paths.evaluation_prompts("{concept}"),

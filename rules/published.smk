@@ -1,4 +1,4 @@
-# Prompts of experiments on pretrained models: published ones, held-out pairs of language models where there are none, and COCO, in
+# Prompts of experiments on photographs: published ones, held-out pairs of language models where there are none, and COCO, in
 # the tables that the mini world's grammar also fills.
 
 

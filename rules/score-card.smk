@@ -33,7 +33,7 @@ rule publish_score_card:
     params:
         code=code("publish_score_card"),
         experiment=experiment.experiment,
-        backbone=experiment.backbone.asset or "mini-world",
+        backbone=experiment.backbone.asset,
         image_tokens=experiment.image_tokens,
         fine_tuning_seeds=experiment.seeds,
         config_sha256=sha256(

@@ -11,7 +11,7 @@ with job(snakemake):
     from ear.world.captions import captions_of
 
     files, output, rules = snakemake.input, snakemake.output, Rules(**snakemake.params.rules)
-    training = read_csv(files.world, ["caption"])["caption"]
+    training = set(captions_of("train"))
     taken = {*training, *captions_of("evaluation"), *captions_of("general")}
     pairs, rejected = merge_pairs([read_csv(path, PAIR_COLUMNS) for path in files.pairs], rules, taken)
     check_prompts(rules.concept, rules.words, pairs=pairs, training=training)

@@ -1,4 +1,4 @@
-"""Evaluation prompts of one concept, checked against the training set."""
+"""Evaluation prompts of one concept, checked against all captions that the models may be trained on."""
 
 from ear.jobs import job
 
@@ -8,6 +8,7 @@ with job(snakemake):
     from ear.files import read_csv, write_csv
     from ear.prompts.grammar import Grammar
     from ear.prompts.tables import PROMPT_COLUMNS, check_prompts, general_of
+    from ear.world.captions import captions_of
 
     params, concept, counts = snakemake.params, snakemake.wildcards.concept, snakemake.params.counts
     grammar = Grammar(concept, params.kind, params.words, params.seed)
@@ -20,6 +21,5 @@ with job(snakemake):
             general_of(read_csv(snakemake.input.general, PROMPT_COLUMNS), params.words, params.general),
         ]
     )
-    training = read_csv(snakemake.input.world, ["caption"])["caption"]
-    check_prompts(concept, params.words, prompts=prompts, training=training)
+    check_prompts(concept, params.words, prompts=prompts, training=captions_of("train"))
     write_csv(snakemake.output.evaluation, prompts)

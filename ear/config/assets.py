@@ -1,10 +1,48 @@
-"""The config of assets: where pretrained models and published data come from."""
+"""The config of assets: where models and published data come from, and which of them an experiment uses."""
 
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from ear.config.section import Positive, Section
+
+World = Literal["drawn"]
+"""Where an experiment's pictures are from, if not from the photographs that all else is made for."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which asset does what for experiments on one kind of pictures.
+
+    Attributes:
+        judges: kind of judge → its model; "zero-shot" is the CLIP of the CLIP score too.
+        features: network of FID and KID → its model.
+        data: published prompts and pictures.
+    """
+
+    judges: Mapping[str, str]
+    features: Mapping[str, str]
+    data: tuple[str, ...] = ()
+
+
+ROLES: Mapping[World | None, Roles] = {
+    "drawn": Roles(
+        judges={"classifier": "mini-classifier", "zero-shot": "mini-clip"},
+        features={"classifier": "mini-classifier"},
+    ),
+    None: Roles(
+        judges={
+            "classifier": "resnet50",
+            "artist": "artist-classifier",
+            "nudenet": "nudenet",
+            "zero-shot": "clip",
+        },
+        features={"classifier": "resnet50", "inception": "inception"},
+        data=("prompts", "coco-images", "coco-captions"),
+    ),
+}
 
 
 class StandIns(Section):
@@ -16,7 +54,7 @@ class StandIns(Section):
 
 
 class Assets(Section):
-    """Pretrained models and published data, as assets.yaml lists them."""
+    """Where models and published data are, which assets.yaml lists."""
 
     root: str | None = Field(
         None, description="folder that holds them, in place of the network: <root>/<asset>/<file>"

@@ -45,7 +45,8 @@ class Axes(Section):
     samples: Positive = Field(1, description="sampling seeds: images of each target and retention prompt")
     implicit: Positive | None = Field(
         None,
-        description="prompts that speak of the concept without its words; those of the concept with assets",
+        description="prompts of the mini world that speak of the concept without its words; "
+        "elsewhere they are the concept's",
     )
     neighbours: Positive | None = Field(
         None, description="prompts of what is closest to the concept, drawn beside the retention prompts"

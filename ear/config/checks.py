@@ -12,48 +12,49 @@ from ear.erasure.presets import VARIANTS
 from ear.names import ORIGINAL
 from ear.prompts.names import GRAMMAR
 from ear.prompts.naming import named
+from ear.world.canvas import SIZE
 
 if TYPE_CHECKING:
     from ear.config.erasure import Method
     from ear.config.models import Config, Shape
 
 
+DRAWN = "with world: drawn"
+
+
 def check_sources(config: Config, shapes: Mapping[str, Shape]) -> None:
-    """Models and prompts come from the mini world, or from assets, and every key fits that."""
-    if (config.world is None) == (config.assets is None):
-        found = "both" if config.world else "neither"
-        raise ValueError(f"world, assets: found {found}, wanted one of them")
-    source = "world" if config.world else "assets"
-    given = config.backbone.asset is not None
-    if given != (source == "assets"):
-        found, wanted = ("one", "none") if given else ("none", "it")
-        raise ValueError(f"backbone.asset: found {found}, wanted {wanted} with {source}")
+    """Every key fits the pictures that the experiment is about: drawn ones, or photographs."""
+    if config.backbone.asset not in shapes:
+        raise ValueError(
+            f"backbone.asset: found {config.backbone.asset}, "
+            f"wanted an asset with a shape: {', '.join(shapes) or 'none is listed'}"
+        )
+    if config.world and (size := shapes[config.backbone.asset].image_size) != SIZE:
+        raise ValueError(
+            f"backbone.asset: found {config.backbone.asset}, whose images have {size} pixels a side, "
+            f"wanted one of {SIZE} {DRAWN}"
+        )
+    if config.world and config.assets.stand_ins:
+        raise ValueError(f"assets.stand_ins: found some, wanted none {DRAWN}: its models are here")
     _check_prompts(config)
     for name, concept in config.concepts.items():
         if config.world and concept.kind == "unsafe":
-            raise ValueError(
-                f"concepts.{name}.kind: found unsafe, wanted object, style or attribute with world"
-            )
+            raise ValueError(f"concepts.{name}.kind: found unsafe, wanted object, style or attribute {DRAWN}")
         for which, judge in concept.judges.items():
             in_group = judge.by == "classifier" and judge.group
             if config.world and not (in_group or judge.by == "zero-shot"):
                 raise ValueError(
-                    f"concepts.{name}.{which}: wanted by: classifier, with a group, or zero-shot, with world"
+                    f"concepts.{name}.{which}: wanted by: classifier, with a group, or zero-shot, {DRAWN}"
                 )
-            if config.assets and in_group:
-                raise ValueError(f"concepts.{name}.{which}.group: found {in_group}, wanted none with assets")
+            if not config.world and in_group:
+                raise ValueError(f"concepts.{name}.{which}.group: found {in_group}, wanted it {DRAWN} only")
     check_world_concepts(config)
     if config.world and config.utility.features != "classifier":
-        raise ValueError(f"utility.features: found {config.utility.features}, wanted classifier with world")
+        raise ValueError(f"utility.features: found {config.utility.features}, wanted classifier {DRAWN}")
     if config.world and config.utility.question != DESCRIBE:
         raise ValueError(
-            f"utility.question: found {config.utility.question!r}, wanted {DESCRIBE!r} with world: "
+            f"utility.question: found {config.utility.question!r}, wanted {DESCRIBE!r} {DRAWN}: "
             "its model is trained on no other"
-        )
-    if config.assets and config.backbone.asset not in shapes:
-        raise ValueError(
-            f"backbone.asset: found {config.backbone.asset}, "
-            f"wanted an asset with a shape: {', '.join(shapes) or 'none is listed'}"
         )
 
 
@@ -61,15 +62,15 @@ def _check_prompts(config: Config) -> None:
     """Every concept has a source of prompts, and what the mini world cannot do is not asked of it."""
     published = [name for name in config.concepts if name not in config.own_prompts]
     if config.world and published:
-        raise ValueError(f"concepts.{published[0]}.published: found one, wanted none with world")
+        raise ValueError(f"concepts.{published[0]}.published: found one, wanted none {DRAWN}")
     if config.own_prompts and config.prompts is None:
         raise ValueError(
             f"prompts: found none, wanted it: no published prompts for {', '.join(config.own_prompts)}"
         )
     if config.prompts and not config.own_prompts:
         raise ValueError("prompts: found one, wanted none: all concepts have published prompts")
-    if config.assets and config.prompts and (grammars := config.prompts.by(GRAMMAR)):
-        raise ValueError(f"prompts.sources.{grammars[0]}.by: found {GRAMMAR}, wanted it with world only")
+    if not config.world and config.prompts and (grammars := config.prompts.by(GRAMMAR)):
+        raise ValueError(f"prompts.sources.{grammars[0]}.by: found {GRAMMAR}, wanted it {DRAWN} only")
 
 
 def check_axes(config: Config) -> None:
@@ -81,11 +82,11 @@ def check_axes(config: Config) -> None:
         for key in ("implicit", "neighbours"):
             if config.world and getattr(concept, key):
                 raise ValueError(
-                    f"concepts.{name}.{key}: found some, wanted none with world: axes.{key} makes them"
+                    f"concepts.{name}.{key}: found some, wanted none {DRAWN}: axes.{key} makes them"
                 )
     for key in ("implicit", "neighbours"):
-        if config.assets and getattr(config.axes, key):
-            raise ValueError(f"axes.{key}: found {getattr(config.axes, key)}, wanted it with world only")
+        if not config.world and getattr(config.axes, key):
+            raise ValueError(f"axes.{key}: found {getattr(config.axes, key)}, wanted it {DRAWN} only")
     for place, given in enumerate(config.axes.prefixes):
         if given >= config.image_tokens:
             raise ValueError(
@@ -104,8 +105,8 @@ def check_methods(config: Config) -> None:
         if name != ORIGINAL and method.variant == NONE:
             raise ValueError(f"methods.{name}.variant: found none, wanted one of {', '.join(VARIANTS)}")
         method.check(name)
-        if method.needs_assets and not config.assets:
-            raise ValueError(f"methods.{name}.variant: found {method.variant}, wanted it with assets only")
+        if method.needs_assets and config.world:
+            raise ValueError(f"methods.{name}.variant: found {method.variant}, wanted none {DRAWN}")
         for key, among in (("concepts", method.concepts), ("erase", method.erase)):
             if unknown := sorted(set(among or ()) - set(config.concepts)):
                 raise ValueError(

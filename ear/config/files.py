@@ -24,6 +24,11 @@ def read_config(path: str | Path) -> Mapping[str, Any]:
     return raw
 
 
+def is_recipe(raw: Mapping[str, Any]) -> bool:
+    """Whether a config says how the mini world's models are trained, in place of an experiment."""
+    return "training" in raw
+
+
 def check_config_files(paths: Sequence[str | Path]) -> None:
     """Check the files that an experiment is given by, before Snakemake's own reading of them counts.
 

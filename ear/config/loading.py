@@ -3,14 +3,17 @@
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ear.config.models import Config, Shape
+from ear.config.section import Section
 from ear.config.texts import nearest
 from ear.errors import InputError
+
+S = TypeVar("S", bound=Section)
 
 
 def parse_config(raw: Mapping[str, Any], source: str, shapes: Mapping[str, Shape] | None = None) -> Config:
@@ -19,28 +22,33 @@ def parse_config(raw: Mapping[str, Any], source: str, shapes: Mapping[str, Shape
     Args:
         raw: parsed YAML.
         source: its file, for the message.
-        shapes: asset → shape of the backbone that it is, for experiments on pretrained weights.
+        shapes: asset → shape of the backbone that it is.
 
     Raises:
         InputError: a line for each error: source, key, what was found, what is wanted; unknown keys come
             first, since a key that is spelled wrongly is often missing as well.
     """
+    return checked(Config, raw, source, shapes=shapes or {})
+
+
+def checked(model: type[S], raw: Mapping[str, Any], source: str, **context: Any) -> S:
+    """A config of some kind, validated with a context; errors as ``parse_config`` tells them."""
     try:
-        return Config.model_validate(raw, context={"shapes": shapes or {}})
+        return model.model_validate(raw, context=context)
     except ValidationError as error:
         errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        raise InputError("\n".join(f"{source}: {_line(one)}" for one in errors)) from None
+        raise InputError("\n".join(f"{source}: {_line(model, one)}" for one in errors)) from None
 
 
-def _line(error: ErrorDetails) -> str:
+def _line(model: type[Section], error: ErrorDetails) -> str:
     """One validation error as "key: found …, wanted …"."""
     context = error.get("ctx", {})
-    key, node = _place(error["loc"])
+    key, node = _place(model, error["loc"])
     kind = error["type"]
     if kind == "value_error" and not key:
         return str(context["error"])  # a check across keys names its key itself
     if kind == "extra_forbidden":
-        known = list(_place(error["loc"][:-1])[1]["properties"])
+        known = list(_place(model, error["loc"][:-1])[1]["properties"])
         near = nearest(str(error["loc"][-1]), known)
         return (
             f"{key}: unknown key, "
@@ -92,9 +100,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _place(location: tuple[int | str, ...]) -> tuple[str, dict[str, Any]]:
+def _place(model: type[Section], location: tuple[int | str, ...]) -> tuple[str, dict[str, Any]]:
     """The key that an error's location stands for, and the part of the JSON schema that describes it."""
-    schema = _schema()
+    schema = _schema(model)
 
     def resolved(node: dict[str, Any]) -> dict[str, Any]:
         if "anyOf" in node:  # an optional section
@@ -116,8 +124,8 @@ def _place(location: tuple[int | str, ...]) -> tuple[str, dict[str, Any]]:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return Config.model_json_schema()
+def _schema(model: type[Section]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _anonymous(node: dict[str, Any]) -> dict[str, Any]:

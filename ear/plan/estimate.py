@@ -18,10 +18,6 @@ from ear.plan.rates import STATED, STATED_RELEASE, STATED_START, Ours, Release, 
 from ear.plan.workload import FineTuning, Job, fine_tunings, jobs_of
 
 TITLES = {
-    "train_vq": "train the VQ tokenizer",
-    "train_language_model": "train the language model",
-    "train_classifier": "train the classifier",
-    "train_clip": "train CLIP",
     "render_pairs": "draw prompt pairs",
     "calibrate_judge": "calibrate zero-shot judges",
     "filter_pairs": "judge prompt pairs",

@@ -76,7 +76,7 @@ def _cards(root: Path) -> str:
     rows = []
     for name in EXPERIMENTS:
         plan = _plan(root, name)
-        fetched = sum(one.asset.size for one in plan.assets if one.asset.source.kind != "package")
+        fetched = sum(one.asset.size for one in plan.assets if one.asset.source.kind in ("hub", "url"))
         made = _total(one.bytes for one in plan.files if not one.passing)
         times = [_time(one.seconds, one.batch_size) for one in plan.cards]
         rows.append([f"`{name}`", *times, *(size_in_words(round(size)) for size in (fetched, made))])

@@ -16,8 +16,9 @@ UNKNOWN = "unknown"
 def as_text(plan: Plan) -> str:
     """The plan as plain text, at most ``WIDTH`` columns wide."""
     config = plan.config
-    backbone = config.backbone.asset or "the mini world's backbone"
-    title = f"Plan of {config.experiment}: {backbone}, {config.backbone.dtype}, on one {plan.device}"
+    title = (
+        f"Plan of {config.experiment}: {config.backbone.asset}, {config.backbone.dtype}, on one {plan.device}"
+    )
     sections = {
         "Assets": _assets(plan),
         "Work by stage": _stages(plan),
@@ -53,8 +54,6 @@ def _paragraph(text: str, first: str = "", later: str = "") -> str:
 
 def _assets(plan: Plan) -> str:
     settings = plan.config.assets
-    if not settings:
-        return ""
     rows = [[one.name, one.state, one.asset.size_words] for one in plan.assets]
     header, *lines = table(["asset", "state", "size"], rows, left=2).splitlines()
     parts = [header]

@@ -143,11 +143,3 @@ class Distances(Work):
 
     name: ClassVar[str] = "image in FID, KID and diversity"
     unit: ClassVar[str] = "compared"
-
-
-@dataclass(frozen=True)
-class Steps(Work):
-    """Optimiser steps of a training of the mini world's models."""
-
-    name: ClassVar[str] = "optimiser step"
-    unit: ClassVar[str] = "steps"

@@ -20,7 +20,6 @@ from ear.plan.work import (
     Queries,
     Readings,
     Relearning,
-    Steps,
     Streams,
     Verdicts,
     Windows,
@@ -202,7 +201,7 @@ def shared_general(config: Config) -> int:
 
 def reference_pictures(config: Config) -> int:
     """Pictures that FID and KID compare with."""
-    if not config.assets or config.utility.reference == "matched":
+    if config.world or config.utility.reference == "matched":
         return shared_general(config)
     return config.assets.stand_ins.general if config.assets.stand_ins else COCO_PICTURES
 
@@ -210,7 +209,6 @@ def reference_pictures(config: Config) -> int:
 def jobs_of(config: Config) -> list[Job]:
     """All jobs that take time, in pipeline order; those of tables, figures and prompts take seconds."""
     return [
-        *_world(config),
         *_filter(config),
         *_streams(config),
         *_erasure(config),
@@ -218,18 +216,6 @@ def jobs_of(config: Config) -> list[Job]:
         *_evaluation(config),
         *_attacks(config),
     ]
-
-
-def _world(config: Config) -> Iterator[Job]:
-    if not config.world:
-        return
-    for rule, steps in (
-        ("train_vq", config.world.vq.steps),
-        ("train_language_model", config.world.language_model.steps),
-        ("train_classifier", config.world.classifier.steps),
-        ("train_clip", config.world.clip.steps),
-    ):
-        yield Job(rule, rule, (Steps(steps, 0),))
 
 
 def _filter(config: Config) -> Iterator[Job]:
@@ -319,11 +305,11 @@ def _evaluation(config: Config) -> Iterator[Job]:
         seen = [*on_gpu, Features(images.general if on_gpu else images.total, 0)]
         rest = [*(one for one in verdicts if one.by in ON_CPU), Distances(images.general, 0)]
         run = f"{concept}-{method}-{seed}"
-        if config.assets:  # else one job does both
+        if config.world:  # one job does both
+            yield Job("evaluate", f"evaluate-{run}", (*seen, *rest))
+        else:
             yield Job("measure_images", f"measure_images-{run}", tuple(seen))
             yield Job("evaluate", f"evaluate-{run}", tuple(rest))
-        else:
-            yield Job("evaluate", f"evaluate-{run}", (*seen, *rest))
 
 
 def _attacks(config: Config) -> Iterator[Job]:

@@ -8,7 +8,7 @@ another.
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import chain, combinations, product
 from typing import Literal, TypedDict, get_args
 
 from ear.seeding import stable_seed
@@ -118,10 +118,12 @@ def frames_of(split: Split) -> tuple[Frame, ...]:
 
 
 def captions_of(split: Split) -> Iterator[str]:
-    """Every caption of a split."""
-    flags = (False, True)
-    for parts in product(frames_of(split), OBJECTS, flags, flags):
-        yield caption(*parts)
+    """Every caption of a split: in every style, burning or not, each thing named or described."""
+    styles = ((False, False), (True, False), (False, True))
+    for frame, name, fire, (van_gogh, sepia) in product(frames_of(split), OBJECTS, (False, True), styles):
+        shown = ["object", *(["attribute"] if fire else []), *(["style"] if van_gogh else [])]
+        for described in chain.from_iterable(combinations(shown, count) for count in range(len(shown) + 1)):
+            yield caption(frame, name, fire, van_gogh, sepia=sepia, described=described)
 
 
 def caption(

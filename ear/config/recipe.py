@@ -1,15 +1,21 @@
-"""The config of the mini world: drawn pictures, and the models that are trained on them."""
+"""The config of a recipe: drawn pictures, and the mini world's models that are trained on them.
 
-from typing import Literal, Self
+No experiment, but what makes the models that experiments on the mini world start from.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ear.config.section import NotNegative, Positive, Rate, Section, Share
+from ear.config.loading import checked
+from ear.config.section import Name, NotNegative, Positive, Rate, Section, Seed, Share
 
 
 class Training(Section):
     """Fixed step counts of one training, so that the result does not depend on the machine's load."""
 
+    threads: Positive = Field(description="torch threads; the same bytes come of one value of it")
     steps: Positive = Field(description="optimiser steps")
     batch_size: Positive = Field(description="examples a step")
     learning_rate: Rate = Field(description="peak learning rate")
@@ -18,7 +24,6 @@ class Training(Section):
 class VqTraining(Training):
     """Shape and training of the VQ tokenizer (JanusVQVAE)."""
 
-    threads: Positive = Field(description="torch threads of this training")
     base_channels: Positive = Field(description="width of the convolutions, a multiple of 32", multiple_of=32)
     latent_channels: Positive = Field(
         description="width between convolutions and code, a multiple of 32", multiple_of=32
@@ -44,6 +49,9 @@ class Architecture(Section):
     vision_hidden: Positive = Field(description="width of the vision tower")
     vision_layers: Positive = Field(description="layers of the vision tower")
     vision_heads: Positive = Field(description="attention heads of the vision tower")
+    guidance: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        description="guidance scale of its generation config"
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -57,7 +65,6 @@ class Architecture(Section):
 class LanguageModelTraining(Training):
     """Training of the language model on text → image and image → caption."""
 
-    threads: Positive = Field(description="torch threads of this training")
     matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
     caption_batch_size: Positive = Field(description="image → caption examples a step")
     question_batch_size: Positive = Field(description="images a step that are asked every yes/no question")
@@ -68,8 +75,8 @@ class LanguageModelTraining(Training):
     held_out: Positive = Field(description="training pictures kept out and measured")
 
 
-class World(Section):
-    """The mini world and the training of the models that stand for the pretrained ones."""
+class Trainings(Section):
+    """All trainings, and the pictures that they share."""
 
     images: Positive = Field(description="drawn training pictures")
     vq: VqTraining = Field(description="the VQ tokenizer")
@@ -77,3 +84,24 @@ class World(Section):
     language_model: LanguageModelTraining = Field(description="the language model")
     classifier: Training = Field(description="the judge of object, style and fire (timm)")
     clip: Training = Field(description="the judge of image-text agreement (open_clip)")
+
+
+class Recipe(Section):
+    """How the mini world's models are trained."""
+
+    experiment: Name = Field(description="name of its folder under results/")
+    seed: Seed = Field(description="of the pictures and of every training")
+    training: Trainings = Field(description="what is trained, and on what")
+
+
+def parse_recipe(raw: Mapping[str, Any], source: str) -> Recipe:
+    """Check a recipe.
+
+    Args:
+        raw: parsed YAML.
+        source: its file, for the message.
+
+    Raises:
+        InputError: a line for each error, as of ``parse_config``.
+    """
+    return checked(Recipe, raw, source)

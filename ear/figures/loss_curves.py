@@ -1,0 +1,66 @@
+"""Loss over the training of the mini world's models: a panel a model."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from ear.errors import InputError
+from ear.figures import style
+
+COLUMNS = ("step", "stage", "loss")
+HEIGHT = 1.9  # inches
+LOOKS: Mapping[str, tuple[str, str, style.LineStyle]] = {
+    "tokenizer": ("pixels and codes", "#0072B2", "-"),
+    "image": ("image tokens", "#0072B2", "-"),
+    "caption": ("captions", "#E69F00", "--"),
+    "question": ("questions", "#009E73", "-."),
+    "classifier": ("object, style, fire", "#0072B2", "-"),
+    "clip": ("image and caption", "#0072B2", "-"),
+}
+"""Stage of a curve → what its loss is of, colour and line."""
+
+
+@style.styled
+def draw(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Mean loss of each stage against the step, on a logarithmic scale.
+
+    Args:
+        curves: title of a panel → loss curve of a training, columns ``COLUMNS``.
+
+    Returns:
+        The figure. In each panel, a stage's line is a Line2D labelled by the stage.
+
+    Raises:
+        InputError: a curve is empty, or a loss is no number above zero.
+    """
+    figure, axes = style.panels(1, len(curves), style.TEXT_WIDTH, HEIGHT)
+    for ax, (title, curve) in zip(axes[0], curves.items(), strict=True):
+        wrong = curve[~(np.isfinite(curve["loss"]) & (curve["loss"] > 0))]
+        if curve.empty or len(wrong):
+            found = (
+                f"loss {wrong['loss'].iloc[0]} at step {wrong['step'].iloc[0]}" if len(wrong) else "no rows"
+            )
+            raise InputError(f"{title}: found {found}, wanted losses above zero")
+        for stage, rows in curve.groupby("stage", sort=False):
+            _, colour, line = LOOKS[str(stage)]
+            ax.plot(rows["step"], rows["loss"], color=colour, linestyle=line, linewidth=1.2, label=str(stage))
+        ax.set_title(title)
+        _axes(ax)
+        handles, stages = ax.get_legend_handles_labels()
+        ax.legend(handles, [LOOKS[name][0] for name in stages], fontsize=6.5, handlelength=1.6)
+    figure.supxlabel("optimiser steps", fontsize=8)
+    axes[0, 0].set_ylabel("loss (log scale)")
+    return figure
+
+
+def _axes(ax: Axes) -> None:
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(0)
+    ax.grid(axis="y")

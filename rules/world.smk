@@ -1,0 +1,240 @@
+# World: the mini world is drawn, and the models that experiments on it start from are trained on its pictures. What comes out, with a
+# card each, is what models/ holds: docs/mini-world.md.
+
+import os
+
+from ear.config.recipe import parse_recipe
+from ear.paths import Paths
+
+recipe = read_or_exit(parse_recipe)
+training = recipe.training
+paths = Paths(recipe.experiment)
+
+CARDS = [paths.model(name) for name in ("mini-backbone", "mini-classifier", "mini-clip")]
+
+
+def results():
+    """What a recipe is run for: the models, and how their training went."""
+    figures = [paths.figure("training", suffix) for suffix in ("png", "pdf")]
+    return [*CARDS, paths.model_hashes, *figures, paths.figure("reconstructions")]
+
+
+rule draw_world:
+    output:
+        captions=paths.world,
+    params:
+        code=code("draw_world"),
+        images=training.images,
+        seed=recipe.seed,
+    log:
+        paths("logs/draw_world.log"),
+    benchmark:
+        paths("benchmarks/draw_world.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        f"draw {training.images} pictures of the mini world"
+    script:
+        "../scripts/draw_world.py"
+
+
+rule train_vq:
+    input:
+        world=paths.world,
+    output:
+        weights=paths.vq,
+        curve=paths("training/vq.csv"),
+        metrics=paths("training/vq.json"),
+    params:
+        code=code("train_vq"),
+        settings=training.vq.model_dump(exclude={"threads"}),
+        seed=recipe.seed,
+        threads=training.vq.threads,
+    log:
+        paths("logs/train_vq.log"),
+    benchmark:
+        paths("benchmarks/train_vq.tsv")
+    threads: training.vq.threads
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        f"train the VQ tokenizer · {training.vq.steps} steps"
+    script:
+        "../scripts/train_vq.py"
+
+
+rule train_language_model:
+    input:
+        world=paths.world,
+        vq=paths.vq,
+    output:
+        model=paths.backbone,
+        curve=paths("training/language_model.csv"),
+        metrics=paths("training/language_model.json"),
+    params:
+        code=code("train_language_model"),
+        architecture=training.architecture.model_dump(),
+        training=training.language_model.model_dump(exclude={"threads"}),
+        seed=recipe.seed,
+        threads=training.language_model.threads,
+    log:
+        paths("logs/train_language_model.log"),
+    benchmark:
+        paths("benchmarks/train_language_model.tsv")
+    threads: training.language_model.threads
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        f"train the language model · {training.language_model.steps} steps"
+    script:
+        "../scripts/train_language_model.py"
+
+
+rule train_classifier:
+    input:
+        world=paths.world,
+    output:
+        config=paths.classifier,
+        curve=paths("training/classifier.csv"),
+    params:
+        code=code("train_classifier"),
+        settings=training.classifier.model_dump(exclude={"threads"}),
+        seed=recipe.seed,
+        threads=training.classifier.threads,
+    log:
+        paths("logs/train_classifier.log"),
+    benchmark:
+        paths("benchmarks/train_classifier.tsv")
+    threads: training.classifier.threads
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(60),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        f"train the classifier · {training.classifier.steps} steps"
+    script:
+        "../scripts/train_classifier.py"
+
+
+rule train_clip:
+    input:
+        world=paths.world,
+    output:
+        config=paths.clip,
+        curve=paths("training/clip.csv"),
+    params:
+        code=code("train_clip"),
+        settings=training.clip.model_dump(exclude={"threads"}),
+        seed=recipe.seed,
+        threads=training.clip.threads,
+    log:
+        paths("logs/train_clip.log"),
+    benchmark:
+        paths("benchmarks/train_clip.tsv")
+    threads: training.clip.threads
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(60),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        f"train CLIP · {training.clip.steps} steps"
+    script:
+        "../scripts/train_clip.py"
+
+
+rule plot_world_training:
+    input:
+        curves=[paths(f"training/{name}.csv") for name in ("vq", "language_model", "classifier", "clip")],
+    output:
+        png=paths.figure("training"),
+        pdf=paths.figure("training", "pdf"),
+    params:
+        code=code("plot_world_training"),
+    log:
+        paths("logs/plot_world_training.log"),
+    benchmark:
+        paths("benchmarks/plot_world_training.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "plot the loss curves"
+    script:
+        "../scripts/plot_world_training.py"
+
+
+rule plot_reconstructions:
+    input:
+        world=paths.world,
+        vq=paths.vq,
+    output:
+        png=paths.figure("reconstructions"),
+    params:
+        code=code("plot_reconstructions"),
+        held_out=training.vq.held_out,
+        threads=1,
+    log:
+        paths("logs/plot_reconstructions.log"),
+    benchmark:
+        paths("benchmarks/plot_reconstructions.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "show held-out pictures beside their reconstructions"
+    script:
+        "../scripts/plot_reconstructions.py"
+
+
+rule write_model_cards:
+    input:
+        backbone=paths.backbone,
+        tokenizer_quality=paths("training/vq.json"),
+        model_quality=paths("training/language_model.json"),
+        classifier=paths.classifier,
+        clip=paths.clip,
+    output:
+        cards=CARDS,
+        hashes=paths.model_hashes,
+    params:
+        code=code("write_model_cards"),
+        recipe=recipe.model_dump(),
+        command=" ".join(
+            [
+                "snakemake",
+                *(f"--configfile {os.path.relpath(path)}" for path in workflow.overwrite_configfiles),
+            ]
+        ),
+        logs=paths("logs"),
+    log:
+        paths("logs/write_model_cards.log"),
+    benchmark:
+        paths("benchmarks/write_model_cards.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "write the models and their cards"
+    script:
+        "../scripts/write_model_cards.py"
