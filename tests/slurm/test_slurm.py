@@ -17,7 +17,7 @@ from ear.files import sha256_file
 from tests.slurm.cluster import missing, running
 from tests.workflow.repository import copy_of_the_repository
 
-pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 SLURM = ["--workflow-profile", "profiles/slurm", "--configfile", "configs/smoke.yaml"]
 QUICK = ["--latency-wait", "10", "--seconds-between-status-checks", "2"]
