@@ -29,10 +29,16 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/machine.smk"
+include: "rules/terminal.smk"
 
 
 onerror:
     print(told_again(failures(paths("logs"), STARTED)), file=sys.stderr)
+
+
+onsuccess:
+    if lines := ending():
+        print(lines)
 
 
 wildcard_constraints:
@@ -91,9 +97,13 @@ rule assets:
     input:
         [paths.asset(name) for name in experiment.used_assets],
     localrule: True
+    message:
+        "all assets are there"
 
 
 rule all:
     default_target: True
     input:
         results(),
+    message:
+        "all results are there"
