@@ -1,18 +1,15 @@
-# `make` makes .venv, runs the default experiment (config.yaml) and builds its HTML report. `make help` lists the rest.
+# `make` makes .venv and runs the default experiment (config.yaml), down to its report. `make help` lists the rest.
 
 PYTHON ?= python3
 BIN := .venv/bin
-REPORT := results/mini/snakemake-report.html
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # Many containers set it; importing torch and transformers then takes 12 s in place of 6, in every job.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: all test test-slow test-all lint format lock help
-all: .venv/.installed  ## run the default experiment, then build its HTML report if anything changed
+all: .venv/.installed  ## run the default experiment, down to its report
 	$(BIN)/snakemake
-	@[ -e $(REPORT) ] && [ -z "$$(find Snakefile rules report results/mini -type f -newer $(REPORT) -print -quit)" ] \
-		|| $(BIN)/snakemake --report $(REPORT)
 
 # Workers share the cores, a test file each; what starts jobs that fill the cores runs alone.
 test: .venv/.installed  ## run the tests: about 8 minutes on two cores

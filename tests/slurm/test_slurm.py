@@ -68,7 +68,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def done(cluster, tmp_path_factory):
-    """A run that meets every mishap, and what was seen of it."""
+    """A run that meets every mishap, Snakemake's log of it, and what was seen of it."""
     folder = copy_of_the_repository(tmp_path_factory.mktemp("shared") / "repository")
     run = Run(folder, *TIGHT)
     seen = {}
@@ -93,7 +93,8 @@ def done(cluster, tmp_path_factory):
     finally:
         run.process.kill()
     assert run.process.returncode == 0, run.text()[-8000:]
-    return folder, run.text(), seen
+    (log,) = (folder / ".snakemake/log").glob("*.log")
+    return folder, log.read_text(), seen
 
 
 def failures(log, rule):

@@ -67,8 +67,8 @@ def repository(tmp_path_factory):
 
 @cache
 def dry_run(repository, experiment):
-    """What a dry run of an experiment prints."""
-    run = snakemake(repository, "--dry-run", "--configfile", f"configs/{experiment}.yaml")
+    """All that a dry run of an experiment prints."""
+    run = snakemake(repository, "--dry-run", "--verbose", "--configfile", f"configs/{experiment}.yaml")
     return run.stdout + run.stderr
 
 
