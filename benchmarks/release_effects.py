@@ -1,7 +1,7 @@
 """What the behaviours of the authors' release do to the mini world: the figures of docs/reproduction.md.
 
-Usage: ``python -m benchmarks.release_effects [EFFECT …] [--config config.yaml] [--results results/mini]``.
-Reads backbone and judges of a finished ``make``, draws and trains all else in memory, writes nothing, and
+Usage: ``python -m benchmarks.release_effects [EFFECT …] [--config config.yaml]``.
+Reads the models in models/, draws and trains all else in memory, writes nothing, and
 prints one JSON line an effect: to three digits, rates with their intervals. 4 minutes on one thread.
 """
 
@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from ear.assets.catalogue import ROOT, load_catalogue, shapes_of
 from ear.config import Config, parse_config
 from ear.config.concepts import ClassifierJudge
 from ear.config.prompts import Prompts
@@ -406,20 +407,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("effects", nargs="*", metavar="EFFECT", help=f"all, or of {', '.join(EFFECTS)}")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="of the experiment")
-    parser.add_argument("--results", type=Path, default=Path("results/mini"), help="its folder")
     arguments = parser.parse_args()
     if unknown := set(arguments.effects) - set(EFFECTS):
         parser.error(f"found {unknown.pop()!r}, wanted one of {', '.join(EFFECTS)}")
     torch.set_num_threads(1)
-    config = parse_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")), str(arguments.config))
+    raw = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
+    catalogue = load_catalogue(ROOT / "assets.yaml")
+    config = parse_config(raw, str(arguments.config), shapes_of(catalogue))
     if config.prompts is None:
         parser.error(f"{arguments.config}: found no prompts, wanted an experiment of the mini world")
     world = World(
         config,
         config.prompts,
-        Backbone.load(str(arguments.results / "backbone/model"), "float32", "cpu"),
-        Classifier.load(arguments.results / "judges/classifier"),
-        Clip.load(arguments.results / "judges/clip"),
+        Backbone.load(str(ROOT / "models/mini-backbone"), "float32", "cpu"),
+        Classifier.load(ROOT / "models/mini-classifier"),
+        Clip.load(ROOT / "models/mini-clip"),
     )
     for name in arguments.effects or EFFECTS:
         plain = json.dumps({"effect": name, **EFFECTS[name](world)}, default=float)

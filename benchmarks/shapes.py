@@ -29,15 +29,14 @@ def random_backbone(shape: str, dtype: str, device: str) -> Backbone:
     """A backbone of a shape of ``SHAPES``; its words are the mini world's in each."""
     torch.manual_seed(0)
     if shape == "mini":
-        world = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))[
-            "world"
-        ]
-        image = world["vq"]
+        recipe = Path(__file__).parents[1] / "configs/mini-world.yaml"
+        training = yaml.safe_load(recipe.read_text(encoding="utf-8"))["training"]
+        image = training["vq"]
         settings = {key: image[key] for key in ("base_channels", "latent_channels", "embed_dim")}
         settings |= {"num_embeddings": image["codes"], "num_patches": image["grid"]}
         vq = build_vq(settings | {"channel_multiplier": [1] * 4, "num_res_blocks": 0}, seed=0)
         processor = build_processor(image["grid"] ** 2)
-        model = build_backbone(vq, processor, **world["architecture"], guidance=1.5, seed=0)
+        model = build_backbone(vq, processor, **training["architecture"], seed=0)
         return Backbone(model.to(device, DTYPES[dtype]), processor, shape)
     processor = build_processor(IMAGE_TOKENS)
     numbers = JANUS_PRO[shape]

@@ -5,7 +5,7 @@ import re
 from dataclasses import asdict
 from hashlib import sha256
 
-from ear.assets.catalogue import Repository, load_catalogue
+from ear.assets.catalogue import Repository, load_catalogue, shapes_of
 from ear.config import parse_config
 from ear.erasure.presets import TOGETHER
 from ear.names import ORIGINAL
@@ -13,9 +13,7 @@ from ear.paths import Paths
 from ear.world.captions import is_described
 
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
-experiment = read_or_exit(
-    parse_config, shapes={name: asset.shape for name, asset in CATALOGUE.items() if asset.shape}
-)
+experiment = read_or_exit(parse_config, shapes=shapes_of(CATALOGUE))
 paths = Paths(experiment.experiment)
 REHEARSED = experiment.assets.stand_ins is not None
 GPU = 1 if experiment.backbone.device == "cuda" else 0

@@ -7,7 +7,7 @@ from ear.jobs import job
 with job(snakemake):
     import yaml
 
-    from ear.assets.catalogue import load_catalogue
+    from ear.assets.catalogue import load_catalogue, shapes_of
     from ear.config import parse_config
     from ear.export.archive import write_archive
     from ear.integrity.strays import strays
@@ -15,8 +15,7 @@ with job(snakemake):
 
     params = snakemake.params
     catalogue = load_catalogue(ROOT / "assets.yaml")
-    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
-    config = parse_config(params.config, source="the experiment's config", shapes=shapes)
+    config = parse_config(params.config, source="the experiment's config", shapes=shapes_of(catalogue))
     added = {
         "config.yaml": yaml.safe_dump(params.config, sort_keys=False, allow_unicode=True),
         "requirements.lock": LOCK.read_text(encoding="utf-8"),

@@ -5,14 +5,13 @@ import sys
 from ear.jobs import job
 
 with job(snakemake):
-    from ear.assets.catalogue import load_catalogue
+    from ear.assets.catalogue import load_catalogue, shapes_of
     from ear.check.findings import check_all
     from ear.config import parse_config
 
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)
-    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
-    config = parse_config(params.config, source="the experiment's config", shapes=shapes)
+    config = parse_config(params.config, source="the experiment's config", shapes=shapes_of(catalogue))
     found = check_all(config, catalogue, params.memory_mb, params.slurm)
     print("\n".join(map(str, found)), flush=True)
     if any(one.level == "error" for one in found):

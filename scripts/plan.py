@@ -3,7 +3,7 @@
 from ear.jobs import job
 
 with job(snakemake):
-    from ear.assets.catalogue import load_catalogue
+    from ear.assets.catalogue import load_catalogue, shapes_of
     from ear.config import parse_config
     from ear.files import write_json
     from ear.plan.estimate import make_plan
@@ -12,8 +12,7 @@ with job(snakemake):
 
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)
-    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
-    config = parse_config(params.config, source="the experiment's config", shapes=shapes)
+    config = parse_config(params.config, source="the experiment's config", shapes=shapes_of(catalogue))
     plan = make_plan(config, catalogue, params.benchmarks)
     write_json(params.record, as_json(plan))
     print(as_text(plan))

@@ -5,14 +5,13 @@ import sys
 from ear.jobs import job
 
 with job(snakemake):
-    from ear.assets.catalogue import load_catalogue
+    from ear.assets.catalogue import load_catalogue, shapes_of
     from ear.config import parse_config
     from ear.integrity.verify import as_text, verify
 
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)
-    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
-    config = parse_config(params.config, source="the experiment's config", shapes=shapes)
+    config = parse_config(params.config, source="the experiment's config", shapes=shapes_of(catalogue))
     inspection = verify(config, catalogue, params.pages, snakemake.threads)
     print(as_text(inspection, params.configfiles), flush=True)
     if inspection.mismatches:

@@ -10,6 +10,7 @@ import torch
 import yaml
 from PIL import Image
 
+from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.attacks.budget import ATTACK_COLUMNS, SEARCHES, relearned_set, search_set
 from ear.attacks.victim import Verdict, verdict_rows
 from ear.axes.probes import probes_of
@@ -23,7 +24,7 @@ from ear.erasure.streams import made_from, save_streams
 from ear.erasure.together import hash_of_pairs
 from ear.erasure.trainer import LOG_COLUMNS
 from ear.erasure.windows import WINDOW_COLUMNS
-from ear.files import read_csv, sha256_file, write_csv, write_text
+from ear.files import read_csv, sha256_file, write_csv, write_json, write_text
 from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes, pair_prompts
 from ear.judges.base import SECOND_COLUMNS
 from ear.judges.calibration import Calibration, choose_threshold
@@ -56,14 +57,16 @@ from ear.render import borrowed_rows, draw_images, image_rows, prompts_by_window
 from ear.seeding import stable_seed
 
 ROOT = Path(__file__).parents[1]
-BACKBONE = {"reference": "results/smoke/backbone/model", "revision": None, "sha256": "b" * 64}
+BACKBONE = {"reference": "results/smoke/assets/mini-backbone", "revision": None, "sha256": "b" * 64}
 PAGES = ["results/smoke/report.html"]
 
 
 def smoke_config() -> Config:
     """The smoke experiment with one pair fewer to keep, so that the filter has dropped one."""
     raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
-    return parse_config(raw | {"filter": {"drop": True}}, "smoke")
+    return parse_config(
+        raw | {"filter": {"drop": True}}, "smoke", shapes_of(load_catalogue(ROOT / "assets.yaml"))
+    )
 
 
 def joint_config() -> Config:
@@ -73,15 +76,19 @@ def joint_config() -> Config:
     castle = {"kind": "object", "words": "castle", "judge": {"by": "zero-shot"}, "window": 4}
     raw["concepts"]["castle"] = castle
     raw["methods"]["both"] = {"variant": "ear", "erase": ["castle", "church"]}
-    return parse_config(raw, "joint")
+    return parse_config(raw, "joint", shapes_of(load_catalogue(ROOT / "assets.yaml")))
 
 
 def make_results(config: Config) -> None:
     """Fill results/smoke below the current folder."""
     paths = Paths(config.experiment)
-    models = (paths.world, paths.vq, paths.backbone, paths.classifier, paths.clip)
-    for path in (*models, paths.reference_features, *PAGES):
+    for path in (paths.reference_features, *PAGES):
         write_text(path, "made up\n")
+    for name in config.used_assets:
+        record = Path(paths.asset(name))
+        write_text(record.with_name("model.safetensors"), "made up\n")
+        files = {"model.safetensors": {"sha256": sha256_file(record.with_name("model.safetensors"))}}
+        write_json(record, {"asset": name, "files": files})
     for concept in config.concepts:
         _make_prompts(config, paths, concept)
     for manifest in (paths.reference, paths.captioned):

@@ -1,5 +1,6 @@
 """The declarative list of assets: what each is, where it is from, under which licence, and how big."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -234,6 +235,11 @@ def load_catalogue(path: str | Path) -> dict[str, Asset]:
         found = repr(first["input"]) if first["type"] != "missing" else "nothing"
         more = f" (and {len(others)} more)" if others else ""
         raise InputError(f"{path}: {key}: found {found[:60]}, wanted: {first['msg']}{more}") from None
+
+
+def shapes_of(catalogue: Mapping[str, Asset]) -> dict[str, Shape]:
+    """Asset → its shape; of backbones alone."""
+    return {name: asset.shape for name, asset in catalogue.items() if asset.shape}
 
 
 def size_in_words(count: int) -> str:

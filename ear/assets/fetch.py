@@ -138,7 +138,7 @@ def _in_repository(asset: Asset) -> Place:
         found = f"found no {', '.join(lacking)}" if folder.is_dir() else "not found"
         raise InputError(f"{shown}: {found}, wanted {asset.title}: git checkout {shown}")
     if further := sorted(there - asset.sha256.keys() - {CARD}):
-        raise InputError(f"{shown}/{further[0]}: no sha256 in the catalogue, wanted one, or no file")
+        raise InputError(f"{shown}/{further[0]}: found no sha256 in the catalogue, wanted one")
     return Place(folder, None)
 
 

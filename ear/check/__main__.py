@@ -3,7 +3,7 @@
 import json
 import sys
 
-from ear.assets.catalogue import load_catalogue
+from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.check.findings import check_machine
 from ear.config import parse_config
 
@@ -12,8 +12,7 @@ def main() -> int:
     """Print the first line that would stop the run and return 1, or what may slow it and return 0."""
     given = json.load(sys.stdin)
     catalogue = load_catalogue(given["catalogue"])
-    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
-    config = parse_config(given["config"], source="the experiment's config", shapes=shapes)
+    config = parse_config(given["config"], source="the experiment's config", shapes=shapes_of(catalogue))
     found = check_machine(config, catalogue, given["memory_mb"], given["backbone"])
     errors = [one for one in found if one.level == "error"]
     if errors:

@@ -5,15 +5,16 @@ Editors complete and check configs by them.
 
 import sys
 
-from ear.assets.catalogue import load_catalogue
+from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.config.files import is_recipe, read_config
 from ear.config.loading import parse_config
 from ear.config.models import Config
 from ear.config.recipe import Recipe, parse_recipe
+from ear.config.section import Section
 from ear.errors import InputError
 from ear.files import write_json
 
-SCHEMAS = {"config": Config, "recipe": Recipe}
+SCHEMAS: dict[str, type[Section]] = {"config": Config, "recipe": Recipe}
 
 
 def main(files: list[str]) -> int:
@@ -27,8 +28,7 @@ def main(files: list[str]) -> int:
             if is_recipe(raw):
                 parse_recipe(raw, path)
             else:
-                shapes = {name: one.shape for name, one in load_catalogue("assets.yaml").items() if one.shape}
-                parse_config(raw, path, shapes)
+                parse_config(raw, path, shapes_of(load_catalogue("assets.yaml")))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ear.assets.catalogue import load_catalogue, size_in_words
+from ear.assets.catalogue import load_catalogue, shapes_of, size_in_words
 from ear.config import parse_config
 from ear.plan.estimate import Plan, make_plan
 
@@ -33,10 +33,9 @@ def filled(page: str, root: str | Path) -> str:
 def _plan(root: Path, name: str, **utility: Any) -> Plan:
     """The plan as on a machine that has nothing yet: no benchmarks, no assets."""
     catalogue = load_catalogue(root / "assets.yaml")
-    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
     raw = deepcopy(yaml.safe_load((root / f"configs/{name}.yaml").read_text(encoding="utf-8")))
     raw["utility"] |= utility
-    return make_plan(parse_config(raw, name, shapes), catalogue, benchmarks="none")
+    return make_plan(parse_config(raw, name, shapes_of(catalogue)), catalogue, benchmarks="none")
 
 
 def _total(values: Iterable[float | None]) -> float:

@@ -23,9 +23,9 @@ SLURM = ["--workflow-profile", "profiles/slurm", "--configfile", "configs/smoke.
 QUICK = ["--latency-wait", "10", "--seconds-between-status-checks", "2"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "2"]
 # Importing torch alone takes more than this; the second attempt has three times as much.
-SHORT_OF_MEMORY = "train_clip"
+SHORT_OF_MEMORY = "extract_features"
 TIGHT = ["--set-resources", f"{SHORT_OF_MEMORY}:mem_mb=700 + 2000 * (attempt - 1)"]
-CANCELLED = "train_classifier"
+CANCELLED = "render_general"
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def done(cluster, tmp_path_factory):
         time.sleep(5)
         cluster.run("scontrol", "update", f"NodeName={cluster.host}", "State=RESUME")
         seen["drained"] = True
-        run.until(lambda: run.started("train_language_model"), "the backbone's training")
+        run.until(lambda: run.started("erase"), "a fine-tuning")
         cluster.stop_controller()
         time.sleep(5)
         cluster.start_controller()

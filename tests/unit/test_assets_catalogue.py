@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ear.assets.catalogue import Asset, load_catalogue, size_in_words
+from ear.assets.catalogue import Asset, load_catalogue, shapes_of, size_in_words
 from ear.errors import InputError
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = [
+    "mini-backbone",
+    "mini-classifier",
+    "mini-clip",
     "janus-pro-7b",
     "janus-pro-1b",
     "ear-weights",
@@ -34,13 +37,14 @@ def catalogue():
     return load_catalogue(REPOSITORY / "assets.yaml")
 
 
-def test_the_list_has_every_asset_of_the_paper(catalogue):
+def test_the_list_has_every_asset_of_the_paper_and_of_the_mini_world(catalogue):
     assert sorted(catalogue) == sorted(NAMES)
 
 
 def test_the_shapes_of_the_backbones_are_known(catalogue):
-    shapes = {name: asset.shape for name, asset in catalogue.items() if asset.shape}
+    shapes = shapes_of(catalogue)
     assert {name: (shape.layers, shape.image_tokens) for name, shape in shapes.items()} == {
+        "mini-backbone": (6, 64),
         "janus-pro-7b": (30, 576),
         "janus-pro-1b": (24, 576),
     }
@@ -63,6 +67,18 @@ def test_the_detector_has_the_hash_of_the_installed_one(catalogue):
     path = Path(nudenet.__file__).with_name("320n.onnx")
     assert catalogue["nudenet"].sha256 == {"320n.onnx": hashlib.sha256(path.read_bytes()).hexdigest()}
     assert catalogue["nudenet"].size == path.stat().st_size
+
+
+@pytest.mark.parametrize("name", ["mini-backbone", "mini-classifier", "mini-clip"])
+def test_models_of_this_repository_are_those_of_the_list_each_with_a_card(catalogue, name):
+    asset = catalogue[name]
+    files = {path.name: path for path in asset.source.path.iterdir()}
+    assert files.keys() == {*asset.sha256, "README.md"}
+    hashes = {file: hashlib.sha256(files[file].read_bytes()).hexdigest() for file in asset.sha256}
+    assert hashes == asset.sha256
+    assert sum(files[file].stat().st_size for file in asset.sha256) == asset.size
+    card = files["README.md"].read_text(encoding="utf-8")
+    assert all(f"`{file}` | `{digest}`" in card for file, digest in hashes.items())
 
 
 def test_archives_unpack_to_trees_or_to_files(catalogue):

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from ear.assets import catalogue
 from ear.assets.catalogue import Asset
 from ear.assets.fetch import fetch_asset
 from ear.assets.lock import read_lock, record
@@ -286,3 +287,61 @@ def test_two_experiments_that_want_the_same_download_it_once(server, experiment,
     assert [job.exitcode for job in jobs] == [0, 0, 0]
     assert server.ranges == [None]
     assert experiment.fetch(data)["files"]["a.dat"]["sha256"] == sha256(CONTENT)
+
+
+@pytest.fixture
+def own(experiment, tmp_path, monkeypatch):
+    """An asset of the repository, which lies in tmp_path, of two files and a card."""
+    monkeypatch.setattr(catalogue, "ROOT", tmp_path)
+    folder = tmp_path / "models" / "data"
+    folder.mkdir(parents=True)
+    for name, content in {"a.dat": CONTENT, "b.dat": b"b", "README.md": b"# A card"}.items():
+        (folder / name).write_bytes(content)
+    source = {"kind": "repository", "folder": "models/data"}
+    return asset(source=source, sha256={"a.dat": sha256(CONTENT), "b.dat": sha256(b"b")})
+
+
+def test_an_asset_of_the_repository_is_checked_and_linked_and_nothing_is_stored(experiment, own):
+    record = experiment.fetch(own)
+    assert record["source"] == "this repository, models/data"
+    assert record["files"] == {
+        "a.dat": {"sha256": sha256(CONTENT), "bytes": len(CONTENT)},
+        "b.dat": {"sha256": sha256(b"b"), "bytes": 1},
+    }
+    assert {path.name for path in experiment.links.iterdir()} == {"a.dat", "b.dat", "asset.json"}
+    assert (experiment.links / "a.dat").resolve() == experiment.folder / "models/data/a.dat"
+    assert not experiment.store.exists() and not experiment.lock.exists()
+
+
+def test_an_asset_of_the_repository_is_all_files_of_the_catalogue_and_no_others(experiment, own):
+    folder = experiment.folder / "models/data"
+    (folder / "b.dat").write_bytes(b"c")
+    said = experiment.refused(own)
+    assert said.startswith(
+        f"models/data/b.dat: found sha256 {sha256(b'c')}, wanted {sha256(b'b')} (catalogue)"
+    )
+    assert "git checkout models/data" in said and "data.sha256" in said
+    (folder / "b.dat").unlink()
+    assert (
+        experiment.refused(own) == "models/data: found no b.dat, wanted Some data: git checkout models/data"
+    )
+    (folder / "b.dat").write_bytes(b"b")
+    (folder / "c.dat").write_bytes(b"c")
+    assert "models/data/c.dat: found no sha256 in the catalogue, wanted one" in experiment.refused(own)
+
+
+def test_another_training_of_it_in_root_may_have_any_hashes(experiment, own):
+    root = experiment.folder / "trained"
+    (root / "data").mkdir(parents=True)
+    (root / "data" / "a.dat").write_bytes(b"another")
+    assert "found no b.dat" in experiment.refused(own, root=root)
+    (root / "data" / "b.dat").write_bytes(b"b")
+    record = experiment.fetch(own, root=root)
+    assert record["files"]["a.dat"]["sha256"] == sha256(b"another")
+    assert record["source"] == "assets.root, in place of this repository, models/data"
+    assert not experiment.lock.exists()
+
+
+def test_an_asset_of_the_repository_states_its_files():
+    with pytest.raises(ValueError, match="wanted sha256"):
+        asset(source={"kind": "repository", "folder": "models/data"})

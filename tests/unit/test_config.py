@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ear.assets.catalogue import load_catalogue
+from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.config import parse_config
 from ear.config.models import Config
+from ear.config.recipe import Recipe, parse_recipe
 from ear.erasure.presets import Settings
 from ear.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+RECIPE = ROOT / "configs/mini-world.yaml"
+CONFIGS = [ROOT / "config.yaml", *sorted({*(ROOT / "configs").glob("*.yaml")} - {RECIPE})]
 MINI = yaml.safe_load((ROOT / "config.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "configs/janus-pro-7b.yaml").read_text())
-SHAPES = {name: asset.shape for name, asset in load_catalogue(ROOT / "assets.yaml").items() if asset.shape}
+SHAPES = shapes_of(load_catalogue(ROOT / "assets.yaml"))
 
 
 def changed(path, value, config=MINI):
@@ -37,8 +39,6 @@ def changed(path, value, config=MINI):
 
 # (key, value, what the message must name besides the key)
 BROKEN = [
-    ("world.architecture.heads", 3, ["world.architecture", "multiple of twice its heads"]),
-    ("world.architecture.vision_heads", 3, ["world.architecture", "multiple of vision_heads"]),
     ("seed", 2**63, ["seed: found 9223372036854775808"]),
     ("typo", 1, ["unknown key", "experiment", "concepts"]),
     ("sampling.temprature", 1.0, ["unknown key", "guidance", "temperature"]),
@@ -50,9 +50,17 @@ BROKEN = [
     ("seed", -1, ["-1", "greater than or equal to 0"]),
     ("seeds", [], ["[]", "at least 1"]),
     ("seeds", [1, 1], ["[1, 1]", "once"]),
-    ("world", ..., ["neither", "one of them"]),
-    ("world.vq.grid", 7, ["7", "4, 8 or 16"]),
-    ("utility.question", "Describe it.", ["'Describe it.'", "'describe the image'", "with world"]),
+    ("world", ..., ["sources.grammar.by: found grammar", "with world: drawn only"]),
+    ("world", {"images": 8000}, ["world: found {'images': 8000}", "'drawn'"]),
+    ("backbone.asset", ..., ["missing", "asset"]),
+    ("backbone.asset", "mini-clip", ["found mini-clip", "mini-backbone", "janus-pro-7b"]),
+    ("backbone.asset", "janus-pro-1b", ["384 pixels a side", "one of 64 with world: drawn"]),
+    (
+        "assets",
+        {"root": "x", "stand_ins": {"pairs": 1, "targets": 1, "general": 1}},
+        ["assets.stand_ins", "none with world"],
+    ),
+    ("utility.question", "Describe it.", ["'Describe it.'", "'describe the image'", "with world: drawn"]),
     ("utility.question", "", ["utility.question"]),
     ("rendering.protocol", "jpeg", ["'lossless' or 'release'"]),
     ("backbone.dtype", "fp16", ["'fp16'", "float32", "bfloat16"]),
@@ -165,7 +173,7 @@ BROKEN_SOURCES = [
 @pytest.mark.parametrize(("sources", "words"), BROKEN_SOURCES, ids=[words[0] for _, words in BROKEN_SOURCES])
 def test_broken_sources_are_one_line_that_shows_no_key(sources, words):
     with pytest.raises(InputError) as caught:
-        parse_config(changed("prompts.sources", sources), "my.yaml")
+        parse_config(changed("prompts.sources", sources), "my.yaml", SHAPES)
     message = str(caught.value)
     assert "\n" not in message and KEY not in message
     for word in ("prompts", *words):
@@ -181,17 +189,21 @@ def test_pretrained_models_take_their_prompts_from_language_models_where_none_ar
     assert config.own_prompts == ["church"]
     assert (config.pairs_asked("a"), config.pairs_asked("b")) == (50 + 20, 25 + 10)
     raw["prompts"]["sources"]["grammar"] = {"by": "grammar", "pairs": 5}
-    with pytest.raises(InputError, match=r"sources\.grammar\.by: found grammar, wanted it with world only"):
+    with pytest.raises(
+        InputError, match=r"sources\.grammar\.by: found grammar, wanted it with world: drawn only"
+    ):
         parse_config(raw, "my.yaml", SHAPES)
 
 
 def test_in_the_mini_world_the_evaluation_takes_no_pairs_from_a_model():
-    config = parse_config(changed("prompts.sources", {"a": CHAT}), "my.yaml")
+    config = parse_config(changed("prompts.sources", {"a": CHAT}), "my.yaml", SHAPES)
     assert config.pairs_asked("a") == 50
 
 
 def test_only_what_decides_an_answer_is_asked_by():
-    config = parse_config(changed("prompts.sources", {"a": CHAT | {"key": "A_KEY"}, "b": LOCAL}), "my.yaml")
+    config = parse_config(
+        changed("prompts.sources", {"a": CHAT | {"key": "A_KEY"}, "b": LOCAL}), "my.yaml", SHAPES
+    )
     chat, local = config.prompts.sources["a"], config.prompts.sources["b"]
     assert set(chat.asks()) == {"model", "temperature", "seed", "per_request", "per_round", "max_tokens"}
     assert set(local.asks()) - set(chat.asks()) == {"revision", "dtype"}
@@ -201,15 +213,14 @@ def test_only_what_decides_an_answer_is_asked_by():
 
 JUDGE = "concepts.church.judge"
 BROKEN_PAPER = [
-    ("assets", ..., ["world, assets", "neither"]),
-    ("world", MINI["world"], ["world, assets", "both"]),
+    ("world", "drawn", ["janus-pro-7b", "384 pixels a side", "one of 64 with world: drawn"]),
     ("prompts", MINI["prompts"], ["prompts: found one, wanted none", "published"]),
-    ("backbone.asset", ..., ["backbone.asset: found none", "assets"]),
+    ("backbone.asset", ..., ["backbone.asset: missing"]),
     ("backbone.asset", "janus-pro-8b", ["janus-pro-8b", "janus-pro-7b"]),
     ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
     ("concepts.church.published", ..., ["prompts: found none", "church"]),
     ("concepts.church.published.rows", 4, ["unknown key", "pair_rows"]),
-    (f"{JUDGE}.group", "object", ["group: found object", "none with assets"]),
+    (f"{JUDGE}.group", "object", ["group: found object", "with world: drawn only"]),
     (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),
     (f"{JUDGE}.by", ..., ["judge.by", "none", "artist"]),
     (f"{JUDGE}.top_k", 0, ["church.judge.top_k: found 0", "greater"]),
@@ -237,10 +248,12 @@ def test_broken_config_on_pretrained_weights_is_one_line(key, value, words):
         assert word in message
 
 
-def test_published_weights_and_stable_diffusion_want_assets():
+def test_the_mini_world_has_no_published_weights_and_no_stable_diffusion():
     for method in ("published", "stable-diffusion"):
-        with pytest.raises(InputError, match=f"{method}.variant: found {method}, wanted it with assets only"):
-            parse_config(changed(f"methods.{method}", PAPER["methods"][method]), "my.yaml")
+        with pytest.raises(
+            InputError, match=f"{method}.variant: found {method}, wanted none with world: drawn"
+        ):
+            parse_config(changed(f"methods.{method}", PAPER["methods"][method]), "my.yaml", SHAPES)
 
 
 def test_a_method_may_be_measured_on_some_concepts_only():
@@ -264,7 +277,7 @@ def test_a_method_may_be_measured_on_some_concepts_only():
     ],
 )
 def test_concepts_that_are_erased_together_share_an_adapter_and_a_window(method, windows):
-    config = parse_config(changed("methods.mine", method), "my.yaml")
+    config = parse_config(changed("methods.mine", method), "my.yaml", SHAPES)
     first, second = method["erase"]
     runs = [run for run in config.runs() if run[1] == "mine"]
     assert runs == [(concept, "mine", 0) for concept in config.concepts if concept in method["erase"]]
@@ -278,13 +291,13 @@ def test_concepts_that_are_erased_together_share_an_adapter_and_a_window(method,
     assert all(config.adapter(run) == run for run in alone)
     with pytest.raises(InputError, match=r"evaluation\.shown_method: found mine, wanted one of released"):
         raw = changed("methods.mine", method)
-        parse_config(changed("evaluation.shown_method", "mine", raw), "my.yaml")
+        parse_config(changed("evaluation.shown_method", "mine", raw), "my.yaml", SHAPES)
 
 
 def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
     raw = changed("concepts.church.judge", {"by": "zero-shot", "positive": ["a steeple"]})
     raw = changed("concepts.church.second_judge", {"by": "zero-shot"}, raw)
-    config = parse_config(raw, "my.yaml")
+    config = parse_config(raw, "my.yaml", SHAPES)
     own, default = config.judge_settings("church"), config.judge_settings("church", "second_judge")
     assert own["positive"] == ["a steeple"] and own["negative"] == default["negative"]
     assert all("church" in phrase for phrase in default["positive"])
@@ -297,12 +310,13 @@ def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
 
 def test_an_experiment_fetches_what_it_uses_and_no_more():
     config = parse_config(PAPER, "paper.yaml", SHAPES)
-    every = {name for name in load_catalogue(ROOT / "assets.yaml") if name != "janus-pro-1b"}
+    mini = {"mini-backbone", "mini-classifier", "mini-clip"}
+    every = set(load_catalogue(ROOT / "assets.yaml")) - {"janus-pro-1b", *mini}
     assert set(config.used_assets) == every
     raw = changed("methods.stable-diffusion", ..., PAPER)
     del raw["concepts"]["nudity"], raw["methods"]["published"]["weights"]["nudity"]
     assert every - set(parse_config(raw, "my.yaml", SHAPES).used_assets) == {"nudenet", "stable-diffusion"}
-    assert parse_config(MINI, "config.yaml").used_assets == []
+    assert set(parse_config(MINI, "config.yaml", SHAPES).used_assets) == mini
 
 
 def test_the_rehearsal_is_the_papers_config_but_for_sizes():
@@ -330,7 +344,7 @@ def test_the_rehearsal_is_the_papers_config_but_for_sizes():
 )
 def test_broken_config_is_one_line_with_key_found_and_wanted(key, value, words):
     with pytest.raises(InputError) as caught:
-        parse_config(changed(key, value), "my.yaml")
+        parse_config(changed(key, value), "my.yaml", SHAPES)
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith("my.yaml: ")
@@ -345,22 +359,52 @@ def test_configs_of_the_repository_are_valid(path):
     assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
 
 
-def test_every_field_is_described():
-    schema = Config.model_json_schema()
-    for name, model in {"Config": schema, **schema["$defs"]}.items():
+BROKEN_RECIPE = [
+    ("training.architecture.heads", 3, ["training.architecture", "multiple of twice its heads"]),
+    ("training.architecture.vision_heads", 3, ["training.architecture", "multiple of vision_heads"]),
+    ("training.vq.grid", 7, ["vq.grid: found 7", "4, 8 or 16"]),
+    ("training.clip.threads", ..., ["training.clip.threads: missing", "torch threads"]),
+    ("concepts", {}, ["concepts: unknown key", "experiment, seed, training"]),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), BROKEN_RECIPE, ids=[key for key, *_ in BROKEN_RECIPE])
+def test_broken_recipe_is_one_line(key, value, words):
+    recipe = yaml.safe_load(RECIPE.read_text())
+    with pytest.raises(InputError) as caught:
+        parse_recipe(changed(key, value, recipe), "my.yaml")
+    message = str(caught.value)
+    assert "\n" not in message and all(word in message for word in words), message
+
+
+def test_the_recipe_makes_what_the_catalogue_says_of_the_mini_backbone():
+    training, shape = (
+        parse_recipe(yaml.safe_load(RECIPE.read_text()), RECIPE.name).training,
+        SHAPES["mini-backbone"],
+    )
+    own = training.architecture.model_dump(include={"layers", "hidden", "intermediate", "heads"})
+    assert own == shape.model_dump(include=own.keys())
+    assert (training.vq.grid**2, training.vq.codes) == (shape.image_tokens, shape.codebook)
+
+
+@pytest.mark.parametrize("of", [Config, Recipe], ids=["config", "recipe"])
+def test_every_field_is_described(of):
+    schema = of.model_json_schema()
+    for name, model in {of.__name__: schema, **schema["$defs"]}.items():
         assert model.get("description"), name
         for key, field in model["properties"].items():
             target = schema["$defs"].get(field.get("$ref", "").rsplit("/", 1)[-1], {})
             assert field.get("description") or target.get("description"), f"{name}.{key}"
 
 
-def test_schema_file_is_in_step():
-    schema = json.loads((ROOT / "schemas/config.schema.json").read_text())
-    assert schema == Config.model_json_schema(), "make it anew: python -m ear.config"
+@pytest.mark.parametrize(("name", "of"), [("config", Config), ("recipe", Recipe)])
+def test_schema_file_is_in_step(name, of):
+    schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
+    assert schema == of.model_json_schema(), "make it anew: python -m ear.config"
 
 
 def test_windows_of_a_method():
-    config = parse_config(MINI, "config.yaml")
+    config = parse_config(MINI, "config.yaml", SHAPES)
     assert config.trained_windows("church", "single-step") == [1]
     assert config.trained_windows("church", "wga") == [config.concepts["church"].window]
     assert set(config.erasure.windows) <= set(config.trained_windows("church", "ear"))
@@ -370,7 +414,7 @@ def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     raw = changed(
         "methods.mine", {"variant": "ear", "choices": {"rows": "conditional", "eta": 2.0, "window": "image"}}
     )
-    config = parse_config(raw, "config.yaml")
+    config = parse_config(raw, "config.yaml", SHAPES)
     ear, mine = config.settings("church", "ear"), config.settings("church", "mine")
     assert mine.variant == replace(ear.variant, rows="conditional", window=64)
     assert mine == replace(ear, variant=mine.variant, eta=2.0)
@@ -382,7 +426,9 @@ def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
 
 def test_a_negative_prompt_trains_nothing():
     config = parse_config(
-        changed("methods.negative-prompt", {"variant": "negative-prompt", "strength": 1.0}), "config.yaml"
+        changed("methods.negative-prompt", {"variant": "negative-prompt", "strength": 1.0}),
+        "config.yaml",
+        SHAPES,
     )
     assert "negative-prompt" in config.erasing_methods
     assert "negative-prompt" not in config.trained_methods

@@ -284,7 +284,7 @@ def test_the_card_is_the_hubs(tmp_path):
 
 
 def test_a_backbone_in_a_folder_is_no_base_model_of_the_hub(tmp_path):
-    for number, reference in enumerate(("results/mini/backbone/model", "", str(tmp_path))):
+    for number, reference in enumerate(("results/mini/assets/mini-backbone", "", str(tmp_path))):
         backbone = tiny_backbone()
         backbone.reference = reference
         (tmp_path / str(number)).mkdir()

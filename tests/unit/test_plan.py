@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ear.assets.catalogue import load_catalogue
+from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.config import parse_config
 from ear.erasure.trainer import window_bounds
 from ear.plan.assets import needed_assets
@@ -26,9 +26,10 @@ from ear.render import shard_rows
 from tests.own_concept import with_own_concept
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+RECIPE = ROOT / "configs/mini-world.yaml"
+CONFIGS = [ROOT / "config.yaml", *sorted({*(ROOT / "configs").glob("*.yaml")} - {RECIPE})]
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
-SHAPES = {name: asset.shape for name, asset in CATALOGUE.items() if asset.shape}
+SHAPES = shapes_of(CATALOGUE)
 
 
 def config_of(name, **sections):
@@ -123,8 +124,8 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     assert units(config, "render_general") == {"images": 10 + 2, "captions": 8}  # 10 without church
     assert units(config, "render_pairs") == {"images": 12}
     assert units(config, "sample_streams") == {"streams": 2 * (3 * 6 + 6)}
-    # 16 tokens: 4 windows of 4, in the sweep one more of 16; rows of training.csv: 24 and 30 a seed
-    assert units(config, "erase")["windows"] == 2 * 24 + 2 * 30
+    # 64 tokens: 16 windows of 4, in the sweep 4 more of 16; rows of training.csv: 96 and 120 a seed
+    assert units(config, "erase")["windows"] == 2 * 96 + 2 * 120
     assert [one.pairs for one in fine_tunings(config)] == [6] * 6
 
 
@@ -170,7 +171,7 @@ def test_images_judged_are_images_drawn_and_the_originals_general_ones_are_drawn
     made = sum(units(config, rule)["images"] for rule in drawing_rules(config))
     judges = {concept: len(config.concepts[concept].judges) for concept in config.concepts}
     judged = sum(judges[run[0]] * _judged(drawn(config, *run[:2])) for run in config.runs())
-    judging = ("measure_images", "evaluate") if config.assets else ("evaluate",)
+    judging = ("evaluate",) if config.world else ("measure_images", "evaluate")
     found = sum(units(config, rule).get("verdicts", 0) for rule in judging)
     assert judged == found
     assert made == by_run - len(config.concepts) * config.utility.general + shared_general(config)
@@ -205,7 +206,7 @@ def test_more_asked_for_is_more_to_do(section, key, more, rules):
 
 
 def test_concepts_erased_together_are_one_training_on_all_their_pairs():
-    config = parse_config(with_own_concept(), "own")
+    config = parse_config(with_own_concept(), "own", SHAPES)
     (one,) = [one for one in fine_tunings(config) if one.method == "ear-together"]
     assert (one.concept, one.pairs) == ("church+van-gogh", 170)
     assert one.windows.count == 3 * 170 * 64 // 8  # in three passes
@@ -280,7 +281,7 @@ def test_a_benchmark_file_that_is_not_whole_measures_nothing(finished):
 
 
 def test_unknown_times_are_shown_and_not_summed(finished):
-    plan = plan_of(config_of("smoke"), finished("train_vq", 90.0))
+    plan = plan_of(config_of("smoke"), finished("render_pairs-church", 90.0))
     text = as_text(plan)
     (row,) = (line for line in text.splitlines() if line.startswith("  fine-tune "))
     assert row.endswith("unknown   unknown")
@@ -324,6 +325,21 @@ def test_assets_are_to_fetch_until_they_are_there(tmp_path):
     after = {one.name: one for one in needed_assets(config, CATALOGUE)}
     assert (after["inception"].fetch, after["inception"].state) == (False, "in assets.store")
     assert after["prompts"].state == "to fetch"
+
+
+def test_the_mini_worlds_models_are_in_the_repository_or_in_root(tmp_path):
+    config = config_of("mini")
+    assert {one.state for one in needed_assets(config, CATALOGUE)} == {"in this repository"}
+    assert "To fetch: nothing" in as_text(plan_of(config))
+    raw = config.model_dump()
+    raw["assets"] |= {"root": str(tmp_path)}
+    own = parse_config(raw, "test", SHAPES)
+    (tmp_path / "mini-classifier").mkdir()
+    for file in CATALOGUE["mini-classifier"].sha256:
+        (tmp_path / "mini-classifier" / file).touch()
+    states = {one.name: one.state for one in needed_assets(own, CATALOGUE)}
+    assert states.pop("mini-classifier") == "in assets.root"
+    assert set(states.values()) == {"missing in assets.root"}
 
 
 def test_assets_missing_in_root_are_not_to_be_fetched(tmp_path):

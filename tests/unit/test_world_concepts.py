@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.config import parse_config
 from ear.errors import InputError
 from ear.world.captions import CONCEPTS
 from ear.world.judges import GROUPS
 from ear.world.scenes import OBJECTS
 
-MINI = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+ROOT = Path(__file__).parents[2]
+MINI = yaml.safe_load((ROOT / "config.yaml").read_text())
+SHAPES = shapes_of(load_catalogue(ROOT / "assets.yaml"))
 POSSIBLE = [(kind, words) for kind, names in CONCEPTS.items() for words in names]
 
 
@@ -29,7 +32,7 @@ def test_whatever_the_world_can_erase_can_be_a_concept(kind, words):
     # Alone: the words of another concept of the experiment may be refused.
     raw = with_concept(kind=kind, words=words)
     raw["concepts"] = {"mine": raw["concepts"]["mine"]}
-    assert parse_config(raw, "config.yaml").concepts["mine"].words == words
+    assert parse_config(raw, "config.yaml", SHAPES).concepts["mine"].words == words
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ def test_whatever_the_world_can_erase_can_be_a_concept(kind, words):
 @pytest.mark.parametrize("kind", CONCEPTS)
 def test_what_it_cannot_is_refused_with_the_list(kind, words):
     with pytest.raises(InputError) as refused:
-        parse_config(with_concept(kind=kind, words=words), "config.yaml")
+        parse_config(with_concept(kind=kind, words=words), "config.yaml", SHAPES)
     (line,) = str(refused.value).splitlines()
     assert line.startswith(f"config.yaml: concepts.mine.words: found {words!r}, wanted ")
     for possible in (*OBJECTS, "in the style of Van Gogh", "in sepia", "on fire"):
@@ -62,7 +65,7 @@ def test_what_it_cannot_is_refused_with_the_list(kind, words):
 )
 def test_a_wrong_kind_is_named(kind, words):
     with pytest.raises(InputError) as refused:
-        parse_config(with_concept(kind=kind, words=words), "config.yaml")
+        parse_config(with_concept(kind=kind, words=words), "config.yaml", SHAPES)
     (right,) = [one for one, names in CONCEPTS.items() if words in names]
     assert f"concepts.mine.kind: found {kind}, wanted {right} for {words!r}" in str(refused.value)
 

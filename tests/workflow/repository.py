@@ -16,6 +16,7 @@ CODE = [
     "configs",
     "ear",
     "envs",
+    "models",
     "profiles",
     "report",
     "requirements.lock",
