@@ -78,7 +78,9 @@ class Terminal(logging.Handler):
             lines = [f"failed: {self._messages.get(record.jobid, record.rule_name)}"]
             lines += [record.rule_msg.strip()] if record.rule_msg else []
             return "\n    ".join([*lines, *record.log])
-        return self.format(record) if event else self._said(record.getMessage())
+        if event in (None, "error"):
+            return self._said(record.getMessage())
+        return self.format(record)
 
     def _stats(self, record: Any) -> str:
         """The number of jobs before a run; their numbers by rule after the list of a dry run."""

@@ -71,7 +71,7 @@ def test_a_failed_job_is_named_with_its_log_and_once_more_when_tried_again(shown
     text = shown(
         job(7, "erase church"),
         error,
-        said("RuleException:\nCalledProcessError in file erase.smk", logging.ERROR),
+        said("RuleException:\nCalledProcessError in file erase.smk", logging.ERROR) | {"event": "error"},
         cluster,
         said("Trying to restart job 7."),
     )
