@@ -14,12 +14,12 @@ from ear.figures import style
 COLUMNS = ("step", "stage", "loss")
 HEIGHT = 1.9  # inches
 LOOKS: Mapping[str, tuple[str, str, style.LineStyle]] = {
-    "tokenizer": ("pixels and codes", "#0072B2", "-"),
+    "tokenizer": ("pictures", "#0072B2", "-"),
     "image": ("image tokens", "#0072B2", "-"),
     "caption": ("captions", "#E69F00", "--"),
     "question": ("questions", "#009E73", "-."),
-    "classifier": ("object, style, fire", "#0072B2", "-"),
-    "clip": ("image and caption", "#0072B2", "-"),
+    "classifier": ("labels", "#0072B2", "-"),
+    "clip": ("pairs", "#0072B2", "-"),
 }
 """Stage of a curve → what its loss is of, colour and line."""
 
@@ -51,7 +51,8 @@ def draw(curves: Mapping[str, pd.DataFrame]) -> Figure:
         ax.set_title(title)
         _axes(ax)
         handles, stages = ax.get_legend_handles_labels()
-        ax.legend(handles, [LOOKS[name][0] for name in stages], fontsize=6.5, handlelength=1.6)
+        if len(stages) > 1:
+            ax.legend(handles, [LOOKS[name][0] for name in stages], fontsize=6.5, handlelength=1.6)
     figure.supxlabel("optimiser steps", fontsize=8)
     axes[0, 0].set_ylabel("loss (log scale)")
     return figure

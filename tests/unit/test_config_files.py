@@ -22,7 +22,7 @@ from tests.unit.test_config import MINI, PAPER, ROOT, SHAPES, changed
 CHURCH = "concepts.church"
 
 
-def lines_of(raw, shapes=None):
+def lines_of(raw, shapes=SHAPES):
     with pytest.raises(InputError) as caught:
         parse_config(raw, "my.yaml", shapes)
     lines = str(caught.value).splitlines()
@@ -103,7 +103,7 @@ def test_what_fails_in_a_job_is_refused_when_the_config_is_read(key, value, said
     ],
 )  # fmt: skip
 def test_the_same_on_pretrained_models(key, value, said):
-    (line,) = lines_of(changed(key, value, PAPER), SHAPES)
+    (line,) = lines_of(changed(key, value, PAPER))
     assert said in line
     assert not re.search("teenager|child", line)
 
