@@ -15,6 +15,7 @@ COLUMNS = ("step", "stage", "loss")
 HEIGHT = 1.9  # inches
 LOOKS: Mapping[str, tuple[str, str, style.LineStyle]] = {
     "tokenizer": ("pictures", "#0072B2", "-"),
+    "decoder": ("pictures, decoder alone", "#56B4E9", "--"),
     "image": ("image tokens", "#0072B2", "-"),
     "caption": ("captions", "#E69F00", "--"),
     "question": ("questions", "#009E73", "-."),
