@@ -32,6 +32,7 @@ SMOKE = {"undisturbed", "done", "own"}
 """Fixtures of one smoke run (tests/workflow/conftest.py)."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
     """Under pytest-xdist the tests of a file, and all of the smoke run, share a worker; the smoke run begins first."""
     first = []

@@ -121,7 +121,8 @@ def captions_of(split: Split) -> Iterator[str]:
     """Every caption of a split: in every style, burning or not, each thing named or described."""
     styles = ((False, False), (True, False), (False, True))
     for frame, name, fire, (van_gogh, sepia) in product(frames_of(split), OBJECTS, (False, True), styles):
-        shown: list[Kind] = ["object", *(["attribute"] if fire else []), *(["style"] if van_gogh else [])]
+        kinds: dict[Kind, bool] = {"object": True, "attribute": fire, "style": van_gogh}
+        shown = [kind for kind in kinds if kinds[kind]]
         for described in chain.from_iterable(combinations(shown, count) for count in range(len(shown) + 1)):
             yield caption(frame, name, fire, van_gogh, sepia=sepia, described=described)
 
