@@ -1,23 +1,24 @@
-# `make` makes .venv, runs the default experiment (config.yaml) and builds its HTML report. `make help` lists the rest.
+# `make` makes .venv and runs the default experiment (config.yaml), down to its report. `make help` lists the rest.
 
 PYTHON ?= python3
 BIN := .venv/bin
-REPORT := results/mini/snakemake-report.html
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # Many containers set it; importing torch and transformers then takes 12 s in place of 6, in every job.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all test lint format lock help
-all: .venv/.installed  ## run the default experiment, then build its HTML report if anything changed
+.PHONY: all test test-slow test-all lint format lock help
+all: .venv/.installed  ## run the default experiment, down to its report
 	$(BIN)/snakemake
-	@[ -e $(REPORT) ] && [ -z "$$(find Snakefile rules report results/mini -type f -newer $(REPORT) -print -quit)" ] \
-		|| $(BIN)/snakemake --report $(REPORT)
 
-# The unit tests go through all cores, a file to each; those of the workflow start jobs that fill them.
-test: .venv/.installed  ## run the tests
-	status=0; $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile tests/unit || status=1; \
-		$(BIN)/pytest tests/workflow tests/slurm || status=1; exit $$status
+# Workers share the cores, a test file each; what starts jobs that fill the cores runs alone.
+test: .venv/.installed  ## run the tests: about 8 minutes on two cores
+	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadgroup
+
+test-slow: .venv/.installed  ## run what takes longer: dress rehearsal, Slurm, kills, disturbances and trainings
+	$(BIN)/pytest -m "slow and not soak"
+
+test-all: test test-slow  ## run both
 
 lint: .venv/.installed  ## check style, types and the workflow
 	$(BIN)/ruff check .
@@ -54,4 +55,4 @@ PIP = $(PYTHON) -m pip --python $(BIN)/python
 	touch $@
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 10

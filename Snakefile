@@ -29,6 +29,7 @@ report: "report/workflow.rst"
 
 include: "rules/jobs.smk"
 include: "rules/machine.smk"
+include: "rules/terminal.smk"
 
 
 # A recipe trains the mini world's models, which experiments find in models/.
@@ -82,11 +83,18 @@ else:
         input:
             [paths.asset(name) for name in experiment.used_assets],
         localrule: True
+        message:
+            "all assets are there"
 
 
 onstart:
     check_limits()
     check_machine()
+
+
+onsuccess:
+    if lines := ending():
+        print(lines)
 
 
 onerror:
@@ -97,3 +105,5 @@ rule all:
     default_target: True
     input:
         TARGETS,
+    message:
+        "all results are there"

@@ -15,7 +15,7 @@ from ear.axes.protocols import GUIDANCE, PREFIX, TEMPERATURE, set_of
 from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
 from ear.figures.style import capital, concept_style
 from ear.files import read_csv
-from ear.metrics.table import ALL_SEEDS
+from ear.names import ALL_SEEDS
 
 Columns = Mapping[str, tuple[str, str]]
 """Heading → prompt set and metric."""

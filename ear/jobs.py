@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ear.errors import FULL, InputError
 from ear.machine import own_gpu
@@ -67,7 +67,7 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     log_file.setFormatter(logging.Formatter(LINE))
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)
-    terminal.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    terminal.setFormatter(logging.Formatter(over_bars("%(levelname)s: %(message)s", sys.stderr)))
     terminal.addFilter(lambda record: record.name != "py.warnings")
     root.setLevel(logging.INFO)
     root.addHandler(log_file)
@@ -94,7 +94,7 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
             logger.exception("the job failed")
             raise
         logger.error("%s", line)
-        print(f"error: {line}", file=sys.stderr)
+        print(over_bars(f"error: {line}", sys.stderr), file=sys.stderr)
         raise SystemExit(1) from None
     finally:
         held.close()
@@ -105,6 +105,11 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
         root.removeHandler(log_file)
         root.setLevel(level_before)
         log_file.close()
+
+
+def over_bars(text: str, stream: TextIO) -> str:
+    """A line for a terminal, which wipes the progress bar that another job may have left there."""
+    return f"\r\x1b[K{text}" if stream.isatty() else text
 
 
 def _one_line(error: Exception) -> str | None:

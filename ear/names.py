@@ -2,3 +2,6 @@
 
 ORIGINAL = "original"
 """The method that trains nothing: the model before erasure, which all others are compared with."""
+
+ALL_SEEDS = "all"
+"""The seed of rows over all fine-tuning seeds."""

@@ -21,6 +21,8 @@ if REHEARSED:
         conda:
             "../envs/ear.yaml"
         localrule: True
+        message:
+            "make stand-ins of all assets: tiny, with random weights"
         script:
             "../scripts/make_stand_ins.py"
 
@@ -49,5 +51,7 @@ rule fetch_asset:
     conda:
         "../envs/ear.yaml"
     localrule: True  # compute nodes often have no network
+    message:
+        "fetch {wildcards.asset}"
     script:
         "../scripts/fetch_asset.py"

@@ -37,5 +37,7 @@ rule attack:
         "../envs/ear.yaml"
     wildcard_constraints:
         method=BY_BACKBONE,
+    message:
+        "attack {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
     script:
         "../scripts/attack.py"

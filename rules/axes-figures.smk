@@ -21,6 +21,8 @@ rule plot_score_card:
         "../envs/ear.yaml"
     wildcard_constraints:
         of=f"(-({'|'.join(experiment.concepts)}))?",
+    message:
+        "plot score-card{wildcards.of}"
     script:
         "../scripts/plot_score_card.py"
 
@@ -44,6 +46,8 @@ rule plot_prefix:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot the prefix attack"
     script:
         "../scripts/plot_prefix.py"
 
@@ -67,6 +71,8 @@ rule plot_sweeps:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot sweeps of guidance and temperature"
     script:
         "../scripts/plot_sweeps.py"
 
@@ -89,6 +95,8 @@ rule plot_attacks:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot the prompt attacks"
     script:
         "../scripts/plot_attacks.py"
 
@@ -111,6 +119,8 @@ rule plot_relearning:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot relearning"
     script:
         "../scripts/plot_relearning.py"
 
@@ -133,5 +143,7 @@ rule plot_understanding:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot answers to questions about images"
     script:
         "../scripts/plot_understanding.py"

@@ -22,5 +22,7 @@ rule draw_canary:
         runtime=growing(20),
     conda:
         "../envs/ear.yaml"
+    message:
+        "sample the checkpoint's canary"
     script:
         "../scripts/draw_canary.py"

@@ -18,5 +18,7 @@ rule check:
         "../envs/ear.yaml"
     retries: 0
     localrule: True
+    message:
+        "check this machine"
     script:
         "../scripts/check.py"

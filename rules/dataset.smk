@@ -39,5 +39,7 @@ rule write_dataset:
         runtime=growing(20),
     conda:
         "../envs/ear.yaml"
+    message:
+        "write the data set of {wildcards.concept}"
     script:
         "../scripts/write_dataset.py"

@@ -30,6 +30,8 @@ rule sample_streams:
     wildcard_constraints:
         context="none|independent|aligned|mixed",
         encoding="raw|chat",
+    message:
+        "sample token sequences of {wildcards.concept} · {wildcards.encoding} prompts · {wildcards.context} context · seed {wildcards.seed}"
     script:
         "../scripts/sample_streams.py"
 
@@ -67,6 +69,8 @@ rule erase:
     wildcard_constraints:
         erased="|".join(map(re.escape, {experiment.adapter(run)[0] for run in experiment.runs()})),
         method=TRAINED,
+    message:
+        "erase {wildcards.erased} · {wildcards.method} · W = {params.windows} · seed {wildcards.seed}"
     script:
         "../scripts/erase.py"
 
@@ -97,5 +101,7 @@ rule import_published:
         "../envs/ear.yaml"
     wildcard_constraints:
         method=IMPORTED,
+    message:
+        "import published weights of {wildcards.concept} · {wildcards.method}"
     script:
         "../scripts/import_published.py"

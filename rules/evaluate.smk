@@ -25,6 +25,8 @@ rule extract_features:
         runtime=planned("extract_features", 60),
     conda:
         "../envs/ear.yaml"
+    message:
+        "extract features of the reference images"
     script:
         "../scripts/extract_features.py"
 
@@ -60,6 +62,8 @@ rule measure_images:
         runtime=planned("measure_images-{concept}-{method}-{seed}", 60),
     conda:
         "../envs/ear.yaml"
+    message:
+        "judge {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
     script:
         "../scripts/measure_images.py"
 
@@ -105,6 +109,8 @@ rule evaluate:
         runtime=planned("evaluate-{concept}-{method}-{seed}", 60),
     conda:
         "../envs/ear.yaml"
+    message:
+        "judge and score {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
     script:
         "../scripts/evaluate.py"
 
@@ -150,6 +156,8 @@ rule tabulate:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "tabulate all metrics"
     script:
         "../scripts/tabulate.py"
 
@@ -174,5 +182,7 @@ rule compare_published:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "compare with published values"
     script:
         "../scripts/compare_published.py"

@@ -29,6 +29,8 @@ rule export_model:
         runtime=growing(20),
     conda:
         "../envs/ear.yaml"
+    message:
+        "export {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
     script:
         "../scripts/export_model.py"
 
@@ -52,5 +54,7 @@ rule archive:
         runtime=growing(20),
     conda:
         "../envs/ear.yaml"
+    message:
+        "pack the archive"
     script:
         "../scripts/archive.py"

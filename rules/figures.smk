@@ -27,6 +27,8 @@ rule plot_concept_rate:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot concept rates"
     script:
         "../scripts/plot_concept_rate.py"
 
@@ -49,6 +51,8 @@ rule plot_tradeoff:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot the trade-off"
     script:
         "../scripts/plot_tradeoff.py"
 
@@ -74,6 +78,8 @@ rule plot_window_length:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot window lengths"
     script:
         "../scripts/plot_window_length.py"
 
@@ -96,6 +102,8 @@ rule plot_nudity:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot NudeNet's detections"
     script:
         "../scripts/plot_nudity.py"
 
@@ -127,6 +135,8 @@ rule plot_samples:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot samples of {wildcards.concept}"
     script:
         "../scripts/plot_samples.py"
 
@@ -153,6 +163,8 @@ rule plot_overview:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot samples of all concepts"
     script:
         "../scripts/plot_overview.py"
 
@@ -186,6 +198,8 @@ rule plot_training:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot losses of {wildcards.concept}"
     script:
         "../scripts/plot_training.py"
 
@@ -210,6 +224,8 @@ rule measure_coverage:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "measure coverage of the prompt pairs"
     script:
         "../scripts/measure_coverage.py"
 
@@ -232,6 +248,8 @@ rule plot_coverage:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot coverage of the prompt pairs"
     script:
         "../scripts/plot_coverage.py"
 
@@ -255,6 +273,8 @@ rule plot_filter:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot scores of the visual filter"
     script:
         "../scripts/plot_filter.py"
 
@@ -281,6 +301,8 @@ rule plot_borderline:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plot borderline pairs of {wildcards.concept}"
     script:
         "../scripts/plot_borderline.py"
 
@@ -321,5 +343,7 @@ rule write_report:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "write the report"
     script:
         "../scripts/write_report.py"

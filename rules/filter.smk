@@ -25,6 +25,8 @@ rule calibrate_judge:
         "../envs/ear.yaml"
     wildcard_constraints:
         which="judge|second_judge",
+    message:
+        "calibrate {wildcards.concept} · {wildcards.which}"
     script:
         "../scripts/calibrate_judge.py"
 
@@ -56,6 +58,8 @@ rule filter_pairs:
         runtime=planned("filter_pairs-{concept}", 20),
     conda:
         "../envs/ear.yaml"
+    message:
+        "filter pairs of {wildcards.concept}"
     script:
         "../scripts/filter_pairs.py"
 
@@ -81,5 +85,7 @@ rule tabulate_filter:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "tabulate what the visual filter did"
     script:
         "../scripts/tabulate_filter.py"

@@ -15,5 +15,7 @@ rule plan:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "plan the experiment"
     script:
         "../scripts/plan.py"

@@ -22,6 +22,8 @@ rule make_pairs:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "choose prompt pairs of {wildcards.concept}"
     script:
         "../scripts/make_pairs.py"
 
@@ -51,6 +53,8 @@ rule make_prompts:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "write evaluation prompts of {wildcards.concept}"
     script:
         "../scripts/make_prompts.py"
 
@@ -74,5 +78,7 @@ rule draw_held_out:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "draw held-out pictures"
     script:
         "../scripts/draw_held_out.py"

@@ -31,6 +31,8 @@ rule read_prompts:
         "../envs/ear.yaml"
     wildcard_constraints:
         concept=concepts_like(lambda concept: concept.published),
+    message:
+        "read published prompts of {wildcards.concept}"
     script:
         "../scripts/read_prompts.py"
 
@@ -61,6 +63,8 @@ rule split_prompts:
         "../envs/ear.yaml"
     wildcard_constraints:
         concept=concepts_like(lambda concept: not concept.published),
+    message:
+        "split prompts of {wildcards.concept}"
     script:
         "../scripts/split_prompts.py"
 
@@ -88,5 +92,7 @@ rule list_pictures:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "list COCO's pictures and captions"
     script:
         "../scripts/list_pictures.py"

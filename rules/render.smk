@@ -35,6 +35,8 @@ rule render_pairs:
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
+    message:
+        "sample images of the pairs of {wildcards.concept}"
     script:
         "../scripts/render_pairs.py"
 
@@ -67,6 +69,8 @@ rule render_general:
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
+    message:
+        "sample images of general prompts · original · shard {wildcards.shard}"
     script:
         "../scripts/render_general.py"
 
@@ -110,6 +114,8 @@ rule render_original:
         "../envs/ear.yaml"
     wildcard_constraints:
         method=ORIGINAL,
+    message:
+        "sample images of {wildcards.concept} · {wildcards.method}"
     script:
         "../scripts/render_original.py"
 
@@ -155,6 +161,8 @@ rule render_images:
         "../envs/ear.yaml"
     wildcard_constraints:
         method=ERASING,
+    message:
+        "sample images of {wildcards.concept} · {wildcards.method} · seed {wildcards.seed} · shard {wildcards.shard}"
     script:
         "../scripts/render_images.py"
 
@@ -187,5 +195,7 @@ rule render_diffusion:
         "../envs/ear.yaml"
     wildcard_constraints:
         method=BY_DIFFUSION,
+    message:
+        "sample images of {wildcards.concept} · {wildcards.method} · shard {wildcards.shard}"
     script:
         "../scripts/render_diffusion.py"

@@ -21,6 +21,8 @@ rule score_card:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "rank methods on the score card"
     script:
         "../scripts/score_card.py"
 
@@ -49,5 +51,7 @@ rule publish_score_card:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "write the score card for leaderboards"
     script:
         "../scripts/publish_score_card.py"

@@ -24,6 +24,8 @@ rule ask_grammar:
         "../envs/ear.yaml"
     wildcard_constraints:
         source=sources_by("grammar"),
+    message:
+        "ask the grammar for pairs of {wildcards.concept}"
     script:
         "../scripts/ask_grammar.py"
 
@@ -52,6 +54,8 @@ rule ask_chat:
         "../envs/ear.yaml"
     wildcard_constraints:
         source=sources_by("chat"),
+    message:
+        "ask {wildcards.source} for pairs of {wildcards.concept}"
     script:
         "../scripts/ask_chat.py"
 
@@ -82,6 +86,8 @@ rule ask_transformers:
         "../envs/ear.yaml"
     wildcard_constraints:
         source=sources_by("transformers"),
+    message:
+        "ask {wildcards.source} for pairs of {wildcards.concept}"
     script:
         "../scripts/ask_transformers.py"
 
@@ -106,5 +112,7 @@ rule tabulate_sources:
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
+    message:
+        "tabulate sources of the prompt pairs"
     script:
         "../scripts/tabulate_sources.py"

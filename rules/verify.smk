@@ -19,5 +19,7 @@ rule verify:
     conda:
         "../envs/ear.yaml"
     retries: 0  # a mismatch stays one
+    message:
+        "verify the results"
     script:
         "../scripts/verify.py"

@@ -235,6 +235,12 @@ class Config(Section):
         adapted = [self.adapter(run) for run in self.runs() if self.methods[run[1]].adapts]
         return list(dict.fromkeys(adapted))
 
+    def streams(self) -> list[tuple[str, int, str, str]]:
+        """(concept, seed, context, encoding) of all token streams that a training reads, each once."""
+        runs = [(*run, self.settings(*run[:2]).variant) for run in self.runs() if self.methods[run[1]].trains]
+        read = [(concept, seed, variant.context, variant.encoding) for concept, _, seed, variant in runs]
+        return list(dict.fromkeys(read))
+
     def runs(self) -> list[Run]:
         """All (concept, method, seed); a method that trains nothing stands as seed 0."""
         return [

@@ -32,6 +32,8 @@ class VqTraining(Training):
     codes: Positive = Field(description="entries of the codebook")
     grid: Literal[4, 8, 16] = Field(description="image tokens along a side")
     free_steps: Positive = Field(description="first steps without quantisation, which k-means ends")
+    decoder_steps: Positive = Field(description="further steps of the decoder alone")
+    decoder_learning_rate: Rate = Field(description="peak learning rate of the decoder's further steps")
     warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
     commitment: Rate = Field(description="weight of the commitment term")
     held_out: Positive = Field(description="training pictures kept out and measured")

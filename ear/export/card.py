@@ -20,8 +20,7 @@ from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.style import capital, concept_style, method_style
 from ear.files import read_csv
 from ear.metrics.measured import Measurement, kept_of_rest, left_of_concept, not_measured
-from ear.metrics.table import ALL_SEEDS
-from ear.names import ORIGINAL
+from ear.names import ALL_SEEDS, ORIGINAL
 from ear.report.numbers import METRICS, Cell, make_cell
 from ear.templates import load_template
 

@@ -15,6 +15,7 @@ COLUMNS = ("step", "stage", "loss")
 HEIGHT = 1.9  # inches
 LOOKS: Mapping[str, tuple[str, str, style.LineStyle]] = {
     "tokenizer": ("pictures", "#0072B2", "-"),
+    "decoder": ("pictures, decoder alone", "#56B4E9", "--"),
     "image": ("image tokens", "#0072B2", "-"),
     "caption": ("captions", "#E69F00", "--"),
     "question": ("questions", "#009E73", "-."),
@@ -60,7 +61,8 @@ def draw(curves: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _axes(ax: Axes) -> None:
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set_xlim(0)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +10,6 @@ from typing import Any, cast
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from ear.config import Config
 from ear.erasure.adapter import FORMAT, KEY, flat
 from ear.erasure.presets import STREAM_NAMES, TOGETHER
 from ear.erasure.streams import made_from
@@ -43,7 +42,7 @@ def check_adapters(inspection: Inspection) -> None:
         facts |= _check_adapter(inspection, *run)
     backbone = _check_backbones(inspection, facts)
     _note_versions(inspection, facts)
-    for concept, seed, context, encoding in streams_of(inspection.config):
+    for concept, seed, context, encoding in inspection.config.streams():
         path = inspection.paths.streams(concept, seed, context, encoding)
         _check_streams(inspection, path, concept, context, backbone)
 
@@ -141,16 +140,6 @@ def _note_versions(inspection: Inspection, facts: Mapping[str, Mapping[str, Any]
         if len(counts) > 1:
             words = ", ".join(f"{version} ({count})" for version, count in sorted(counts.items()))
             inspection.notes.append(f"adapters were trained with several versions of {package}: {words}")
-
-
-def streams_of(config: Config) -> Iterator[tuple[str, int, str, str]]:
-    """(concept, seed, context, encoding) of all streams that a training reads, each once."""
-    seen: dict[tuple[str, int, str, str], None] = {}
-    for concept, method, seed in config.runs():
-        if config.methods[method].trains:
-            variant = config.settings(concept, method).variant
-            seen[concept, seed, variant.context, variant.encoding] = None
-    yield from seen
 
 
 def _check_streams(

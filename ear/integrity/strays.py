@@ -4,7 +4,6 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from ear.config import Config
-from ear.integrity.adapters import streams_of
 from ear.paths import Paths
 from ear.provenance import read_records
 
@@ -57,7 +56,7 @@ class _Names:
         self._shards = {f"shard{shard}" for shard in range(config.rendering.shards)}
         self._streams = {
             (one, f"seed{seed}", f"{context}-{encoding}.safetensors")
-            for one, seed, context, encoding in streams_of(config)
+            for one, seed, context, encoding in config.streams()
         }
 
     def have(self, name: PurePosixPath) -> bool:

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from ear.images import open_image
@@ -28,6 +27,8 @@ def image_batches(
     Yields:
         The batch's place in ``files``, and its images.
     """
+    import torch  # late: tables need constants of this module alone
+
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for start in progress(range(0, len(files), batch_size), desc=desc, unit="batch"):
             place = slice(start, start + batch_size)

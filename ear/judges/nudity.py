@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ear.errors import InputError
@@ -77,6 +76,8 @@ class NudityJudge:
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size; the score is the highest one of a core class, 0 without any."""
+        import torch  # late: tables need the names of the classes alone
+
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             found = list(pool.map(self._detect, images))
         scores = [

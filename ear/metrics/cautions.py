@@ -9,8 +9,8 @@ import pandas as pd
 
 from ear.axes.protocols import GENERAL, TARGET
 from ear.files import read_csv
-from ear.metrics.table import ALL_SEEDS, SCORE_COLUMNS, lookup
-from ear.names import ORIGINAL
+from ear.metrics.table import SCORE_COLUMNS, lookup
+from ear.names import ALL_SEEDS, ORIGINAL
 
 FAR = 3
 """Times the original's FID: images of such a model are unlike all that the judges were trained on."""

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ear.metrics.comparison import COMPARISON_KEYS, NOT_SHOWN
-from ear.metrics.table import ALL_SEEDS
-from ear.names import ORIGINAL
+from ear.names import ALL_SEEDS, ORIGINAL
 
 Label = Callable[[str], str]
 

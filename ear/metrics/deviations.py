@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ear.metrics.intervals import NOTHING, Interval
-from ear.metrics.table import ALL_SEEDS, lookup
-from ear.names import ORIGINAL
+from ear.metrics.table import lookup
+from ear.names import ALL_SEEDS, ORIGINAL
 from ear.published import VALUES, Published
 
 COLUMNS = (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from ear.errors import InputError
 from ear.seeding import stable_seed
@@ -237,6 +237,9 @@ def bootstrap_ends(
     n = len(samples[0])
     if n < 2:
         return np.nan, np.nan
+    # Late: it takes longer to import than most jobs that read tables take to run.
+    from scipy import stats
+
     result = stats.bootstrap(
         samples,
         statistic,

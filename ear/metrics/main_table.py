@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ear.metrics import latex
-from ear.metrics.table import ALL_SEEDS, lookup
+from ear.metrics.table import lookup
+from ear.names import ALL_SEEDS
 
 
 @dataclass(frozen=True)

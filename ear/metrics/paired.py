@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from ear.errors import InputError
 from ear.metrics.intervals import CONFIDENCE, cluster_sums, effective_number
@@ -77,6 +77,8 @@ def tango(more: float, less: float, n: float, confidence: float = CONFIDENCE) ->
 
 def mcnemar(more: int, less: int) -> float:
     """Exact two-sided McNemar test: are the pairs that differ as often of the one kind as of the other?"""
+    from scipy import stats  # late: figures and the report do not test
+
     return float(min(1.0, 2 * stats.binom.cdf(min(more, less), more + less, 0.5)))
 
 

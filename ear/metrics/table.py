@@ -15,7 +15,7 @@ from ear.axes.protocols import GENERAL, NEIGHBOURS, RETENTION, TARGET, axis_of
 from ear.metrics.clip_score import mean_clip_score
 from ear.metrics.concept_rate import RATES, rate
 from ear.metrics.intervals import NOTHING, Interval, over_seeds
-from ear.names import ORIGINAL
+from ear.names import ALL_SEEDS, ORIGINAL
 
 # ``protocol`` is the judge's. General images have a CLIP score and no verdict: no judge sees them.
 VERDICT_COLUMNS = (
@@ -29,7 +29,6 @@ DETECTION_COLUMNS = (
 SCORE_COLUMNS = ("metric", "prompt_set", "value", "ci_low", "ci_high", "n", "protocol")
 METRIC_COLUMNS = ("concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n")
 WINDOW_COLUMNS = ("concept", "method", "seed", "window", "metric", "value", "ci_low", "ci_high", "n")
-ALL_SEEDS = "all"
 CLOSEST = 2
 """Objects that count as a concept's neighbours."""
 

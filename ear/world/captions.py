@@ -121,9 +121,9 @@ def captions_of(split: Split) -> Iterator[str]:
     """Every caption of a split: in every style, burning or not, each thing named or described."""
     styles = ((False, False), (True, False), (False, True))
     for frame, name, fire, (van_gogh, sepia) in product(frames_of(split), OBJECTS, (False, True), styles):
-        shown = {"object": True, "attribute": fire, "style": van_gogh}
-        may = [kind for kind in KINDS if shown[kind]]
-        for described in chain.from_iterable(combinations(may, count) for count in range(len(may) + 1)):
+        kinds: dict[Kind, bool] = {"object": True, "attribute": fire, "style": van_gogh}
+        shown = [kind for kind in kinds if kinds[kind]]
+        for described in chain.from_iterable(combinations(shown, count) for count in range(len(shown) + 1)):
             yield caption(frame, name, fire, van_gogh, sepia=sepia, described=described)
 
 

@@ -17,7 +17,7 @@ from ear.files import sha256_file
 from tests.slurm.cluster import missing, running
 from tests.workflow.repository import copy_of_the_repository
 
-pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 SLURM = ["--workflow-profile", "profiles/slurm", "--configfile", "configs/smoke.yaml"]
 QUICK = ["--latency-wait", "10", "--seconds-between-status-checks", "2"]
@@ -68,7 +68,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def done(cluster, tmp_path_factory):
-    """A run that meets every mishap, and what was seen of it."""
+    """A run that meets every mishap, Snakemake's log of it, and what was seen of it."""
     folder = copy_of_the_repository(tmp_path_factory.mktemp("shared") / "repository")
     run = Run(folder, *TIGHT)
     seen = {}
@@ -93,7 +93,8 @@ def done(cluster, tmp_path_factory):
     finally:
         run.process.kill()
     assert run.process.returncode == 0, run.text()[-8000:]
-    return folder, run.text(), seen
+    (log,) = (folder / ".snakemake/log").glob("*.log")
+    return folder, log.read_text(), seen
 
 
 def failures(log, rule):

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ear.errors import InputError
 from ear.jobs import job
 
+ROOT = Path(__file__).parents[2]
 TIMED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 
 
@@ -103,6 +105,21 @@ def test_torch_is_loaded_and_set_only_where_threads_are_asked_for(tmp_path):
         "    print(torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())"
     )
     assert run_script(tmp_path, body, OMP_NUM_THREADS="2").stdout == "1 True\n"
+
+
+def test_jobs_that_ask_for_no_threads_import_no_slow_library():
+    code = (
+        "import sys\n"
+        "from benchmarks.imports import SCRIPTS, imports_of\n"
+        "slow, found = {'torch', 'transformers', 'timm', 'open_clip', 'scipy.stats'}, {}\n"
+        "for script in sorted(SCRIPTS.glob('*.py')):\n"
+        "    if 'threads=' not in script.read_text() and script.stem not in ('import_published', 'verify'):\n"
+        "        exec(imports_of(script), {})\n"
+        "        found |= {name: script.stem for name in slow & set(sys.modules) - set(found)}\n"
+        "print(found)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "{}\n", done.stderr
 
 
 def test_a_submitted_job_on_the_cpu_keeps_to_the_memory_that_it_asked_for(tmp_path):

@@ -16,6 +16,8 @@ from tests.kill import run_and_kill, run_to_the_end
 from tests.tiny import tiny_backbone
 from tests.unit.test_decoding import TEXTS
 
+pytestmark = pytest.mark.slow
+
 PLAIN = Guidance(1.5)
 PROMPTS = pd.DataFrame(
     {

@@ -99,3 +99,10 @@ def test_the_library_knows_neither_config_nor_paths():
         if not any(path.is_relative_to(place) for place in own)
     ]
     assert [relative(path) for path in files if taken.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_every_rule_has_a_message():
+    text = "".join(path.read_text(encoding="utf-8") for path in WORKFLOW)
+    rules = re.split(r"^ *rule (?=\w+:$)", text, flags=re.MULTILINE)[1:]
+    assert len(rules) > 50
+    assert [rule.split(":")[0] for rule in rules if not re.search(r"^ +message:$", rule, re.MULTILINE)] == []

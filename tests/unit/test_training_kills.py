@@ -18,6 +18,8 @@ from tests.tiny import tiny_backbone
 from tests.unit.test_erasure import chosen, streams_of
 from tests.unit.test_render_kills import hashes
 
+pytestmark = pytest.mark.slow
+
 TABLE = Grammar("church", "object", "church", seed=42).pairs(40)
 PAIRS = list(TABLE[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
 

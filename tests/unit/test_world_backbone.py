@@ -32,6 +32,8 @@ from ear.world.tokenizer import build_processor
 from ear.world.training import ASKED, Examples
 from ear.world.vq import decode, load_vq, quantise, to_pixels, train_tokenizer, train_vq
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 40
 VQ = {
     **{"base_channels": 32, "latent_channels": 32, "embed_dim": 8, "codes": 32, "grid": 8, "steps": 8},

@@ -15,6 +15,8 @@ from ear.world.captions import KINDS, caption, frames, frames_of, scene_of
 from ear.world.judges import CLIP_MODEL, GROUPS, SIZE, train_classifier, train_clip
 from ear.world.scenes import OBJECTS, draw
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):

@@ -116,8 +116,8 @@ def recovered(folder):
 
 
 def finished(log):
-    """How many jobs a log of Snakemake says are finished."""
-    return len(re.findall(r"^Finished jobid: ", log, flags=re.MULTILINE))
+    """How many jobs the terminal says are finished."""
+    return len(re.findall(r"^ *\d+ of \d+  ", log, flags=re.MULTILINE))
 
 
 def _signal_one(pids, number, chance):

@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 
+from tests.workflow.disturbance import finished
 from tests.workflow.repository import copy_of_the_repository, snakemake
 
 PAPER = ["--configfile", "configs/janus-pro-7b.yaml"]
@@ -41,7 +42,7 @@ def test_a_run_that_needs_a_gpu_ends_with_one_line_before_its_first_job(reposito
     (line,) = (line for line in run.stderr.splitlines() if "error" in line.lower())
     assert line.startswith("error: GPU: none is visible")
     assert fetched(repository) == []
-    assert "Finished jobid" not in run.stdout + run.stderr
+    assert not finished(run.stdout + run.stderr)
 
 
 def test_what_needs_no_gpu_runs_without_one(repository):

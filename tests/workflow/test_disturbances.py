@@ -9,7 +9,7 @@ import pytest
 from tests.workflow.disturbance import Run, disturbed_to_the_end, hashes, recovered, until
 from tests.workflow.repository import SMOKE, copy_of_the_repository, snakemake
 
-pytestmark = pytest.mark.timeout(1500)  # the first test waits for the undisturbed run too
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first test waits for the undisturbed run too
 
 EAR = "results/smoke/erased/church/ear/seed0"
 IMAGES = "results/smoke/images/church/ear/seed1/shard0"

@@ -9,8 +9,8 @@ import pandas as pd
 from ear.metrics.intervals import Interval
 from ear.metrics.ranks import Front, pareto_front, ranks
 from ear.metrics.score_card.axes import AXES, BY_NAME, Axis, belongs
-from ear.metrics.table import ALL_SEEDS, numbers
-from ear.names import ORIGINAL
+from ear.metrics.table import numbers
+from ear.names import ALL_SEEDS, ORIGINAL
 
 CARD_COLUMNS = (
     *("concept", "method", "axis", "value", "ci_low", "ci_high", "n"),
