@@ -7,15 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from PIL import Image
 
-from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.attacks.budget import ATTACK_COLUMNS, SEARCHES, relearned_set, search_set
 from ear.attacks.victim import Verdict, verdict_rows
 from ear.axes.probes import probes_of
 from ear.batching import BatchSize
-from ear.config import Config, parse_config
+from ear.config import Config
 from ear.config.concepts import Which
 from ear.config.models import Run
 from ear.erasure.adapter import save_adapter
@@ -56,26 +54,8 @@ from ear.questions import ANSWER_COLUMNS, questions_about
 from ear.render import borrowed_rows, draw_images, image_rows, prompts_by_window, shard_rows, write_manifest
 from ear.seeding import stable_seed
 
-ROOT = Path(__file__).parents[1]
 BACKBONE = {"reference": "results/smoke/assets/mini-backbone", "revision": None, "sha256": "b" * 64}
 PAGES = ["results/smoke/report.html"]
-CATALOGUE = load_catalogue(ROOT / "assets.yaml")
-
-
-def smoke_config() -> Config:
-    """The smoke experiment with one pair fewer to keep, so that the filter has dropped one."""
-    raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
-    return parse_config(raw | {"filter": {"drop": True}}, "smoke", shapes_of(CATALOGUE))
-
-
-def joint_config() -> Config:
-    """The same with a second concept, a zero-shot judge, and a method that erases both together."""
-    raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
-    raw["filter"] = {"drop": True}
-    castle = {"kind": "object", "words": "castle", "judge": {"by": "zero-shot"}, "window": 4}
-    raw["concepts"]["castle"] = castle
-    raw["methods"]["both"] = {"variant": "ear", "erase": ["castle", "church"]}
-    return parse_config(raw, "joint", shapes_of(CATALOGUE))
 
 
 def make_results(config: Config) -> None:
@@ -84,10 +64,7 @@ def make_results(config: Config) -> None:
     for path in (paths.reference_features, *PAGES):
         write_text(path, "made up\n")
     for name in config.used_assets:
-        record = Path(paths.asset(name))
-        write_text(record.with_name("model.safetensors"), "made up\n")
-        files = {"model.safetensors": {"sha256": sha256_file(record.with_name("model.safetensors"))}}
-        write_json(record, {"asset": name, "files": files})
+        write_json(paths.asset(name), {"asset": name, "files": {}})
     for concept in config.concepts:
         _make_prompts(config, paths, concept)
     for manifest in (paths.reference, paths.captioned):

@@ -9,7 +9,8 @@ import pytest
 @pytest.fixture(scope="session")
 def finished_smoke(tmp_path_factory):
     """``results/`` of a made-up smoke experiment (``tests.finished``)."""
-    from tests.finished import make_results, smoke_config  # late: it brings torch
+    from tests.finished import make_results  # late: it brings torch
+    from tests.smoke_configs import smoke_config
 
     folder, before = tmp_path_factory.mktemp("finished"), Path.cwd()
     os.chdir(folder)

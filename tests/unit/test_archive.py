@@ -10,7 +10,7 @@ import yaml
 
 from ear.export.archive import write_archive
 from ear.files import sha256_file, write_text
-from tests.finished import ROOT
+from tests.smoke_configs import ROOT
 
 FOLDER = "results/smoke"
 CONFIG = {"config.yaml": (ROOT / "configs/smoke.yaml").read_text(encoding="utf-8")}

@@ -1,6 +1,7 @@
 """Configs as people write them: typos, texts for numbers, repeated keys, labels that no judge has."""
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from ear.config import parse_config
 from ear.config.__main__ import main
 from ear.config.files import check_config_files, read_config
+from ear.config.models import Config
+from ear.config.recipe import Recipe
 from ear.errors import InputError
 from ear.judges.classifier import _label_names
 from ear.judges.imagenet import imagenet_labels
@@ -202,3 +205,19 @@ def test_any_value_is_taken_or_a_line_each(value, key):
         parse_config(changed(key, value), "my.yaml", SHAPES)
     except InputError as error:
         assert all(line.startswith("my.yaml: ") for line in str(error).splitlines())
+
+
+@pytest.mark.parametrize("of", [Config, Recipe], ids=["config", "recipe"])
+def test_every_field_is_described(of):
+    schema = of.model_json_schema()
+    for name, model in {of.__name__: schema, **schema["$defs"]}.items():
+        assert model.get("description"), name
+        for key, field in model["properties"].items():
+            target = schema["$defs"].get(field.get("$ref", "").rsplit("/", 1)[-1], {})
+            assert field.get("description") or target.get("description"), f"{name}.{key}"
+
+
+@pytest.mark.parametrize(("name", "of"), [("config", Config), ("recipe", Recipe)])
+def test_schema_file_is_in_step(name, of):
+    schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
+    assert schema == of.model_json_schema(), "make it anew: python -m ear.config"

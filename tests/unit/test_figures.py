@@ -20,7 +20,6 @@ from ear.erasure.presets import Objective
 from ear.errors import InputError
 from ear.figures import (
     concept_rate,
-    loss_curves,
     overview,
     samples,
     style,
@@ -399,17 +398,3 @@ def test_wrapped_prompts_lose_words_only_with_an_ellipsis(words: list[str], line
     assert wrapped.count("\n") < lines
     assert all(len(line) <= 2.0 * PROMPT_WIDTH_PER_INCH for line in wrapped.split("\n"))
     assert wrapped.split() == words or wrapped.endswith("…")
-
-
-def test_loss_curves_are_those_of_the_tables():
-    rows = [(25, "image", 4.0), (25, "caption", 2.0), (50, "image", 3.0), (50, "caption", 0.5)]
-    language_model = pd.DataFrame(rows, columns=list(loss_curves.COLUMNS))
-    clip = pd.DataFrame([(25, "clip", 3.5)], columns=list(loss_curves.COLUMNS))
-    figure = loss_curves.draw({"Language model": language_model, "CLIP": clip})
-    drawn = {
-        name: (list(line.get_xdata()), list(line.get_ydata())) for name, line in lines(figure, 0).items()
-    }
-    assert drawn == {"image": ([25, 50], [4.0, 3.0]), "caption": ([25, 50], [2.0, 0.5])}
-    assert lines(figure, 1).keys() == {"clip"}
-    with pytest.raises(InputError, match="CLIP: found loss nan at step 25, wanted losses above zero"):
-        loss_curves.draw({"CLIP": clip.assign(loss=np.nan)})

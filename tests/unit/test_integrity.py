@@ -13,7 +13,8 @@ import pytest
 from ear.erasure.adapter import load_adapter, save_adapter
 from ear.files import read_csv, sha256_file, write_csv
 from ear.integrity.verify import as_text, verify
-from tests.finished import BACKBONE, CATALOGUE, PAGES, smoke_config
+from tests.finished import BACKBONE, PAGES
+from tests.smoke_configs import CATALOGUE, smoke_config
 
 SMOKE = Path("results/smoke")
 EAR, RELEASED = "erased/church/ear/seed0", "erased/church/released/seed0"

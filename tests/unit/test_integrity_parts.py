@@ -20,7 +20,8 @@ from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows, same
 from ear.integrity.strays import strays
 from ear.integrity.verify import verify
-from tests.finished import BACKBONE, CATALOGUE, PAGES, ROOT, joint_config, make_results, smoke_config
+from tests.finished import BACKBONE, PAGES, make_results
+from tests.smoke_configs import CATALOGUE, ROOT, joint_config, smoke_config
 
 SMOKE = Path("results/smoke")
 

@@ -6,7 +6,7 @@ import pytest
 
 from ear.integrity.inspection import NO_FILE, Inspection
 from ear.integrity.remedies import remedies
-from tests.finished import smoke_config
+from tests.smoke_configs import smoke_config
 
 SMOKE = Path("results/smoke")
 SHARD = SMOKE / "images/church/ear/seed0/shard0"

@@ -9,7 +9,7 @@ from ear.export.archive import write_archive
 from ear.files import write_json, write_text
 from ear.integrity.strays import strays
 from ear.paths import Paths
-from tests.finished import joint_config, smoke_config
+from tests.smoke_configs import joint_config, smoke_config
 
 SMOKE = Path("results/smoke")
 FIGURES = [f"{SMOKE}/figures/samples-church.png", f"{SMOKE}/figures/tradeoff.png"]
