@@ -6,8 +6,6 @@ import socket
 import struct
 from contextlib import suppress
 
-import pytest
-
 from ear.jobs import QUIET_LIBRARIES
 
 # The models are tiny: threads that wait for each other cost more than they bring, and beside other work on a small
@@ -32,12 +30,6 @@ SMOKE = {"undisturbed", "done", "own"}
 """Fixtures of one smoke run (tests/workflow/conftest.py)."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
-    """Under pytest-xdist the tests of a file, and all of the smoke run, share a worker; the smoke run begins first."""
-    first = []
-    for item in items:
-        smoke = bool(SMOKE.intersection(item.fixturenames))
-        item.add_marker(pytest.mark.xdist_group("smoke" if smoke else item.nodeid.partition("::")[0]))
-        first.append(smoke)
-    items[:] = [item for _, item in sorted(zip(first, items, strict=True), key=lambda pair: not pair[0])]
+    """Begin with what waits for the smoke run: the other workers of pytest-xdist have work meanwhile."""
+    items.sort(key=lambda item: not SMOKE.intersection(item.fixturenames))

@@ -4,14 +4,17 @@ Its folder and its interpreter have paths that must be quoted, it has no network
 it up, and its environment is not of the best.
 """
 
+import json
+import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
+from ear.assets.lock import guard
 from tests.workflow.disturbance import finished, hashes
 from tests.workflow.repository import SMOKE, copy_of_a_run, copy_of_the_repository, odd_folder, snakemake
 
@@ -36,12 +39,22 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    folder = copy_of_the_repository(odd_folder(tmp_path_factory.mktemp("smoke")) / "repository")
-    (folder / ".venv").symlink_to(sys.prefix)
-    before = NO_NETWORK if can_give_up_the_network() else ()
-    started = time.monotonic()
-    run = snakemake(folder, *SMOKE, before=before, environment=ENVIRONMENT)
-    return Undisturbed(folder, hashes(folder), finished(run.stdout + run.stderr), time.monotonic() - started)
+    """Made once, by the worker of pytest-xdist that comes first; the others wait for it."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    facts = place / "smoke.json"
+    with guard(place / "smoke"):
+        if not facts.exists():
+            folder = copy_of_the_repository(odd_folder(place) / "repository")
+            (folder / ".venv").symlink_to(sys.prefix)
+            before = NO_NETWORK if can_give_up_the_network() else ()
+            started = time.monotonic()
+            run = snakemake(folder, *SMOKE, before=before, environment=ENVIRONMENT)
+            seconds = time.monotonic() - started
+            made = Undisturbed(str(folder), hashes(folder), finished(run.stdout + run.stderr), seconds)
+            facts.write_text(json.dumps(asdict(made)))
+    made = json.loads(facts.read_text())
+    return Undisturbed(**made | {"folder": Path(made["folder"])})
 
 
 def can_give_up_the_network():
@@ -53,9 +66,9 @@ def can_give_up_the_network():
 
 
 @pytest.fixture(scope="session")
-def done(undisturbed):
-    """A copy of the repository with the smoke experiment finished; tests leave it as they found it."""
-    return undisturbed.folder
+def done(undisturbed, tmp_path_factory):
+    """A worker's copy of the repository with the smoke experiment finished; tests leave it as they found it."""
+    return copy_of_a_run(undisturbed.folder, odd_folder(tmp_path_factory.mktemp("done")) / "repository")
 
 
 @pytest.fixture
