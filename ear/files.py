@@ -171,9 +171,8 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"{path}: found column {twice[0]!r} {names.count(twice[0])} times, wanted it once")
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise InputError(
-            f"{path}: found columns {', '.join(map(str, frame.columns))}, wanted also {', '.join(missing)}"
-        )
+        found = " ".join(", ".join(map(str, frame.columns)).split())  # a quoted name may hold a line break
+        raise InputError(f"{path}: found columns {found}, wanted also {', '.join(missing)}")
     return frame
 
 

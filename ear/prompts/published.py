@@ -119,7 +119,8 @@ def read_texts(path: str | Path, formats: Sequence[Format]) -> tuple[pd.DataFram
                 check_texts(path, column, rows[column])
             texts = {role: rows[column].astype(str) for role, column in columns.items()}
             return pd.DataFrame(texts), columns
-    raise InputError(f"{path}: found columns {', '.join(map(str, rows.columns))}, wanted {wanted}")
+    found = " ".join(", ".join(map(str, rows.columns)).split())  # a quoted name may hold a line break
+    raise InputError(f"{path}: found columns {found}, wanted {wanted}")
 
 
 def check_texts(path: str | Path, column: str, values: Iterable[Any]) -> None:

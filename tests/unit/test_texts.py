@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ear.assets.catalogue import load_catalogue
@@ -81,6 +81,7 @@ SIGNS += [
 
 @pytest.mark.parametrize("kind", READERS)
 @settings(deadline=None, max_examples=60)
+@example(content=b'"\n"')
 @given(content=st.one_of(st.binary(max_size=40), st.lists(st.sampled_from(SIGNS), max_size=12).map(b"".join)))
 def test_any_bytes_are_read_or_one_line(tmp_path_factory, kind, content):
     path = tmp_path_factory.getbasetemp() / f"any.{kind}"
