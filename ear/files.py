@@ -171,9 +171,13 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"{path}: found column {twice[0]!r} {names.count(twice[0])} times, wanted it once")
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        found = " ".join(", ".join(map(str, frame.columns)).split())  # a quoted name may hold a line break
-        raise InputError(f"{path}: found columns {found}, wanted also {', '.join(missing)}")
+        raise InputError(f"{path}: found columns {column_names(frame)}, wanted also {', '.join(missing)}")
     return frame
+
+
+def column_names(frame: pd.DataFrame) -> str:
+    """A table's columns in one line, for a message: a quoted name may hold a line break."""
+    return " ".join(", ".join(map(str, frame.columns)).split())
 
 
 def write_json(path: str | Path, value: Any) -> None:

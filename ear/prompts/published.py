@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ear.errors import InputError
-from ear.files import read_csv
+from ear.files import column_names, read_csv
 from ear.prompts.minors import without_minors
 from ear.prompts.names import PUBLISHED
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
@@ -119,8 +119,7 @@ def read_texts(path: str | Path, formats: Sequence[Format]) -> tuple[pd.DataFram
                 check_texts(path, column, rows[column])
             texts = {role: rows[column].astype(str) for role, column in columns.items()}
             return pd.DataFrame(texts), columns
-    found = " ".join(", ".join(map(str, rows.columns)).split())  # a quoted name may hold a line break
-    raise InputError(f"{path}: found columns {found}, wanted {wanted}")
+    raise InputError(f"{path}: found columns {column_names(rows)}, wanted {wanted}")
 
 
 def check_texts(path: str | Path, column: str, values: Iterable[Any]) -> None:
