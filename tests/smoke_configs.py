@@ -13,7 +13,7 @@ CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 
 
 def smoke_config() -> Config:
-    """The smoke experiment with one pair fewer to keep, so that the filter has dropped one."""
+    """The smoke experiment with six pairs, of which the filter drops what the judges refuse."""
     return parse_config(_smoke(), "smoke", shapes_of(CATALOGUE))
 
 
@@ -28,4 +28,5 @@ def joint_config() -> Config:
 
 def _smoke() -> dict[str, Any]:
     raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
+    raw["prompts"]["sources"]["grammar"]["pairs"] = 6
     return raw | {"filter": {"drop": True}}

@@ -119,14 +119,14 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     config = config_of("smoke")
     # 2 × (10 + 10) target and retention, 4 implicit, 10 general, 4 probes of 4; ear: 4 of the further window too
     assert units(config, "render_images") == {"images": 2 * 70 + 2 * 74 + 70, "captions": 5 * 8}
-    # Without the general ones, but with 3 ceilings of the 6 pairs' first 4.
+    # Without the general ones, but with 3 ceilings of the 30 pairs' first 4.
     assert units(config, "render_original") == {"images": 60 + 12}
     assert units(config, "render_general") == {"images": 10 + 2, "captions": 8}  # 10 without church
-    assert units(config, "render_pairs") == {"images": 12}
-    assert units(config, "sample_streams") == {"streams": 2 * (3 * 6 + 6)}
-    # 64 tokens: 16 windows of 4, in the sweep 4 more of 16; rows of training.csv: 96 and 120 a seed
-    assert units(config, "erase")["windows"] == 2 * 96 + 2 * 120
-    assert [one.pairs for one in fine_tunings(config)] == [6] * 6
+    assert units(config, "render_pairs") == {"images": 60}
+    assert units(config, "sample_streams") == {"streams": 2 * (3 * 30 + 30)}
+    # 64 tokens: 16 windows of 4, in the sweep 4 more of 16; rows of training.csv: 480 and 600 a seed
+    assert units(config, "erase")["windows"] == 2 * 480 + 2 * 600
+    assert [one.pairs for one in fine_tunings(config)] == [30] * 6
 
 
 def test_shards_have_the_images_that_rendering_gives_them():

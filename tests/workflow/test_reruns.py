@@ -77,7 +77,7 @@ KEYS = {
         [0, 1, 2],
         {"sample_streams": 2, "erase": 2, "render_images": 4, "evaluate": 2, "attack": 2} | TABLES,
     ),
-    "more pairs": ("prompts.sources.grammar.pairs", 8, {"ask_grammar": 1, "make_pairs": 1} | FROM_PAIRS),
+    "more pairs": ("prompts.sources.grammar.pairs", 32, {"ask_grammar": 1, "make_pairs": 1} | FROM_PAIRS),
     "more target or retention prompts": ("prompts.target", 12, {"make_prompts": 1} | ALL_DRAWN),
     "more general prompts": (
         "utility.general",

@@ -90,6 +90,18 @@ def test_metrics_are_tidy_and_whole(results):
     assert (with_interval["value"] <= with_interval["ci_high"]).all()
 
 
+def test_the_church_is_erased_and_the_rest_is_kept(results):
+    """The shipped models, thirty pairs: two seeds of 20 images of the concept and 20 of other objects."""
+    table = pd.read_csv(results / "tables/metrics.csv")
+    table = table[table["seed"] == "all"].set_index(["method", "prompt_set", "metric"])["value"]
+    shown = {method: table[method, "target", "concept_rate"] for method in ("original", "released", "ear")}
+    kept = {method: table[method, "retention", "accuracy"] for method in ("original", "ear")}
+    assert shown["original"] >= 0.9
+    assert shown["ear"] <= 0.2
+    assert shown["ear"] <= shown["released"] / 2
+    assert kept["ear"] >= kept["original"] - 0.1
+
+
 def test_window_lengths_are_all_measured(results):
     table = pd.read_csv(results / "tables/window-length.csv")
     assert set(table.loc[table["method"] == "ear", "window"]) == {4, 16}
