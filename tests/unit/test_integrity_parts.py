@@ -95,7 +95,7 @@ def test_what_the_config_promises_and_is_not_there_has_a_line_each(results):
 @pytest.mark.parametrize(
     ("changes", "blamed"),
     [
-        ({"erasure": {"eta": 2.0}}, "ear/seed0/adapter.safetensors: settings.eta: found 1.0, wanted 2.0"),
+        ({"erasure": {"eta": 2.0}}, "ear/seed0/adapter.safetensors: settings.eta: found 0.1, wanted 2.0"),
         ({"seed": 8}, "shard0/manifest.csv: church/target/0000 4: seed: found "),
         (
             {"utility": {"general": 11}},

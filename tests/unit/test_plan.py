@@ -155,8 +155,8 @@ def test_windows_are_those_of_the_trainer(window, tail):
     )
     bounds = window_bounds(config.image_tokens, window, tail)
     found = next(one.windows for one in fine_tunings(config) if one.method == "other")
-    assert found.count == len(bounds) * 6 * 2
-    assert found.tokens == sum(stop - start for start, stop in bounds) * 6 * 2
+    assert found.count == len(bounds) * 30 * 2
+    assert found.tokens == sum(stop - start for start, stop in bounds) * 30 * 2
 
 
 def test_a_negative_prompt_takes_a_third_row():
@@ -192,7 +192,7 @@ def drawing_rules(config):
         (
             "prompts",
             "sources",
-            {"grammar": {"by": "grammar", "pairs": 7}},
+            {"grammar": {"by": "grammar", "pairs": 31}},
             ["render_pairs", "filter_pairs", "sample_streams", "erase"],
         ),
         ("prompts", "target", 11, ["render_images", "evaluate"]),

@@ -125,7 +125,9 @@ def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(result
             assert facts.pairs_sha256 == sha256_file(
                 results / "prompts/church/candidates.csv"
             )  # none is dropped
-            assert set(weights) == {f"layers.0.self_attn.{name}_proj" for name in "qkvo"}
+            assert set(weights) == {
+                f"layers.{layer}.self_attn.{name}_proj" for layer in range(6) for name in "qkvo"
+            }
     assert len(hashes) == 2 * (1 + 2)  # seeds × (released at one window, ear at two)
     streams = results / "streams/church"
     assert load_file(streams / "seed0/none-raw.safetensors").keys() == {"unsafe", "target", "neutral"}
