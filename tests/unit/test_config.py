@@ -349,7 +349,9 @@ def test_broken_config_is_one_line_with_key_found_and_wanted(key, value, words):
 def test_concepts_of_different_windows_are_not_erased_together_without_a_choice():
     raw = changed("methods.mine", {"variant": "ear", "erase": ["church", "van-gogh"]})
     raw = changed("concepts.van-gogh.window", 16, raw)
-    words = r"mine\.choices\.window: found none and the windows 8 of church, 16 of van-gogh, wanted one for all"
+    words = (
+        r"mine\.choices\.window: found none and the windows 8 of church, 16 of van-gogh, wanted one for all"
+    )
     with pytest.raises(InputError, match=words):
         parse_config(raw, "my.yaml", SHAPES)
 

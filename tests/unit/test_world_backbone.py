@@ -1,6 +1,5 @@
 """The mini backbone: its processor, image tokenizer and training, and its use through plain transformers."""
 
-import json
 import re
 from pathlib import Path
 
@@ -38,7 +37,7 @@ IMAGES = 40
 VQ = {
     **{"base_channels": 32, "latent_channels": 32, "embed_dim": 8, "codes": 32, "grid": 8, "steps": 8},
     **{"free_steps": 3, "batch_size": 4, "learning_rate": 4e-3, "warmup_steps": 2, "commitment": 0.25},
-    **{"held_out": 8, "seed": 0},
+    **{"decoder_steps": 2, "decoder_learning_rate": 2e-3, "held_out": 8, "seed": 0},
 }
 ARCHITECTURE = {
     **{"hidden": 32, "layers": 2, "intermediate": 48, "heads": 2, "guidance": 1.5},
@@ -77,11 +76,15 @@ def vq_file(world: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(world: Path, vq_file: Path) -> Path:
-    """A backbone folder after a few steps of training."""
+def trained(world: Path, vq_file: Path) -> tuple[Path, dict[str, float], pd.DataFrame]:
+    """A backbone folder after a few steps of training, what it is worth, and its loss curve."""
     path = world.parent / "backbone" / "model"
-    train_backbone(world, vq_file, path, architecture=ARCHITECTURE, training=TRAINING, seed=0)
-    return path
+    return path, *train_backbone(world, vq_file, path, architecture=ARCHITECTURE, training=TRAINING, seed=0)
+
+
+@pytest.fixture(scope="module")
+def folder(trained: tuple[Path, dict[str, float], pd.DataFrame]) -> Path:
+    return trained[0]
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +184,18 @@ class TestImageTokenizer:
 
     def test_training_lowers_the_error(self, world: Path) -> None:
         images = load_training_set(world)[0]
-        short, long = (train_vq(images, **VQ | {"steps": steps})[1]["psnr_db"] for steps in (4, 30))
+        few, many = {"steps": 4, "decoder_steps": 0}, {"steps": 40, "decoder_steps": 10}
+        short, long = (train_vq(images, **VQ | steps)[1]["psnr_db"] for steps in (few, many))
         assert long > short + 1
+
+    def test_the_decoders_own_steps_change_the_decoder_alone(self, world: Path) -> None:
+        images = load_training_set(world)[0]
+        before, after = (
+            train_vq(images, **VQ | {"decoder_steps": steps})[0].state_dict() for steps in (0, 3)
+        )
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        assert moved
+        assert all(name.startswith(("decoder.", "post_quant_conv.")) for name in moved)
 
     def test_same_seed_same_bytes(self, world: Path, vq_file: Path, tmp_path: Path) -> None:
         for name, seed in (("again", 0), ("other", 1)):
@@ -312,12 +325,12 @@ class TestBackbone:
             folder / "model.safetensors"
         )
 
-    def test_curve_and_metrics_lie_beside_the_model(self, folder: Path) -> None:
-        assert (folder.parent / "training.json").is_file()
-        curve = pd.read_csv(folder.parent / "training.csv")
+    def test_curve_and_metrics_name_what_is_trained(
+        self, trained: tuple[Path, dict[str, float], pd.DataFrame]
+    ) -> None:
+        _, metrics, curve = trained
         assert list(curve.columns) == ["step", "stage", "loss"]
         assert set(curve["stage"]) == {"image", "caption", "question"}
-        metrics = json.loads((folder.parent / "training.json").read_text())
         assert set(metrics) == {"image_loss", "caption_loss", "question_accuracy"}
         assert 0 <= metrics["question_accuracy"] <= 1
 
