@@ -13,7 +13,7 @@ CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 
 
 def smoke_config() -> Config:
-    """The smoke experiment with six pairs, of which the filter drops what the judges refuse."""
+    """The smoke experiment with six pairs and a filter that drops."""
     return parse_config(_smoke(), "smoke", shapes_of(CATALOGUE))
 
 
