@@ -1,10 +1,12 @@
 """A fingerprint of the code that a rule runs, so that an edit reruns the rules it concerns and no others.
 
-Counted are the syntax trees of a script and of every module of the package ``ear`` that it reaches through
-import statements, those inside functions included. Comments, docstrings and formatting do not count. Data
-files (suffixes in ``DATA_SUFFIXES``) count by their bytes when a module in the same folder is reached: a
-template belongs beside the module that fills it. Modules imported by a computed name (``importlib``) are not
-seen.
+Counted are the syntax trees of a script and of every definition of the package ``ear`` that it reaches by
+name: a function that it imports, what that function uses of its own module and of others, and so on. Imports
+inside functions are followed too. A module that is used as an object counts as a whole. Statements of a
+reached module that define nothing (a call, an ``if``) always count. Comments, docstrings and formatting never
+do. Data files (suffixes in ``DATA_SUFFIXES``) count by their bytes when a module in the same folder is
+reached: a template belongs beside the module that fills it. Modules imported by a computed name
+(``importlib``) are not seen: their rule names them.
 
 Nothing is imported, only read. Syntax trees differ between minor versions of Python, and so do the
 fingerprints.
@@ -12,9 +14,11 @@ fingerprints.
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from ear.errors import InputError
 
@@ -22,7 +26,23 @@ PACKAGE = "ear"
 DATA_SUFFIXES = (".css", ".j2", ".js", ".mplstyle", ".yaml")
 
 
-def code_fingerprint(script: Path, root: Path) -> str:
+class _Statement(NamedTuple):
+    """A statement of a module: its digest, and the dotted names of the package that it refers to."""
+
+    digest: str
+    uses: frozenset[str]
+
+
+class _Module(NamedTuple):
+    """A module's statements, by a key; which of them bind a name, and what imported names stand for."""
+
+    statements: dict[str, _Statement]
+    bound: dict[str, list[str]]
+    imported: dict[str, str]
+    always: list[str]
+
+
+def code_fingerprint(script: Path, root: Path, modules: Iterable[str] = ()) -> str:
     """SHA-256 over the code that a script reaches.
 
     A file is read once in a process: later edits do not change what the process sees.
@@ -30,6 +50,7 @@ def code_fingerprint(script: Path, root: Path) -> str:
     Args:
         script: the Python file that a rule runs.
         root: the folder that holds the package ``ear``.
+        modules: dotted names of what the script imports by a computed name.
 
     Returns:
         64 hexadecimal digits.
@@ -37,20 +58,42 @@ def code_fingerprint(script: Path, root: Path) -> str:
     Raises:
         InputError: a reached file is missing or is not Python.
     """
-    digest, imported = _read(Path(script), "")
-    reached: dict[str, str] = {}
-    waiting = set(imported)
+    start = _read(Path(script), "", False)
+    reached = {f":{key}": statement.digest for key, statement in start.statements.items()}
+    waiting = set(modules).union(*(statement.uses for statement in start.statements.values()))
+    seen: set[str] = set()
     while waiting:
         name = waiting.pop()
-        path = _source(name, root)
-        if path is None or name in reached:
-            continue
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        code, imported = _read(path, package)
-        reached[name] = code + _data(path.parent)
-        waiting |= imported
-    lines = [digest, *(f"{name} {reached[name]}" for name in sorted(reached))]
+        seen.add(name)
+        for key, statement in _reach(name, root):
+            reached[key] = statement.digest
+            waiting |= statement.uses - seen
+    lines = [f"{key} {reached[key]}" for key in sorted(reached)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _reach(name: str, root: Path) -> Iterator[tuple[str, _Statement]]:
+    """Statements that a dotted name stands for, by a key; and those that run when its module is imported."""
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        module_name = ".".join(parts[:end])
+        if (path := _source(module_name, root)) is None:
+            break
+        inside = path.name == "__init__.py"
+        module = _read(path, module_name, inside)
+        for key in module.always:
+            yield f"{module_name}:{key}", module.statements[key]
+        yield module_name, _Statement(_data(path.parent), frozenset())
+        rest = parts[end:]
+        if not rest:
+            for key, statement in module.statements.items():
+                yield f"{module_name}:{key}", statement
+        elif rest[0] in module.bound:
+            for key in module.bound[rest[0]]:
+                yield f"{module_name}:{key}", module.statements[key]
+        elif rest[0] in module.imported:  # handed on
+            target = ".".join([module.imported[rest[0]], *rest[1:]])
+            yield f"{module_name}:{rest[0]}", _Statement(target, frozenset([target]))
 
 
 @cache
@@ -71,12 +114,13 @@ def _data(folder: Path) -> str:
 
 
 @cache
-def _read(path: Path, package: str) -> tuple[str, frozenset[str]]:
-    """Digest of a file's code, and the dotted names of ``ear`` that its imports may stand for.
+def _read(path: Path, name: str, package: bool) -> _Module:
+    """The statements of a file.
 
     Args:
         path: a Python file.
-        package: the package that its relative imports start from, empty for a script.
+        name: its dotted name, empty for a script.
+        package: whether it is a package's own file.
     """
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
@@ -84,39 +128,95 @@ def _read(path: Path, package: str) -> tuple[str, frozenset[str]]:
         raise InputError(f"{path}: not found, wanted a Python file") from None
     except SyntaxError as error:
         raise InputError(f"{path}:{error.lineno}: not Python ({error.msg})") from None
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        names.update(_imported(node, package))
-        _drop_docstrings(node)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(names)
+    base = name if package else name.rpartition(".")[0]
+    imported: dict[str, str] = {}
+    bound: dict[str, list[str]] = defaultdict(list)
+    always: list[str] = []
+    found: dict[str, ast.stmt] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            imported |= _imports(statement, base)
+        elif names := _binds(statement):
+            # What stands between two definitions moves none of them.
+            key = f"{names[0]} {len(bound[names[0]])}"
+            found[key] = statement
+            for one in names:
+                bound[one].append(key)
+        elif not _is_text(statement):
+            always.append(f"- {len(always)}")
+            found[always[-1]] = statement
+    outer = imported | {one: f"{name}.{one}" for one in bound if name}
+    statements = {
+        key: _Statement(_digest(statement), frozenset(_uses(statement, outer, base)))
+        for key, statement in found.items()
+    }
+    return _Module(statements, bound, imported, always)
 
 
-def _imported(node: ast.AST, package: str) -> Iterator[str]:
-    """Dotted names of ``ear``, with all their parents, that an import statement may load."""
-    if isinstance(node, ast.Import):
-        targets = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom):
-        base = node.module or ""
-        if node.level:
-            above = package.split(".")[: len(package.split(".")) - (node.level - 1)]
-            base = ".".join([*above, base] if base else above)
-        targets = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+def _imports(statement: ast.stmt, base: str) -> dict[str, str]:
+    """Names that an import binds → dotted names that they stand for; imports of other packages too."""
+    if isinstance(statement, ast.Import):
+        return {
+            alias.asname or alias.name.partition(".")[0]: alias.name
+            if alias.asname
+            else alias.name.partition(".")[0]
+            for alias in statement.names
+        }
+    assert isinstance(statement, ast.ImportFrom)
+    above = base.split(".")[: len(base.split(".")) - (statement.level - 1)] if statement.level else []
+    start = ".".join([*above, *filter(None, [statement.module])])
+    return {alias.asname or alias.name: f"{start}.{alias.name}" for alias in statement.names}
+
+
+def _binds(statement: ast.stmt) -> list[str]:
+    """Names that a definition or an assignment binds; none of any other statement."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [statement.name]
+        case ast.Assign(targets=targets):
+            return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+        case ast.AnnAssign(target=ast.Name(id=one)) | ast.AugAssign(target=ast.Name(id=one)):
+            return [one]
+    return []
+
+
+def _uses(statement: ast.stmt, outer: dict[str, str], base: str) -> Iterator[str]:
+    """Dotted names of the package that a statement refers to."""
+    known = dict(outer)
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            known |= _imports(node, base)
+    for first, *rest in _chains(statement):
+        target = known.get(first, "")
+        if target.partition(".")[0] == PACKAGE:
+            yield ".".join([target, *rest])
+
+
+def _chains(node: ast.AST) -> Iterator[list[str]]:
+    """Names and attributes of names (``a``, ``a.b.c``) below a node, each as long as it is."""
+    names: list[str] = []
+    inner = node
+    while isinstance(inner, ast.Attribute):
+        names.append(inner.attr)
+        inner = inner.value
+    if isinstance(inner, ast.Name):
+        yield [inner.id, *reversed(names)]
     else:
-        return
-    for target in targets:
-        parts = target.split(".")
-        if parts[0] == PACKAGE:
-            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+        for child in ast.iter_child_nodes(node):
+            yield from _chains(child)
 
 
-def _drop_docstrings(node: ast.AST) -> None:
-    """Remove statements that are a bare string: docstrings, and the words below a field."""
-    body = getattr(node, "body", None)
-    if isinstance(body, list):
-        node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
+def _digest(statement: ast.stmt) -> str:
+    """Hash of a statement without its docstrings and the words below its fields."""
+    for node in ast.walk(statement):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(statement).encode()).hexdigest()
 
 
 def _is_text(node: ast.AST) -> bool:
+    """Whether a node is a bare string."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

@@ -13,11 +13,13 @@ TREE = {
     "scripts/erase.py": "from ear.erasure.trainer import train\n\ntrain()\n",
     "ear/__init__.py": '"""The package."""\n',
     "ear/errors.py": "class InputError(ValueError):\n    pass\n",
-    "ear/unused.py": "A = 1\n",
+    "ear/unused.py": "A = 1\nB = 1\n",
     "ear/erasure/__init__.py": "",
     "ear/erasure/trainer.py": (
         "from . import windows\nfrom ..errors import InputError\n\n\n"
-        "def train():\n    from ear.late import now\n\n    return now(windows.LENGTH)\n"
+        "def train():\n    from ear.late import now\n\n    return check(now(windows.LENGTH))\n\n\n"
+        "def check(value):\n    if value < 0:\n        raise InputError(value)\n    return value\n\n\n"
+        "def stop():\n    return 1\n"
     ),
     "ear/erasure/windows.py": "import ear.erasure.trainer\n\nLENGTH = 8  # tokens\n",
     "ear/late.py": "def now(value):\n    return value\n",
@@ -62,24 +64,39 @@ def test_comments_docstrings_and_formatting_do_not_count(fingerprint, name, text
     assert fingerprint({name: text}) == fingerprint()
 
 
+TRAINER = TREE["ear/erasure/trainer.py"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("scripts/erase.py", "from ear.erasure.trainer import train\n\ntrain(1)\n"),
-        ("ear/__init__.py", "import os\n"),
-        ("ear/erasure/__init__.py", "K = 5\n"),
-        ("ear/erasure/trainer.py", TREE["ear/erasure/trainer.py"] + "\nmore = 1\n"),
+        ("ear/__init__.py", "import os\n\nos.umask(7)\n"),  # runs when anything of the package is imported
+        ("ear/erasure/trainer.py", TRAINER + "\nprint(1)\n"),
+        ("ear/erasure/trainer.py", TRAINER.replace("value < 0", "value < 1")),  # used by what is imported
+        ("ear/erasure/trainer.py", TRAINER + "\ncheck = abs\n"),  # bound twice
         ("ear/erasure/windows.py", "import ear.erasure.trainer\n\nLENGTH = 9\n"),  # from . import
         ("ear/errors.py", "class InputError(Exception):\n    pass\n"),  # from ..errors import
         ("ear/late.py", "def now(value):\n    return -value\n"),  # imported inside a function
+        ("ear/late.py", "from ear.errors import InputError as now\n"),  # handed on by another module
     ],
 )
 def test_an_edit_in_reached_code_counts(fingerprint, name, text):
     assert fingerprint({name: text}) != fingerprint()
 
 
-def test_an_edit_elsewhere_does_not_count(fingerprint):
-    assert fingerprint({"ear/unused.py": "A = 2\n", "ear/report/page.j2": "other"}) == fingerprint()
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ear/unused.py", "A = 2\n"),
+        ("ear/report/page.j2", "other"),
+        ("ear/erasure/trainer.py", TRAINER.replace("return 1", "return 2")),  # beside what is imported
+        ("ear/erasure/trainer.py", TRAINER + "\nmore = 1\n"),
+        ("ear/late.py", "import os\n\n" + TREE["ear/late.py"]),
+    ],
+)
+def test_an_edit_elsewhere_does_not_count(fingerprint, name, text):
+    assert fingerprint({name: text}) == fingerprint()
 
 
 def test_a_moved_definition_counts(fingerprint):
@@ -89,17 +106,40 @@ def test_a_moved_definition_counts(fingerprint):
 
 
 def test_a_template_counts_where_a_module_beside_it_is_reached(fingerprint):
-    script = {"scripts/erase.py": "from ear import report\n"}
+    script = {"scripts/erase.py": "from ear import report\n\nprint(report)\n"}
     assert fingerprint(script | {"ear/report/page.j2": "other"}) != fingerprint(script)
 
 
 @pytest.mark.parametrize(
-    "statement",
-    ["import ear.unused", "from ear import unused", "from ear.unused import A", "import os, ear.unused as u"],
+    "use",
+    [
+        "import ear.unused\nprint(ear.unused.A)",
+        "from ear import unused\nprint(unused.A)",
+        "from ear.unused import A\nprint(A)",
+        "import os, ear.unused as u\nprint(u.A.real)",
+    ],
 )
-def test_every_form_of_import_is_followed(fingerprint, statement):
-    script = {"scripts/erase.py": f"def f():\n    if True:\n        {statement}\n"}
-    assert fingerprint(script | {"ear/unused.py": "A = 2\n"}) != fingerprint(script)
+def test_every_form_of_import_is_followed_to_the_name_that_is_used(fingerprint, use):
+    lines = use.replace("\n", "\n    ")
+    script = {"scripts/erase.py": f"def f():\n    {lines}\n"}
+    assert fingerprint(script | {"ear/unused.py": "A = 2\nB = 1\n"}) != fingerprint(script)
+    assert fingerprint(script | {"ear/unused.py": "A = 1\nB = 2\n"}) == fingerprint(script)
+
+
+def test_a_module_that_is_used_as_an_object_counts_as_a_whole(fingerprint):
+    script = {"scripts/erase.py": "from ear import unused\n\nprint(getattr(unused, 'A'))\n"}
+    assert fingerprint(script | {"ear/unused.py": "A = 1\nB = 2\n"}) != fingerprint(script)
+
+
+def test_a_module_that_a_rule_names_counts_as_a_whole(tmp_path):
+    for value in (1, 2):
+        (tmp_path / f"{value}/ear").mkdir(parents=True)
+        (tmp_path / f"{value}/script.py").write_text("")
+        (tmp_path / f"{value}/ear/__init__.py").write_text("")
+        (tmp_path / f"{value}/ear/figure.py").write_text(f"A = {value}\n")
+    roots = [tmp_path / "1", tmp_path / "2"]
+    assert len({code_fingerprint(root / "script.py", root) for root in roots}) == 1
+    assert len({code_fingerprint(root / "script.py", root, ["ear.figure"]) for root in roots}) == 2
 
 
 def test_code_that_cannot_be_parsed_is_named_with_its_line(fingerprint):
