@@ -72,7 +72,6 @@ else:
     include: "rules/attack.smk"
     include: "rules/score-card.smk"
     include: "rules/figures.smk"
-    include: "rules/axes-figures.smk"
     include: "rules/plan.smk"
     include: "rules/check.smk"
     include: "rules/verify.smk"

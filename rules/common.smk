@@ -248,7 +248,7 @@ def attacks():
 
 def figures():
     """All figures of the experiment."""
-    names = ["concept-rate", "window-length", "tradeoff", "samples", "coverage", "filter"]
+    names = ["concept-rate", "window-length", "tradeoff", "samples", "filter-scores"]
     names += [
         f"{name}-{concept}"
         for name in ("samples", "training", "borderline")
@@ -280,7 +280,7 @@ def results():
     """What an experiment is run for."""
     names = ["metrics.csv", "comparisons.csv", "window-length.csv", "main.tex", "top-k.csv"]
     names += ["score-card.json"]
-    names += ["coverage.csv", "filter.csv", "agreement.csv"]
+    names += ["filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
@@ -358,3 +358,32 @@ def negative_prompt(wildcards):
     """The words that a method's logits are pushed away from, and how far; none for most methods."""
     strength = experiment.methods[wildcards.method].strength
     return strength and {"negative": experiment.concepts[wildcards.concept].words, "strength": strength}
+
+
+# Concepts whose images are shown blurred.
+BLURRED = [name for name, concept in experiment.concepts.items() if concept.kind == "unsafe"]
+
+
+def blurred(wildcards):
+    """Whether images of the concept are shown blurred."""
+    return wildcards.concept in BLURRED
+
+
+def scores_of_shown_runs(wildcards):
+    """Scores of the runs whose images are shown."""
+    return [paths.run("evaluation", *run, "scores.csv") for run in shown_runs(wildcards.concept)]
+
+
+def logs_of_training(wildcards):
+    """Training logs of a concept's methods, of the first seed."""
+    return [
+        erased(wildcards.concept, method, experiment.seeds[0], "training.csv")
+        for method in trained_for(wildcards.concept)
+    ]
+
+
+def of_trained(setting):
+    """Method that trains for a concept → what is set for it."""
+    return lambda wildcards: {
+        method: setting(wildcards.concept, method) for method in trained_for(wildcards.concept)
+    }

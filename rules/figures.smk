@@ -1,310 +1,130 @@
-# Figures of the paper, before/after grids, and the report page. One rule a figure.
+# Figures of the paper and of the axes, before/after grids, and the report page. A figure is a row of FIGURES, a module of
+# ear/figures with a function `plot`, and a caption in report/.
 
 PAGE_CAPTIONS = [
     *("overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"),
-    *("coverage", "filter", "borderline"),
+    *("filter-scores", "borderline"),
     *("score-card", "attacks", "prefix", "sweeps", "relearning", "understanding"),
 ]
-# Concepts whose images are shown blurred.
-BLURRED = [name for name, concept in experiment.concepts.items() if concept.kind == "unsafe"]
+METRICS = dict(table=paths.table("metrics.csv"))
 
 
-rule plot_concept_rate:
-    input:
-        table=paths.table("metrics.csv"),
-    output:
-        png=report(paths.figure("concept-rate"), caption="../report/concept-rate.rst", category="Figures"),
-        pdf=paths.figure("concept-rate", "pdf"),
-    params:
-        code=code("plot_concept_rate"),
-    log:
-        paths("logs/plot_concept_rate.log"),
-    benchmark:
-        paths("benchmarks/plot_concept_rate.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot concept rates"
-    script:
-        "../scripts/plot_concept_rate.py"
-
-
-rule plot_tradeoff:
-    input:
-        table=paths.table("metrics.csv"),
-    output:
-        png=report(paths.figure("tradeoff"), caption="../report/tradeoff.rst", category="Figures"),
-        pdf=paths.figure("tradeoff", "pdf"),
-    params:
-        code=code("plot_tradeoff"),
-    log:
-        paths("logs/plot_tradeoff.log"),
-    benchmark:
-        paths("benchmarks/plot_tradeoff.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot the trade-off"
-    script:
-        "../scripts/plot_tradeoff.py"
-
-
-rule plot_window_length:
-    input:
-        table=paths.table("window-length.csv"),
-    output:
-        png=report(paths.figure("window-length"), caption="../report/window-length.rst", category="Figures"),
-        pdf=paths.figure("window-length", "pdf"),
-    params:
-        code=code("plot_window_length"),
-        methods=[name for name, method in experiment.methods.items() if method.sweep],
-        own_windows={name: concept.window for name, concept in experiment.concepts.items()},
-        published=experiment.evaluation.published,
-    log:
-        paths("logs/plot_window_length.log"),
-    benchmark:
-        paths("benchmarks/plot_window_length.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot window lengths"
-    script:
-        "../scripts/plot_window_length.py"
-
-
-rule plot_nudity:
-    input:
-        table=paths.table("detections.csv"),
-    output:
-        png=report(paths.figure("nudity"), caption="../report/nudity.rst", category="Figures"),
-        pdf=paths.figure("nudity", "pdf"),
-    params:
-        code=code("plot_nudity"),
-    log:
-        paths("logs/plot_nudity.log"),
-    benchmark:
-        paths("benchmarks/plot_nudity.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot NudeNet's detections"
-    script:
-        "../scripts/plot_nudity.py"
-
-
-rule plot_samples:
-    input:
-        manifests=lambda wildcards: image_manifests(wildcards.concept),
-        verdicts=lambda wildcards: image_verdicts(wildcards.concept),
-        scores=lambda wildcards: [
-            paths.run("evaluation", *run, "scores.csv") for run in shown_runs(wildcards.concept)
-        ],
-    output:
-        png=report(
-            paths.figure("samples-{concept}"), caption="../report/samples.rst", category="Before and after"
+# Rule, its category in Snakemake's report, its file, its caption where it is not named like the file, its input and params.
+FIGURES = {
+    "concept_rate": dict(category="Figures", input=METRICS),
+    "tradeoff": dict(category="Figures", input=METRICS),
+    "window_length": dict(
+        category="Figures",
+        input=dict(table=paths.table("window-length.csv")),
+        params=dict(
+            methods=[name for name, method in experiment.methods.items() if method.sweep],
+            own_windows={name: concept.window for name, concept in experiment.concepts.items()},
+            published=experiment.evaluation.published,
         ),
-        pdf=paths.figure("samples-{concept}", "pdf"),
-    params:
-        code=code("plot_samples"),
-        windows=lambda wildcards: own_windows(wildcards.concept),
-        blurred=lambda wildcards: wildcards.concept in BLURRED,
-        rows=experiment.evaluation.sample_rows,
-    log:
-        paths("logs/plot_samples-{concept}.log"),
-    benchmark:
-        paths("benchmarks/plot_samples-{concept}.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot samples of {wildcards.concept}"
-    script:
-        "../scripts/plot_samples.py"
-
-
-rule plot_overview:
-    input:
-        manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
-        verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
-    output:
-        png=report(paths.figure("samples"), caption="../report/overview.rst", category="Before and after"),
-        pdf=paths.figure("samples", "pdf"),
-    params:
-        code=code("plot_overview"),
-        windows={concept: own_windows(concept) for concept in experiment.concepts},
-        blurred=BLURRED,
-        method=experiment.evaluation.shown_method,
-    log:
-        paths("logs/plot_overview.log"),
-    benchmark:
-        paths("benchmarks/plot_overview.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot samples of all concepts"
-    script:
-        "../scripts/plot_overview.py"
-
-
-rule plot_training:
-    input:
-        logs=lambda wildcards: [
-            erased(wildcards.concept, method, experiment.seeds[0], "training.csv")
-            for method in trained_for(wildcards.concept)
-        ],
-    output:
-        png=report(paths.figure("training-{concept}"), caption="../report/training.rst", category="Training"),
-        pdf=paths.figure("training-{concept}", "pdf"),
-    params:
-        code=code("plot_training"),
-        windows=lambda wildcards: {
-            method: experiment.method_window(wildcards.concept, method)
-            for method in trained_for(wildcards.concept)
-        },
-        objectives=lambda wildcards: {
-            method: experiment.settings(wildcards.concept, method).variant.objective
-            for method in trained_for(wildcards.concept)
-        },
-    log:
-        paths("logs/plot_training-{concept}.log"),
-    benchmark:
-        paths("benchmarks/plot_training-{concept}.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot losses of {wildcards.concept}"
-    script:
-        "../scripts/plot_training.py"
-
-
-rule measure_coverage:
-    input:
-        candidates=[paths.candidates(concept) for concept in experiment.concepts],
-        # Published pairs tell no aspects.
-        sources=[file for concept in experiment.concepts for file in of_sources(concept, "pairs.csv")],
-    output:
-        table=report(paths.table("coverage.csv"), caption="../report/coverage.rst", category="Tables"),
-    params:
-        code=code("measure_coverage"),
-        names={name: [one.words, *one.also_named] for name, one in experiment.concepts.items()},
-    log:
-        paths("logs/measure_coverage.log"),
-    benchmark:
-        paths("benchmarks/measure_coverage.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "measure coverage of the prompt pairs"
-    script:
-        "../scripts/measure_coverage.py"
-
-
-rule plot_coverage:
-    input:
-        table=paths.table("coverage.csv"),
-    output:
-        png=report(paths.figure("coverage"), caption="../report/coverage.rst", category="Figures"),
-        pdf=paths.figure("coverage", "pdf"),
-    params:
-        code=code("plot_coverage"),
-    log:
-        paths("logs/plot_coverage.log"),
-    benchmark:
-        paths("benchmarks/plot_coverage.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot coverage of the prompt pairs"
-    script:
-        "../scripts/plot_coverage.py"
-
-
-rule plot_filter:
-    input:
-        verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts],
-    output:
-        png=report(paths.figure("filter"), caption="../report/filter.rst", category="Filter"),
-        pdf=paths.figure("filter", "pdf"),
-    params:
-        code=code("plot_filter"),
-        concepts=list(experiment.concepts),
-    log:
-        paths("logs/plot_filter.log"),
-    benchmark:
-        paths("benchmarks/plot_filter.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot scores of the visual filter"
-    script:
-        "../scripts/plot_filter.py"
-
-
-rule plot_borderline:
-    input:
-        manifest=paths.pair_manifest("{concept}"),
-        verdicts=paths.pair_verdicts("{concept}"),
-    output:
-        png=report(
-            paths.figure("borderline-{concept}"), caption="../report/borderline.rst", category="Filter"
+    ),
+    "nudity": dict(category="Figures", input=dict(table=paths.table("detections.csv"))),
+    "samples": dict(
+        category="Before and after",
+        file="samples-{concept}",
+        input=dict(
+            manifests=lambda wildcards: image_manifests(wildcards.concept),
+            verdicts=lambda wildcards: image_verdicts(wildcards.concept),
+            scores=scores_of_shown_runs,
         ),
-        pdf=paths.figure("borderline-{concept}", "pdf"),
-    params:
-        code=code("plot_borderline"),
-        blurred=lambda wildcards: wildcards.concept in BLURRED,
-    log:
-        paths("logs/plot_borderline-{concept}.log"),
-    benchmark:
-        paths("benchmarks/plot_borderline-{concept}.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot borderline pairs of {wildcards.concept}"
-    script:
-        "../scripts/plot_borderline.py"
+        params=dict(
+            concept=lambda wildcards: wildcards.concept,
+            windows=lambda wildcards: own_windows(wildcards.concept),
+            blurred=blurred,
+            rows=experiment.evaluation.sample_rows,
+        ),
+    ),
+    "overview": dict(
+        category="Before and after",
+        file="samples",
+        input=dict(
+            manifests=[path for concept in experiment.concepts for path in image_manifests(concept)],
+            verdicts=[path for concept in experiment.concepts for path in image_verdicts(concept)],
+        ),
+        params=dict(
+            windows={concept: own_windows(concept) for concept in experiment.concepts},
+            blurred=BLURRED,
+            method=experiment.evaluation.shown_method,
+        ),
+    ),
+    "training": dict(
+        category="Training",
+        file="training-{concept}",
+        input=dict(logs=logs_of_training),
+        params=dict(
+            windows=of_trained(experiment.method_window),
+            objectives=of_trained(
+                lambda concept, method: experiment.settings(concept, method).variant.objective
+            ),
+        ),
+    ),
+    "filter_scores": dict(
+        category="Filter",
+        input=dict(verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts]),
+        params=dict(concepts=list(experiment.concepts)),
+    ),
+    "borderline": dict(
+        category="Filter",
+        file="borderline-{concept}",
+        input=dict(manifest=paths.pair_manifest("{concept}"), verdicts=paths.pair_verdicts("{concept}")),
+        params=dict(concept=lambda wildcards: wildcards.concept, blurred=blurred),
+    ),
+    "score_card": dict(
+        category="Axes",
+        file="score-card{of}",
+        input=dict(table=paths.table("score-card.csv")),
+        params=dict(concept=lambda wildcards: wildcards.of.removeprefix("-") or None),
+    ),
+    "prefix": dict(category="Axes", input=METRICS, params=dict(image_tokens=experiment.image_tokens)),
+    "sweeps": dict(
+        category="Axes",
+        input=METRICS,
+        params=dict(own=experiment.sampling.model_dump(include={"guidance", "temperature"})),
+    ),
+    "attacks": dict(category="Axes", input=METRICS),
+    "relearning": dict(category="Axes", input=METRICS),
+    "understanding": dict(category="Axes", input=METRICS),
+}
+
+for figure, of in FIGURES.items():
+    file = of.get("file", figure.replace("_", "-"))
+
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            **of["input"],
+        output:
+            png=report(
+                paths.figure(file),
+                caption=f"../report/{figure.replace('_', '-')}.rst",
+                category=of["category"],
+            ),
+            pdf=paths.figure(file, "pdf"),
+        params:
+            **of.get("params", {}),
+            code=code("plot", f"ear.figures.{figure}"),
+            figure=figure,
+        log:
+            paths(f"logs/plot_{file}.log"),
+        benchmark:
+            paths(f"benchmarks/plot_{file}.tsv")
+        threads: 1
+        resources:
+            mem_mb=growing(1000),
+            runtime=growing(10),
+        conda:
+            "../envs/ear.yaml"
+        wildcard_constraints:
+            of=f"(-({'|'.join(experiment.concepts)}))?",
+        message:
+            f"plot {file.replace('{', '{wildcards.')}"
+        script:
+            "../scripts/plot.py"
 
 
 rule write_report:

@@ -20,9 +20,9 @@ def read_or_exit(parse, **context):
         sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
 
 
-def code(script):
-    """Fingerprint of a script and of the modules it reaches: an edit reruns the stages that use it, a comment reruns nothing."""
-    return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
+def code(script, *modules):
+    """Fingerprint of a script and of what it reaches: an edit reruns the stages that use it, a comment reruns nothing."""
+    return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT, modules)
 
 
 def growing(amount):

@@ -1,5 +1,7 @@
 """Attacks by the prompt: other words for the concept, and words that are searched for."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -7,7 +9,8 @@ from matplotlib.ticker import PercentFormatter
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import KEY, METRICS
-from ear.figures.rows import one_row, pooled
+from ear.figures.rows import METRICS_COLUMNS, one_row, pooled
+from ear.files import read_csv
 
 ATTACKS = {
     "target": "target",
@@ -18,6 +21,11 @@ ATTACKS = {
     "search-gradient": "gradient",
 }
 """Prompt set → its name in the figure, from the mildest."""
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, METRICS_COLUMNS))
 
 
 @style.styled

@@ -1,6 +1,7 @@
 """Pairs on which the visual filter could as well have said otherwise: those next to the judge's threshold."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,11 @@ def nearest_pairs(images: pd.DataFrame, count: int) -> list[str]:
     distance = (images["score"] - images["threshold"].astype(float).fillna(MIDDLE)).abs()
     by_pair = distance.groupby(images["pair_id"], sort=False).min()
     return by_pair.sort_values(kind="stable").head(count).index.tolist()
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(pair_images(files.manifest, files.verdicts, params.blurred), params.concept)
 
 
 @style.styled

@@ -1,11 +1,19 @@
 """How often the concept is still shown on target prompts, by method and concept."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ear.figures import style
-from ear.figures.rows import one_row, pooled, single_seeds
+from ear.figures.rows import METRICS_COLUMNS, one_row, pooled, single_seeds
+from ear.files import read_csv
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, METRICS_COLUMNS))
 
 
 @style.styled

@@ -1,6 +1,7 @@
 """How a concept's judges score the images of its candidate pairs, the unsafe and the safe sides apart."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ear.errors import InputError
 from ear.figures import style
+from ear.files import read_csv
 
 SIDES: Mapping[str, tuple[str, str]] = {
     "unsafe": ("#D55E00", "prompts with the concept"),
@@ -20,6 +22,12 @@ JUDGES = {"judge": "", "second judge": "second_"}
 """Judge → prefix of its columns."""
 COLUMNS = 4
 """Most panels side by side."""
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    verdicts = [read_csv(path, ("prompt_set", "score", "threshold")) for path in files.verdicts]
+    return draw(dict(zip(params.concepts, verdicts, strict=True)))
 
 
 @style.styled

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from ear import published
 from ear.figures import style
 from ear.figures.rows import pooled
+from ear.files import read_csv
 
 DETECTION_COLUMNS = ("concept", "method", "seed", "class", "value", "ci_low", "ci_high", "n")
 CONCEPT = "nudity"
@@ -24,6 +25,11 @@ PER = 100  # images
 THICKNESS = 0.37  # of a bar; a class takes 1
 NUMBER_SIZE = 5.5
 OPEN: dict[str, Any] = {"facecolor": "white", "edgecolor": style.INK, "linewidth": 0.7}
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, DETECTION_COLUMNS))
 
 
 @style.styled

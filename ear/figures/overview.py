@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,7 +10,8 @@ from matplotlib.figure import Figure
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.grid import PROMPT_SIZE, Grid, legend_height, wrap
-from ear.figures.images import choose_prompts, kept_set
+from ear.figures.images import choose_prompts, image_table, kept_set
+from ear.figures.sources import sources_by_concept
 from ear.names import ORIGINAL
 
 SIDE, GAP, CONCEPT_GAP, MARGIN = 1.0, 0.07, 0.3, 0.08  # inches
@@ -27,6 +29,13 @@ class _Row:
     @property
     def height(self) -> float:
         return SIDE + CAPTION_PADDING + LINE * max(text.count("\n") + 1 for text in self.captions.values())
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    sources = sources_by_concept(params.windows, files.manifests, files.verdicts, params.blurred)
+    images = {concept: image_table(of_concept) for concept, of_concept in sources.items()}
+    return draw(images, params.method)
 
 
 @style.styled

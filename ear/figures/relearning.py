@@ -1,13 +1,22 @@
 """Relearning: the erased model is fine-tuned on images without the concept; does it come back?"""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
+from ear.figures.rows import METRICS_COLUMNS
+from ear.files import read_csv
 
 RELEARNED = "relearned-"
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, METRICS_COLUMNS))
 
 
 @style.styled

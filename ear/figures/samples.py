@@ -2,13 +2,16 @@
 
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ear.figures import style
 from ear.figures.grid import PROMPT_SIZE, PROMPT_WIDTH_PER_INCH, Grid, legend_height, wrap
-from ear.figures.images import choose_prompts, kept_set
+from ear.figures.images import choose_prompts, image_table, kept_set
+from ear.figures.sources import image_sources
+from ear.metrics.cautions import cautions, measures_of_run
 
 # Inches. Many methods share the width of a page: their cells shrink, down to what still shows an image.
 MAX_WIDTH, MAX_SIDE, MIN_SIDE = 8.1, 0.82, 0.5
@@ -17,6 +20,14 @@ TEXT, MARGIN = 1.45, 0.04
 PROMPT_LINE = NOTE_LINE = 0.13  # a line of a prompt, of a note
 NOTE_GAP, BOLD = 0.06, 1.15  # over the notes; how much wider their letters are
 HEADER_LINE, HEADER_LETTER = 0.14, 0.071  # a line of a column's name, a letter of it
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    images = image_table(image_sources(params.windows, files.manifests, files.verdicts, params.blurred))
+    runs = zip(files.scores, files.verdicts, params.windows.values(), strict=True)
+    measured = {name: measures_of_run(*run) for name, run in zip(params.windows, runs, strict=True)}
+    return draw(images, params.concept, params.rows, cautions=cautions(measured))
 
 
 @style.styled

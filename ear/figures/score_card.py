@@ -12,9 +12,10 @@ from matplotlib.patches import Rectangle
 
 from ear.errors import InputError
 from ear.figures import style
+from ear.files import read_csv
 from ear.metrics.ranks import Front
 from ear.metrics.score_card.axes import Axis
-from ear.metrics.score_card.table import ALL_CONCEPTS, FRONTS, fronts
+from ear.metrics.score_card.table import ALL_CONCEPTS, CARD_COLUMNS, FRONTS, fronts
 from ear.metrics.score_card.text import FEWER, FRONT_HEADINGS, card_rows, measured_axes, rank_text, value_text
 
 # Bad to good; all of them light enough for dark text, and told apart by the colour-blind.
@@ -27,6 +28,11 @@ MARKS: dict[Front, dict[str, Any]] = {
     Front.CERTAIN: {"markerfacecolor": style.INK},
     Front.POSSIBLE: {"markerfacecolor": "white"},
 }
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, CARD_COLUMNS), params.concept)
 
 
 @style.styled

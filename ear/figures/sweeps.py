@@ -1,6 +1,7 @@
 """Other sampling settings than the experiment's: is the concept only hidden at the usual ones?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -8,8 +9,15 @@ from matplotlib.figure import Figure
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
+from ear.figures.rows import METRICS_COLUMNS
+from ear.files import read_csv
 
 SWEEPS = {"guidance": "guidance scale", "temperature": "temperature"}
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, METRICS_COLUMNS), params.own)
 
 
 @style.styled

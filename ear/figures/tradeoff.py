@@ -1,5 +1,7 @@
 """Erasure against retention: what a method pays for forgetting the concept."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +12,8 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
 
 from ear.figures import style
 from ear.figures.labels import place_labels
-from ear.figures.rows import one_row, pooled, single_seeds
+from ear.figures.rows import METRICS_COLUMNS, one_row, pooled, single_seeds
+from ear.files import read_csv
 
 KEY = ("concept", "method")
 ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
@@ -21,6 +24,11 @@ CLIP_SCORE = {"metric": "clip_score", "prompt_set": "general"}
 CORNER, CROWD = 0.1, 3
 CORNER_MARGIN = 0.005
 LEGEND_COLUMN = 1.3  # inches
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, METRICS_COLUMNS))
 
 
 @style.styled

@@ -1,5 +1,7 @@
 """Understanding: does the model that no longer draws the concept still see it?"""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -8,7 +10,8 @@ from ear.axes.protocols import QUESTIONS
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend
 from ear.figures.labels import place_labels
-from ear.figures.rows import one_row, pooled
+from ear.figures.rows import METRICS_COLUMNS, one_row, pooled
+from ear.files import read_csv
 from ear.names import ORIGINAL
 
 KEY = ("concept", "method")
@@ -16,6 +19,11 @@ CHANCE = 0.5
 LEAST_RANGE, UNDER_OTHERS = 0.95, 1.8
 NEAR_CHANCE = 0.75
 """Answers that are all better leave chance out of the figure."""
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_csv(files.table, METRICS_COLUMNS))
 
 
 @style.styled

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from ear.figures import style
-from ear.figures.rows import pooled, single_seeds
-from ear.published import Published
+from ear.figures.rows import WINDOW_COLUMNS, pooled, single_seeds
+from ear.files import read_csv
+from ear.published import WINDOW_LENGTH, Published
 
 # Published values are told from reproduced ones without colour.
 OPEN_DIAMONDS: dict[str, Any] = {
@@ -26,6 +27,13 @@ OPEN_DIAMONDS: dict[str, Any] = {
     "clip_on": False,
     "zorder": 4,
 }
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters: of methods that train all lengths."""
+    table = read_csv(files.table, WINDOW_COLUMNS)
+    swept = table[table["method"].isin(params.methods)]
+    return draw(swept, params.own_windows, WINDOW_LENGTH if params.published else ())
 
 
 @style.styled

@@ -22,7 +22,7 @@ TITLES = {
     "understanding": "Does it still see the concept?",
     "window-length": "Window length",
     "nudity": "Nudity detections",
-    "filter": "What the visual filter sees",
+    "filter-scores": "What the visual filter sees",
     "borderline": "Borderline pairs",
     "training": "Training curves",
     "coverage": "Coverage of the prompt pairs",

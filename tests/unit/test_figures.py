@@ -24,7 +24,7 @@ from ear.figures import (
     samples,
     style,
     tradeoff,
-    training_curves,
+    training,
     window_length,
 )
 from ear.figures.grid import PROMPT_WIDTH_PER_INCH, wrap
@@ -214,7 +214,7 @@ def training_table() -> pd.DataFrame:
 
 def test_training_curves_show_losses_skipped_windows_and_median() -> None:
     table = training_table()
-    figure = training_curves.draw(table)
+    figure = training.draw(table)
     for panel, method in enumerate(("single-step", "wga", "ear")):
         curve, drawn = table[table.method == method], lines(figure, panel)
         np.testing.assert_array_equal(drawn["loss"].get_xydata(), curve[["step", "loss"]])
@@ -229,13 +229,13 @@ def test_training_curves_show_losses_skipped_windows_and_median() -> None:
 
 @pytest.mark.parametrize("objective", get_args(Objective))
 def test_training_curves_name_every_objective(objective: str) -> None:
-    heading = training_curves.draw(training_table(), {"ear": objective}).axes[2].texts[0].get_text()
-    assert heading.startswith(f"{training_curves.LOSSES[objective]}, W = 16")
+    heading = training.draw(training_table(), {"ear": objective}).axes[2].texts[0].get_text()
+    assert heading.startswith(f"{training.LOSSES[objective]}, W = 16")
 
 
 def test_training_curves_of_other_objectives_and_thresholds() -> None:
     objectives = dict.fromkeys(comparison.METHODS, "mse") | {"gradient-ascent": "ascent", "obliviate": "kl"}
-    figure = training_curves.draw(comparison.training(), objectives)
+    figure = training.draw(comparison.training(), objectives)
     panels = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
     labels = [style.method_style(method).label for method in comparison.METHODS]
     assert list(panels) == [label for label in labels if label not in ("Original", "Negative prompt")]
@@ -253,7 +253,7 @@ def test_training_curves_want_one_window_length_a_method() -> None:
     table = training_table()
     table.loc[table.step < 9, "window_length"] = 4
     with pytest.raises(InputError, match=r"single-step: found window lengths 4, 1, wanted one"):
-        training_curves.draw(table)
+        training.draw(table)
 
 
 def test_several_seeds_without_a_row_over_all_are_an_error() -> None:

@@ -26,7 +26,6 @@ def test_every_promised_file_is_there(results):
         "tables/main.md",
         *(f"tables/score-card.{kind}" for kind in ("csv", "md", "tex", "json")),
         "tables/sources.csv",
-        "tables/coverage.csv",
         "ecgvf/church/pairs.csv",
         "ecgvf/church/dropped.csv",
         "ecgvf/church/verdicts.csv",
@@ -43,8 +42,7 @@ def test_every_promised_file_is_there(results):
                 "score-card",
                 "window-length",
                 "tradeoff",
-                "coverage",
-                "filter",
+                "filter-scores",
                 "borderline-church",
             )
             for kind in ("png", "pdf")

@@ -1,6 +1,7 @@
 """Loss by window over the fine-tuning of a concept, with the windows that the threshold skipped."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from matplotlib.transforms import blended_transform_factory
 
 from ear.errors import InputError
 from ear.figures import style
+from ear.figures.rows import TRAINING_COLUMNS
+from ear.files import read_csv
 
 PANELS_PER_ROW = 3
 # The median runs over about a twelfth of the windows, so that it is as smooth at 50 windows as at 3 000.
@@ -22,6 +25,15 @@ LOSSES: dict[str, str] = {
     "ascent": "log-likelihood",
     "redirect": "KL divergences",
 }
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters: each method at its own window length."""
+    parts = []
+    for (method, window), path in zip(params.windows.items(), files.logs, strict=True):
+        table = read_csv(path, TRAINING_COLUMNS)
+        parts.append(table[table["window_length"] == window].assign(method=method))
+    return draw(pd.concat(parts), params.objectives)
 
 
 @style.styled
