@@ -40,7 +40,7 @@ def fingerprints(files):
 # Minutes of each job by the plan's stated rates, which are known on a GPU alone; the plan is not even imported without one.
 PLANNED = {}
 if GPU:
-    from ear.plan.limits import run_times
+    from ear.plan.estimate import run_times
 
     PLANNED = run_times(experiment, CATALOGUE)
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ear import compiler, decoding, kernels
+from ear import decoding, kernels, machine
 from ear.batching import BatchSize
-from ear.compiler import missing_for_compiling
 from ear.decoding import Decoder
 from ear.janus import Tokens
+from ear.machine import missing_for_compiling
 from ear.prompts.grammar import Grammar
 from ear.sampling import Guidance, sample, sample_prompts, uniforms
 from ear.world.captions import STYLE_PHRASE
@@ -211,7 +211,7 @@ def test_what_is_missing_for_compiling_is_said(monkeypatch, tmp_path):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(shutil, "which", lambda name, *_: f"/usr/bin/{name}" if name == "clang" else None)
     (tmp_path / "Python.h").touch()
-    monkeypatch.setattr(compiler.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
+    monkeypatch.setattr(machine.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
     assert missing_for_compiling() is None
     (tmp_path / "Python.h").unlink()
     assert str(tmp_path / "Python.h") in missing_for_compiling()
@@ -219,7 +219,7 @@ def test_what_is_missing_for_compiling_is_said(monkeypatch, tmp_path):
     assert "'no-such-cc'" in missing_for_compiling()
     nothing_is_installed(monkeypatch)
     assert "gcc or clang" in missing_for_compiling()
-    assert "torch" not in Path(compiler.__file__).read_text().partition('"""\n')[2].split('"""')[0]
+    assert "torch" not in Path(machine.__file__).read_text().partition('"""\n')[2].split('"""')[0]
 
 
 @pytest.mark.parametrize("per_image", [2, 3])

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import yaml
 
-from ear.plan.limits import run_times
+from ear.plan.estimate import run_times
 from tests.unit.test_plan import CATALOGUE, config_of
 from tests.workflow.repository import (
     ROOT,
