@@ -248,7 +248,7 @@ def attacks():
 
 def figures():
     """All figures of the experiment."""
-    names = ["concept-rate", "window-length", "tradeoff", "samples", "coverage", "filter"]
+    names = ["concept-rate", "window-length", "tradeoff", "samples", "filter"]
     names += [
         f"{name}-{concept}"
         for name in ("samples", "training", "borderline")
@@ -280,7 +280,7 @@ def results():
     """What an experiment is run for."""
     names = ["metrics.csv", "comparisons.csv", "window-length.csv", "main.tex", "top-k.csv"]
     names += ["score-card.json"]
-    names += ["coverage.csv", "filter.csv", "agreement.csv"]
+    names += ["filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
     dropped = [paths.dropped(concept) for concept in experiment.concepts]
@@ -333,20 +333,6 @@ def image_manifests(concept):
 def image_verdicts(concept):
     """Verdicts on the images of the shown runs of a concept, method by method."""
     return verdicts_of(shown_runs(concept))
-
-
-def pair_sources(concept):
-    """Source of a concept's prompt pairs → what a data set's card says of it."""
-    if concept not in experiment.own_prompts:
-        return {"published": {"by": CATALOGUE["prompts"].title, "from": CATALOGUE["prompts"].source.words}}
-    return {
-        name: (
-            {"by": "the caption grammar of the mini world"}
-            if source.by == "grammar"
-            else {"by": source.by, **source.model_dump(include={"model", "revision", "temperature", "seed"})}
-        )
-        for name, source in experiment.prompts.sources.items()
-    }
 
 
 def own_windows(concept):

@@ -2,7 +2,7 @@
 
 PAGE_CAPTIONS = [
     *("overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"),
-    *("coverage", "filter", "borderline"),
+    *("filter", "borderline"),
     *("score-card", "attacks", "prefix", "sweeps", "relearning", "understanding"),
 ]
 # Concepts whose images are shown blurred.
@@ -202,56 +202,6 @@ rule plot_training:
         "plot losses of {wildcards.concept}"
     script:
         "../scripts/plot_training.py"
-
-
-rule measure_coverage:
-    input:
-        candidates=[paths.candidates(concept) for concept in experiment.concepts],
-        # Published pairs tell no aspects.
-        sources=[file for concept in experiment.concepts for file in of_sources(concept, "pairs.csv")],
-    output:
-        table=report(paths.table("coverage.csv"), caption="../report/coverage.rst", category="Tables"),
-    params:
-        code=code("measure_coverage"),
-        names={name: [one.words, *one.also_named] for name, one in experiment.concepts.items()},
-    log:
-        paths("logs/measure_coverage.log"),
-    benchmark:
-        paths("benchmarks/measure_coverage.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "measure coverage of the prompt pairs"
-    script:
-        "../scripts/measure_coverage.py"
-
-
-rule plot_coverage:
-    input:
-        table=paths.table("coverage.csv"),
-    output:
-        png=report(paths.figure("coverage"), caption="../report/coverage.rst", category="Figures"),
-        pdf=paths.figure("coverage", "pdf"),
-    params:
-        code=code("plot_coverage"),
-    log:
-        paths("logs/plot_coverage.log"),
-    benchmark:
-        paths("benchmarks/plot_coverage.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "plot coverage of the prompt pairs"
-    script:
-        "../scripts/plot_coverage.py"
 
 
 rule plot_filter:

@@ -50,8 +50,6 @@ COUNTS = {
     "plot_nudity": 1,
     "plot_overview": 1,
     "plot_samples": 3,
-    "measure_coverage": 1,
-    "plot_coverage": 1,
     "plot_filter": 1,
     "plot_borderline": 3,
     "plot_training": 3,

@@ -36,13 +36,12 @@ OF_CONCEPT = {"render_pairs": 1, "sample_streams": 4} | FILTERED | TRAINED
 # The second judge is calibrated on the pairs' images, and looks at all of the concept's others.
 FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 6}
 # The original is given beginnings of the pairs' unsafe images.
-FROM_PAIRS = {"measure_coverage": 1, "plot_coverage": 1, "render_original": 1} | FROM_IMAGES
+FROM_PAIRS = {"render_original": 1} | FROM_IMAGES
 FROM_BACKBONE = FROM_IMAGES | ALL_DRAWN | {"render_general": 2}
-FIGURES = {f"plot_{name}": 1 for name in ("borderline", "concept_rate", "coverage", "filter", "overview")}
+FIGURES = {f"plot_{name}": 1 for name in ("borderline", "concept_rate", "filter", "overview")}
 FIGURES |= {f"plot_{name}": 1 for name in ("samples", "tradeoff", "training", "window_length", "score_card")}
 FIGURES |= AXES
-PROMPTS = ["measure_coverage", "plot_coverage"]
-PROMPTS += ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
+PROMPTS = ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
 FROM_PROMPTS = FROM_BACKBONE | dict.fromkeys(PROMPTS, 1)
 BOAT = {
     "kind": "object",
@@ -67,7 +66,7 @@ KEYS = {
     "a concept more": (
         "concepts.boat",
         BOAT,
-        dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts", "measure_coverage", "plot_coverage"], 1)
+        dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts"], 1)
         | OF_CONCEPT
         | ALL_DRAWN
         | {"plot_score_card": 3},  # of each, and the mean

@@ -26,7 +26,6 @@ def test_every_promised_file_is_there(results):
         "tables/main.md",
         *(f"tables/score-card.{kind}" for kind in ("csv", "md", "tex", "json")),
         "tables/sources.csv",
-        "tables/coverage.csv",
         "ecgvf/church/pairs.csv",
         "ecgvf/church/dropped.csv",
         "ecgvf/church/verdicts.csv",
@@ -43,7 +42,6 @@ def test_every_promised_file_is_there(results):
                 "score-card",
                 "window-length",
                 "tradeoff",
-                "coverage",
                 "filter",
                 "borderline-church",
             )
