@@ -79,7 +79,6 @@ rule archive:
     params:
         code=code("archive"),
         config=config,
-        figures=figures(),
     log:
         paths("logs/archive.log"),
     benchmark:

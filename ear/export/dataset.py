@@ -97,7 +97,7 @@ def _pair_table(pairs: pd.DataFrame, failed: pd.DataFrame, images: pd.DataFrame)
         if missing := sorted(set(ids) - set(images.index)):
             raise InputError(f"manifest: found no image of {missing[0]}, wanted one of each side")
         for column in ("seed", "sha256"):
-            table[f"{side}_{column}"] = images.loc[ids, column].to_numpy()
+            table[f"{side}_{column}"] = ids.map(images[column])
     return table
 
 
