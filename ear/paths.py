@@ -76,10 +76,6 @@ class Paths:
         """Pairs of all sources that are no candidates, and why."""
         return self(f"prompts/{concept}/rejected.csv")
 
-    def odd_rows(self, concept: str) -> str:
-        """What is odd in the published files of a concept."""
-        return self(f"prompts/{concept}/odd-rows.csv")
-
     @property
     def canary(self) -> str:
         """First tokens that the backbone draws, beside those that it is known to draw."""

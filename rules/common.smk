@@ -335,20 +335,6 @@ def image_verdicts(concept):
     return verdicts_of(shown_runs(concept))
 
 
-def pair_sources(concept):
-    """Source of a concept's prompt pairs → what a data set's card says of it."""
-    if concept not in experiment.own_prompts:
-        return {"published": {"by": CATALOGUE["prompts"].title, "from": CATALOGUE["prompts"].source.words}}
-    return {
-        name: (
-            {"by": "the caption grammar of the mini world"}
-            if source.by == "grammar"
-            else {"by": source.by, **source.model_dump(include={"model", "revision", "temperature", "seed"})}
-        )
-        for name, source in experiment.prompts.sources.items()
-    }
-
-
 def own_windows(concept):
     """Method → its own window length; none for a method without adapters."""
     return {method: experiment.method_window(concept, method) for method in experiment.methods_of(concept)}
