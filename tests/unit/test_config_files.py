@@ -134,7 +134,7 @@ def test_the_config_is_read_without_heavy_imports():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("experiment: a\nseed: 1\nexperiment: b\n", ":3: found key 'experiment' twice"),
+        ("experiment: a\nseed: 1\nexperiment: b\n", ":3: not YAML (found key 'experiment' twice)"),
         ("concepts:\n  church:\n    window: 8\n    window: 9\n", ":4: found key 'window' twice"),
         ("experiment: a\n\tseed: 1\n", ":2: found a tab"),
         ("concepts:\n  church:\n    window: 8\n   kind: object\n", ":4: not YAML"),
