@@ -181,7 +181,9 @@ def test_a_repeated_asset_and_a_repeated_key_of_a_template_are_refused(tmp_path)
     assert ":3: not YAML (found key 'a' twice)" in line_of(path, lambda: load_catalogue(path))
     template = tmp_path / "object.yaml"
     template.write_text("persona: a\npersona: b\n")
-    assert ":2: not YAML (found key 'persona' twice)" in line_of(template, lambda: load_template("object", tmp_path))
+    assert ":2: not YAML (found key 'persona' twice)" in line_of(
+        template, lambda: load_template("object", tmp_path)
+    )
 
 
 @pytest.mark.parametrize(
