@@ -8,9 +8,8 @@ with job(snakemake):
     import pandas as pd
 
     from ear.files import read_csv, write_csv
-    from ear.prompts.indirect import indirect_prompts
     from ear.prompts.published import read_pairs, read_targets
-    from ear.prompts.tables import PROMPT_COLUMNS
+    from ear.prompts.tables import PROMPT_COLUMNS, indirect_prompts
 
     params, output, concept = snakemake.params, snakemake.output, snakemake.wildcards.concept
     folder, files = Path(snakemake.input.prompts).parent, params.files

@@ -15,7 +15,7 @@ from ear.judges.base import ON_CPU
 from ear.names import ORIGINAL
 from ear.plan.rates import BACKWARD, DISTANCE_S, FEATURE_S, START_S, Speed, Work, verdicts
 from ear.prompts.grammar import shared_count
-from ear.prompts.indirect import FRAMES
+from ear.prompts.tables import FRAMES
 from ear.world.captions import is_described
 
 COCO_PICTURES = 40_504

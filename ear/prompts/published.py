@@ -13,8 +13,8 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import column_names, read_csv
+from ear.names import PUBLISHED
 from ear.prompts.minors import without_minors
-from ear.prompts.names import PUBLISHED
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.texts import read_json, text_fault
 
