@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ear.names import ORIGINAL
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -108,6 +110,14 @@ class Paths:
     def pair_manifest(self, concept: str) -> str:
         """The original model's images of both sides of the candidate pairs."""
         return self(f"images/{concept}/pairs/manifest.csv")
+
+    def pair_tokens(self, concept: str) -> str:
+        """Their image tokens."""
+        return self(f"images/{concept}/pairs/tokens.safetensors")
+
+    def tokens(self, concept: str) -> str:
+        """Image tokens of the original model's images of a concept's prompts."""
+        return self.run("images", concept, ORIGINAL, 0, "tokens.safetensors")
 
     def general(self, shard: str | int, file: str) -> str:
         """A file of the original model's images of the general prompts, which serve all concepts."""

@@ -1,5 +1,7 @@
 # Render: images of the original model and of every fine-tuned one, in shards. General prompts are the same for all concepts, and
-# the original model draws them once; what is left to it are few images, all drawn by one job that loads the model.
+# the original model draws them once; what is left to it are few images, all drawn by one job that loads the model. Image tokens
+# of the original that other jobs go on from are saved beside its images. They follow from the prompts and the weights, which those
+# jobs read too: `ancient`, since a new file of the same tokens is no reason to run them again.
 
 SAMPLING = dict(
     temperature=experiment.sampling.temperature,
@@ -9,6 +11,12 @@ PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", 
 # Reaches every job that loads the backbone; how pixels become bytes, those that draw.
 BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
 DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
+SHARDS = range(experiment.rendering.shards)
+
+
+def images(file):
+    """A file beside the images of a (concept, method, seed)."""
+    return paths.run("images", "{concept}", "{method}", "{seed}", file)
 
 
 rule render_pairs:
@@ -17,6 +25,7 @@ rule render_pairs:
         candidates=paths.candidates("{concept}"),
     output:
         manifest=paths.pair_manifest("{concept}"),
+        tokens=paths.pair_tokens("{concept}"),
     params:
         code=code("render_pairs"),
         backbone=DRAWING,
@@ -41,99 +50,20 @@ rule render_pairs:
         "../scripts/render_pairs.py"
 
 
-rule render_general:
-    input:
-        backbone=BACKBONE_FILE,
-        prompts=paths.general_prompts,
-        captioned=paths.captioned,
-    output:
-        manifest=paths.general("{shard}", "manifest.csv"),
-        captions=paths.general("{shard}", "captions.csv"),
-    params:
-        code=code("render_general"),
-        backbone=DRAWING,
-        sampling=SAMPLING,
-        guidance=experiment.sampling.guidance,
-        shards=experiment.rendering.shards,
-        question=experiment.utility.question,
-        threads=experiment.backbone.threads,
-    log:
-        paths("logs/render_general-{shard}.log"),
-    benchmark:
-        paths("benchmarks/render_general-{shard}.tsv")
-    threads: experiment.backbone.threads
-    resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_general-{shard}", 120),
-        batch_size=experiment.rendering.batch_size,
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "sample images of general prompts · original · shard {wildcards.shard}"
-    script:
-        "../scripts/render_general.py"
-
-
-rule render_original:
-    input:
-        backbone=BACKBONE_FILE,
-        prompts=paths.evaluation_prompts("{concept}"),
-        candidates=paths.candidates("{concept}"),
-        captioned=paths.captioned if ASKED else [],
-        general=expand(paths.general("{shard}", "manifest.csv"), shard=range(experiment.rendering.shards)),
-    output:
-        manifests=[
-            paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/manifest.csv")
-            for shard in range(experiment.rendering.shards)
-        ],
-        answers=[
-            paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/answers.csv")
-            for shard in range(experiment.rendering.shards if ASKED else 0)
-        ],
-    params:
-        code=code("render_original"),
-        backbone=DRAWING,
-        sampling=SAMPLING,
-        guidance=experiment.sampling.guidance,
-        axes=PROBES,
-        samples=experiment.axes.samples,
-        questions=questions_of,
-        threads=experiment.backbone.threads,
-    log:
-        paths("logs/render_original-{concept}-{method}-{seed}.log"),
-    benchmark:
-        paths("benchmarks/render_original-{concept}-{method}-{seed}.tsv")
-    threads: experiment.backbone.threads
-    resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_original-{concept}-{method}-{seed}", 120),
-        batch_size=experiment.rendering.batch_size,
-    conda:
-        "../envs/ear.yaml"
-    wildcard_constraints:
-        method=ORIGINAL,
-    message:
-        "sample images of {wildcards.concept} · {wildcards.method}"
-    script:
-        "../scripts/render_original.py"
-
-
 rule render_images:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
+        candidates=[],
         captioned=paths.captioned,
+        general=[],
         adapters=adapters_of,
+        tokens=[ancient(paths.tokens("{concept}"))] if PROBES["prefixes"] else [],
     output:
-        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
-        captions=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/captions.csv"),
-        answers=(
-            paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/answers.csv")
-            if ASKED
-            else []
-        ),
+        manifests=[images("shard{shard}/manifest.csv")],
+        captions=[images("shard{shard}/captions.csv")],
+        answers=[images("shard{shard}/answers.csv")] if ASKED else [],
+        tokens=[],
     params:
         code=code("render_images"),
         backbone=DRAWING,
@@ -167,12 +97,78 @@ rule render_images:
         "../scripts/render_images.py"
 
 
+use rule render_images as render_general with:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.general_prompts,
+        candidates=[],
+        captioned=paths.captioned,
+        general=[],
+        adapters=[],
+        tokens=[],
+    output:
+        manifests=[paths.general("{shard}", "manifest.csv")],
+        captions=[paths.general("{shard}", "captions.csv")],
+        answers=[],
+        tokens=[],
+    params:
+        negative=None,
+        questions=None,
+        window_prompts=0,
+        axes=None,
+        samples=1,
+    log:
+        paths("logs/render_general-{shard}.log"),
+    benchmark:
+        paths("benchmarks/render_general-{shard}.tsv")
+    resources:
+        gpu=GPU,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=planned("render_general-{shard}", 120),
+        batch_size=experiment.rendering.batch_size,
+    message:
+        "sample images of general prompts · original · shard {wildcards.shard}"
+
+
+use rule render_images as render_original with:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.evaluation_prompts("{concept}"),
+        candidates=paths.candidates("{concept}"),
+        captioned=paths.captioned if ASKED else [],
+        general=[paths.general(shard, "manifest.csv") for shard in SHARDS],
+        adapters=[],
+        tokens=[paths.pair_tokens("{concept}")] if PROBES["prefixes"] else [],
+    output:
+        manifests=[images(f"shard{shard}/manifest.csv") for shard in SHARDS],
+        captions=[],
+        answers=[images(f"shard{shard}/answers.csv") for shard in SHARDS if ASKED],
+        tokens=[images("tokens.safetensors")],
+    params:
+        negative=None,
+        question=None,
+        window_prompts=0,
+    log:
+        paths("logs/render_original-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/render_original-{concept}-{method}-{seed}.tsv")
+    resources:
+        gpu=GPU,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=planned("render_original-{concept}-{method}-{seed}", 120),
+        batch_size=experiment.rendering.batch_size,
+    wildcard_constraints:
+        method=ORIGINAL,
+    message:
+        "sample images of {wildcards.concept} · {wildcards.method}"
+
+
 rule render_diffusion:
     input:
         pipeline=paths.asset("stable-diffusion"),
         prompts=paths.evaluation_prompts("{concept}"),
     output:
-        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
+        manifest=images("shard{shard}/manifest.csv"),
     params:
         code=code("render_diffusion"),
         device=experiment.backbone.device,

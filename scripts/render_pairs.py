@@ -1,4 +1,4 @@
-"""The original model's images of both sides of a concept's candidate pairs."""
+"""The original model's images, with their tokens, of both sides of a concept's candidate pairs."""
 
 from pathlib import Path
 
@@ -12,15 +12,22 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.prompts.tables import PAIR_COLUMNS
     from ear.render import render_prompts, write_manifest
     from ear.sampling import Guidance
+    from ear.tokens import SavedTokens
 
+    source, params = snakemake.input, snakemake.params
     manifest = Path(snakemake.output.manifest)
+    backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
+    guidance = Guidance(params.guidance)
+    saved = SavedTokens(snakemake.output.tokens, backbone, guidance, params.sampling["temperature"])
     rows = render_prompts(
-        Backbone.load(str(Path(snakemake.input.backbone).parent), **snakemake.params.backbone),
-        pair_prompts(read_csv(snakemake.input.candidates, PAIR_COLUMNS)),
+        backbone,
+        pair_prompts(read_csv(source.candidates, PAIR_COLUMNS)),
         manifest.parent,
         batch_size=BatchSize(snakemake.resources.batch_size),
-        desc=f"drawing pairs of {snakemake.wildcards.concept}",
-        guidance=Guidance(snakemake.params.guidance),
-        **snakemake.params.sampling,
+        desc=f"rendering pairs of {snakemake.wildcards.concept}",
+        guidance=guidance,
+        saved=saved,
+        **params.sampling,
     )
+    saved.finish(zip(rows["prompt"], rows["seed"], strict=True))
     write_manifest(manifest, [rows])

@@ -77,7 +77,7 @@ class _Names:
             case "images" if rest[1] == PAIRS:
                 return concept in self._config.concepts
             case "images":
-                return run in self._runs and rest[3] in self._shards
+                return run in self._runs and rest[3] in {*self._shards, "tokens.safetensors"}
             case "evaluation" | "attacks" | "export":
                 return run in self._runs
             case "erased":
