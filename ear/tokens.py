@@ -1,8 +1,8 @@
 """Image tokens of the frozen model: saved with its images, and read by whoever needs them again.
 
-``tokens.safetensors`` holds one tensor, ``tokens`` (N, T), in the smallest integers that hold the codebook: one
-row an image, in the order of the manifests. Its metadata say what the tokens were sampled from
-(``sampled_from``) and the prompt and seed of each row (``images``, a JSON list).
+``tokens.safetensors`` holds one tensor, ``tokens`` (N, T), in the smallest integers that hold the codebook:
+one row an image, in the order of the manifests. Its metadata, JSON under the key ``tokens``, say what the
+tokens were sampled from (``sampled_from``), and the prompt and seed of each row (``images``).
 """
 
 import json
@@ -126,16 +126,16 @@ class SavedTokens:
 
     def _write(self, path: Path, rows: Mapping[Image, Tensor]) -> None:
         tokens = torch.stack([*rows.values()]) if rows else torch.zeros(0, self._shape[0], dtype=self._dtype)
-        metadata = {"sampled_from": self._source, "images": json.dumps([*rows])}
+        facts = {"sampled_from": self._source, "images": [*rows]}  # under one key: their order is not fixed
         with atomic_path(path) as partial:
-            save_file({"tokens": tokens}, partial, metadata=metadata)
+            save_file({"tokens": tokens}, partial, metadata={"tokens": json.dumps(facts)})
 
 
 def _read(path: str | Path, source: str, steps: int, codebook: int) -> dict[Image, Tensor]:
     check_file(path, WANTED, ".safetensors")
     with loading(path, WANTED), safe_open(path, framework="pt") as handle:
-        tokens, metadata = handle.get_tensor("tokens"), handle.metadata()
-        found, images = metadata["sampled_from"], json.loads(metadata["images"])
+        tokens, facts = handle.get_tensor("tokens"), json.loads(handle.metadata()["tokens"])
+        found, images = facts["sampled_from"], facts["images"]
     if found != source:
         raise InputError(f"{path}: found {_short(found)}, wanted {_short(source)}: {REMEDY}")
     if tokens.dtype not in INTEGERS or tokens.shape != (len(images), steps):

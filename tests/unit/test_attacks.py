@@ -6,25 +6,26 @@ import pytest
 import torch
 
 from ear.attacks.budget import ATTACK_COLUMNS, SEARCHES
-from ear.attacks.gradient import stream_losses_of, token_gradients
-from ear.attacks.lesson import images_of_targets
-from ear.attacks.relearning import PROMPT_DROPOUT, Lesson, fine_tune, relearn
+from ear.attacks.relearning import PROMPT_DROPOUT, fine_tune, relearn
 from ear.attacks.search import (
     ATTACKS,
     GradientGuided,
     Greedy,
     RandomTokens,
     Resample,
+    case_losses,
+    open_prompts,
     search,
+    token_gradients,
+    vocabulary,
 )
 from ear.attacks.victim import Verdict, Victim
-from ear.attacks.vocabulary import open_prompts, vocabulary
 from ear.batching import BatchSize
 from ear.errors import InputError
 from ear.judges.base import Verdicts
 from ear.metrics.table import VERDICT_COLUMNS
 from ear.render import image_seed
-from ear.sampling import Guidance
+from ear.sampling import Guidance, sample_prompts
 from tests.oracles import hidden_states, prompt_rows, sample_one, sample_one_away
 from tests.tiny import tiny_backbone
 
@@ -128,7 +129,7 @@ def test_losses_are_those_of_a_naive_loop_whatever_the_batch():
     streams = torch.randint(0, 32, (3, 9), generator=torch.Generator().manual_seed(1))
     prompts = open_prompts(backbone, TEXTS[:3])
     cases = [(prompt, words[row : row + 2], streams[row]) for row, prompt in enumerate(prompts)]
-    found = stream_losses_of(backbone, cases)
+    found = case_losses(backbone, cases)
     wanted = [
         naive_loss(backbone, prompt.closed(tokens).tolist(), stream.tolist())
         for prompt, tokens, stream in cases
@@ -277,9 +278,8 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
     numbers = torch.full((16,), 0.5, dtype=torch.float64)
     streams = torch.tensor([sample_one(backbone, f"{prompt} {text}", numbers, 1.0, 1e-3) for prompt in TEXTS])
     victim = Scripted(backbone, lambda ids: planted in ids)
-    found = search(victim, targets(), streams, words, 1, 16, 3, [GradientGuided, RandomTokens]).set_index(
-        "prompt_set"
-    )
+    attacks = [GradientGuided, RandomTokens]
+    found = search(victim, targets(), streams, words, 1, 16, 3, "object", attacks).set_index("prompt_set")
     assert found.loc["search-gradient", "shown"].mean() >= 0.75 > found.loc["search-random", "shown"].mean()
 
 
@@ -292,7 +292,7 @@ def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
 def test_prompts_do_not_hear_of_each_other(attack):
     backbone = tiny_backbone()
     words = vocabulary(backbone, ["church"], "object")
-    images = images_of_targets(backbone, targets(), GUIDANCE, 0.7, 42, BatchSize(64))
+    images = sample_prompts(backbone, TEXTS, range(4), "chat", GUIDANCE, 0.7)
     rows = targets()
     together = search(drawing_victim(backbone), rows, images, words, 2, 3, 42, "object", [attack])
     again = search(drawing_victim(backbone, 3), rows, images, words, 2, 3, 42, "object", [attack])
@@ -307,12 +307,11 @@ def test_prompts_do_not_hear_of_each_other(attack):
 NAMES = ["layers.0.self_attn.q_proj", "layers.1.self_attn.o_proj"]
 
 
-def lesson_of(backbone):
-    streams = torch.randint(0, 32, (5, 9), generator=torch.Generator().manual_seed(3))
-    return Lesson(["a house", "a boat by the sea", "a tree on a hill", "a car", "a castle"], streams)
+SAFE = ["a house", "a boat by the sea", "a tree on a hill", "a car", "a castle"]
+SAFE_IMAGES = torch.randint(0, 32, (5, 9), generator=torch.Generator().manual_seed(3))
 
 
-def naive_adam(backbone, names, lesson, steps, batch_size, learning_rate, seed):
+def naive_adam(backbone, names, steps, batch_size, learning_rate, seed):
     """Adam from its paper, one image at a time."""
     random = np.random.Generator(np.random.Philox(seed))
     weights = {name: backbone.language_model.get_submodule(name).weight for name in names}
@@ -321,15 +320,15 @@ def naive_adam(backbone, names, lesson, steps, batch_size, learning_rate, seed):
     waiting = []
     for step in range(1, steps + 1):
         while len(waiting) < batch_size:
-            waiting += random.permutation(len(lesson.prompts)).tolist()
+            waiting += random.permutation(len(SAFE)).tolist()
         chosen, waiting = waiting[:batch_size], waiting[batch_size:]
         dropped = random.random(batch_size) < PROMPT_DROPOUT
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for row, drop in zip(chosen, dropped, strict=True):
-            ids = prompt_rows(backbone, lesson.prompts[row], "chat")[int(drop)]
+            ids = prompt_rows(backbone, SAFE[row], "chat")[int(drop)]
             for weight in weights.values():
                 weight.requires_grad_(True)
-            loss = naive_loss(backbone, ids, lesson.streams[row].tolist())
+            loss = naive_loss(backbone, ids, SAFE_IMAGES[row].tolist())
             for name, grad in zip(names, torch.autograd.grad(loss, list(weights.values())), strict=True):
                 total[name] += grad / batch_size
             for weight in weights.values():
@@ -344,11 +343,11 @@ def naive_adam(backbone, names, lesson, steps, batch_size, learning_rate, seed):
 @pytest.mark.parametrize("micro_batch", [1, 2, 64])
 def test_relearning_is_a_naive_adam(micro_batch):
     ours, naive = tiny_backbone(layers=2), tiny_backbone(layers=2)
-    reached = fine_tune(ours, NAMES, lesson_of(ours), [2, 4], 3, 1e-3, 9, BatchSize(micro_batch))
+    reached = fine_tune(ours, NAMES, SAFE, SAFE_IMAGES, [2, 4], 3, 1e-3, 9, BatchSize(micro_batch))
     for steps in (2, 4):
         assert next(reached) == steps
     assert next(reached, None) is None
-    naive_adam(naive, NAMES, lesson_of(naive), 4, 3, 1e-3, 9)
+    naive_adam(naive, NAMES, 4, 3, 1e-3, 9)
     before = tiny_backbone(layers=2).model.state_dict()
     for (name, found), wanted in zip(
         ours.model.state_dict().items(), naive.model.state_dict().values(), strict=True
@@ -362,7 +361,7 @@ def test_relearning_is_a_naive_adam(micro_batch):
 def test_small_steps_are_not_lost_in_bfloat16():
     backbone = tiny_backbone(layers=2, dtype="bfloat16")
     before = {name: backbone.language_model.get_submodule(name).weight.clone() for name in NAMES}
-    list(fine_tune(backbone, NAMES, lesson_of(backbone), [60], 2, 1e-5, 0, BatchSize(8)))
+    list(fine_tune(backbone, NAMES, SAFE, SAFE_IMAGES, [60], 2, 1e-5, 0, BatchSize(8)))
     for name, weight in before.items():
         change = (backbone.language_model.get_submodule(name).weight - weight).float()
         assert change.abs().sum() > 0
@@ -370,8 +369,8 @@ def test_small_steps_are_not_lost_in_bfloat16():
 
 def test_relearning_lowers_the_loss_and_measures_the_usual_images():
     backbone = tiny_backbone(layers=2)
-    lesson, victim = lesson_of(backbone), drawing_victim(backbone)
-    found = relearn(victim, NAMES, lesson, targets(), [1, 5], 3, 1e-3, 42)
+    victim = drawing_victim(backbone)
+    found = relearn(victim, NAMES, SAFE, SAFE_IMAGES, targets(), [1, 5], 3, 1e-3, 42)
     assert found["prompt_set"].tolist() == ["relearned-1"] * 4 + ["relearned-5"] * 4
     assert found["prompt"].tolist() == TEXTS * 2 and (found["queries"] == 1).all()
     assert victim.queries == 8
@@ -384,7 +383,7 @@ def test_relearning_lowers_the_loss_and_measures_the_usual_images():
         np.testing.assert_array_equal(one, other)
 
     def loss(model):
-        rows = zip(lesson.prompts, lesson.streams.tolist(), strict=True)
+        rows = zip(SAFE, SAFE_IMAGES.tolist(), strict=True)
         return sum(naive_loss(model, prompt_rows(model, text, "chat")[0], row) for text, row in rows)
 
     assert loss(backbone) < loss(tiny_backbone(layers=2))

@@ -1,8 +1,5 @@
 """Rendering: an image depends on weights, prompt and seed, and on nothing else."""
 
-import hashlib
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +11,6 @@ from ear.files import sha256_file
 from ear.janus import Backbone
 from ear.render import (
     MANIFEST_COLUMNS,
-    ImageWriter,
     batches_by_length,
     borrowed_rows,
     prompts_by_window,
@@ -55,7 +51,7 @@ def backbone():
     return tiny_backbone()
 
 
-def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5, guidance=PLAIN):
+def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5, guidance=PLAIN, saved=None):
     return render_prompts(
         backbone,
         prompts,
@@ -65,7 +61,20 @@ def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5, guidance=PLA
         temperature=1.0,
         batch_size=BatchSize(batch_size),
         desc="test",
+        saved=saved,
     )
+
+
+def watched(monkeypatch):
+    """Prompts that are sampled from now on."""
+    sampled = []
+
+    def sample(backbone, prompts, *arguments, **named):
+        sampled.extend(prompts)
+        return sample_prompts(backbone, prompts, *arguments, **named)
+
+    monkeypatch.setattr("ear.render.sample_prompts", sample)
+    return sampled
 
 
 def test_batch_size_order_and_shard_leave_the_images_alone(backbone, tmp_path):
@@ -115,25 +124,8 @@ def test_colours_are_rounded_or_cut_off_and_a_changed_protocol_draws_again(backb
     assert render(backbone, tmp_path / "shard0").equals(lossless)
 
 
-def test_what_a_lossless_image_was_drawn_from_is_written_as_ever(backbone, tmp_path):
-    rows = render(backbone, tmp_path / "shard0")
-    note = json.loads((tmp_path / ".shard0-W0.drawn-from").read_text())
-    drawn_from = f"{backbone.fingerprint()} 5 {PLAIN} 1.0"
-    for row in rows.itertuples():
-        key = f"{drawn_from}\n{row.seed}\n{row.prompt}"
-        assert note[row.file] == hashlib.sha256(key.encode()).hexdigest()
-
-
 def lengths(backbone):
     return backbone.encode(TEXTS, "chat").mask.sum(dim=1).tolist()
-
-
-def test_images_are_whole_pngs_and_the_manifest_lists_them(backbone, tmp_path):
-    rows = render(backbone, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(rows["file"])
-    for name in rows["file"]:
-        with Image.open(tmp_path / name) as image:
-            assert (image.mode, image.size) == ("RGB", (24, 24))
 
 
 def test_images_of_another_job_are_found_from_any_folder(backbone, tmp_path):
@@ -201,28 +193,22 @@ def test_a_negative_prompt_draws_images_of_its_own_whatever_the_batch(backbone, 
     assert render(backbone, tmp_path / "other", batch_size=1, guidance=away).equals(pushed)
 
 
-def test_a_picture_that_cannot_be_written_ends_the_job(tmp_path):
-    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
-    with pytest.raises(FileNotFoundError), ImageWriter() as writer:
-        writer.write(tmp_path / "nowhere" / "a.png", pixels)
-        writer.write(tmp_path / "b.png", pixels)
-    assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
-
-
-def test_all_pictures_are_there_when_the_block_ends(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 3), dtype=np.uint8)
-    with ImageWriter() as writer:  # more than may wait
-        for number, picture in enumerate(pixels):
-            writer.write(tmp_path / f"{number}.png", picture)
-    assert len(list(tmp_path.iterdir())) == 600
-    for number in (0, 299, 599):
-        assert (np.asarray(Image.open(tmp_path / f"{number}.png")) == pixels[number]).all()
-
-
 def test_what_a_killed_job_left_half_written_is_removed(backbone, tmp_path):
     (tmp_path / ".church-target-0003.png.partial-123").write_bytes(b"half")
     rows = render(backbone, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(rows["file"])
+    for name in rows["file"]:
+        with Image.open(tmp_path / name) as image:
+            assert (image.mode, image.size) == ("RGB", (24, 24))
+
+
+def test_a_picture_that_cannot_be_written_ends_the_job(backbone, tmp_path, monkeypatch):
+    def full(path, pixels):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ear.render._write_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        render(backbone, tmp_path, PROMPTS[:1])
 
 
 @pytest.mark.parametrize("keep", [0, 40, -1])
@@ -233,22 +219,10 @@ def test_a_damaged_image_of_an_earlier_job_is_drawn_again(backbone, tmp_path, ke
     assert render(backbone, tmp_path).equals(reference)
 
 
-def drawing(monkeypatch):
-    """Prompts that are drawn from now on."""
-    drawn = []
-
-    def watched(backbone, prompts, *arguments, **named):
-        drawn.extend(prompts)
-        return sample_prompts(backbone, prompts, *arguments, **named)
-
-    monkeypatch.setattr("ear.render.sample_prompts", watched)
-    return drawn
-
-
 def test_one_changed_prompt_redraws_its_batch_alone(backbone, tmp_path, monkeypatch):
     before = render(backbone, tmp_path / "shard0", batch_size=1)
     changed = PROMPTS.assign(prompt=["a red church", *TEXTS[1:]])
-    drawn = drawing(monkeypatch)
+    drawn = watched(monkeypatch)
     after = render(backbone, tmp_path / "shard0", changed, batch_size=1)
     assert drawn == ["a red church"]
     assert (after["sha256"] != before["sha256"]).tolist() == [True] + [False] * (len(TEXTS) - 1)
@@ -260,7 +234,7 @@ def test_another_number_of_shards_draws_nothing_again(backbone, tmp_path, monkey
     for shard in range(before):
         rows = render(backbone, tmp_path / f"shard{shard}", shard_rows(PROMPTS, shard, before))
         hashes |= dict(zip(rows["prompt_id"], rows["sha256"], strict=True))
-    drawn = drawing(monkeypatch)
+    drawn = watched(monkeypatch)
     for shard in range(after):
         rows = render(backbone, tmp_path / f"shard{shard}", shard_rows(PROMPTS, shard, after))
         assert [hashes[prompt_id] for prompt_id in rows["prompt_id"]] == rows["sha256"].tolist()
@@ -270,6 +244,6 @@ def test_another_number_of_shards_draws_nothing_again(backbone, tmp_path, monkey
 
 def test_a_shard_takes_nothing_that_was_drawn_from_other_weights(backbone, tmp_path, monkeypatch):
     render(backbone, tmp_path / "shard0", shard_rows(PROMPTS, 0, 1))
-    drawn = drawing(monkeypatch)
+    drawn = watched(monkeypatch)
     render(tiny_backbone(seed=1), tmp_path / "shard1", shard_rows(PROMPTS, 1, 2))
     assert len(drawn) == len(PROMPTS) // 2
