@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from ear.names import ORIGINAL
-
 
 @dataclass(frozen=True)
 class Paths:
@@ -115,9 +113,13 @@ class Paths:
         """Their image tokens."""
         return self(f"images/{concept}/pairs/tokens.safetensors")
 
-    def tokens(self, concept: str) -> str:
-        """Image tokens of the original model's images of a concept's prompts."""
-        return self.run("images", concept, ORIGINAL, 0, "tokens.safetensors")
+    def target_manifest(self, concept: str) -> str:
+        """The original model's images of the target prompts."""
+        return self(f"images/{concept}/targets/manifest.csv")
+
+    def target_tokens(self, concept: str) -> str:
+        """Their image tokens."""
+        return self(f"images/{concept}/targets/tokens.safetensors")
 
     def general(self, shard: str | int, file: str) -> str:
         """A file of the original model's images of the general prompts, which serve all concepts."""

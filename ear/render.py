@@ -253,18 +253,24 @@ def image_name(prompt_id: str, window: int) -> str:
 
 
 def borrowed_rows(manifests: Sequence[str | Path], folder: str | Path) -> pd.DataFrame:
-    """Images that another job drew with the same weights, as rows for a manifest in ``folder``.
+    """Images that other jobs rendered with the same weights, as rows for a manifest in ``folder``.
 
     Args:
-        manifests: of the other job's shards.
+        manifests: of the other jobs.
         folder: ``file`` of the rows is relative to it.
     """
-    tables = []
+    tables = [pd.DataFrame(columns=MANIFEST_COLUMNS)]
     for path in map(Path, manifests):
         place = os.path.relpath(path.parent, folder)
         rows = read_csv(path, MANIFEST_COLUMNS)
         tables.append(rows.assign(file=[f"{place}/{name}" for name in rows["file"]]))
-    return pd.concat(tables, ignore_index=True)[MANIFEST_COLUMNS]
+    return pd.concat([table for table in tables if len(table)] or tables)[MANIFEST_COLUMNS]
+
+
+def in_order(prompts: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The images of prompts in the order of the prompts, from tables of rows that may hold others too."""
+    rows = pd.concat([table for table in tables if len(table)] or tables).set_index("prompt_id")
+    return rows.loc[prompts["prompt_id"]].reset_index()[MANIFEST_COLUMNS]
 
 
 def write_manifest(path: str | Path, rows: Sequence[pd.DataFrame]) -> None:

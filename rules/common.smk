@@ -244,7 +244,7 @@ def relearning_pairs(wildcards):
 def attack_tokens(wildcards):
     """Tokens of the original's images that attacks read: of the target prompts, and of the pairs."""
     searched, relearned = experiment.searched(wildcards.method), experiment.relearned(wildcards.method)
-    found = [ancient(paths.tokens(wildcards.concept))] if searched else []
+    found = [paths.target_tokens(wildcards.concept)] if searched else []
     return found + ([paths.pair_tokens(wildcards.concept)] if relearned else [])
 
 

@@ -1,7 +1,7 @@
 # Render: images of the original model and of every fine-tuned one, in shards. General prompts are the same for all concepts, and
-# the original model draws them once; what is left to it are few images, all drawn by one job that loads the model. Image tokens
-# of the original that other jobs go on from are saved beside its images. They follow from the prompts and the weights, which those
-# jobs read too: `ancient`, since a new file of the same tokens is no reason to run them again.
+# the original model draws them once. Of its images of pairs and target prompts, the image tokens are saved too: other jobs go on
+# from them. They follow from the weights, the prompts and the sampling alone, so that nothing else runs those jobs again. What is
+# left to the original are few images, all drawn by one job that loads the model.
 
 SAMPLING = dict(
     temperature=experiment.sampling.temperature,
@@ -27,7 +27,7 @@ rule render_pairs:
         manifest=paths.pair_manifest("{concept}"),
         tokens=paths.pair_tokens("{concept}"),
     params:
-        code=code("render_pairs"),
+        code=code("render_with_tokens"),
         backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
@@ -47,7 +47,27 @@ rule render_pairs:
     message:
         "sample images of the pairs of {wildcards.concept}"
     script:
-        "../scripts/render_pairs.py"
+        "../scripts/render_with_tokens.py"
+
+
+use rule render_pairs as render_targets with:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.evaluation_prompts("{concept}"),
+    output:
+        manifest=paths.target_manifest("{concept}"),
+        tokens=paths.target_tokens("{concept}"),
+    log:
+        paths("logs/render_targets-{concept}.log"),
+    benchmark:
+        paths("benchmarks/render_targets-{concept}.tsv")
+    resources:
+        gpu=GPU,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=planned("render_targets-{concept}", 120),
+        batch_size=experiment.rendering.batch_size,
+    message:
+        "sample images of target prompts of {wildcards.concept} · original"
 
 
 rule render_images:
@@ -56,14 +76,13 @@ rule render_images:
         prompts=paths.evaluation_prompts("{concept}"),
         candidates=[],
         captioned=paths.captioned,
-        general=[],
+        shared=[],
         adapters=adapters_of,
-        tokens=[ancient(paths.tokens("{concept}"))] if PROBES["prefixes"] else [],
+        tokens=[paths.target_tokens("{concept}")] if PROBES["prefixes"] else [],
     output:
         manifests=[images("shard{shard}/manifest.csv")],
         captions=[images("shard{shard}/captions.csv")],
         answers=[images("shard{shard}/answers.csv")] if ASKED else [],
-        tokens=[],
     params:
         code=code("render_images"),
         backbone=DRAWING,
@@ -103,14 +122,13 @@ use rule render_images as render_general with:
         prompts=paths.general_prompts,
         candidates=[],
         captioned=paths.captioned,
-        general=[],
+        shared=[],
         adapters=[],
         tokens=[],
     output:
         manifests=[paths.general("{shard}", "manifest.csv")],
         captions=[paths.general("{shard}", "captions.csv")],
         answers=[],
-        tokens=[],
     params:
         negative=None,
         questions=None,
@@ -136,14 +154,18 @@ use rule render_images as render_original with:
         prompts=paths.evaluation_prompts("{concept}"),
         candidates=paths.candidates("{concept}"),
         captioned=paths.captioned if ASKED else [],
-        general=[paths.general(shard, "manifest.csv") for shard in SHARDS],
+        shared=[
+            paths.target_manifest("{concept}"),
+            *(paths.general(shard, "manifest.csv") for shard in SHARDS),
+        ],
         adapters=[],
-        tokens=[paths.pair_tokens("{concept}")] if PROBES["prefixes"] else [],
+        tokens=(
+            [paths.target_tokens("{concept}"), paths.pair_tokens("{concept}")] if PROBES["prefixes"] else []
+        ),
     output:
         manifests=[images(f"shard{shard}/manifest.csv") for shard in SHARDS],
         captions=[],
         answers=[images(f"shard{shard}/answers.csv") for shard in SHARDS if ASKED],
-        tokens=[images("tokens.safetensors")],
     params:
         negative=None,
         question=None,

@@ -5,8 +5,6 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    import pandas as pd
-
     from ear.axes.drawing import of_shard, render_probes
     from ear.axes.probes import probes_of
     from ear.batching import BatchSize
@@ -17,15 +15,15 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
     from ear.questions import answer_shard
     from ear.render import (
-        MANIFEST_COLUMNS,
         borrowed_rows,
+        in_order,
         prompts_by_window,
         render_prompts,
         shard_rows,
         write_manifest,
     )
     from ear.sampling import Guidance
-    from ear.tokens import SavedTokens, read_tokens
+    from ear.tokens import read_tokens
 
     source, params, output = snakemake.input, snakemake.params, snakemake.output
     folders = [Path(path).parent for path in output.manifests]
@@ -42,7 +40,6 @@ with job(snakemake, threads=snakemake.params.threads):
     batch_size = BatchSize(snakemake.resources.batch_size)
     settings = {"guidance": guidance, "batch_size": batch_size, **params.sampling}
 
-    saved = SavedTokens(output.tokens[0], *original) if output.tokens else None
     rows = {shard: [] for shard in shards}
     own, others = windows.own, list(windows.adapters)
     tables = prompts_by_window(prompts, own, others, params.window_prompts, params.samples)
@@ -51,18 +48,12 @@ with job(snakemake, threads=snakemake.params.threads):
         with windows.applied(backbone, window):
             for shard, folder in shards.items():
                 wanted = shard_rows(table, shard, params.shards)
-                left = wanted[wanted["prompt_set"] != "general"] if source.general else wanted
-                found = render_prompts(backbone, left, folder, desc=desc, saved=saved, **settings)
-                if source.general:  # the same model's images, which it has rendered once for all concepts
-                    both = pd.concat([found, borrowed_rows(source.general, folder)]).set_index("prompt_id")
-                    found = both.loc[wanted["prompt_id"]].reset_index()[MANIFEST_COLUMNS]
-                rows[shard].append(found)
-    if saved:
-        images = pd.concat([found for found, *_ in rows.values()])
-        images = images[images["prompt_set"] != "general"]
-        saved.finish(zip(images["prompt"], images["seed"], strict=True))
+                shared = borrowed_rows(source.shared, folder)  # of the same model, by other jobs
+                left = wanted[~wanted["prompt_id"].isin(shared["prompt_id"])]
+                rendered = render_prompts(backbone, left, folder, desc=desc, **settings)
+                rows[shard].append(in_order(wanted, [rendered, shared]))
 
-    tokens = read_tokens([*source.tokens, *output.tokens], *original)
+    tokens = read_tokens(source.tokens, *original)
     with windows.applied(backbone, own):
         for shard, folder in shards.items():
             part = (shard, params.shards)

@@ -7,7 +7,7 @@ from ear.config import Config
 from ear.paths import Paths
 from ear.provenance import read_records
 
-GENERAL, PAIRS, SHARED = "general", "pairs", {"general.csv", "reference", "captions"}
+GENERAL, PAIRS, TARGETS, SHARED = "general", "pairs", "targets", {"general.csv", "reference", "captions"}
 
 
 def strays(config: Config, figures: Collection[str]) -> list[Path]:
@@ -74,10 +74,10 @@ class _Names:
                 return run in self._streams
             case "images" if concept == GENERAL:
                 return rest[1] in self._shards
-            case "images" if rest[1] == PAIRS:
+            case "images" if rest[1] in (PAIRS, TARGETS):
                 return concept in self._config.concepts
             case "images":
-                return run in self._runs and rest[3] in {*self._shards, "tokens.safetensors"}
+                return run in self._runs and rest[3] in self._shards
             case "evaluation" | "attacks" | "export":
                 return run in self._runs
             case "erased":

@@ -26,7 +26,7 @@ from ear.judges.base import Verdicts
 from ear.metrics.table import VERDICT_COLUMNS
 from ear.render import image_seed
 from ear.sampling import Guidance, sample_prompts
-from tests.oracles import hidden_states, prompt_rows, sample_one, sample_one_away
+from tests.oracles import hidden_states, prompt_rows, sample_one
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a church on a hill", "at night in the snow, a yellow church", "a church", "a boat by the sea"]
@@ -188,7 +188,7 @@ def test_a_negative_prompt_holds_under_attack_too():
     victim = Victim(backbone, MeanBrightness(), away, 0.7, BatchSize(8))
     victim.query([torch.tensor(prompt_rows(backbone, TEXTS[0], "chat")[0])], [5])
     numbers = torch.tensor(np.random.Generator(np.random.Philox(5)).random(9))
-    tokens = sample_one_away(backbone, TEXTS[0], "a church", numbers, 1.5, 0.8, 0.7)
+    tokens = sample_one(backbone, TEXTS[0], numbers, 1.5, 0.7, negative="a church", strength=0.8)
     np.testing.assert_array_equal(victim.judge.seen[0], next(backbone.pixels(torch.tensor([tokens]))))
 
 
