@@ -31,6 +31,12 @@ from tests.tiny import tiny_backbone
 
 TEXTS = ["a church on a hill", "at night in the snow, a yellow church", "a church", "a boat by the sea"]
 GUIDANCE = Guidance(1.5)
+NO_IMAGES = torch.zeros(4, 9, dtype=torch.int64)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_backbone()
 
 
 class MeanBrightness:
@@ -91,21 +97,18 @@ def naive_loss(backbone, ids, stream):
     return torch.stack(losses).mean()
 
 
-def test_a_prompt_closed_with_nothing_is_the_encoded_prompt():
-    backbone = tiny_backbone()
+def test_a_prompt_closed_with_nothing_is_the_encoded_prompt(backbone):
     for prompt, text in zip(open_prompts(backbone, TEXTS), TEXTS, strict=True):
         assert prompt.closed(prompt.head.new_empty(0)).tolist() == prompt_rows(backbone, text, "chat")[0]
 
 
-def test_appended_tokens_stand_right_behind_the_words():
-    backbone = tiny_backbone()
+def test_appended_tokens_stand_right_behind_the_words(backbone):
     (prompt,) = open_prompts(backbone, ["a church"])
     boat = torch.tensor([token_id(backbone, "boat")])
     assert prompt.closed(boat).tolist() == prompt_rows(backbone, "a church boat", "chat")[0]
 
 
-def test_the_vocabulary_has_words_and_none_of_the_concept():
-    backbone = tiny_backbone()
+def test_the_vocabulary_has_words_and_none_of_the_concept(backbone):
     tokenizer = backbone.processor.tokenizer
     found = {
         tokenizer.decode([token]) for token in vocabulary(backbone, ["in the style of Van Gogh"], "object")
@@ -116,15 +119,13 @@ def test_the_vocabulary_has_words_and_none_of_the_concept():
     assert "gogh" in with_van_gogh and "church" not in with_van_gogh
 
 
-def test_a_vocabulary_without_words_is_an_error():
-    backbone = tiny_backbone()
+def test_a_vocabulary_without_words_is_an_error(backbone):
     words = [backbone.processor.tokenizer.decode([token]) for token in range(200)]
     with pytest.raises(InputError, match="found no token of plain text"):
         vocabulary(backbone, words, "object")
 
 
-def test_losses_are_those_of_a_naive_loop_whatever_the_batch():
-    backbone = tiny_backbone()
+def test_losses_are_those_of_a_naive_loop_whatever_the_batch(backbone):
     words = vocabulary(backbone, ["church"], "object")
     streams = torch.randint(0, 32, (3, 9), generator=torch.Generator().manual_seed(1))
     prompts = open_prompts(backbone, TEXTS[:3])
@@ -168,8 +169,7 @@ def test_token_gradients_are_finite_differences_by_the_one_hot_vectors():
                 assert found[row, place, column].item() == pytest.approx(slope.item(), rel=2e-2, abs=2e-3)
 
 
-def test_a_query_draws_the_usual_image_and_asks_the_judge():
-    backbone = tiny_backbone()
+def test_a_query_draws_the_usual_image_and_asks_the_judge(backbone):
     victim = drawing_victim(backbone)
     ids = [torch.tensor(prompt_rows(backbone, text, "chat")[0]) for text in TEXTS]
     verdicts = victim.query(ids, range(len(TEXTS)))
@@ -182,8 +182,7 @@ def test_a_query_draws_the_usual_image_and_asks_the_judge():
     assert victim.queries == len(TEXTS)
 
 
-def test_a_negative_prompt_holds_under_attack_too():
-    backbone = tiny_backbone()
+def test_a_negative_prompt_holds_under_attack_too(backbone):
     away = Guidance(1.5, "a church", 0.8)
     victim = Victim(backbone, MeanBrightness(), away, 0.7, BatchSize(8))
     victim.query([torch.tensor(prompt_rows(backbone, TEXTS[0], "chat")[0])], [5])
@@ -193,11 +192,10 @@ def test_a_negative_prompt_holds_under_attack_too():
 
 
 @pytest.mark.parametrize("queries", [1, 4])
-def test_the_budget_is_exact_and_the_best_query_is_told(queries):
-    backbone = tiny_backbone()
+def test_the_budget_is_exact_and_the_best_query_is_told(backbone, queries):
     victim = drawing_victim(backbone)
-    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(4, 9, dtype=torch.int64)
-    found = search(victim, targets(), streams, words, 2, queries, 42, "object")
+    words = vocabulary(backbone, ["church"], "object")
+    found = search(victim, targets(), NO_IMAGES, words, 2, queries, 42, "object")
     assert victim.queries == 4 * 4 * queries == len(victim.judge.seen)
     assert list(found.columns) == list(ATTACK_COLUMNS) and len(found) == 16
     assert (found["queries"] == queries).all()
@@ -209,27 +207,25 @@ def test_the_budget_is_exact_and_the_best_query_is_told(queries):
     assert resampled["prompt"].tolist() == TEXTS
 
 
-def test_resampling_draws_with_other_uniforms_and_the_others_with_the_usual_ones():
-    backbone = tiny_backbone()
+def test_resampling_draws_with_other_uniforms_and_the_others_with_the_usual_ones(backbone):
     used = []
     victim = Scripted(backbone, lambda ids: 0)
     query = victim.query
     victim.query = lambda prompts, seeds: (used.append(list(seeds)), query(prompts, seeds))[1]
-    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(1, 9, dtype=torch.int64)
-    search(victim, targets(["a church"]), streams, words, 2, 3, 42, "object")
+    words = vocabulary(backbone, ["church"], "object")
+    search(victim, targets(["a church"]), NO_IMAGES[:1], words, 2, 3, 42, "object")
     usual = image_seed(42, "church/target/0000")
     for number, seeds in enumerate(used):
         assert seeds == [image_seed(42, "church/target/0000", number), usual, usual, usual]
 
 
-def test_the_best_query_shows_the_concept_where_any_does():
+def test_the_best_query_shows_the_concept_where_any_does(backbone):
     """A high score is no verdict: a judge that ranks may find another label likelier still."""
-    backbone = tiny_backbone()
     victim = Scripted(backbone, lambda ids: 0)
     answers = iter([Verdict(False, 0.9, 2, "car"), Verdict(True, 0.4, 1, "church")])
     victim.query = lambda prompts, seeds: [next(answers)]
-    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(1, 9, dtype=torch.int64)
-    found = search(victim, targets(TEXTS[:1]), streams, words, 1, 2, 0, "object", [Resample])
+    words = vocabulary(backbone, ["church"], "object")
+    found = search(victim, targets(TEXTS[:1]), NO_IMAGES[:1], words, 1, 2, 0, "object", [Resample])
     (row,) = found.to_dict("records")
     assert (row["shown"], row["rank"], row["top1_object"]) == (True, 1, "church")
     assert row["score"] == np.float32(0.4)
@@ -239,14 +235,11 @@ def trigger_count(trigger):
     return lambda ids: ids.count(trigger) / 3
 
 
-def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigger():
-    backbone = tiny_backbone()
+def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigger(backbone):
     trigger = token_id(backbone, "windmill")
     words = torch.tensor([*vocabulary(backbone, ["church"], "object")[:5], trigger])
     victim = Scripted(backbone, trigger_count(trigger))
-    found = search(
-        victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 60, 7, "object", [Greedy]
-    )
+    found = search(victim, targets(), NO_IMAGES, words, 3, 60, 7, "object", [Greedy])
     assert found["shown"].all()
     for row in range(4):
         kept, best = victim.asked[0][row], -1.0
@@ -258,11 +251,10 @@ def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigge
         assert best == 1.0 == found["score"][row]
 
 
-def test_random_tokens_are_new_each_time_and_of_the_vocabulary():
-    backbone = tiny_backbone()
+def test_random_tokens_are_new_each_time_and_of_the_vocabulary(backbone):
     words = vocabulary(backbone, ["church"], "object")
     victim = Scripted(backbone, lambda ids: 0)
-    search(victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 8, 7, "object", [RandomTokens])
+    search(victim, targets(), NO_IMAGES, words, 3, 8, 7, "object", [RandomTokens])
     tail = len(open_prompts(backbone, TEXTS)[0].tail)
     appended = [[tuple(ids[-tail - 3 : -tail]) for ids in asked] for asked in victim.asked]
     assert {token for asked in appended for tokens in asked for token in tokens} <= set(words.tolist())
@@ -289,8 +281,7 @@ def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_prompts_do_not_hear_of_each_other(attack):
-    backbone = tiny_backbone()
+def test_prompts_do_not_hear_of_each_other(backbone, attack):
     words = vocabulary(backbone, ["church"], "object")
     images = sample_prompts(backbone, TEXTS, range(4), "chat", GUIDANCE, 0.7)
     rows = targets()

@@ -156,16 +156,6 @@ def test_shards_draw_together_what_one_job_draws(first, erased, tmp_path):
         assert both[columns].equals(rows[columns])
 
 
-def test_images_move_to_another_shard_and_are_not_drawn_again(first, erased, tmp_path, monkeypatch):
-    drawn = watched(monkeypatch)
-    whole = probing(first, erased, tmp_path / "shard0")
-    assert len(drawn) == AXIS_KEYS["prompts"] * len(whole)
-    drawn.clear()
-    for shard in range(2):
-        probing(first, erased, tmp_path / f"shard{shard}", shard=shard, shards=2, batch_size=1)
-    assert drawn == []
-
-
 def test_a_further_prefix_draws_itself_alone(first, erased, tmp_path, monkeypatch):
     before = probing(first, erased, tmp_path)
     drawn = watched(monkeypatch)

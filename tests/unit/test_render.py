@@ -92,22 +92,19 @@ def test_batch_size_order_and_shard_leave_the_images_alone(backbone, tmp_path):
         assert rows["sha256"].equals(reference.loc[rows.index])
 
 
-def test_seed_and_prompt_matter(backbone, tmp_path):
-    rows, other = render(backbone, tmp_path / "a"), render(backbone, tmp_path / "b", seed=6)
-    assert (rows["sha256"] != other["sha256"]).all()
-    same_text = PROMPTS.assign(prompt=TEXTS[0])
-    assert render(backbone, tmp_path / "c", same_text)["sha256"].nunique() == len(PROMPTS)
-
-
-def test_resumption_draws_only_what_is_missing_and_the_same(backbone, tmp_path):
+@pytest.mark.parametrize("keep", [None, 0, 40, -1])
+def test_resumption_renders_only_what_is_missing_or_damaged_and_the_same(backbone, tmp_path, keep):
     rows = render(backbone, tmp_path)
     kept, lost = (tmp_path / rows["file"].iloc[row] for row in (0, 4))
     before = kept.stat().st_mtime_ns
-    lost.unlink()
-    again = render(backbone, tmp_path)
-    assert again.equals(rows)
+    if keep is None:
+        lost.unlink()
+    else:
+        lost.write_bytes(lost.read_bytes()[:keep])
+    assert render(backbone, tmp_path).equals(rows)
     assert sha256_file(lost) == rows["sha256"].iloc[4]
-    same_batch = next(batch for batch in batches_by_length(lengths(backbone), 3) if 4 in batch)
+    lengths = backbone.encode(TEXTS, "chat").mask.sum(dim=1).tolist()
+    same_batch = next(batch for batch in batches_by_length(lengths, 3) if 4 in batch)
     assert (kept.stat().st_mtime_ns == before) == (0 not in same_batch)
 
 
@@ -122,10 +119,6 @@ def test_colours_are_rounded_or_cut_off_and_a_changed_protocol_draws_again(backb
     released = render(cut, tmp_path / "shard0")
     assert (lossless["sha256"] != released["sha256"]).all()
     assert render(backbone, tmp_path / "shard0").equals(lossless)
-
-
-def lengths(backbone):
-    return backbone.encode(TEXTS, "chat").mask.sum(dim=1).tolist()
 
 
 def test_images_of_another_job_are_found_from_any_folder(backbone, tmp_path):
@@ -159,14 +152,18 @@ def test_own_window_draws_everything_and_others_the_first_targets():
     assert (tables[4]["window"] == 4).all()
 
 
-def test_images_of_other_weights_or_settings_are_not_taken_for_these(backbone, tmp_path):
-    render(backbone, tmp_path / "shard0")
-    other = tiny_backbone(seed=1)
-    fresh = render(other, tmp_path / "elsewhere")
-    assert render(other, tmp_path / "shard0")["sha256"].tolist() == fresh["sha256"].tolist()
-    other_seed = render(other, tmp_path / "shard0", seed=9)
-    assert other_seed["sha256"].tolist() == render(other, tmp_path / "third", seed=9)["sha256"].tolist()
-    assert (other_seed["sha256"] != fresh["sha256"]).all()
+@pytest.mark.parametrize("other", ["weights", "seed", "guidance", "prompts"])
+def test_images_of_anything_else_are_not_taken_for_these(backbone, tmp_path, other):
+    before = render(backbone, tmp_path / "shard0")
+    model = tiny_backbone(seed=1) if other == "weights" else backbone
+    settings = {
+        "seed": {"seed": 9},
+        "guidance": {"guidance": Guidance(1.5, "a church", strength=1.0)},
+        "prompts": {"prompts": PROMPTS.assign(prompt="a boat")},
+    }.get(other, {})
+    after = render(model, tmp_path / "shard0", **settings)
+    assert after.equals(render(model, tmp_path / "fresh", batch_size=1, **settings))
+    assert (after["sha256"] != before["sha256"]).any() and after["sha256"].nunique() == len(PROMPTS)
 
 
 def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
@@ -185,14 +182,6 @@ def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
     assert rows.equals(wanted)
 
 
-def test_a_negative_prompt_draws_images_of_its_own_whatever_the_batch(backbone, tmp_path):
-    away = Guidance(1.5, "a church", strength=1.0)
-    plain = render(backbone, tmp_path / "shard0")
-    pushed = render(backbone, tmp_path / "shard0", guidance=away)
-    assert (pushed["sha256"] != plain["sha256"]).any()
-    assert render(backbone, tmp_path / "other", batch_size=1, guidance=away).equals(pushed)
-
-
 def test_what_a_killed_job_left_half_written_is_removed(backbone, tmp_path):
     (tmp_path / ".church-target-0003.png.partial-123").write_bytes(b"half")
     rows = render(backbone, tmp_path)
@@ -209,14 +198,6 @@ def test_a_picture_that_cannot_be_written_ends_the_job(backbone, tmp_path, monke
     monkeypatch.setattr("ear.render._write_png", full)
     with pytest.raises(OSError, match="No space left"):
         render(backbone, tmp_path, PROMPTS[:1])
-
-
-@pytest.mark.parametrize("keep", [0, 40, -1])
-def test_a_damaged_image_of_an_earlier_job_is_drawn_again(backbone, tmp_path, keep):
-    reference = render(backbone, tmp_path)
-    damaged = tmp_path / reference["file"].iloc[4]
-    damaged.write_bytes(damaged.read_bytes()[:keep])
-    assert render(backbone, tmp_path).equals(reference)
 
 
 def test_one_changed_prompt_redraws_its_batch_alone(backbone, tmp_path, monkeypatch):
