@@ -7,14 +7,14 @@ model of the default experiment and Janus-Pro-7B are the same class here.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 from transformers import JanusConfig, JanusForConditionalGeneration, JanusProcessor, PreTrainedConfig
 
 from ear.chat import UNKNOWN, control_tokens, image_prompt, prompt_frame, text_pieces
@@ -68,10 +68,9 @@ def unpadded(tokens: Tokens) -> list[Tensor]:
 
 def left_padded(prompts: Sequence[Tensor], pad_id: int) -> Tokens:
     """Prompts of any length, (L_i,) ids each, as one batch."""
-    length = max(len(ids) for ids in prompts)
-    rows = [functional.pad(ids, (length - len(ids), 0), value=pad_id) for ids in prompts]
-    masks = [functional.pad(torch.ones_like(ids), (length - len(ids), 0)) for ids in prompts]
-    return Tokens(torch.stack(rows), torch.stack(masks))
+    padded = partial(pad_sequence, batch_first=True, padding_side="left")
+    masks = [torch.ones_like(ids) for ids in prompts]
+    return Tokens(padded(list(prompts), padding_value=pad_id), padded(masks))
 
 
 def tensor_digest(tensor: Tensor) -> bytes:

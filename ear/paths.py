@@ -105,6 +105,18 @@ class Paths:
         """The original model's images of both sides of the candidate pairs."""
         return self(f"images/{concept}/pairs/manifest.csv")
 
+    def pair_tokens(self, concept: str) -> str:
+        """Their image tokens."""
+        return self(f"images/{concept}/pairs/tokens.safetensors")
+
+    def target_manifest(self, concept: str) -> str:
+        """The original model's images of the target prompts."""
+        return self(f"images/{concept}/targets/manifest.csv")
+
+    def target_tokens(self, concept: str) -> str:
+        """Their image tokens."""
+        return self(f"images/{concept}/targets/tokens.safetensors")
+
     def general(self, shard: str | int, file: str) -> str:
         """A file of the original model's images of the general prompts, which serve all concepts."""
         return self(f"images/general/shard{shard}/{file}")

@@ -234,11 +234,18 @@ def attack_settings(attack):
     return lambda wildcards: (settings := chosen(wildcards.method)) and settings.model_dump()
 
 
-def pairs_of_lesson(wildcards):
+def relearning_pairs(wildcards):
     """The pairs whose safe prompts an erased model is fine-tuned on, where it is."""
     if experiment.relearned(wildcards.method) is None:
         return []
     return paths.training_pairs(wildcards.concept, experiment.filter.drop)
+
+
+def attack_tokens(wildcards):
+    """Tokens of the original's images that attacks read: of the target prompts, and of the pairs."""
+    searched, relearned = experiment.searched(wildcards.method), experiment.relearned(wildcards.method)
+    found = [paths.target_tokens(wildcards.concept)] if searched else []
+    return found + ([paths.pair_tokens(wildcards.concept)] if relearned else [])
 
 
 def attacks():

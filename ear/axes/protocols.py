@@ -113,7 +113,7 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         CEILING,
-        1,
+        2,
         "the same by the original, asked for the safe twin: the picture against the words",
         "lower",
         (f"{CEILING}-",),
@@ -145,7 +145,7 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "relearning",
-        1,
+        2,
         "images of target prompts that show the concept after benign fine-tuning",
         "lower",
         (f"{RELEARNED}-",),

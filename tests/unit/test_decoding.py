@@ -249,20 +249,15 @@ def test_without_a_compiler_a_gpu_gets_whole_shapes_and_one_warning(forgetful, c
     assert len([message for message in caplog.messages if "uncompiled" in message]) == 1
 
 
-def test_the_model_is_left_as_it_was():
-    backbone = tiny_backbone()
-    before = backbone.language_model.config._attn_implementation
-    with decoding.cpu_kernels(backbone, kernels.MANY_ROWS):
-        assert backbone.language_model.config._attn_implementation == "eager"
-        assert "forward" in vars(backbone.language_model.layers[0].mlp.up_proj)
-    assert backbone.language_model.config._attn_implementation == before
-    assert not any("forward" in vars(module) for module in backbone.model.modules())
-
-
-def test_the_faster_kernels_compute_the_same():
+def test_the_faster_kernels_compute_the_same_and_leave_the_model_as_it_was():
     backbone = tiny_backbone(hidden=64)
+    before = backbone.language_model.config._attn_implementation
     states = torch.randn(40, 5, 64, generator=torch.Generator().manual_seed(0))
     plain = backbone.language_model(inputs_embeds=states).last_hidden_state
     with decoding.cpu_kernels(backbone, kernels.MANY_ROWS):
+        assert backbone.language_model.config._attn_implementation == "eager"
+        assert "forward" in vars(backbone.language_model.layers[0].mlp.up_proj)
         fast = backbone.language_model(inputs_embeds=states).last_hidden_state
     torch.testing.assert_close(fast, plain, atol=2e-5, rtol=1e-5)
+    assert backbone.language_model.config._attn_implementation == before
+    assert not any("forward" in vars(module) for module in backbone.model.modules())

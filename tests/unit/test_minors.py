@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.attacks.search import _without_minors
-from ear.attacks.vocabulary import open_prompts, vocabulary
+from ear.attacks.search import _without_minors, open_prompts, vocabulary
 from ear.janus import Backbone
 from ear.prompts.checks import Reason, Rules, check_response
 from ear.prompts.minors import speaks_of_minors, without_minors
