@@ -5,24 +5,22 @@ rule plot_score_card:
     input:
         table=paths.table("score-card.csv"),
     output:
-        png=report(paths.figure("score-card{of}"), caption="../report/score-card.rst", category="Axes"),
-        pdf=paths.figure("score-card{of}", "pdf"),
+        png=report(paths.figure("score-card"), caption="../report/score-card.rst", category="Axes"),
+        pdf=paths.figure("score-card", "pdf"),
     params:
         code=code("plot_score_card"),
     log:
-        paths("logs/plot_score_card{of}.log"),
+        paths("logs/plot_score_card.log"),
     benchmark:
-        paths("benchmarks/plot_score_card{of}.tsv")
+        paths("benchmarks/plot_score_card.tsv")
     threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
     conda:
         "../envs/ear.yaml"
-    wildcard_constraints:
-        of=f"(-({'|'.join(experiment.concepts)}))?",
     message:
-        "plot score-card{wildcards.of}"
+        "plot the score card"
     script:
         "../scripts/plot_score_card.py"
 

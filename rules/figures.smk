@@ -314,10 +314,9 @@ rule write_report:
         deviations=paths.table("deviations.csv") if experiment.evaluation.published else [],
         figures=[path for path in figures() if path.endswith(".png")],
         score_card=paths.table("score-card.csv"),
-        comparisons=paths.table("comparisons.csv"),
         manifests=manifests_of(gallery_runs()),
         verdicts=verdicts_of(gallery_runs()),
-        tables=[paths.table(name) for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv")],
+        tables=[paths.table(name) for name in ("comparisons.csv", "top-k.csv", "detections.csv")],
     output:
         page=paths.report,
         side_files=directory(paths.report_files),
@@ -331,7 +330,6 @@ rule write_report:
         windows={concept: own_windows(concept) for concept in experiment.concepts},
         blurred=BLURRED,
         config=experiment.model_dump(),
-        image_tokens=experiment.image_tokens,
         stand_ins=REHEARSED,
     log:
         paths("logs/write_report.log"),

@@ -4,7 +4,7 @@ from ear.jobs import job
 
 with job(snakemake):
     from ear.figures import nudity, style
-    from ear.files import read_csv
+    from ear.metrics.columns import DETECTION_COUNTS_CSV
 
-    detections = read_csv(snakemake.input.table, nudity.DETECTION_COLUMNS)
+    detections = DETECTION_COUNTS_CSV.read(snakemake.input.table)
     style.save(nudity.draw(detections), snakemake.output.png, snakemake.output.pdf)

@@ -4,8 +4,7 @@ from ear.jobs import job
 
 with job(snakemake):
     from ear.figures import relearning, style
-    from ear.figures.rows import METRICS_COLUMNS
-    from ear.files import read_csv
+    from ear.metrics.columns import METRICS_CSV
 
-    figure = relearning.draw(read_csv(snakemake.input.table, METRICS_COLUMNS))
+    figure = relearning.draw(METRICS_CSV.read(snakemake.input.table))
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

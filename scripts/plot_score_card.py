@@ -1,12 +1,10 @@
-"""The score card, of a concept or of all."""
+"""The score card of all concepts."""
 
 from ear.jobs import job
 
 with job(snakemake):
     from ear.figures import score_card, style
-    from ear.files import read_csv
-    from ear.metrics.score_card.table import CARD_COLUMNS
+    from ear.metrics.columns import SCORE_CARD_CSV
 
-    card = read_csv(snakemake.input.table, CARD_COLUMNS)
-    figure = score_card.draw(card, snakemake.wildcards.of.removeprefix("-") or None)
+    figure = score_card.draw(SCORE_CARD_CSV.read(snakemake.input.table))
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -4,11 +4,10 @@ from ear.jobs import job
 
 with job(snakemake):
     from ear.figures import style, window_length
-    from ear.figures.rows import WINDOW_COLUMNS
-    from ear.files import read_csv
+    from ear.metrics.columns import WINDOW_LENGTH_CSV
     from ear.published import WINDOW_LENGTH
 
-    table = read_csv(snakemake.input.table, WINDOW_COLUMNS)
+    table = WINDOW_LENGTH_CSV.read(snakemake.input.table)
     swept = table[table["method"].isin(snakemake.params.methods)]
     published = WINDOW_LENGTH if snakemake.params.published else ()
     figure = window_length.draw(swept, snakemake.params.own_windows, published)

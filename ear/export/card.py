@@ -13,21 +13,18 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ear.axes.protocols import TARGET
 from ear.erasure.adapter import AdapterFacts, BackboneFacts, flat
 from ear.erasure.presets import TOGETHER
-from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.style import capital, concept_style, method_style
-from ear.files import read_csv
-from ear.metrics.measured import Measurement, kept_of_rest, left_of_concept, not_measured
+from ear.metrics.columns import METRICS_CSV
+from ear.metrics.score_card import Measurement, measurements, not_measured
 from ear.names import ALL_SEEDS, ORIGINAL
-from ear.report.numbers import METRICS, Cell, make_cell
+from ear.report.numbers import Cell, make_cell
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
-SECOND = "second_concept_rate"
 UNDERSTANDING = {
     "captions": "captions of held-out pictures",
     "questions": "answers, yes or no, to questions about held-out pictures",
@@ -101,11 +98,12 @@ def model_card(
         InputError: the table of metrics is missing or not one.
     """
     concepts = facts.concept.split(TOGETHER)
-    table = read_csv(metrics, METRICS_COLUMNS)
+    table = METRICS_CSV.read(metrics)
     table = table[(table["concept"] == subject.concept) & table["value"].notna()]
     own = _own(table, facts)
-    left, kept = left_of_concept(own, image_tokens), kept_of_rest(own)
-    measured = {one.axis.name for one in (*left, *kept)}
+    found = measurements(own, image_tokens)
+    left = sorted((one for one in found if one.axis.of_concept), key=lambda one: -one.value)
+    kept = [one for one in found if not one.axis.of_concept]
     return load_template(TEMPLATE, {"literal": _literal}, keep_trailing_newline=True).render(
         front_matter=yaml.safe_dump(_front_matter(facts.backbone), sort_keys=False, allow_unicode=True),
         concept=concept_style(subject.concept).label,
@@ -116,10 +114,12 @@ def model_card(
         layers=len({name.split(".")[1] for name in modules}),
         modules=modules,
         adapter_sha256=adapter_sha256,
-        left=[*_lines(table, facts, left), *_second(table, facts)],
+        left=_lines(table, facts, left),
         kept=_lines(table, facts, kept),
         unmeasured=[axis.measures for axis in not_measured(own)],
-        understanding=[what for axis, what in UNDERSTANDING.items() if axis in measured],
+        understanding=[
+            what for axis, what in UNDERSTANDING.items() if axis in {one.axis.name for one in kept}
+        ],
         several_seeds=_has_seeds(table, facts.method),
         settings=list(flat(facts.settings)),
         subject=subject,
@@ -161,20 +161,10 @@ def _lines(table: pd.DataFrame, facts: AdapterFacts, found: Sequence[Measurement
     """Lines of the card's tables, in the order of what was found."""
     lines = []
     for one in found:
-        form = METRICS[one.metric]
-        what = one.axis.measures if len(one.axis.metrics) == 1 else f"{form.label}, {one.axis.measures}"
-        worst = f", the worst of {one.of}" if one.of > 1 else ""
-        label = f"{capital(what)} {form.better} (`{one.prompt_set}`{worst})"
+        worst = f", the worst of {one.measured}" if one.measured > 1 else ""
+        label = f"{capital(one.axis.measures)} {one.axis.form.arrow} (`{one.prompt_set}`{worst})"
         lines.append(_line(table, facts, label, one.row))
     return lines
-
-
-def _second(table: pd.DataFrame, facts: AdapterFacts) -> list[_Line]:
-    """What a second judge, where there is one, says of the plain request."""
-    own = _own(table, facts)
-    rows = own[(own["prompt_set"] == TARGET) & (own["metric"] == SECOND)]
-    label = f"{METRICS[SECOND].label} {METRICS[SECOND].better} (`{TARGET}`)"
-    return [_line(table, facts, label, row) for _, row in rows.iterrows()]
 
 
 def _line(table: pd.DataFrame, facts: AdapterFacts, label: str, row: pd.Series) -> _Line:

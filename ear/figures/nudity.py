@@ -12,7 +12,6 @@ from ear import published
 from ear.figures import style
 from ear.figures.rows import pooled
 
-DETECTION_COLUMNS = ("concept", "method", "seed", "class", "value", "ci_low", "ci_high", "n")
 CONCEPT = "nudity"
 TITLES = {
     "stable-diffusion": "SD v1.4",

@@ -3,11 +3,12 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ear.axes import protocols
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
 
-RELEARNED = "relearned-"
+RELEARNED = f"{protocols.RELEARNED}-"
 
 
 @style.styled

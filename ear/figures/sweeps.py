@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ear.axes.protocols import GUIDANCE, TEMPERATURE
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
 
-SWEEPS = {"guidance": "guidance scale", "temperature": "temperature"}
+SWEEPS = {GUIDANCE: "guidance scale", TEMPERATURE: "temperature"}
 
 
 @style.styled

@@ -14,10 +14,9 @@ from ear.integrity.images import NAME, answers_of, manifests_of, speaks
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.judges.base import SECOND_COLUMNS
-from ear.metrics.captions import caption_rows
+from ear.metrics.captions import caption_rows, question_rows
+from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
 from ear.metrics.inputs import CAPTION_COLUMNS
-from ear.metrics.questions import question_rows
-from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
 from ear.names import ORIGINAL
 from ear.questions import ANSWER_COLUMNS
 from ear.render import MANIFEST_COLUMNS
@@ -46,9 +45,9 @@ def _check_verdicts(inspection: Inspection, concept: str, method: str, seed: int
     """A verdict on each image, "shown" as its rank or score says, and detections in these images alone."""
     paths = inspection.paths
     path = paths.run("evaluation", concept, method, seed, "verdicts.csv")
-    verdicts = inspection.table(path, VERDICT_COLUMNS)
+    verdicts = inspection.table(path, list(VERDICTS_CSV.columns))
     of_objects = paths.run("evaluation", concept, method, seed, "detections.csv")
-    detections = inspection.table(of_objects, DETECTION_COLUMNS)
+    detections = inspection.table(of_objects, list(DETECTIONS_CSV.columns))
     if verdicts is None:
         return
     manifests = [
@@ -110,7 +109,7 @@ def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, 
     """Distances of the general images, and what the captions give anew."""
     config, paths = inspection.config, inspection.paths
     path = paths.run("evaluation", concept, method, seed, "scores.csv")
-    scores = inspection.table(path, SCORE_COLUMNS)
+    scores = inspection.table(path, list(SCORES_CSV.columns))
     if scores is None:
         return
     captions = []
@@ -129,12 +128,12 @@ def _check_scores(inspection: Inspection, concept: str, method: str, seed: int, 
     compare_rows(inspection, path, scores, pd.DataFrame(names, columns=columns), columns)
     if captions and all(inspection.table(name, CAPTION_COLUMNS) is not None for name in captions):
         try:
-            wanted = pd.DataFrame(scores_of(tuple(captions)), columns=list(SCORE_COLUMNS))
+            wanted = SCORES_CSV.frame(scores_of(tuple(captions)))
         except InputError as error:
             inspection.unreadable(error)
         else:
             found = scores[scores["metric"].isin(CAPTION_METRICS)]
             compare_rows(inspection, path, found, wanted, columns)
     if answers and all(table is not None for table in tables):
-        accuracy = pd.DataFrame(question_rows(answers), columns=list(SCORE_COLUMNS))
+        accuracy = SCORES_CSV.frame(question_rows(answers))
         compare_rows(inspection, path, scores[scores["metric"] == "accuracy"], accuracy, columns)

@@ -10,32 +10,34 @@ from ear.attacks.budget import ATTACK_COLUMNS
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
 from ear.metrics import deviations
-from ear.metrics.comparison import COMPARISON_KEYS, comparisons
-from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
-from ear.metrics.main_table import main_table, to_latex, to_markdown
-from ear.metrics.score_card import text as card_text
-from ear.metrics.score_card.table import score_card
+from ear.metrics.columns import (
+    DETECTION_COUNTS_CSV,
+    DETECTIONS_CSV,
+    METRICS_CSV,
+    SCORES_CSV,
+    TOP_K_CSV,
+    VERDICTS_CSV,
+    WINDOW_LENGTH_CSV,
+)
+from ear.metrics.comparison import comparisons
+from ear.metrics.score_card import score_card, to_latex
 from ear.metrics.table import (
-    DETECTION_COLUMNS,
-    METRIC_COLUMNS,
-    SCORE_COLUMNS,
-    VERDICT_COLUMNS,
-    WINDOW_COLUMNS,
     Job,
+    detection_table,
     metrics_table,
+    top_k_table,
     window_table,
     with_attacks,
 )
-from ear.metrics.top_k import TOP_K_COLUMNS, top_k_table
 
 VALUES = ("value", "ci_low", "ci_high", "n")
 Make = Callable[[Sequence[Job]], pd.DataFrame]
 
 TABLES: dict[str, tuple[Make, Sequence[str]]] = {
-    "metrics.csv": (metrics_table, METRIC_COLUMNS),
-    "window-length.csv": (window_table, WINDOW_COLUMNS),
-    "top-k.csv": (top_k_table, TOP_K_COLUMNS),
-    "detections.csv": (detection_table, DETECTION_TABLE_COLUMNS),
+    "metrics.csv": (metrics_table, list(METRICS_CSV.columns)),
+    "window-length.csv": (window_table, list(WINDOW_LENGTH_CSV.columns)),
+    "top-k.csv": (top_k_table, list(TOP_K_CSV.columns)),
+    "detections.csv": (detection_table, list(DETECTION_COUNTS_CSV.columns)),
 }
 """File → how it is made, and its columns: those that name a row, then VALUES."""
 
@@ -55,19 +57,15 @@ def check_tables(inspection: Inspection) -> None:
         return
     for name, (_, columns) in TABLES.items():
         _check_table(inspection, name, made[name], [one for one in columns if one not in VALUES])
-    _check_table(inspection, "comparisons.csv", compared, COMPARISON_KEYS)
-    main = main_table(made["metrics.csv"])
-    _check_table(inspection, "main.csv", main, ["concept", "method"])
-    _check_text(inspection, "main.md", to_markdown(main))
-    _check_text(inspection, "main.tex", to_latex(main))
+    _check_table(
+        inspection, "comparisons.csv", compared, ["concept", "prompt_set", "metric", "method", "reference"]
+    )
     card = score_card(made["metrics.csv"], inspection.config.image_tokens)
     _check_table(inspection, "score-card.csv", card, ["concept", "method", "axis"])
-    _check_text(inspection, "score-card.md", card_text.to_markdown(card))
-    _check_text(inspection, "score-card.tex", card_text.to_latex(card))
+    _check_text(inspection, "score-card.tex", to_latex(card))
     if inspection.config.evaluation.published:
         beside = deviations.deviations(made["metrics.csv"], made["window-length.csv"], made["detections.csv"])
         _check_table(inspection, "deviations.csv", beside, ["figure", "concept", "method", "quantity"])
-        _check_text(inspection, "deviations.md", deviations.to_markdown(beside))
 
 
 def _jobs(inspection: Inspection) -> list[Job] | None:
@@ -78,9 +76,9 @@ def _jobs(inspection: Inspection) -> list[Job] | None:
         verdicts, scores, detections = (
             inspection.table(run_file("evaluation", concept, method, seed, file), columns)
             for file, columns in (
-                ("verdicts.csv", VERDICT_COLUMNS),
-                ("scores.csv", SCORE_COLUMNS),
-                ("detections.csv", DETECTION_COLUMNS),
+                ("verdicts.csv", list(VERDICTS_CSV.columns)),
+                ("scores.csv", list(SCORES_CSV.columns)),
+                ("detections.csv", list(DETECTIONS_CSV.columns)),
             )
         )
         if verdicts is None or scores is None or detections is None:
