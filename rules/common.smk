@@ -6,6 +6,7 @@ from dataclasses import asdict
 from hashlib import sha256
 
 from ear.assets.catalogue import Repository, load_catalogue, shapes_of
+from ear.axes.protocols import AXES
 from ear.config import parse_config
 from ear.erasure.presets import TOGETHER
 from ear.names import ORIGINAL
@@ -268,25 +269,17 @@ def figures():
 
 
 def axes_figures():
-    """The score card, of all concepts and of each of several; and figures of the axes that the config asks for."""
-    axes, concepts = experiment.axes, list(experiment.concepts)
-    names = ["score-card", *(f"score-card-{concept}" for concept in concepts if len(concepts) > 1)]
-    asked = {
-        "attacks": axes.search
-        or axes.implicit
-        and any(is_described(concept.words) for concept in experiment.concepts.values()),
-        "prefix": axes.prefixes,
-        "sweeps": axes.guidance or axes.temperature,
-        "relearning": axes.relearning,
-        "understanding": axes.questions,
-    }
-    return names + [name for name, wanted in asked.items() if wanted]
+    """The score card, and figures of the axes that the config turns on."""
+    on = experiment.axes.model_dump()
+    concepts = experiment.concepts.values()
+    on["implicit"] = any(one.implicit or (on["implicit"] and is_described(one.words)) for one in concepts)
+    figures = [axis.figure for axis in AXES if axis.figure and axis.config and on[axis.config]]
+    return ["score-card", *dict.fromkeys(figures)]
 
 
 def results():
     """What an experiment is run for."""
-    names = ["metrics.csv", "comparisons.csv", "window-length.csv", "main.tex", "top-k.csv"]
-    names += ["score-card.json"]
+    names = ["metrics.csv", "comparisons.csv", "window-length.csv", "score-card.tex", "top-k.csv"]
     names += ["filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []

@@ -11,18 +11,15 @@ from pathlib import Path
 import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
-from ear.axes.protocols import AXES, CEILING, axis_of
+from ear.axes.protocols import AXES, SHOWN, axis_of
 from ear.erasure.adapter import AdapterFacts, BackboneFacts, flat
 from ear.erasure.presets import TOGETHER
-from ear.files import read_csv
+from ear.metrics.columns import METRICS_CSV
 from ear.names import ALL_SEEDS, ORIGINAL
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
-COLUMNS = ["concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n"]
-SHOWN = "concept_rate"
-ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def model_card(
     Raises:
         InputError: the table of metrics is missing or not one.
     """
-    table = read_csv(metrics, COLUMNS).astype({"seed": str})
+    table = METRICS_CSV.read(metrics).astype({"seed": str})
     table = table[(table["concept"] == subject.concept) & table["value"].notna()]
     own = _rows(
         table, facts.method, str(facts.fine_tuning_seed or 0)
@@ -80,7 +77,7 @@ def model_card(
         layers=len({name.split(".")[1] for name in modules}),
         weights_sha256=weights_sha256,
         lines=list(_lines(table, own, facts.method)),
-        unmeasured=[axis.measures for axis in AXES if axis not in known and axis.name != CEILING],
+        unmeasured=[axis.measures for axis in AXES if axis not in known and axis.score],
         settings=list(flat(facts.settings)),
         authors_file=AUTHORS_FILE,
     )
@@ -116,7 +113,7 @@ def _lines(table: pd.DataFrame, own: pd.DataFrame, method: str) -> Iterator[tupl
         }
         before, seeds = (_cell(rows.iloc[0]) if len(rows) else "–" for rows in same.values())
         axis = axis_of(row["prompt_set"], row["metric"])
-        what = f"`{row['metric']}` of `{row['prompt_set']}` {ARROWS[axis.better] if axis else ''}"
+        what = f"`{row['metric']}` of `{row['prompt_set']}` {axis.form.arrow if axis else ''}"
         yield what.strip(), before, _cell(row), seeds, str(int(row["n"]))
 
 
