@@ -26,26 +26,21 @@ from ear.files import read_csv, sha256_file, write_csv, write_json, write_text
 from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes, pair_prompts
 from ear.judges.base import SECOND_COLUMNS
 from ear.judges.calibration import Calibration, choose_threshold
-from ear.metrics.captions import caption_rows
+from ear.metrics.captions import caption_rows, question_rows
+from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
 from ear.metrics.comparison import comparisons
-from ear.metrics.detections import detection_table
 from ear.metrics.filtering import agreement_table, filter_table
 from ear.metrics.intervals import Interval
-from ear.metrics.main_table import main_table, to_latex, to_markdown
-from ear.metrics.questions import question_rows
-from ear.metrics.score_card import text as card_text
-from ear.metrics.score_card.table import score_card
+from ear.metrics.score_card import score_card, to_latex
 from ear.metrics.table import (
-    DETECTION_COLUMNS,
-    SCORE_COLUMNS,
-    VERDICT_COLUMNS,
     Job,
+    detection_table,
     metrics_table,
     score_row,
+    top_k_table,
     window_table,
     with_attacks,
 )
-from ear.metrics.top_k import top_k_table
 from ear.paths import Paths
 from ear.prompts.models.base import SourceResult, Usage
 from ear.prompts.sources import USAGE_COLUMNS, sources_table, usage_row
@@ -332,7 +327,7 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
         clip_protocol="clip-score/1",
         protocol="classifier-top1/1",
     )
-    columns = list(VERDICT_COLUMNS)
+    columns = list(VERDICTS_CSV.columns)
     for which in _zero_shot(config, concept):
         least = Calibration.read(paths.calibration(concept, which)).threshold
         score = rng.random(len(images)).astype(np.float32)
@@ -348,8 +343,8 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
     answers = [paths.run("images", *run, f"shard{shard}/answers.csv") for shard in shards]
     answered = question_rows(answers if config.axes.questions else [])
     captioned = caption_rows(captions, config.utility.question)
-    scores = pd.DataFrame([*distances, *captioned, *answered], columns=list(SCORE_COLUMNS))
-    detections = pd.DataFrame(columns=list(DETECTION_COLUMNS))
+    scores = SCORES_CSV.frame([*distances, *captioned, *answered])
+    detections = DETECTIONS_CSV.frame()
     for file, table in (("verdicts", verdicts), ("scores", scores), ("detections", detections)):
         write_csv(paths.run("evaluation", *run, f"{file}.csv"), table)
     window, also_erased = config.method_window(concept, method), config.also_erased(concept, method)
@@ -361,22 +356,17 @@ def _measure(config: Config, paths: Paths, run: Run) -> Job:
 
 def _make_tables(config: Config, paths: Paths, jobs: list[Job]) -> None:
     metrics = metrics_table(jobs)
-    main = main_table(metrics)
     write_csv(paths.table("metrics.csv"), metrics)
     write_csv(paths.table("window-length.csv"), window_table(jobs))
     write_csv(paths.table("top-k.csv"), top_k_table(jobs))
     write_csv(paths.table("detections.csv"), detection_table(jobs))
     write_csv(paths.table("comparisons.csv"), comparisons(jobs, config.evaluation.shown_method))
-    write_csv(paths.table("main.csv"), main)
     files = [(paths.source(one, "grammar", "usage.csv"), USAGE_COLUMNS) for one in config.concepts]
     files += [(paths.candidates(one), PAIR_COLUMNS) for one in config.concepts]
     files += [(paths.pairs(one), PAIR_COLUMNS) for one in config.concepts]
     read, count = [read_csv(*file) for file in files], len(config.concepts)
     tables = [pd.concat(read[start : start + count]) for start in (0, count, 2 * count)]
     write_csv(paths.table("sources.csv"), sources_table(*tables, {}))
-    write_text(paths.table("main.md"), to_markdown(main))
-    write_text(paths.table("main.tex"), to_latex(main))
     card = score_card(metrics, config.image_tokens)
     write_csv(paths.table("score-card.csv"), card)
-    write_text(paths.table("score-card.md"), card_text.to_markdown(card))
-    write_text(paths.table("score-card.tex"), card_text.to_latex(card))
+    write_text(paths.table("score-card.tex"), to_latex(card))

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -20,8 +19,8 @@ from ear.erasure.adapter import FORMAT, AdapterFacts, apply_adapter, load_adapte
 from ear.erasure.authors import read_authors_weights
 from ear.export.card import AUTHORS_FILE, CARD, Drawing, Subject, model_card
 from ear.export.model import export_model
-from ear.figures.rows import METRICS_COLUMNS
 from ear.files import sha256_file, write_csv
+from ear.metrics.columns import METRICS_CSV
 from ear.world.tokenizer import build_processor
 from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
@@ -62,7 +61,7 @@ print(runpy.run_path(sys.argv[1])["tokens"].tolist())
 
 
 def metrics(path, rows):
-    write_csv(path, pd.DataFrame(rows, columns=list(METRICS_COLUMNS)))
+    write_csv(path, METRICS_CSV.frame(rows))
     return path
 
 
@@ -259,16 +258,14 @@ def test_an_axis_stands_in_the_card_or_among_what_was_not_measured(tmp_path, axi
     """Of an axis alone: every other one is named as not measured, and this one is not."""
     prompt_set = f"{axis.sets[0]}3" if axis.sets[0].endswith("-") else axis.sets[0]
     row = ("church", "ear", "0", prompt_set, axis.metrics[0], 0.5, 0.4, 0.6, 100)
-    text = card_of(tmp_path, pd.DataFrame([row], columns=list(METRICS_COLUMNS)))
+    text = card_of(tmp_path, METRICS_CSV.frame([row]))
     left, kept = tables_of(text)
     assert len([*left, *kept]) == 1 and axis.measures.lower() in [*left, *kept][0].lower()
     assert unmeasured_of(text) == {one.measures for one in AXES if one.name not in (axis.name, "ceiling")}
 
 
 def test_weights_that_were_not_trained_here_have_their_numbers_too(tmp_path):
-    assert "12.3 % [5.6, 23.4]" in card_of(
-        tmp_path, pd.DataFrame(ROWS, columns=list(METRICS_COLUMNS)), fine_tuning_seed=None
-    )
+    assert "12.3 % [5.6, 23.4]" in card_of(tmp_path, METRICS_CSV.frame(ROWS), fine_tuning_seed=None)
 
 
 def test_the_card_is_the_hubs(tmp_path):
