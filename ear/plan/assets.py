@@ -9,7 +9,7 @@ from ear.assets.catalogue import Asset, Hub, Package, Repository
 from ear.assets.hub import fetched
 from ear.assets.lock import files_of, missing
 from ear.config import Config
-from ear.config.assets import Assets
+from ear.config.section import Assets
 
 
 @dataclass(frozen=True)
