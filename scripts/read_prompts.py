@@ -9,10 +9,9 @@ with job(snakemake):
 
     from ear.files import read_csv, write_csv
     from ear.prompts.coco import PROMPTS_FILE
-    from ear.prompts.indirect import indirect_prompts
     from ear.prompts.odd_rows import odd_rows
     from ear.prompts.published import read_pairs, read_targets
-    from ear.prompts.tables import PROMPT_COLUMNS
+    from ear.prompts.tables import PROMPT_COLUMNS, indirect_prompts
 
     params, output, concept = snakemake.params, snakemake.output, snakemake.wildcards.concept
     folder, files = Path(snakemake.input.prompts).parent, params.files

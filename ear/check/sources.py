@@ -8,11 +8,10 @@ from time import monotonic
 import requests
 from huggingface_hub import HfApi
 
-from ear.assets.catalogue import Asset, Download, Hub, Urls
-from ear.assets.download import Unreachable, reason
-from ear.assets.hub import ask
+from ear.assets.catalogue import Asset, Hub, Urls
+from ear.assets.fetch import hub_errors
 from ear.check.finding import Finding
-from ear.errors import InputError
+from ear.errors import InputError, one_line
 from ear.plan.assets import Needed
 
 DEADLINE_S = 4.0
@@ -67,18 +66,13 @@ def obstacle(asset: Asset) -> str:
     source = asset.source
     if isinstance(source, Hub):
         try:
-            ask(source, source.revision, lambda: HfApi().auth_check(source.repo))
-        except (InputError, Unreachable) as error:
-            return " ".join(str(error).split())
+            with hub_errors(source):
+                HfApi().auth_check(source.repo)
+        except InputError as error:
+            return str(error)
     if isinstance(source, Urls):
-        found = _first_obstacle(source.downloads)
-        # The fallback holds the same files: only where it fails too is what was found an obstacle.
-        return found if not source.fallback or _first_obstacle(source.fallback) else ""
+        return next(filter(None, (_web(one.url) for one in source.downloads)), "")
     return ""
-
-
-def _first_obstacle(downloads: Sequence[Download]) -> str:
-    return next(filter(None, (_web(one.url) for one in downloads)), "")
 
 
 def _web(url: str) -> str:
@@ -90,5 +84,5 @@ def _web(url: str) -> str:
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 return f"{url} answers with a web page in place of the file"
     except requests.RequestException as error:
-        return f"{url} is not reachable: {reason(error)}"
+        return f"{url} is not reachable: {one_line(error)}"
     return ""

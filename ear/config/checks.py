@@ -10,9 +10,8 @@ from ear.config.erasure import BOUND, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_D
 from ear.config.models import Config, Shape
 from ear.erasure.presets import VARIANTS
 from ear.judges.imagenet import imagenet_labels
-from ear.names import ORIGINAL
+from ear.names import GRAMMAR, ORIGINAL
 from ear.prompts.minors import UNSAFE, speaks_of_minors
-from ear.prompts.names import GRAMMAR
 from ear.prompts.naming import fold, named
 from ear.texts import text_fault
 from ear.world.canvas import SIZE

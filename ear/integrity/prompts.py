@@ -7,9 +7,9 @@ import pandas as pd
 from ear.config import Config
 from ear.integrity.inspection import Inspection
 from ear.integrity.rows import compare_rows
+from ear.names import GRAMMAR
 from ear.plan.workload import pairs_of, prompts_of
 from ear.prompts.minors import UNSAFE
-from ear.prompts.names import GRAMMAR
 from ear.prompts.odd_rows import ODD_COLUMNS, left_out
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, general_of
 

@@ -6,8 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ear.assets.catalogue import Asset, Hub, Package, Repository
-from ear.assets.hub import fetched
-from ear.assets.lock import files_of, missing
+from ear.assets.lock import fetched, files_of, missing
 from ear.config import Config
 from ear.config.section import Assets
 

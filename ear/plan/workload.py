@@ -26,7 +26,7 @@ from ear.plan.work import (
     Work,
 )
 from ear.prompts.grammar import shared_count
-from ear.prompts.indirect import FRAMES
+from ear.prompts.tables import FRAMES
 from ear.world.captions import is_described
 
 COCO_PICTURES = 40_504

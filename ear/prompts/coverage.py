@@ -12,8 +12,7 @@ from itertools import zip_longest
 
 import pandas as pd
 
-from ear.prompts.checks import ASPECTS
-from ear.prompts.checks.records import EXPLICIT
+from ear.prompts.checks import ASPECTS, EXPLICIT
 from ear.prompts.naming import EVERY_LANGUAGE, FUNCTION_WORDS, spans, stem, words_of
 from ear.world.captions import Frame
 

@@ -197,7 +197,7 @@ def test_a_gated_repository_is_reported_with_where_to_accept_its_licence(server,
     open_to_all, gated, none = (sources.obstacle(hub(f"me/{name}")) for name in ("open", "gated", "none"))
     assert open_to_all == ""
     assert "https://huggingface.co/me/gated" in gated and "HF_TOKEN" in gated
-    assert "no such repository" in none
+    assert "Repository Not Found" in none
 
 
 def web(*urls):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 
@@ -16,16 +15,14 @@ from PIL import Image
 from ear.dataset import folder as folder_module
 from ear.dataset.card import Making, Subject
 from ear.dataset.folder import write_dataset
-from ear.dataset.tables import formula_cells
 from ear.errors import InputError
 from ear.files import read_csv, sha256_file, write_csv
 from ear.filtering import pair_prompts
-from ear.prompts.checks import ASPECTS, check_response
+from ear.prompts.checks import ASPECTS
 from ear.prompts.coverage import frame_aspects, told_aspects
 from ear.prompts.grammar import Grammar
 from ear.prompts.tables import PAIR_COLUMNS
 from ear.render import image_rows
-from tests import responses
 
 MAKING = Making(
     {
@@ -208,14 +205,7 @@ def test_a_pair_without_its_picture_is_refused_and_leaves_what_was_there(made, t
     assert sha256_file(folder / "README.md") == before
 
 
-def test_no_cell_of_checked_pairs_is_a_formula_and_others_are_told(made, tmp_path):
-    texts = []
-    for seed in range(300):
-        response = responses.fuzzed(random.Random(seed))
-        checked = check_response(response.text, response.rules, response.wanted, response.held)
-        for one in (*checked.pairs, *checked.rejected):
-            texts += [value for value in vars(one).values() if isinstance(value, str)]
-    assert len(texts) > 1500 and formula_cells(pd.DataFrame({"text": texts})) == 0
+def test_cells_that_begin_like_a_formula_are_told(made, tmp_path):
     made["prompts"] = made["prompts"].assign(prompt="-A church")
     write_dataset(tmp_path / "church", subject(), MAKING, **made)
     assert (
