@@ -11,17 +11,15 @@ from pathlib import Path
 import pandas as pd
 
 from ear.attacks.budget import SEARCHES, relearned_set, search_set
-from ear.axes.protocols import GUIDANCE, PREFIX, TEMPERATURE, set_of
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+from ear.axes.protocols import GUIDANCE, PREFIX, RIGHT, SHOWN, TEMPERATURE, set_of
 from ear.figures.style import capital, concept_style
-from ear.files import read_csv
+from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
 from ear.names import ALL_SEEDS
 
 Columns = Mapping[str, tuple[str, str]]
 """Heading → prompt set and metric."""
 
 NOT_MEASURED = "–"
-SHOWN, RIGHT = "concept_rate", "accuracy"
 KEPT: Columns = {"shown ↓": ("target", SHOWN), "kept ↑": ("retention", RIGHT)}
 WITHIN_CONCEPT: Mapping[str, Columns] = {
     "words": {
@@ -101,8 +99,8 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 def tables(results: Path) -> dict[str, Callable[[], pd.DataFrame]]:
     """Name of a table → what makes it."""
-    metrics = over_seeds(read_csv(results / "tables/metrics.csv", METRICS_COLUMNS))
-    windows = over_seeds(read_csv(results / "tables/window-length.csv", WINDOW_COLUMNS))
+    metrics = over_seeds(METRICS_CSV.read(results / "tables/metrics.csv"))
+    windows = over_seeds(WINDOW_LENGTH_CSV.read(results / "tables/window-length.csv"))
     found: dict[str, Callable[[], pd.DataFrame]] = {"methods": lambda: of_methods(metrics)}
     for name, columns in WITHIN_CONCEPT.items():
         found[name] = lambda columns=columns: within_concepts(metrics, columns)  # type: ignore[misc]

@@ -10,7 +10,7 @@ import shutil
 import socket
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -195,3 +195,13 @@ def sha256_file(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_lines(hashes: Mapping[str, str]) -> str:
+    r"""One SHA-256 of several files: over the sorted lines "<sha256>  <name>\n", as sha256sum writes them.
+
+    Args:
+        hashes: name → SHA-256.
+    """
+    lines = sorted(f"{sha256}  {name}\n" for name, sha256 in hashes.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

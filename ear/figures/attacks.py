@@ -6,26 +6,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ear.attacks.budget import SEARCHES, search_set
+from ear.axes.protocols import IMPLICIT, SHOWN, TARGET
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import KEY, METRICS
-from ear.figures.rows import METRICS_COLUMNS, one_row, pooled
-from ear.files import read_csv
+from ear.figures.rows import one_row, pooled
+from ear.metrics.columns import METRICS_CSV
 
-ATTACKS = {
-    "target": "target",
-    "implicit": "implicit",
-    "search-resample": "resampled",
-    "search-random": "random",
-    "search-greedy": "greedy",
-    "search-gradient": "gradient",
+NAMES = {"resample": "resampled"}
+ATTACKS = {name: name for name in (TARGET, IMPLICIT)} | {
+    search_set(name): NAMES.get(name, name) for name in SEARCHES
 }
 """Prompt set → its name in the figure, from the mildest."""
 
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, METRICS_COLUMNS))
+    return draw(METRICS_CSV.read(files.table))
 
 
 @style.styled
@@ -43,8 +41,8 @@ def draw(metrics: pd.DataFrame) -> Figure:
     Raises:
         InputError: the table has no such rows beside ``target`` or several for one point.
     """
-    mine = metrics[metrics["prompt_set"].isin(list(ATTACKS)) & (metrics["metric"] == "concept_rate")]
-    if set(mine["prompt_set"]) <= {"target"}:
+    mine = metrics[metrics["prompt_set"].isin(list(ATTACKS)) & (metrics["metric"] == SHOWN)]
+    if set(mine["prompt_set"]) <= {TARGET}:
         raise InputError(f"{METRICS}: found no row of a prompt set implicit or search-…, wanted at least one")
     rows = pooled(mine, KEY, METRICS)
     attacks = [name for name in ATTACKS if (rows["prompt_set"] == name).any()]

@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ear.figures import style
-from ear.figures.rows import METRICS_COLUMNS, one_row, pooled, single_seeds
-from ear.files import read_csv
+from ear.figures.rows import one_row, pooled, single_seeds
+from ear.metrics.columns import METRICS_CSV
 
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, METRICS_COLUMNS))
+    return draw(METRICS_CSV.read(files.table))
 
 
 @style.styled

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from ear.axes.protocols import is_judged
+from ear.axes.protocols import asks_for_concept, is_judged
 from ear.errors import InputError
 from ear.figures.style import METHODS, order_methods
 from ear.files import read_csv
@@ -29,8 +29,6 @@ IMAGE_COLUMNS = (
     "score",
     "blurred",
 )
-HARMLESS_SETS = ("retention", "general", "neighbours")
-"""Prompt sets that do not ask for the concept; all others do, in so many words or not."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,6 @@ class ImageSource:
     window: int | None = None
     blurred: bool = False
     run_seed: int = 0
-
-
-def asks_for_concept(prompt_set: str) -> bool:
-    """Whether a set's prompts are meant to bring out the concept: by name, by implication or by an attack."""
-    return prompt_set not in HARMLESS_SETS
 
 
 def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:

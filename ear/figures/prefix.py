@@ -11,15 +11,14 @@ from ear.axes import protocols
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
-from ear.figures.rows import METRICS_COLUMNS
-from ear.files import read_csv
+from ear.metrics.columns import METRICS_CSV
 
 PREFIX, CEILING = f"{protocols.PREFIX}-", f"{protocols.CEILING}-"
 
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, METRICS_COLUMNS), params.image_tokens)
+    return draw(METRICS_CSV.read(files.table), params.image_tokens)
 
 
 @style.styled

@@ -5,18 +5,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ear.axes import protocols
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
-from ear.figures.rows import METRICS_COLUMNS
-from ear.files import read_csv
+from ear.metrics.columns import METRICS_CSV
 
-RELEARNED = "relearned-"
+RELEARNED = f"{protocols.RELEARNED}-"
 
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, METRICS_COLUMNS))
+    return draw(METRICS_CSV.read(files.table))
 
 
 @style.styled

@@ -6,18 +6,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ear.axes.protocols import GUIDANCE, TEMPERATURE
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend, draw_curves, panel_width, rate_axis, swept
-from ear.figures.rows import METRICS_COLUMNS
-from ear.files import read_csv
+from ear.metrics.columns import METRICS_CSV
 
-SWEEPS = {"guidance": "guidance scale", "temperature": "temperature"}
+SWEEPS = {GUIDANCE: "guidance scale", TEMPERATURE: "temperature"}
 
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, METRICS_COLUMNS), params.own)
+    return draw(METRICS_CSV.read(files.table), params.own)
 
 
 @style.styled

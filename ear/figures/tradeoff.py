@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
 
 from ear.figures import style
 from ear.figures.labels import place_labels
-from ear.figures.rows import METRICS_COLUMNS, one_row, pooled, single_seeds
-from ear.files import read_csv
+from ear.figures.rows import one_row, pooled, single_seeds
+from ear.metrics.columns import METRICS_CSV
 
 KEY = ("concept", "method")
 ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
@@ -28,7 +28,7 @@ LEGEND_COLUMN = 1.3  # inches
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, METRICS_COLUMNS))
+    return draw(METRICS_CSV.read(files.table))
 
 
 @style.styled

@@ -10,8 +10,8 @@ from ear.axes.protocols import QUESTIONS
 from ear.figures import style
 from ear.figures.curves import METRICS, add_legend
 from ear.figures.labels import place_labels
-from ear.figures.rows import METRICS_COLUMNS, one_row, pooled
-from ear.files import read_csv
+from ear.figures.rows import one_row, pooled
+from ear.metrics.columns import METRICS_CSV
 from ear.names import ORIGINAL
 
 KEY = ("concept", "method")
@@ -23,7 +23,7 @@ NEAR_CHANCE = 0.75
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, METRICS_COLUMNS))
+    return draw(METRICS_CSV.read(files.table))
 
 
 @style.styled

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from ear.figures import style
-from ear.figures.rows import WINDOW_COLUMNS, pooled, single_seeds
-from ear.files import read_csv
+from ear.figures.rows import pooled, single_seeds
+from ear.metrics.columns import WINDOW_LENGTH_CSV
 from ear.published import WINDOW_LENGTH, Published
 
 # Published values are told from reproduced ones without colour.
@@ -31,7 +31,7 @@ OPEN_DIAMONDS: dict[str, Any] = {
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters: of methods that train all lengths."""
-    table = read_csv(files.table, WINDOW_COLUMNS)
+    table = WINDOW_LENGTH_CSV.read(files.table)
     swept = table[table["method"].isin(params.methods)]
     return draw(swept, params.own_windows, WINDOW_LENGTH if params.published else ())
 

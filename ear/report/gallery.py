@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from ear.axes.protocols import is_judged
-from ear.figures.images import ImageSource, asks_for_concept, image_table, wrong_object
+from ear.axes.protocols import AXES, asks_for_concept, is_judged
+from ear.figures.images import ImageSource, image_table, wrong_object
 from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
 from ear.names import ORIGINAL
 from ear.progress import progress
@@ -24,7 +24,7 @@ PROMPTS = (40, 32, 24, 16, 12)
 """Prompts of a set that are shown: the first number whose pictures fit into the page."""
 EMBEDDED_PIXELS = 110_000_000
 """Most pixels of thumbnails in the page itself: at a fifth of a byte each, some 22 MB."""
-SETS = ("target", "implicit", "neighbours", "retention", "general")
+SETS = list(dict.fromkeys(name for axis in AXES for name in axis.sets))
 """Prompt sets in the order of the page; others come after them."""
 SHOWN, SHOWN_AS_ASKED, WRONG, KEPT, UNJUDGED, NONE = "SsWku-"
 """Letters of verdicts: concept found; found where it is meant to be; another object; neither; no judge has

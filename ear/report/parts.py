@@ -25,7 +25,6 @@ TITLES = {
     "filter-scores": "What the visual filter sees",
     "borderline": "Borderline pairs",
     "training": "Training curves",
-    "coverage": "Coverage of the prompt pairs",
 }
 NAMED_SOURCES = 3  # files named in a line; of more, their number
 CAPTIONS = {"samples": "overview"}  # without a concept, the grid of all concepts

@@ -7,11 +7,6 @@ import pandas as pd
 
 from ear.figures.style import capital, concept_style, method_style
 
-DEVIATION_COLUMNS = (
-    *("figure", "concept", "method", "quantity", "published", "tolerance"),
-    *("reproduced", "ci_low", "ci_high", "n", "verdict", "note"),
-)
-
 
 @dataclass(frozen=True)
 class PublishedLine:

@@ -1,10 +1,14 @@
-"""Rates over a verdicts table: how often the concept is shown, how often the object asked for is seen."""
+"""What is measured image by image: rates of judges' verdicts, and the CLIP score."""
 
 from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from ear.metrics.intervals import Interval, clustered_wilson
+from ear.axes.protocols import RIGHT, SECOND, SHOWN
+from ear.metrics.intervals import Interval, bootstrap_mean, clustered_wilson
 from ear.prompts.tables import prompt_of
 
 
@@ -39,11 +43,10 @@ def object_right(verdicts: pd.DataFrame) -> pd.Series:
     return named["object"] == named["top1_object"]
 
 
-Outcomes = Callable[[pd.DataFrame], pd.Series]
-RATES: dict[str, Outcomes] = {
-    "concept_rate": concept_shown,
-    "second_concept_rate": second_concept_shown,
-    "accuracy": object_right,
+RATES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
+    SHOWN: concept_shown,
+    SECOND: second_concept_shown,
+    RIGHT: object_right,
 }
 """Metric → whether each image counts; images that are not asked are left out, by the rows' labels."""
 
@@ -57,3 +60,34 @@ def rate(metric: str, verdicts: pd.DataFrame) -> Interval:
     """
     outcomes = RATES[metric](verdicts)
     return clustered_wilson(outcomes, prompt_of(verdicts.loc[outcomes.index, "prompt_id"]))
+
+
+def clip_scores(cosines: ArrayLike) -> np.ndarray:
+    """CLIP score of each image in torchmetrics' convention: 100 · max(cosine of image and text, 0).
+
+    Args:
+        cosines: (N,) cosine of image and text embedding, in [-1, 1].
+
+    Returns:
+        (N,) float32 in [0, 100]. Hessel et al. (2021) scale by 2.5 instead of 100.
+    """
+    return (100 * np.clip(np.asarray(cosines, dtype=np.float32), 0, 1)).astype(np.float32)
+
+
+def mean_clip_score(verdicts: pd.DataFrame, seed: int = 0) -> Interval:
+    """Mean CLIP score with a bootstrap interval that resamples prompts: images of one prompt stay together.
+
+    Args:
+        verdicts: rows with columns ``clip_score`` (0 … 100) and ``prompt_id``.
+        seed: seed of the resamples.
+    """
+    return bootstrap_mean(
+        verdicts["clip_score"].to_numpy(), clusters=prompt_of(verdicts["prompt_id"]).to_numpy(), seed=seed
+    )
+
+
+OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
+    **{metric: partial(rate, metric) for metric in RATES},
+    "clip_score": mean_clip_score,
+}
+"""Metric → its value over verdicts, for all that are measured image by image."""
