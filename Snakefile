@@ -67,7 +67,6 @@ else:
     include: "rules/filter.smk"
     include: "rules/erase.smk"
     include: "rules/export.smk"
-    include: "rules/dataset.smk"
     include: "rules/evaluate.smk"
     include: "rules/attack.smk"
     include: "rules/score-card.smk"

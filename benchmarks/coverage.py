@@ -10,7 +10,7 @@ from functools import cache, partial
 import numpy as np
 from scipy import special
 
-from ear.metrics.bleu import corpus_bleu
+from ear.metrics.captions import corpus_bleu
 from ear.metrics.fid import KERNEL_DEGREE, kid
 from ear.metrics.intervals import Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
 from ear.metrics.paired import mean_difference, rate_difference

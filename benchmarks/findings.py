@@ -11,17 +11,15 @@ from pathlib import Path
 import pandas as pd
 
 from ear.attacks.budget import SEARCHES, relearned_set, search_set
-from ear.axes.protocols import GUIDANCE, PREFIX, TEMPERATURE, set_of
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
-from ear.figures.style import capital, concept_style
-from ear.files import read_csv
+from ear.axes.protocols import GUIDANCE, PREFIX, RIGHT, SHOWN, TEMPERATURE, set_of
+from ear.figures.style import concept_label, concept_title
+from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
 from ear.names import ALL_SEEDS
 
 Columns = Mapping[str, tuple[str, str]]
 """Heading → prompt set and metric."""
 
 NOT_MEASURED = "–"
-SHOWN, RIGHT = "concept_rate", "accuracy"
 KEPT: Columns = {"shown ↓": ("target", SHOWN), "kept ↑": ("retention", RIGHT)}
 WITHIN_CONCEPT: Mapping[str, Columns] = {
     "words": {
@@ -63,7 +61,7 @@ def cells(metrics: pd.DataFrame, concept: str, method: str, columns: Columns) ->
 def of_methods(metrics: pd.DataFrame) -> pd.DataFrame:
     """A row a method: what is shown of each concept, and what is kept."""
     concepts = metrics["concept"].unique()
-    names = [f"{capital(concept_style(concept).label)} {heading}" for concept in concepts for heading in KEPT]
+    names = [f"{concept_title(concept)} {heading}" for concept in concepts for heading in KEPT]
     rows = [
         [f"`{method}`", *(text for concept in concepts for text in cells(metrics, concept, method, KEPT))]
         for method in metrics["method"].unique()
@@ -77,7 +75,7 @@ def within_concepts(metrics: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     for concept, method in metrics[["concept", "method"]].drop_duplicates().itertuples(index=False):
         found = cells(metrics, concept, method, columns)
         if found[-1] != NOT_MEASURED:
-            rows.append([concept_style(str(concept)).label, f"`{method}`", *found])
+            rows.append([concept_label(str(concept)), f"`{method}`", *found])
     return pd.DataFrame(rows, columns=["concept", "method", *columns])
 
 
@@ -90,7 +88,7 @@ def of_windows(windows: pd.DataFrame) -> pd.DataFrame:
         if own["window"].nunique() > 1:
             by_length = {row["window"]: cell(row) for _, row in own.iterrows()}
             found = [by_length.get(length, NOT_MEASURED) for length in lengths]
-            rows.append([concept_style(str(concept)).label, f"`{method}`", *found])
+            rows.append([concept_label(str(concept)), f"`{method}`", *found])
     return pd.DataFrame(rows, columns=["concept", "method", *(f"W = {length}" for length in lengths)])
 
 
@@ -101,8 +99,8 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 def tables(results: Path) -> dict[str, Callable[[], pd.DataFrame]]:
     """Name of a table → what makes it."""
-    metrics = over_seeds(read_csv(results / "tables/metrics.csv", METRICS_COLUMNS))
-    windows = over_seeds(read_csv(results / "tables/window-length.csv", WINDOW_COLUMNS))
+    metrics = over_seeds(METRICS_CSV.read(results / "tables/metrics.csv"))
+    windows = over_seeds(WINDOW_LENGTH_CSV.read(results / "tables/window-length.csv"))
     found: dict[str, Callable[[], pd.DataFrame]] = {"methods": lambda: of_methods(metrics)}
     for name, columns in WITHIN_CONCEPT.items():
         found[name] = lambda columns=columns: within_concepts(metrics, columns)  # type: ignore[misc]

@@ -31,10 +31,10 @@ from ear.erasure.trainer import Trainer, trained_modules
 from ear.janus import Backbone, Encoding, Tokens
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
-from ear.metrics.clip_score import clip_scores
 from ear.metrics.fid import Extractor, features_of, fid
 from ear.metrics.intervals import wilson
-from ear.metrics.jpeg import through_jpeg
+from ear.metrics.looks import through_jpeg
+from ear.metrics.rates import clip_scores
 from ear.prompts.grammar import Grammar, general_prompts
 from ear.prompts.tables import general_of
 from ear.render import image_seed

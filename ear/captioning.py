@@ -53,9 +53,7 @@ def caption_images(
     batch_size = batch_size or answered_at_once(backbone, request, max_new_tokens)
 
     def answer(part: Sequence[Path]) -> list[str]:
-        images = [open_image(file) for file in part]
-        inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
-        inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
+        inputs = question_inputs(backbone, request, part)
         with watched_words(backbone) as watch:
             output = backbone.model.generate(
                 **inputs,
@@ -75,6 +73,13 @@ def caption_images(
         total=-(-len(files) // batch_size.wanted),
     )
     return [text for texts in batches for text in texts]
+
+
+def question_inputs(backbone: Backbone, request: str, files: Sequence[Path]) -> Any:
+    """The same question about each of some pictures, as the model takes it."""
+    images = [open_image(file) for file in files]
+    inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
+    return inputs.to(backbone.device, dtype=backbone.model.dtype)
 
 
 def answered_at_once(backbone: Backbone, request: str, answer: int) -> BatchSize:

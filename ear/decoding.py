@@ -19,11 +19,11 @@ from torch.nn import functional
 from transformers import Cache, StaticCache
 from transformers.cache_utils import DynamicLayer
 
-from ear.compiler import missing_for_compiling
 from ear.device import ran_out_of_memory
 from ear.errors import FULL
 from ear.janus import Backbone, Tokens
 from ear.kernels import onednn_linears
+from ear.machine import missing_for_compiling
 from ear.memory import padded_columns, padded_images
 
 CPU_BLOCK = 16  # columns by which a cache is made wider

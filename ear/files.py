@@ -10,14 +10,14 @@ import shutil
 import socket
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ear.errors import InputError
+from ear.errors import InputError, one_line
 from ear.texts import read_text
 
 PARTIAL = ".partial-"
@@ -141,7 +141,7 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         columns: names that must be there; further columns are kept.
 
     Raises:
-        InputError: the file is missing, empty, compressed, not UTF-8, not CSV, names a column twice, lacks a
+        InputError: the file is missing, empty, not UTF-8, not CSV, names a column twice, lacks a
             column or holds a NUL.
     """
     wanted = "wanted a CSV file" + (f" with columns {', '.join(columns)}" if columns else "")
@@ -165,7 +165,7 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     except pd.errors.ParserWarning:
         raise InputError(f"{path}: found rows with more cells than the header, {wanted}") from None
     except (pd.errors.ParserError, csv.Error) as error:
-        raise InputError(f"{path}: not CSV ({' '.join(str(error).split())}), {wanted}") from None
+        raise InputError(f"{path}: not CSV ({one_line(error)}), {wanted}") from None
     twice = [name for name, count in Counter(names).items() if name and count > 1]
     if twice:  # pandas would call the second one "prompt.1"
         raise InputError(f"{path}: found column {twice[0]!r} {names.count(twice[0])} times, wanted it once")
@@ -177,7 +177,7 @@ def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def column_names(frame: pd.DataFrame) -> str:
     """A table's columns in one line, for a message: a quoted name may hold a line break."""
-    return " ".join(", ".join(map(str, frame.columns)).split())
+    return one_line(", ".join(map(str, frame.columns)))
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -195,3 +195,13 @@ def sha256_file(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_lines(hashes: Mapping[str, str]) -> str:
+    r"""One SHA-256 of several files: over the sorted lines "<sha256>  <name>\n", as sha256sum writes them.
+
+    Args:
+        hashes: name → SHA-256.
+    """
+    lines = sorted(f"{sha256}  {name}\n" for name, sha256 in hashes.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

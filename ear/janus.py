@@ -7,19 +7,17 @@ model of the default experiment and Janus-Pro-7B are the same class here.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 from transformers import JanusConfig, JanusForConditionalGeneration, JanusProcessor, PreTrainedConfig
 
 from ear.chat import UNKNOWN, control_tokens, image_prompt, prompt_frame, text_pieces
-from ear.deepseek.config import MODEL_TYPE as DEEPSEEK
-from ear.deepseek.folder import load_deepseek
 from ear.errors import InputError
 from ear.finite import WANTED as FINITE
 from ear.memory import GPU_PICTURES
@@ -35,8 +33,8 @@ from ear.weights import (
 )
 
 Encoding = Literal["raw", "chat"]
-JANUS = "janus"  # the model type of transformers' format
-WANTED = "a Janus model (deepseek-community/Janus-Pro-* or deepseek-ai/Janus-Pro-*)"
+JANUS, DEEPSEEK = "janus", "multi_modality"  # model types of transformers' format and of DeepSeek's own
+WANTED = "a Janus model as deepseek-community/Janus-Pro-1B and -7B hold it"
 HEAD = "lm_head.weight"
 LARGER = 1.1  # than its files: a model that lacks weights, or is another one
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -70,10 +68,9 @@ def unpadded(tokens: Tokens) -> list[Tensor]:
 
 def left_padded(prompts: Sequence[Tensor], pad_id: int) -> Tokens:
     """Prompts of any length, (L_i,) ids each, as one batch."""
-    length = max(len(ids) for ids in prompts)
-    rows = [functional.pad(ids, (length - len(ids), 0), value=pad_id) for ids in prompts]
-    masks = [functional.pad(torch.ones_like(ids), (length - len(ids), 0)) for ids in prompts]
-    return Tokens(torch.stack(rows), torch.stack(masks))
+    padded = partial(pad_sequence, batch_first=True, padding_side="left")
+    masks = [torch.ones_like(ids) for ids in prompts]
+    return Tokens(padded(list(prompts), padding_value=pad_id), padded(masks))
 
 
 def tensor_digest(tensor: Tensor) -> bytes:
@@ -117,14 +114,13 @@ class Backbone:
     def load(
         cls, reference: str, dtype: str, device: str, revision: str | None = None, rounded: bool = True
     ) -> "Backbone":
-        """Load a Janus checkpoint, of transformers' format or of DeepSeek's own.
+        """Load a Janus checkpoint of transformers' format.
 
         The model's type is looked at before anything of its size is allocated, and all weights before
         anything is computed with them.
 
         Args:
-            reference: a folder made by ``save_pretrained``, a folder as "deepseek-ai/Janus-Pro-7B" has it, or
-                a hub id ("deepseek-community/Janus-Pro-7B").
+            reference: a folder made by ``save_pretrained``, or a hub id ("deepseek-community/Janus-Pro-7B").
             dtype: "float32", "float64" or "bfloat16".
             device: "cpu" or "cuda".
             revision: commit of the hub repository; none for a folder.
@@ -145,19 +141,16 @@ class Backbone:
         if not isinstance(settings, dict):
             found = type(settings).__name__
             raise InputError(f"{reference}: config.json: found a {found}, wanted an object: that of {WANTED}")
-        if settings.get("model_type") not in (JANUS, DEEPSEEK):
+        if (found := settings.get("model_type")) != JANUS:
+            whose = ", DeepSeek's own format" if found == DEEPSEEK else ""
             raise InputError(
-                f"{reference}: config.json: model_type: found {settings.get('model_type')!r}, wanted "
-                f"{JANUS!r} or {DEEPSEEK!r}: {WANTED}"
+                f"{reference}: config.json: model_type: found {found!r}{whose}, wanted {JANUS!r}: {WANTED}"
             )
         if "quantization_config" in settings:
             raise InputError(
                 f"{reference}: config.json: found quantization_config, wanted {WANTED} that is not quantised"
             )
-        if settings["model_type"] == DEEPSEEK:
-            model, processor = load_deepseek(reference, DTYPES[dtype])
-        else:
-            model, processor = _load_transformers(reference, settings, DTYPES[dtype], revision)
+        model, processor = _load_transformers(reference, settings, DTYPES[dtype], revision)
         model = cast(JanusForConditionalGeneration, model.to(device))
         backbone = cls(model, processor, reference, revision, rounded)
         side = model.config.vq_config.num_patches

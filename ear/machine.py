@@ -1,10 +1,11 @@
-"""What the jobs of one machine share: its memory, and its GPUs one by one."""
+"""What the jobs of one machine share: its memory, its compiler, and its GPUs one by one. Without torch."""
 
 import fcntl
 import logging
 import os
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -57,6 +58,29 @@ def _limit(file: Path) -> list[int]:
     except OSError:
         return []
     return [int(text)] if text.isdigit() else []
+
+
+def missing_for_compiling() -> str | None:
+    """What Triton, by which torch compiles for a GPU, does not find here; None where all is there.
+
+    It builds its launcher with a C compiler, against the headers of this Python.
+
+    Returns:
+        What was found and wanted, and how to get it.
+    """
+    chosen = os.environ.get("CC")
+    if chosen is not None and shutil.which(chosen) is None:
+        return f"found no C compiler {chosen!r}, which the environment variable CC names: unset it or mend it"
+    if chosen is None and not any(map(shutil.which, ("gcc", "clang"))):
+        return (
+            "found no C compiler, wanted gcc or clang in PATH or one named by the environment variable CC: "
+            "install one (Debian: gcc)"
+        )
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")  # as Triton looks
+    header = Path(sysconfig.get_paths(scheme)["include"]) / "Python.h"
+    if not header.is_file():
+        return f"found no {header}, wanted the headers of this Python: install them (Debian: python3-dev)"
+    return None
 
 
 def visible_gpus() -> list[str] | None:

@@ -5,3 +5,6 @@ ORIGINAL = "original"
 
 ALL_SEEDS = "all"
 """The seed of rows over all fine-tuning seeds."""
+
+GRAMMAR, PUBLISHED = "grammar", "published"
+"""Sources of prompt pairs: the mini world's grammar, and the authors' files."""

@@ -76,10 +76,6 @@ class Paths:
         """Pairs of all sources that are no candidates, and why."""
         return self(f"prompts/{concept}/rejected.csv")
 
-    def odd_rows(self, concept: str) -> str:
-        """What is odd in the published files of a concept."""
-        return self(f"prompts/{concept}/odd-rows.csv")
-
     @property
     def canary(self) -> str:
         """First tokens that the backbone draws, beside those that it is known to draw."""
@@ -108,6 +104,18 @@ class Paths:
     def pair_manifest(self, concept: str) -> str:
         """The original model's images of both sides of the candidate pairs."""
         return self(f"images/{concept}/pairs/manifest.csv")
+
+    def pair_tokens(self, concept: str) -> str:
+        """Their image tokens."""
+        return self(f"images/{concept}/pairs/tokens.safetensors")
+
+    def target_manifest(self, concept: str) -> str:
+        """The original model's images of the target prompts."""
+        return self(f"images/{concept}/targets/manifest.csv")
+
+    def target_tokens(self, concept: str) -> str:
+        """Their image tokens."""
+        return self(f"images/{concept}/targets/tokens.safetensors")
 
     def general(self, shard: str | int, file: str) -> str:
         """A file of the original model's images of the general prompts, which serve all concepts."""

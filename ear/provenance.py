@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ear.files import sha256_file, write_json
+from ear.files import sha256_file, sha256_lines, write_json
 from ear.texts import read_json
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def record_job(snakemake: Any) -> None:
     Args:
         snakemake: the object that Snakemake puts into a script, its job done.
     """
-    outputs = {str(path): sha256_file(path) for path in snakemake.output if Path(path).is_file()}
+    outputs = {str(path): digest(path) for path in snakemake.output}
     record = {
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
@@ -48,6 +48,15 @@ def record_job(snakemake: Any) -> None:
         **environment(snakemake.threads),
     }
     write_json(Path(snakemake.log[0]).with_suffix(".json"), json.loads(json.dumps(record, default=str)))
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file, or of the names and hashes of all files of a folder but hidden ones."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return sha256_file(path)
+    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")]
+    return sha256_lines({file.relative_to(folder).as_posix(): sha256_file(file) for file in files})
 
 
 def environment(threads: int) -> dict[str, Any]:

@@ -13,12 +13,11 @@ import pandas as pd
 import torch
 
 from ear.batching import BatchSize
-from ear.captioning import answered_at_once
+from ear.captioning import answered_at_once, question_inputs
 from ear.chat import NO, YES, caption_prompt, question
 from ear.errors import InputError
 from ear.files import read_csv
 from ear.finite import FiniteWatch
-from ear.images import open_image
 from ear.janus import Backbone
 from ear.metrics.inputs import read_references
 from ear.progress import progress
@@ -92,9 +91,7 @@ def yes_scores(
     yes, no = answer_tokens(backbone)
 
     def score(part: Sequence[Path]) -> np.ndarray:
-        images = [open_image(file) for file in part]
-        inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
-        inputs = inputs.to(backbone.device, dtype=backbone.model.dtype)
+        inputs = question_inputs(backbone, request, part)
         logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)
         watch = FiniteWatch()
         watch.see(0, logits)

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +22,7 @@ from ear.prompts.tables import first_targets, with_samples
 from ear.sampling import Guidance, sample_prompts
 from ear.seeding import stable_seed
 from ear.texts import read_json
+from ear.tokens import SavedTokens
 
 MANIFEST_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file", "sha256"]
 NOTE_SUFFIX = ".drawn-from"
@@ -58,8 +58,9 @@ def render_prompts(
     batch_size: BatchSize,
     desc: str,
     prefix: Tensor | None = None,
+    saved: SavedTokens | None = None,
 ) -> pd.DataFrame:
-    """Draw one image for each prompt into ``folder``; batches whose images are all there are not drawn again.
+    """Render one image of each prompt into ``folder``; batches whose images are all there stay.
 
     Images of other weights, settings or prompts that an earlier run left there are removed first.
 
@@ -73,6 +74,7 @@ def render_prompts(
         batch_size: prompts sampled at once; it gets smaller where memory runs out.
         desc: label of the progress bar.
         prefix: (N, k) int64, the first image tokens of each image, where they are given.
+        saved: is given the tokens of the images; an image without them is rendered again.
 
     Returns:
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``prompts``.
@@ -86,9 +88,10 @@ def render_prompts(
         texts, seeds = list(part["prompt"]), list(part["seed"])
         begun = None if prefix is None else prefix[part.index.tolist()]
         names = list(part["prompt_id"])
-        return backbone.pixels(
-            sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun, names=names)
-        )
+        tokens = sample_prompts(backbone, texts, seeds, "chat", guidance, temperature, begun, names=names)
+        if saved is not None:
+            saved.add(list(zip(texts, seeds, strict=True)), tokens)
+        return backbone.pixels(tokens)
 
     def fit(batch: Sequence[int]) -> int:
         longest = max(lengths[row] for row in batch)
@@ -106,6 +109,7 @@ def render_prompts(
         batch_size=batch_size,
         desc=desc,
         fit=fit,
+        saved=saved,
     )
 
 
@@ -134,6 +138,7 @@ def draw_images(
     batch_size: BatchSize,
     desc: str,
     fit: Callable[[Sequence[int]], int] | None = None,
+    saved: SavedTokens | None = None,
 ) -> pd.DataFrame:
     """Draw what is missing or damaged of a table's images, with any model.
 
@@ -146,6 +151,7 @@ def draw_images(
         batch_size: it gets smaller where memory runs out.
         desc: label of the progress bar.
         fit: how many rows of a batch the device should have memory for; None where that is not known.
+        saved: holds the tokens of images that are done.
 
     Returns:
         The manifest's rows (``MANIFEST_COLUMNS``), in the order of ``rows``.
@@ -157,13 +163,23 @@ def draw_images(
         table = rows.iloc[list(part)]
         return list(zip(table["file"], draw(table), strict=True))
 
-    with ImageWriter() as writer:
+    def done(part: Sequence[int]) -> bool:
+        table = rows.iloc[list(part)]
+        if saved is not None and any(
+            image not in saved for image in zip(table["prompt"], table["seed"], strict=True)
+        ):
+            return False
+        return all(damage(folder / name) is None for name in table["file"])
+
+    writing: list[Future[None]] = []  # one part's images are written while the next part is drawn
+    with ThreadPoolExecutor(max_workers=1) as writer:
         for batch in progress(batches, desc=desc, unit=f"batch of {batch_size.wanted}"):
-            if all(damage(folder / name) is None for name in rows["file"].iloc[list(batch)]):
+            if done(batch):
                 continue
             for images in batch_size.each(batch, drawn, fit(batch) if fit else None):
-                for name, pixels in images:
-                    writer.write(folder / name, pixels)
+                wait(writing)
+                writing = [writer.submit(_write_png, folder / name, pixels) for name, pixels in images]
+        wait(writing)
     hashes = [sha256_file(folder / name) for name in rows["file"]]
     return rows.assign(sha256=hashes)[MANIFEST_COLUMNS]
 
@@ -178,32 +194,10 @@ def damage(path: Path) -> str | None:
     return None if path.read_bytes().endswith(PNG_END) else "its end is missing"
 
 
-class ImageWriter:
-    """Writes PNGs on a thread of its own while the next ones are drawn; leaving its block waits for all.
-
-    A file that cannot be written ends the job: its error is raised by a later ``write`` or at the end.
-    """
-
-    WAITING = 256  # pictures held in memory at most; then ``write`` waits
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1)
-        self._written: deque[Future[None]] = deque()
-
-    def __enter__(self) -> "ImageWriter":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=kind is not None)
-        if kind is None:
-            for written in self._written:
-                written.result()
-
-    def write(self, path: Path, pixels: np.ndarray) -> None:
-        """Write (H, W, 3) uint8 to ``path``; the file appears whole."""
-        if len(self._written) == self.WAITING:
-            self._written.popleft().result()
-        self._written.append(self._pool.submit(_write_png, path, pixels))
+def wait(writing: Iterable[Future[None]]) -> None:
+    """Wait for files; one that cannot be written ends the job."""
+    for written in writing:
+        written.result()
 
 
 def _write_png(path: Path, pixels: np.ndarray) -> None:
@@ -259,18 +253,24 @@ def image_name(prompt_id: str, window: int) -> str:
 
 
 def borrowed_rows(manifests: Sequence[str | Path], folder: str | Path) -> pd.DataFrame:
-    """Images that another job drew with the same weights, as rows for a manifest in ``folder``.
+    """Images that other jobs rendered with the same weights, as rows for a manifest in ``folder``.
 
     Args:
-        manifests: of the other job's shards.
+        manifests: of the other jobs.
         folder: ``file`` of the rows is relative to it.
     """
-    tables = []
+    tables = [pd.DataFrame(columns=MANIFEST_COLUMNS)]
     for path in map(Path, manifests):
         place = os.path.relpath(path.parent, folder)
         rows = read_csv(path, MANIFEST_COLUMNS)
         tables.append(rows.assign(file=[f"{place}/{name}" for name in rows["file"]]))
-    return pd.concat(tables, ignore_index=True)[MANIFEST_COLUMNS]
+    return pd.concat([table for table in tables if len(table)] or tables)[MANIFEST_COLUMNS]
+
+
+def in_order(prompts: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The images of prompts in the order of the prompts, from tables of rows that may hold others too."""
+    rows = pd.concat([table for table in tables if len(table)] or tables).set_index("prompt_id")
+    return rows.loc[prompts["prompt_id"]].reset_index()[MANIFEST_COLUMNS]
 
 
 def write_manifest(path: str | Path, rows: Sequence[pd.DataFrame]) -> None:

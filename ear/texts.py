@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ear.errors import InputError
+from ear.errors import InputError, one_line
 
 
 def read_json(path: str | Path, wanted: str = "wanted a JSON file") -> Any:
@@ -18,7 +18,7 @@ def read_json(path: str | Path, wanted: str = "wanted a JSON file") -> Any:
         wanted: end of the message, from "wanted" on.
 
     Raises:
-        InputError: the file is missing, empty, compressed, not UTF-8 or not JSON (``parse_json``).
+        InputError: the file is missing, empty, not UTF-8 or not JSON (``parse_json``).
     """
     text = read_text(path, wanted)
     if not text.strip():
@@ -86,37 +86,39 @@ def read_yaml(path: str | Path, wanted: str = "wanted a YAML file") -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: {_yaml_problem(error, text)}, {wanted}") from None
+        raise InputError(f"{path}{line}: not YAML ({error.problem or error.context}), {wanted}") from None
     except RecursionError:
         raise InputError(f"{path}: found YAML nested too deeply to be read, {wanted}") from None
     # PyYAML's constructors raise what Python does: "a: 2001-13-45" a ValueError, "!!int" alone an IndexError.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}), {wanted}") from None
+        raise InputError(f"{path}: not YAML ({one_line(error)}), {wanted}") from None
 
 
-def _yaml_problem(error: yaml.MarkedYAMLError, text: str) -> str:
-    """What is wrong, in words that say what to do about the two commonest mistakes."""
-    problem = error.problem or error.context or "not YAML"
-    mark = error.problem_mark or error.context_mark
-    lines = text.splitlines()
-    line = lines[mark.line] if mark and mark.line < len(lines) else ""
-    if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in problem:
-        return "found a tab in the indentation: write blanks"
-    if problem.startswith("found key"):
-        return problem
-    if "block mapping" in str(error.context) or "mapping values" in problem:
-        return f"not YAML ({problem}): does the indentation fit that of the lines above?"
-    return f"not YAML ({problem})"
+def validated(raw: Any, kind: Any, path: str | Path) -> Any:
+    """Check what a file holds against a type that pydantic knows.
 
+    Args:
+        raw: what was read.
+        kind: the type.
+        path: of the file, for the message.
 
-PACKED = {
-    b"PK\x03\x04": "zip",
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-}
-"""First bytes of a file → how it is compressed."""
+    Returns:
+        A value of the type.
+
+    Raises:
+        InputError: it is of another form: file, key, found, wanted.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(raw)
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        found = repr(first["input"])[:60] if first["type"] != "missing" else "nothing"
+        more = f" (and {len(others)} more)" if others else ""
+        said = one_line(first["msg"].removeprefix("Value error, "))
+        raise InputError(f"{path}: {key}: found {found}, wanted: {said}{more}") from None
 
 
 def read_text(path: str | Path, wanted: str) -> str:
@@ -127,19 +129,14 @@ def read_text(path: str | Path, wanted: str) -> str:
         wanted: end of the message, from "wanted" on.
 
     Raises:
-        InputError: the file is missing, cannot be read, is compressed or is not UTF-8.
+        InputError: the file is missing, cannot be read or is not UTF-8.
     """
     try:
-        content = Path(path).read_bytes()
+        return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: not found, {wanted}") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}, {wanted}") from None
-    for beginning, packing in PACKED.items():
-        if content.startswith(beginning):
-            raise InputError(f"{path}: found a file packed with {packing}, {wanted}: unpack it first")
-    try:
-        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line}: found bytes that are not UTF-8, {wanted}") from None

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ear.errors import InputError
+from ear.errors import InputError, one_line
 from ear.texts import read_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _START = 1024  # bytes that tell what a file is
 _HEADER_SIZE = 8  # bytes of a safetensors file that hold its header's length
 _LARGEST_HEADER = 100_000_000  # bytes; the limit of safetensors itself
 _NAMED = 3  # tensors that an error names; it counts the others
-LONGEST_REASON = 300  # characters of a library's own message
 
 
 def fault(path: str | Path, suffix: str | None = None) -> str | None:
@@ -284,15 +283,7 @@ def loading(source: str | Path, wanted: str) -> Iterator[None]:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise InputError(
-            f"{source}: cannot be loaded ({one_line(error, LONGEST_REASON)}), wanted {wanted}"
-        ) from error
-
-
-def one_line(error: object, longest: int | None = None) -> str:
-    """An error's message as one line, cut after some characters where it is a library's own."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if longest is None or len(text) <= longest else f"{text[:longest]}…"
+        raise InputError(f"{source}: cannot be loaded ({one_line(error)}), wanted {wanted}") from error
 
 
 def listed(names: Sequence[str]) -> str:

@@ -5,7 +5,8 @@ rule attack:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
-        pairs=pairs_of_lesson,
+        pairs=relearning_pairs,
+        tokens=attack_tokens,
         adapters=adapters_of,
         judge=judge_files("judge"),
         objects=objects_file,

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from hashlib import sha256
 
 from ear.assets.catalogue import Repository, load_catalogue, shapes_of
+from ear.axes.protocols import AXES
 from ear.config import parse_config
 from ear.erasure.presets import TOGETHER
 from ear.names import ORIGINAL
@@ -40,7 +41,7 @@ def fingerprints(files):
 # Minutes of each job by the plan's stated rates, which are known on a GPU alone; the plan is not even imported without one.
 PLANNED = {}
 if GPU:
-    from ear.plan.limits import run_times
+    from ear.plan.estimate import run_times
 
     PLANNED = run_times(experiment, CATALOGUE)
 
@@ -234,11 +235,18 @@ def attack_settings(attack):
     return lambda wildcards: (settings := chosen(wildcards.method)) and settings.model_dump()
 
 
-def pairs_of_lesson(wildcards):
+def relearning_pairs(wildcards):
     """The pairs whose safe prompts an erased model is fine-tuned on, where it is."""
     if experiment.relearned(wildcards.method) is None:
         return []
     return paths.training_pairs(wildcards.concept, experiment.filter.drop)
+
+
+def attack_tokens(wildcards):
+    """Tokens of the original's images that attacks read: of the target prompts, and of the pairs."""
+    searched, relearned = experiment.searched(wildcards.method), experiment.relearned(wildcards.method)
+    found = [paths.target_tokens(wildcards.concept)] if searched else []
+    return found + ([paths.pair_tokens(wildcards.concept)] if relearned else [])
 
 
 def attacks():
@@ -261,25 +269,17 @@ def figures():
 
 
 def axes_figures():
-    """The score card, of all concepts and of each of several; and figures of the axes that the config asks for."""
-    axes, concepts = experiment.axes, list(experiment.concepts)
-    names = ["score-card", *(f"score-card-{concept}" for concept in concepts if len(concepts) > 1)]
-    asked = {
-        "attacks": axes.search
-        or axes.implicit
-        and any(is_described(concept.words) for concept in experiment.concepts.values()),
-        "prefix": axes.prefixes,
-        "sweeps": axes.guidance or axes.temperature,
-        "relearning": axes.relearning,
-        "understanding": axes.questions,
-    }
-    return names + [name for name, wanted in asked.items() if wanted]
+    """The score card, and figures of the axes that the config turns on."""
+    on = experiment.axes.model_dump()
+    concepts = experiment.concepts.values()
+    on["implicit"] = any(one.implicit or (on["implicit"] and is_described(one.words)) for one in concepts)
+    figures = [axis.figure for axis in AXES if axis.figure and axis.config and on[axis.config]]
+    return ["score-card", *dict.fromkeys(figures)]
 
 
 def results():
     """What an experiment is run for."""
-    names = ["metrics.csv", "comparisons.csv", "window-length.csv", "main.tex", "top-k.csv"]
-    names += ["score-card.json"]
+    names = ["metrics.csv", "comparisons.csv", "window-length.csv", "score-card.tex", "top-k.csv"]
     names += ["filter.csv", "agreement.csv"]
     names += ["sources.csv"] if experiment.own_prompts else []
     names += ["deviations.csv"] if experiment.evaluation.published else []
@@ -324,20 +324,6 @@ def manifests_of(runs):
 def verdicts_of(runs):
     """Verdicts on the images of some runs."""
     return [paths.run("evaluation", *run, "verdicts.csv") for run in runs]
-
-
-def pair_sources(concept):
-    """Source of a concept's prompt pairs → what a data set's card says of it."""
-    if concept not in experiment.own_prompts:
-        return {"published": {"by": CATALOGUE["prompts"].title, "from": CATALOGUE["prompts"].source.words}}
-    return {
-        name: (
-            {"by": "the caption grammar of the mini world"}
-            if source.by == "grammar"
-            else {"by": source.by, **source.model_dump(include={"model", "revision", "temperature", "seed"})}
-        )
-        for name, source in experiment.prompts.sources.items()
-    }
 
 
 def described(runs):

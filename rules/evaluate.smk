@@ -126,7 +126,6 @@ rule tabulate:
         windows=report(
             paths.table("window-length.csv"), caption="../report/window-length.rst", category="Tables"
         ),
-        main=multiext(paths.table("main"), ".csv", ".md", ".tex"),
         top_k=paths.table("top-k.csv"),
         detections=paths.table("detections.csv"),
         comparisons=report(
@@ -169,7 +168,6 @@ rule compare_published:
         detections=paths.table("detections.csv"),
     output:
         csv=report(paths.table("deviations.csv"), caption="../report/deviations.rst", category="Tables"),
-        markdown=paths.table("deviations.md"),
     params:
         code=code("compare_published"),
     log:

@@ -1,4 +1,5 @@
-# Export, on demand: an erased model as a plain transformers folder, asked for by the path of its card, and `snakemake archive`.
+# Export, on demand: an erased model as a plain transformers folder and a concept's pairs as a data set, each asked for by the path of
+# its card, and `snakemake archive`.
 
 
 rule export_model:
@@ -35,6 +36,41 @@ rule export_model:
         "../scripts/export_model.py"
 
 
+rule write_dataset:
+    input:
+        pairs=paths.pairs("{concept}"),
+        failed=paths.dropped("{concept}"),
+        prompts=paths.evaluation_prompts("{concept}"),
+        manifest=paths.pair_manifest("{concept}"),
+    output:
+        card=paths.dataset("{concept}"),
+    params:
+        code=code("write_dataset"),
+        making=lambda wildcards: dict(
+            experiment=experiment.experiment,
+            licence="mit" if experiment.world else "other",
+            judge=experiment.concepts[wildcards.concept].judge.by,
+            drop=experiment.filter.drop,
+            backbone=CATALOGUE[experiment.backbone.asset].title,
+            **experiment.concepts[wildcards.concept].model_dump(include={"kind", "words"}),
+            **experiment.sampling.model_dump(include={"guidance", "temperature"}),
+        ),
+    log:
+        paths("logs/write_dataset-{concept}.log"),
+    benchmark:
+        paths("benchmarks/write_dataset-{concept}.tsv")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(20),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "write the data set of {wildcards.concept}"
+    script:
+        "../scripts/write_dataset.py"
+
+
 rule archive:
     input:
         results(),
@@ -43,7 +79,6 @@ rule archive:
     params:
         code=code("archive"),
         config=config,
-        figures=figures(),
     log:
         paths("logs/archive.log"),
     benchmark:

@@ -71,12 +71,7 @@ FIGURES = {
         input=dict(manifest=paths.pair_manifest("{concept}"), verdicts=paths.pair_verdicts("{concept}")),
         params=dict(concept=lambda wildcards: wildcards.concept, blurred=blurred),
     ),
-    "score_card": dict(
-        category="Axes",
-        file="score-card{of}",
-        input=dict(table=paths.table("score-card.csv")),
-        params=dict(concept=lambda wildcards: wildcards.of.removeprefix("-") or None),
-    ),
+    "score_card": dict(category="Axes", input=dict(table=paths.table("score-card.csv"))),
     "prefix": dict(category="Axes", input=METRICS, params=dict(image_tokens=experiment.image_tokens)),
     "sweeps": dict(
         category="Axes",
@@ -117,8 +112,6 @@ for figure, of in FIGURES.items():
             runtime=growing(10),
         conda:
             "../envs/ear.yaml"
-        wildcard_constraints:
-            of=f"(-({'|'.join(experiment.concepts)}))?",
         message:
             f"plot {file.replace('{', '{wildcards.')}"
         script:
@@ -132,10 +125,9 @@ rule write_report:
         deviations=paths.table("deviations.csv") if experiment.evaluation.published else [],
         figures=[path for path in figures() if path.endswith(".png")],
         score_card=paths.table("score-card.csv"),
-        comparisons=paths.table("comparisons.csv"),
         manifests=manifests_of(gallery_runs()),
         verdicts=verdicts_of(gallery_runs()),
-        tables=[paths.table(name) for name in ("main.csv", "main.tex", "top-k.csv", "detections.csv")],
+        tables=[paths.table(name) for name in ("comparisons.csv", "top-k.csv", "detections.csv")],
     output:
         page=paths.report,
         side_files=directory(paths.report_files),
@@ -147,7 +139,6 @@ rule write_report:
         logs=paths("logs"),
         runs=described(gallery_runs()),
         config=experiment.model_dump(),
-        image_tokens=experiment.image_tokens,
         stand_ins=REHEARSED,
     log:
         paths("logs/write_report.log"),

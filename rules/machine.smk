@@ -19,8 +19,8 @@ if quote(sys.executable) != sys.executable:
         )
     os.environ.update(PATH=os.pathsep.join([folder, os.environ.get("PATH", os.defpath)]))
 
-# Snakemake names its executor too late to set limits by it; profiles/slurm states defaults, and one machine needs none.
-CLUSTER = workflow.resource_settings.default_resources is not None
+# Snakemake names its executor too late to set limits by it: the default resources of profiles/slurm say that it is a cluster.
+CLUSTER = "cluster" in (workflow.resource_settings.default_resources or {})
 
 # Braces are wildcards to Snakemake; the command that a job of a cluster runs has its folder in it, half quoted.
 for letter in "{}" + '$`"\\' * CLUSTER:
@@ -44,11 +44,11 @@ def check_limits():
     """Refuse a run whose limits were set for another executor than it has."""
     if workflow.local_exec and CLUSTER:
         sys.exit(
-            "error: --default-resources: found some, wanted none on one machine: rules state what their jobs need"
+            "error: --default-resources: found cluster=1, wanted none of it on one machine: leave profiles/slurm out"
         )
     if not workflow.local_exec and not CLUSTER:
         sys.exit(
-            "error: --default-resources: found none, wanted those of a cluster: use --workflow-profile profiles/slurm"
+            "error: --default-resources: found no cluster=1, wanted it: use --workflow-profile profiles/slurm"
         )
 
 
@@ -80,7 +80,7 @@ def check_machine():
         "memory_mb": BACKBONE_MB,
         "backbone": any(hasattr(job.input, "backbone") for job in jobs),
     }
-    command = [sys.executable, "-m", "ear.check"]  # a process of its own: torch would stay in this one
+    command = [sys.executable, "-m", "ear.check.findings"]  # a process of its own: torch would stay in this one
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     if subprocess.run(command, input=json.dumps(given), text=True, env=environment).returncode:
         sys.exit(1)

@@ -9,13 +9,8 @@ rule read_prompts:
     output:
         candidates=paths.candidates("{concept}"),
         evaluation=paths.evaluation_prompts("{concept}"),
-        odd=report(paths.odd_rows("{concept}"), caption="../report/odd-rows.rst", category="Tables"),
     params:
         code=code("read_prompts"),
-        words=lambda wildcards: [
-            experiment.concepts[wildcards.concept].words,
-            *experiment.concepts[wildcards.concept].also_named,
-        ],
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         files=lambda wildcards: experiment.concepts[wildcards.concept].published.model_dump(),
         indirect=indirect_of,

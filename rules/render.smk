@@ -1,5 +1,7 @@
 # Render: images of the original model and of every fine-tuned one, in shards. General prompts are the same for all concepts, and
-# the original model draws them once; what is left to it are few images, all drawn by one job that loads the model.
+# the original model draws them once. Of its images of pairs and target prompts, the image tokens are saved too: other jobs go on
+# from them. They follow from the weights, the prompts and the sampling alone, so that nothing else runs those jobs again. What is
+# left to the original are few images, all drawn by one job that loads the model.
 
 SAMPLING = dict(
     temperature=experiment.sampling.temperature,
@@ -9,6 +11,12 @@ PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", 
 # Reaches every job that loads the backbone; how pixels become bytes, those that draw.
 BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
 DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
+SHARDS = range(experiment.rendering.shards)
+
+
+def images(file):
+    """A file beside the images of a (concept, method, seed)."""
+    return paths.run("images", "{concept}", "{method}", "{seed}", file)
 
 
 rule render_pairs:
@@ -17,8 +25,9 @@ rule render_pairs:
         candidates=paths.candidates("{concept}"),
     output:
         manifest=paths.pair_manifest("{concept}"),
+        tokens=paths.pair_tokens("{concept}"),
     params:
-        code=code("render_pairs"),
+        code=code("render_with_tokens"),
         backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
@@ -38,102 +47,42 @@ rule render_pairs:
     message:
         "sample images of the pairs of {wildcards.concept}"
     script:
-        "../scripts/render_pairs.py"
+        "../scripts/render_with_tokens.py"
 
 
-rule render_general:
-    input:
-        backbone=BACKBONE_FILE,
-        prompts=paths.general_prompts,
-        captioned=paths.captioned,
-    output:
-        manifest=paths.general("{shard}", "manifest.csv"),
-        captions=paths.general("{shard}", "captions.csv"),
-    params:
-        code=code("render_general"),
-        backbone=DRAWING,
-        sampling=SAMPLING,
-        guidance=experiment.sampling.guidance,
-        shards=experiment.rendering.shards,
-        question=experiment.utility.question,
-        threads=experiment.backbone.threads,
-    log:
-        paths("logs/render_general-{shard}.log"),
-    benchmark:
-        paths("benchmarks/render_general-{shard}.tsv")
-    threads: experiment.backbone.threads
-    resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_general-{shard}", 120),
-        batch_size=experiment.rendering.batch_size,
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "sample images of general prompts · original · shard {wildcards.shard}"
-    script:
-        "../scripts/render_general.py"
-
-
-rule render_original:
+use rule render_pairs as render_targets with:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
-        candidates=paths.candidates("{concept}"),
-        captioned=paths.captioned if ASKED else [],
-        general=expand(paths.general("{shard}", "manifest.csv"), shard=range(experiment.rendering.shards)),
     output:
-        manifests=[
-            paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/manifest.csv")
-            for shard in range(experiment.rendering.shards)
-        ],
-        answers=[
-            paths.run("images", "{concept}", "{method}", "{seed}", f"shard{shard}/answers.csv")
-            for shard in range(experiment.rendering.shards if ASKED else 0)
-        ],
-    params:
-        code=code("render_original"),
-        backbone=DRAWING,
-        sampling=SAMPLING,
-        guidance=experiment.sampling.guidance,
-        axes=PROBES,
-        samples=experiment.axes.samples,
-        questions=questions_of,
-        threads=experiment.backbone.threads,
+        manifest=paths.target_manifest("{concept}"),
+        tokens=paths.target_tokens("{concept}"),
     log:
-        paths("logs/render_original-{concept}-{method}-{seed}.log"),
+        paths("logs/render_targets-{concept}.log"),
     benchmark:
-        paths("benchmarks/render_original-{concept}-{method}-{seed}.tsv")
-    threads: experiment.backbone.threads
+        paths("benchmarks/render_targets-{concept}.tsv")
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_original-{concept}-{method}-{seed}", 120),
+        runtime=planned("render_targets-{concept}", 120),
         batch_size=experiment.rendering.batch_size,
-    conda:
-        "../envs/ear.yaml"
-    wildcard_constraints:
-        method=ORIGINAL,
     message:
-        "sample images of {wildcards.concept} · {wildcards.method}"
-    script:
-        "../scripts/render_original.py"
+        "sample images of target prompts of {wildcards.concept} · original"
 
 
 rule render_images:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
+        candidates=[],
         captioned=paths.captioned,
+        shared=[],
         adapters=adapters_of,
+        tokens=[paths.target_tokens("{concept}")] if PROBES["prefixes"] else [],
     output:
-        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
-        captions=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/captions.csv"),
-        answers=(
-            paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/answers.csv")
-            if ASKED
-            else []
-        ),
+        manifests=[images("shard{shard}/manifest.csv")],
+        captions=[images("shard{shard}/captions.csv")],
+        answers=[images("shard{shard}/answers.csv")] if ASKED else [],
     params:
         code=code("render_images"),
         backbone=DRAWING,
@@ -167,12 +116,81 @@ rule render_images:
         "../scripts/render_images.py"
 
 
+use rule render_images as render_general with:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.general_prompts,
+        candidates=[],
+        captioned=paths.captioned,
+        shared=[],
+        adapters=[],
+        tokens=[],
+    output:
+        manifests=[paths.general("{shard}", "manifest.csv")],
+        captions=[paths.general("{shard}", "captions.csv")],
+        answers=[],
+    params:
+        negative=None,
+        questions=None,
+        window_prompts=0,
+        axes=None,
+        samples=1,
+    log:
+        paths("logs/render_general-{shard}.log"),
+    benchmark:
+        paths("benchmarks/render_general-{shard}.tsv")
+    resources:
+        gpu=GPU,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=planned("render_general-{shard}", 120),
+        batch_size=experiment.rendering.batch_size,
+    message:
+        "sample images of general prompts · original · shard {wildcards.shard}"
+
+
+use rule render_images as render_original with:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.evaluation_prompts("{concept}"),
+        candidates=paths.candidates("{concept}"),
+        captioned=paths.captioned if ASKED else [],
+        shared=[
+            paths.target_manifest("{concept}"),
+            *(paths.general(shard, "manifest.csv") for shard in SHARDS),
+        ],
+        adapters=[],
+        tokens=(
+            [paths.target_tokens("{concept}"), paths.pair_tokens("{concept}")] if PROBES["prefixes"] else []
+        ),
+    output:
+        manifests=[images(f"shard{shard}/manifest.csv") for shard in SHARDS],
+        captions=[],
+        answers=[images(f"shard{shard}/answers.csv") for shard in SHARDS if ASKED],
+    params:
+        negative=None,
+        question=None,
+        window_prompts=0,
+    log:
+        paths("logs/render_original-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/render_original-{concept}-{method}-{seed}.tsv")
+    resources:
+        gpu=GPU,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=planned("render_original-{concept}-{method}-{seed}", 120),
+        batch_size=experiment.rendering.batch_size,
+    wildcard_constraints:
+        method=ORIGINAL,
+    message:
+        "sample images of {wildcards.concept} · {wildcards.method}"
+
+
 rule render_diffusion:
     input:
         pipeline=paths.asset("stable-diffusion"),
         prompts=paths.evaluation_prompts("{concept}"),
     output:
-        manifest=paths.run("images", "{concept}", "{method}", "{seed}", "shard{shard}/manifest.csv"),
+        manifest=images("shard{shard}/manifest.csv"),
     params:
         code=code("render_diffusion"),
         device=experiment.backbone.device,

@@ -8,7 +8,7 @@ rule verify:
     params:
         config=experiment.model_dump(),
         catalogue=str(ROOT / "assets.yaml"),
-        pages=[*figures(), paths.report],
+        results=results(),
         configfiles=[os.path.relpath(path) for path in workflow.overwrite_configfiles],
     log:
         paths("logs/verify.log"),

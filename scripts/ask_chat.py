@@ -8,7 +8,7 @@ with job(snakemake):
     from ear.files import write_csv
     from ear.prompts.checks import Rules
     from ear.prompts.models.asking import Asking, ModelSource
-    from ear.prompts.models.budget import Budget
+    from ear.prompts.models.base import Budget
     from ear.prompts.models.chat import ChatEndpoint
     from ear.prompts.models.recordings import Recording
     from ear.prompts.models.templates.filling import load_template

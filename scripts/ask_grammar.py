@@ -4,16 +4,16 @@ from ear.jobs import job
 
 with job(snakemake):
     from ear.files import write_csv
+    from ear.names import GRAMMAR
     from ear.prompts.checks import Rules
     from ear.prompts.grammar import Grammar
-    from ear.prompts.models.grammar import GrammarSource
-    from ear.prompts.names import GRAMMAR
+    from ear.prompts.models.grammar import grammar_pairs
     from ear.prompts.sources import rejected_pairs, source_pairs, usage_row
 
     params, output, source = snakemake.params, snakemake.output, snakemake.wildcards.source
     rules = Rules(**params.rules)
     grammar = Grammar(rules.concept, rules.kind, rules.words, params.seed)
-    result = GrammarSource(grammar).pairs(rules, params.wanted)
+    result = grammar_pairs(grammar, rules, params.wanted)
     write_csv(output.pairs, source_pairs(rules.concept, rules.words, source, GRAMMAR, result.pairs))
     write_csv(output.rejected, rejected_pairs(source, result.rejected))
     write_csv(output.usage, usage_row(rules.concept, source, result))

@@ -3,15 +3,13 @@
 from ear.jobs import job
 
 with job(snakemake):
-    from ear.files import read_csv, write_csv, write_text
-    from ear.metrics.detections import DETECTION_TABLE_COLUMNS
-    from ear.metrics.deviations import deviations, to_markdown
-    from ear.metrics.table import METRIC_COLUMNS, WINDOW_COLUMNS
+    from ear.files import write_csv
+    from ear.metrics.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+    from ear.metrics.deviations import deviations
 
     table = deviations(
-        read_csv(snakemake.input.metrics, METRIC_COLUMNS),
-        read_csv(snakemake.input.windows, WINDOW_COLUMNS),
-        read_csv(snakemake.input.detections, DETECTION_TABLE_COLUMNS),
+        METRICS_CSV.read(snakemake.input.metrics),
+        WINDOW_LENGTH_CSV.read(snakemake.input.windows),
+        DETECTION_COUNTS_CSV.read(snakemake.input.detections),
     )
     write_csv(snakemake.output.csv, table)
-    write_text(snakemake.output.markdown, to_markdown(table))

@@ -5,7 +5,7 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.export.card import Drawing, Subject
+    from ear.export.card import Subject
     from ear.export.model import export_model
     from ear.files import read_csv
     from ear.janus import Backbone
@@ -19,6 +19,5 @@ with job(snakemake, threads=snakemake.params.threads):
         Backbone.load(str(Path(source.backbone).parent), params.dtype, device="cpu"),
         source.adapter,
         source.metrics,
-        Subject(**params.subject),
-        Drawing(prompt=target, **params.sampling),
+        Subject(prompt=target, **params.subject, **params.sampling),
     )

@@ -5,8 +5,7 @@ from ear.jobs import job
 with job(snakemake):
     from ear.files import read_csv, write_csv
     from ear.prompts.checks import Rules
-    from ear.prompts.merging import gather_rejected, merge_pairs
-    from ear.prompts.sources import REJECTED_COLUMNS
+    from ear.prompts.sources import REJECTED_COLUMNS, gather_rejected, merge_pairs
     from ear.prompts.tables import PAIR_COLUMNS, check_prompts
     from ear.world.captions import captions_of
 

@@ -6,13 +6,11 @@ with job(snakemake):
     from ear.assets.catalogue import load_catalogue, shapes_of
     from ear.config import parse_config
     from ear.files import write_json
-    from ear.plan.estimate import make_plan
-    from ear.plan.record import as_json
-    from ear.plan.report import as_text
+    from ear.plan.estimate import as_text, make_plan
 
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)
     config = parse_config(params.config, source="the experiment's config", shapes=shapes_of(catalogue))
     plan = make_plan(config, catalogue, params.benchmarks)
-    write_json(params.record, as_json(plan))
+    write_json(params.record, plan)
     print(as_text(plan))

@@ -1,4 +1,4 @@
-"""Published pairs and test prompts of one concept, with the general prompts, and what is odd in them."""
+"""Published pairs and test prompts of one concept, with the general prompts."""
 
 from pathlib import Path
 
@@ -8,11 +8,8 @@ with job(snakemake):
     import pandas as pd
 
     from ear.files import read_csv, write_csv
-    from ear.prompts.coco import PROMPTS_FILE
-    from ear.prompts.indirect import indirect_prompts
-    from ear.prompts.odd_rows import odd_rows
     from ear.prompts.published import read_pairs, read_targets
-    from ear.prompts.tables import PROMPT_COLUMNS
+    from ear.prompts.tables import PROMPT_COLUMNS, indirect_prompts
 
     params, output, concept = snakemake.params, snakemake.output, snakemake.wildcards.concept
     folder, files = Path(snakemake.input.prompts).parent, params.files
@@ -25,6 +22,5 @@ with job(snakemake):
             read_csv(snakemake.input.general, PROMPT_COLUMNS),
         ]
     )
-    write_csv(output.odd, odd_rows(pairs, target, folder / PROMPTS_FILE, params.words, params.kind))
     write_csv(output.candidates, candidates)
     write_csv(output.evaluation, evaluation)

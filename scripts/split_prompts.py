@@ -7,10 +7,8 @@ with job(snakemake):
 
     from ear.files import read_csv, write_csv
     from ear.prompts.checks import Rules
-    from ear.prompts.indirect import indirect_prompts
-    from ear.prompts.merging import gather_rejected, hold_out, merge_pairs
-    from ear.prompts.sources import REJECTED_COLUMNS
-    from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, check_prompts
+    from ear.prompts.sources import REJECTED_COLUMNS, gather_rejected, hold_out, merge_pairs
+    from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, check_prompts, indirect_prompts
 
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     rules = Rules(**params.rules)

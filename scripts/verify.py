@@ -12,7 +12,7 @@ with job(snakemake):
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)
     config = parse_config(params.config, source="the experiment's config", shapes=shapes_of(catalogue))
-    inspection = verify(config, catalogue, params.pages, snakemake.threads)
-    print(as_text(inspection, params.configfiles), flush=True)
-    if inspection.mismatches:
+    found = verify(config, catalogue, params.results, snakemake.threads)
+    print(as_text(found, params.configfiles), flush=True)
+    if found.mismatches:
         sys.exit(1)

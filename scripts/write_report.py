@@ -13,7 +13,7 @@ with job(snakemake):
     from ear.report.parts import collect_provenance, page_figures, provenance_sections
 
     source, params = snakemake.input, snakemake.params
-    tables = [source.metrics, source.window_length, source.score_card, source.comparisons, *source.tables]
+    tables = [source.metrics, source.window_length, source.score_card, *source.tables]
     tables += [source.deviations] if source.deviations else []
     facts = collect_provenance(params.config, [*source.figures, *tables], params.logs)
     render_report(
@@ -22,10 +22,8 @@ with job(snakemake):
         title=f"Erasing concepts: the {params.config['experiment']} experiment",
         warning=STAND_INS if params.stand_ins else "",
         metrics=Path(source.metrics),
-        image_tokens=params.image_tokens,
         window_length=Path(source.window_length),
         score_card=Path(source.score_card),
-        comparisons=Path(source.comparisons),
         deviations=Path(source.deviations) if source.deviations else None,
         figures=page_figures(source.figures, params.captions),
         galleries=image_sources(params.runs, source),

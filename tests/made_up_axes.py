@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ear.metrics.intervals import Interval, over_seeds, wilson
-from ear.metrics.table import METRIC_COLUMNS, numbers
+from ear.metrics.columns import METRICS_CSV
+from ear.metrics.table import numbers
 
 CONCEPTS = ("church", "van-gogh", "fire")
 # Method → rate on target prompts, with a quarter of the image given, after relearning, and retention.
@@ -38,7 +39,7 @@ def made_up_metrics() -> pd.DataFrame:
             for (prompt_set, metric), (level, n) in _levels(method, *levels).items():
                 place = {"concept": concept, "method": method, "prompt_set": prompt_set, "metric": metric}
                 rows += _rows(rng, place, seeds, level * (1 + 0.1 * number * (metric == "concept_rate")), n)
-    return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+    return METRICS_CSV.frame(rows)
 
 
 def _levels(

@@ -32,6 +32,8 @@ def hidden_states(backbone, ids, tokens, first_position=0):
 
 def pick(logits, temperature, uniform):
     """The first token at which the running sum of probabilities exceeds the uniform number."""
+    if temperature == 0:
+        return int(logits.argmax())
     probabilities = torch.softmax(logits.double() / temperature, dim=-1).tolist()
     total = 0.0
     for token, probability in enumerate(probabilities):
@@ -42,26 +44,16 @@ def pick(logits, temperature, uniform):
 
 
 @torch.no_grad()
-def sample_one(backbone, prompt, uniforms, guidance, temperature, encoding="chat", prefix=()):
-    """One image's tokens: a full forward pass of both rows for every token, no cache, no padding."""
-    conditional, unconditional = prompt_rows(backbone, prompt, encoding)
+def sample_one(
+    backbone, prompt, uniforms, guidance, temperature, encoding="chat", prefix=(), negative=None, strength=0.0
+):
+    """One image's tokens: full forward passes of all rows for every token, no cache, no padding."""
+    rows = [*prompt_rows(backbone, prompt, encoding), prompt_rows(backbone, negative or prompt, encoding)[0]]
     head, tokens = backbone.model.model.generation_head, list(prefix)
     for uniform in uniforms.tolist()[len(prefix) :]:
-        cond = head(hidden_states(backbone, conditional, tokens)[-1])
-        uncond = head(hidden_states(backbone, unconditional, tokens)[-1])
-        tokens.append(pick(uncond + guidance * (cond - uncond), temperature, uniform))
-    return tokens
-
-
-@torch.no_grad()
-def sample_one_away(backbone, prompt, negative, uniforms, guidance, strength, temperature, encoding="chat"):
-    """One image's tokens, pushed away from a negative prompt: three full forward passes for every token."""
-    rows = [*prompt_rows(backbone, prompt, encoding), prompt_rows(backbone, negative, encoding)[0]]
-    head, tokens = backbone.model.model.generation_head, []
-    for uniform in uniforms.tolist():
         cond, uncond, away = (head(hidden_states(backbone, ids, tokens)[-1]) for ids in rows)
         logits = uncond + guidance * (cond - uncond) - strength * (away - uncond)
-        tokens.append(pick(logits, temperature, uniform) if temperature else int(logits.argmax()))
+        tokens.append(pick(logits, temperature, uniform))
     return tokens
 
 

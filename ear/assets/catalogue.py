@@ -5,19 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from ear.errors import InputError
-from ear.texts import read_yaml
+from ear.texts import read_yaml, validated
 
 ROOT = Path(__file__).parents[2]
 """The repository that this code is in."""
@@ -30,11 +20,13 @@ Patterns = Annotated[list[Text], Field(min_length=1)]
 """Shell patterns of paths inside of the asset's folder; * matches / too, as on the hub."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """An entry whose keys are all known, of the right type."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Hub(_Section):
+class Hub(Section):
     """A repository of the Hugging Face hub."""
 
     kind: Literal["hub"]
@@ -50,36 +42,24 @@ class Hub(_Section):
         return f"Hugging Face hub, {self.repo}"
 
 
-class Download(_Section):
+class Download(Section):
     """One file of the web, or a zip archive of which some files are kept."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-    name: Text | None = Field(None, description="file name, where the address does not end in it")
     size: Positive | None = Field(None, description="exact size in bytes, where known")
     unpack: Patterns | None = Field(None, description="it is a zip archive: the members to keep")
-    flat: bool = Field(
-        False, description="unpack names members wherever they are, and leaves their folders out"
-    )
 
     @property
     def file(self) -> str:
         """Name of the downloaded file."""
-        return self.name or urlsplit(self.url).path.rsplit("/", 1)[1]
+        return urlsplit(self.url).path.rsplit("/", 1)[1]
 
 
-class Urls(_Section):
+class Urls(Section):
     """Files of the web."""
 
     kind: Literal["url"]
     downloads: Annotated[list[Download], Field(min_length=1)]
-    fallback: list[Download] = Field(
-        [], description="where the same files are too: tried where the downloads fail"
-    )
-
-    @property
-    def all(self) -> list[Download]:
-        """Downloads, then the fallback."""
-        return [*self.downloads, *self.fallback]
 
     @property
     def words(self) -> str:
@@ -90,7 +70,7 @@ class Urls(_Section):
         return f"{urls[0].rsplit('/', 1)[0]}/ ({len(urls)} files)"
 
 
-class Package(_Section):
+class Package(Section):
     """A file inside of an installed Python package."""
 
     kind: Literal["package"]
@@ -103,7 +83,7 @@ class Package(_Section):
         return f"installed Python package {self.package}, {self.file}"
 
 
-class Repository(_Section):
+class Repository(Section):
     """A folder of this repository, of which the files that have a hash in the catalogue are the asset."""
 
     kind: Literal["repository"]
@@ -120,7 +100,7 @@ class Repository(_Section):
         return f"this repository, {self.folder}"
 
 
-class Shape(_Section):
+class Shape(Section):
     """Shape of a backbone, so that its cost is known before it is fetched."""
 
     layers: Positive
@@ -134,7 +114,7 @@ class Shape(_Section):
     image_size: Positive = Field(description="pixels a side")
 
 
-class Canary(_Section):
+class Canary(Section):
     """What a checkpoint is known to draw of one prompt: the first tokens of greedy decoding on a GPU."""
 
     prompt: Text
@@ -146,7 +126,7 @@ class Canary(_Section):
     source: Text = Field(description="where the tokens are from")
 
 
-class Asset(_Section):
+class Asset(Section):
     """One asset: a folder of files under its name."""
 
     title: Text
@@ -155,7 +135,7 @@ class Asset(_Section):
     approximate: bool = Field(False, description="the size is an estimate")
     source: Annotated[Hub | Urls | Package | Repository, Field(discriminator="kind")]
     needs: Patterns | None = Field(
-        None, description="patterns that must each match a file, a|b either; default: all that is fetched"
+        None, description="patterns that must each match a file; default: all that is fetched"
     )
     sha256: dict[str, Sha256 | None] = Field({}, description="file → hash; null: not known, the lock has it")
     shape: Shape | None = None
@@ -191,11 +171,13 @@ class Asset(_Section):
             case Repository():
                 return list(self.sha256)
             case Urls() as urls:
-                return list(dict.fromkeys(name for one in urls.all for name in one.unpack or [one.file]))
+                return list(
+                    dict.fromkeys(name for one in urls.downloads for name in one.unpack or [one.file])
+                )
 
     @property
     def needed(self) -> list[str]:
-        """Patterns that must each match a file; "a|b" is met by either."""
+        """Patterns that must each match a file."""
         return self.needs or self.patterns
 
     @property
@@ -203,13 +185,13 @@ class Asset(_Section):
         """Folders that archives unpack to, with a slash at the end: each is recorded by one digest."""
         if not isinstance(self.source, Urls):
             return []
-        unpacked = [one.unpack or [] for one in self.source.all if not one.flat]
+        unpacked = [one.unpack or [] for one in self.source.downloads]
         return sorted({p.split("/", 1)[0] + "/" for patterns in unpacked for p in patterns if "/" in p})
 
     @property
     def archives(self) -> list[str]:
         """Names of archives: the lock has their hashes, the asset's folder does not keep them."""
-        downloads = self.source.all if isinstance(self.source, Urls) else []
+        downloads = self.source.downloads if isinstance(self.source, Urls) else []
         return [one.file for one in downloads if one.unpack]
 
 
@@ -227,14 +209,7 @@ def load_catalogue(path: str | Path) -> dict[str, Asset]:
             wanted.
     """
     raw = read_yaml(path, "wanted the list of assets")
-    try:
-        return TypeAdapter(dict[Name, Asset]).validate_python(raw)
-    except ValidationError as error:
-        first, *others = error.errors()
-        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        found = repr(first["input"]) if first["type"] != "missing" else "nothing"
-        more = f" (and {len(others)} more)" if others else ""
-        raise InputError(f"{path}: {key}: found {found[:60]}, wanted: {first['msg']}{more}") from None
+    return validated(raw, dict[Name, Asset], path)
 
 
 def shapes_of(catalogue: Mapping[str, Asset]) -> dict[str, Shape]:

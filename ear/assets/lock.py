@@ -1,21 +1,22 @@
-"""Hashes of an asset's files, and the lock file that remembers them from the first fetch on."""
+"""Files of an asset: which belong to it, their hashes, and the lock file that remembers them."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
-from ear.assets.catalogue import Asset
-from ear.errors import InputError
+from ear.assets.catalogue import Asset, Section, Sha256
 from ear.files import sha256_file, write_json
 from ear.progress import progress
-from ear.texts import read_json
+from ear.texts import read_json, validated
+
+MARKER = ".fetched.json"
+"""Written into the folder of a hub's asset when all its files are there: the commit, and each file's size."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,11 @@ class Measured:
     """Number of files of a tree; none for a file."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Section):
     """What the lock knows of an asset."""
 
-    revision: str | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
+    revision: str | None
+    files: dict[str, Sha256]
     """Path inside of the asset's folder, "<folder>/" of a tree, or an archive's name → SHA-256."""
 
 
@@ -55,29 +55,35 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
 def missing(asset: Asset, paths: Iterable[str]) -> list[str]:
     """Those of an asset's needs that no path meets."""
     paths = list(paths)
-    return [need for need in asset.needed if not any(matches(path, need.split("|")) for path in paths)]
+    return [need for need in asset.needed if not any(fnmatchcase(path, need) for path in paths)]
 
 
-def measure(
-    asset: Asset, folder: Path, desc: str, hashed: Mapping[str, str] | None = None
-) -> dict[str, Measured]:
-    r"""Hash the files of an asset, each once.
+def fetched(folder: Path) -> str | None:
+    """The commit of a hub's repository that a folder holds whole, or none."""
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        whole = all((folder / path).stat().st_size == size for path, size in marker["files"].items())
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return str(marker["revision"]) if whole else None
+
+
+def measure(asset: Asset, folder: Path, desc: str) -> dict[str, Measured]:
+    r"""Hash the files of an asset.
 
     Args:
         asset: what to look for.
         folder: where its files are.
         desc: what the progress bar says.
-        hashed: path → SHA-256 of files that were hashed a moment ago.
 
     Returns:
         Path → hash and size; the files of a tree stand under "<folder>/" with one digest: the SHA-256 over
         the sorted lines "<sha256>  <path>\n", the path as seen from the asset's folder.
     """
-    known = hashed or {}
     found: dict[str, Measured] = {}
     trees: dict[str, dict[str, Measured]] = {tree: {} for tree in asset.trees}
     for path in progress(files_of(asset, folder), desc, unit="file"):
-        one = Measured(known.get(path) or sha256_file(folder / path), (folder / path).stat().st_size)
+        one = Measured(sha256_file(folder / path), (folder / path).stat().st_size)
         trees.get(path.split("/", 1)[0] + "/", found)[path] = one
     for tree, members in trees.items():
         if members:
@@ -85,12 +91,6 @@ def measure(
             digest = hashlib.sha256("".join(lines).encode()).hexdigest()
             found[tree] = Measured(digest, sum(one.bytes for one in members.values()), len(members))
     return found
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    revision: str | None
-    files: dict[str, Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]]
 
 
 def read_lock(path: str | Path) -> dict[str, Entry]:
@@ -101,14 +101,10 @@ def read_lock(path: str | Path) -> dict[str, Entry]:
     """
     if not Path(path).exists():
         return {}
-    raw = read_json(path, "wanted the lock of assets")
-    try:
-        entries = TypeAdapter(dict[str, _Entry]).validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {key}: found {str(first['input'])[:60]}, wanted: {first['msg']}") from None
-    return {name: Entry(entry.revision, entry.files) for name, entry in entries.items()}
+    entries: dict[str, Entry] = validated(
+        read_json(path, "wanted the lock of assets"), dict[str, Entry], path
+    )
+    return entries
 
 
 def record(path: str | Path, name: str, revision: str | None, files: Mapping[str, str]) -> None:
@@ -120,14 +116,10 @@ def record(path: str | Path, name: str, revision: str | None, files: Mapping[str
     path.parent.mkdir(parents=True, exist_ok=True)
     with guard(path):
         lock = read_lock(path)
-        before = lock.get(name)
-        known = before or Entry()
-        after = Entry(revision or known.revision, {**known.files, **files})
-        if after != before:
-            lock[name] = after
-            write_json(
-                path, {key: {"revision": e.revision, "files": dict(e.files)} for key, e in lock.items()}
-            )
+        before = lock.get(name, Entry(revision=None, files={}))
+        after = Entry(revision=revision or before.revision, files={**before.files, **files})
+        if after != lock.get(name):
+            write_json(path, {key: entry.model_dump() for key, entry in (lock | {name: after}).items()})
 
 
 def guard(path: Path) -> FileLock:

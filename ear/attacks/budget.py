@@ -1,5 +1,7 @@
 """Names of the attacks, and what they spend beside the queries that the config gives them. Without torch."""
 
+from ear.axes.protocols import RELEARNED, SEARCH, set_of
+
 ATTACK_COLUMNS = (
     *("prompt_id", "prompt_set", "prompt", "object", "window"),
     *("shown", "score", "rank", "top1_object", "clip_score", "protocol", "queries"),
@@ -18,9 +20,9 @@ CANDIDATES = 8
 
 def search_set(name: str) -> str:
     """The prompt set of a search's rows."""
-    return f"search-{name}"
+    return f"{SEARCH}-{name}"
 
 
 def relearned_set(steps: int) -> str:
     """The prompt set of the rows after so many steps of relearning."""
-    return f"relearned-{steps}"
+    return set_of(RELEARNED, steps)

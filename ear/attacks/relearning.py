@@ -5,7 +5,6 @@ new is taught. Trained are the weights that the erasure trained.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,7 @@ import torch
 from torch import Tensor
 
 from ear.attacks.budget import relearned_set
-from ear.attacks.likelihood import stream_losses
-from ear.attacks.victim import Victim, verdict_rows
+from ear.attacks.victim import Victim, image_losses, verdict_rows
 from ear.batching import BatchSize, fitting
 from ear.decoding import free_memory
 from ear.finite import require_losses
@@ -27,23 +25,11 @@ from ear.seeding import stable_seed
 PROMPT_DROPOUT = 0.1  # share of images that are given the unconditional prompt, as image models are trained
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What is learnt again.
-
-    Attributes:
-        prompts: P safe prompts.
-        streams: (P, T) int64, the original model's images of them.
-    """
-
-    prompts: Sequence[str]
-    streams: Tensor
-
-
 def fine_tune(
     backbone: Backbone,
     names: Sequence[str],
-    lesson: Lesson,
+    prompts: Sequence[str],
+    images: Tensor,
     steps: Sequence[int],
     batch_size: int,
     learning_rate: float,
@@ -58,7 +44,8 @@ def fine_tune(
     Args:
         backbone: the erased model; its weights change, and stay as they are after the last step.
         names: modules of the language model whose weights are trained.
-        lesson: what on.
+        prompts: P safe prompts.
+        images: (P, T) int64, tokens of the original model's images of them.
         steps: ascending numbers of optimiser steps.
         batch_size: images a step.
         learning_rate: of Adam.
@@ -74,9 +61,9 @@ def fine_tune(
     weights = [backbone.language_model.get_submodule(name).get_parameter("weight") for name in names]
     masters = [weight.detach().float().clone() for weight in weights]
     adam = torch.optim.Adam(masters, lr=learning_rate)
-    batches = _batches(len(lesson.prompts), batch_size, seed)
-    prompts = unpadded(backbone.encode(lesson.prompts, "chat"))
-    streams = lesson.streams.to(backbone.device)
+    batches = _batches(len(prompts), batch_size, seed)
+    ids = unpadded(backbone.encode(prompts, "chat"))
+    images = images.to(backbone.device)
     for weight in weights:
         weight.requires_grad_(True)
     try:
@@ -86,10 +73,9 @@ def fine_tune(
             def gradients(
                 part: Sequence[tuple[int, bool]], total: int = len(chosen), step: int = step
             ) -> list[Tensor]:
-                tokens = _prompts(backbone, prompts, part)
-                rows = [row for row, _ in part]
-                losses = stream_losses(backbone, backbone.embed_text(tokens.ids), tokens.mask, streams[rows])
-                require_losses(losses, lambda row: f"relearning, step {step}, {lesson.prompts[rows[row]]!r}")
+                tokens, rows = _prompts(backbone, ids, part), [row for row, _ in part]
+                losses = image_losses(backbone, backbone.embed_text(tokens.ids), tokens.mask, images[rows])
+                require_losses(losses, lambda row: f"relearning, step {step}, {prompts[rows[row]]!r}")
                 return list(torch.autograd.grad(losses.sum() / total, weights))
 
             parts = list(micro_batch.each(chosen, gradients))
@@ -101,7 +87,7 @@ def fine_tune(
                     weight.copy_(master)
             if step in steps:
                 yield step
-                free_memory()  # what the caller drew with
+                free_memory()  # what the caller sampled with
     finally:
         for weight in weights:
             weight.requires_grad_(False)
@@ -129,20 +115,22 @@ def _prompts(backbone: Backbone, prompts: Sequence[Tensor], part: Sequence[tuple
 def relearn(
     victim: Victim,
     names: Sequence[str],
-    lesson: Lesson,
+    safe: Sequence[str],
+    images: Tensor,
     prompts: pd.DataFrame,
     steps: Sequence[int],
     batch_size: int,
     learning_rate: float,
     experiment_seed: int,
 ) -> pd.DataFrame:
-    """Draw the target prompts after some steps of benign fine-tuning; the weights are changed.
+    """Render the target prompts after some steps of benign fine-tuning; the weights are changed.
 
     Args:
         victim: the erased model.
         names: modules of the language model that the erasure trained.
-        lesson: what is learnt.
-        prompts: N rows with prompt_id, prompt, object and window, drawn with their usual uniforms.
+        safe: P prompts that are trained on.
+        images: (P, T) int64, tokens of the original model's images of them.
+        prompts: N rows with prompt_id, prompt, object and window, rendered with their usual random numbers.
         steps: numbers of optimiser steps.
         batch_size: images a step.
         learning_rate: of Adam.
@@ -151,21 +139,25 @@ def relearn(
     Returns:
         One row a number of steps and prompt.
     """
-    ids = unpadded(victim.backbone.encode(list(prompts["prompt"]), "chat"))
+    backbone = victim.backbone
+    ids = unpadded(backbone.encode(list(prompts["prompt"]), "chat"))
     seeds = [image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]]
-    order = stable_seed(experiment_seed, "relearning")
-    length = victim.backbone.encode(lesson.prompts, "chat").length
+    length = backbone.encode(safe, "chat").length
     layers = len({name.rpartition(".")[0] for name in names})
 
     def need(shape: Dimensions, images: int) -> float:
         return relearning(shape, images, length, layers, parts=-(-batch_size // images))
 
-    micro_batch = BatchSize(fitting(victim.backbone, min(batch_size, victim.batch_size.wanted), need))
+    micro_batch = BatchSize(fitting(backbone, min(batch_size, victim.batch_size.wanted), need))
+    order = stable_seed(experiment_seed, "relearning")
     reached = fine_tune(
-        victim.backbone, names, lesson, sorted(steps), batch_size, learning_rate, order, micro_batch
+        backbone, names, safe, images, sorted(steps), batch_size, learning_rate, order, micro_batch
     )
-    rows = [
-        verdict_rows(prompts, relearned_set(step), victim.query(ids, seeds), victim.judge.protocol, queries=1)
-        for step in reached
-    ]
-    return pd.concat(rows, ignore_index=True)
+    protocol = victim.judge.protocol
+    return pd.concat(
+        [
+            verdict_rows(prompts, relearned_set(step), victim.query(ids, seeds), protocol, 1)
+            for step in reached
+        ],
+        ignore_index=True,
+    )

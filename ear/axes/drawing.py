@@ -1,73 +1,28 @@
-"""Drawing of probes: beginnings of images by the original model, then what a model makes of them."""
+"""Rendering of probes: prompts under another condition, from the beginnings of the original's images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import torch
-from torch import Tensor
 
-from ear.axes.probes import Probe, longest
-from ear.batching import BatchSize, drawn_at_once
+from ear.axes.probes import Probe
+from ear.batching import BatchSize
 from ear.janus import Backbone
 from ear.render import image_rows, render_prompts, shard_rows
-from ear.sampling import Guidance, sample_prompts
-
-Beginning = tuple[str, int]
-"""Prompt and seed of an image."""
+from ear.sampling import Guidance
+from ear.tokens import ImageTokens
 
 
 def of_shard(probes: Sequence[Probe], shard: int, shards: int) -> list[Probe]:
-    """What one of several jobs draws of each probe (``ear.render.shard_rows``)."""
+    """What one of several jobs renders of each probe (``ear.render.shard_rows``)."""
     parts = [Probe(probe.condition, shard_rows(probe.rows, shard, shards)) for probe in probes]
     return [part for part in parts if len(part.rows)]
-
-
-def beginnings(
-    backbone: Backbone,
-    probes: Sequence[Probe],
-    experiment_seed: int,
-    guidance: float,
-    temperature: float,
-    batch_size: BatchSize,
-) -> dict[Beginning, Tensor]:
-    """Beginnings of the images that probes go on from. Call it while the weights are still the original's.
-
-    Args:
-        backbone: the original model.
-        probes: of a concept.
-        experiment_seed: with the prompts' ids it fixes the uniforms.
-        guidance: scale of the images.
-        temperature: of the images.
-        batch_size: prompts sampled at once.
-
-    Returns:
-        (prompt, seed) → (k,) int64, how the original's image of it begins; k is that of the longest probe.
-    """
-    steps = longest(probes)
-    wanted: dict[Beginning, None] = {}
-    for probe in probes:
-        if probe.condition.given:
-            seeds = image_rows(probe.rows.assign(window=0), experiment_seed)["seed"]
-            wanted |= dict.fromkeys(zip(probe.rows["begun_by"], seeds, strict=True))
-
-    def sampled(part: Sequence[Beginning]) -> Tensor:
-        texts, seeds = zip(*part, strict=True)
-        return sample_prompts(
-            backbone, texts, seeds, "chat", Guidance(guidance), temperature, steps=steps
-        ).cpu()
-
-    if not wanted:
-        return {}
-    length = backbone.encode([prompt for prompt, _ in wanted], "chat").length
-    fits = drawn_at_once(backbone, batch_size.wanted, Guidance(guidance).rows, length)
-    return dict(zip(wanted, torch.cat(list(batch_size.each(list(wanted), sampled, fits))), strict=True))
 
 
 def render_probes(
     backbone: Backbone,
     probes: Sequence[Probe],
-    begun: Mapping[Beginning, Tensor],
+    tokens: ImageTokens,
     folder: str | Path,
     *,
     window: int,
@@ -77,15 +32,15 @@ def render_probes(
     batch_size: BatchSize,
     desc: str,
 ) -> list[pd.DataFrame]:
-    """Draw the images of probes.
+    """Render the images of probes.
 
     Args:
         backbone: the model, with its adapter if it has one.
         probes: of a concept.
-        begun: what :func:`beginnings` gave.
+        tokens: of the original's images that the probes go on from.
         folder: where the PNGs go.
         window: the method's own window length.
-        experiment_seed: with the prompts' ids it fixes the uniforms.
+        experiment_seed: with the prompts' ids it fixes the common random numbers.
         guidance: the method's, at the experiment's scale.
         temperature: the experiment's.
         batch_size: prompts sampled at once.
@@ -94,17 +49,15 @@ def render_probes(
     Returns:
         Rows of the manifest, a table a probe.
     """
-    drawn = []
+    rendered = []
     for probe in probes:
         condition, rows = probe.condition, probe.rows.assign(window=window)
         prefix = None
         if condition.given:
-            seeds = image_rows(rows, experiment_seed)["seed"]
-            prefix = torch.stack(
-                [begun[key][: condition.given] for key in zip(rows["begun_by"], seeds, strict=True)]
-            )
+            begun = tokens.of(rows["begun_by"], image_rows(rows, experiment_seed)["seed"])
+            prefix = begun[:, : condition.given]
         scale = guidance.scale if condition.guidance is None else condition.guidance
-        drawn.append(
+        rendered.append(
             render_prompts(
                 backbone,
                 rows,
@@ -117,4 +70,4 @@ def render_probes(
                 prefix=prefix,
             )
         )
-    return drawn
+    return rendered

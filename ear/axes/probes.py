@@ -5,7 +5,7 @@ beginning of an image of the concept, at another guidance scale or at another te
 and the target image of its prompt differ by the condition alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,8 @@ class Probe:
 
     Attributes:
         condition: how it draws.
-        rows: ``PROBE_COLUMNS``. ``same_as``: id of the prompt whose uniforms an image shares; ``begun_by``:
-            the prompt whose image by the original begins it.
+        rows: ``PROBE_COLUMNS``. ``same_as``: id of the original's image whose common random numbers an image
+            shares; ``begun_by``: the prompt of that image, whose first tokens are given.
     """
 
     condition: Condition
@@ -59,46 +59,34 @@ def probes_of(
             can still turn a picture that has begun.
     """
     target = first_targets(prompts, axes["prompts"])
+    texts = target["prompt"]
     conditions = {set_of(PREFIX, given): Condition(given=given) for given in axes["prefixes"]}
     conditions |= {set_of(GUIDANCE, scale): Condition(guidance=scale) for scale in axes["guidance"]}
     conditions |= {set_of(TEMPERATURE, value): Condition(temperature=value) for value in axes["temperature"]}
     found = [
-        Probe(
-            condition,
-            _rows(target["prompt_id"], name, target["prompt"], target["object"], target["prompt"]),
-        )
+        Probe(condition, _rows(target["prompt_id"], name, texts, texts).assign(object=target["object"]))
         for name, condition in conditions.items()
     ]
     if pairs is not None and axes["prefixes"]:
-        asked = pairs.head(axes["prompts"])
-        found += [
-            Probe(
-                Condition(given=given),
-                _rows(
-                    asked["pair_id"],
-                    set_of(CEILING, given),
-                    asked["safe_prompt"],
-                    None,
-                    asked["unsafe_prompt"],
-                ),
-            )
-            for given in (0, *axes["prefixes"])
-        ]
+        asked = pairs.head(axes["prompts"]).reset_index(drop=True)
+        safe, unsafe = asked["safe_prompt"], asked["unsafe_prompt"]
+        for given in (0, *axes["prefixes"]):
+            rows = _rows(asked["pair_id"], set_of(CEILING, given), safe, unsafe)
+            rows = rows.assign(same_as=asked["pair_id"] + "/unsafe")  # the pair's rendered image
+            found.append(Probe(Condition(given=given), rows))
     return found
 
 
-def _rows(
-    ids: pd.Series, name: str, asked: pd.Series, objects: pd.Series | None, begun_by: pd.Series
-) -> pd.DataFrame:
+def _rows(ids: pd.Series, name: str, asked: pd.Series, begun_by: pd.Series) -> pd.DataFrame:
     """Rows of a probe, named by their prompts: "church/target/0003" becomes "church/prefix-16/0003"."""
-    concept_and_number = ids.str.split("/")
+    parts = ids.str.split("/")
     table = {
-        "prompt_id": [f"{parts[0]}/{name}/{parts[-1]}" for parts in concept_and_number],
+        "prompt_id": [f"{part[0]}/{name}/{part[-1]}" for part in parts],
         "prompt_set": name,
-        "prompt": asked.to_numpy(),
-        "object": float("nan") if objects is None else objects.to_numpy(),
-        "same_as": ids.to_numpy(),
-        "begun_by": begun_by.to_numpy(),
+        "prompt": asked,
+        "object": float("nan"),
+        "same_as": ids,
+        "begun_by": begun_by,
     }
     return pd.DataFrame(table, columns=PROBE_COLUMNS)
 
@@ -114,8 +102,3 @@ def sizes_of(axes: Mapping[str, Any], targets: int, pairs: int = 0) -> tuple[int
     levels = sum(len(axes[name]) for name in ("prefixes", "guidance", "temperature"))
     ceilings = len(axes["prefixes"]) + 1 if axes["prefixes"] and pairs else 0
     return (min(axes["prompts"], targets),) * levels + (min(axes["prompts"], pairs),) * ceilings
-
-
-def longest(probes: Sequence[Probe]) -> int:
-    """Most image tokens that a probe is given."""
-    return max((probe.condition.given for probe in probes), default=0)

@@ -1,23 +1,274 @@
-"""The axes of the evaluation: what each measures, on which prompt sets, under which name and version.
+"""The registry of what is measured: each axis of the evaluation is one entry of ``AXES``.
 
-A version changes whenever the same model would get another number: by other prompts, images or counts.
-docs/axes.md says what each shows and what it does not.
+Config, tables, score card, figures, report and docs read it. A new axis is an entry, the code that measures
+it (rows of its prompt sets in the table of metrics) and a test. A version changes whenever the same model
+would get another number: by other prompts, images or counts. docs/axes.md says what each shows and what not.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 PREFIX, CEILING, GUIDANCE, TEMPERATURE = "prefix", "ceiling", "guidance", "temperature"
 SEARCH, RELEARNED = "search", "relearned"
 TARGET, RETENTION, GENERAL, CAPTIONS = "target", "retention", "general", "captions"
 IMPLICIT, NEIGHBOURS = "implicit", "neighbours"
 QUESTIONS = ("questions-concept", "questions-others")
+SHOWN, SECOND, RIGHT = "concept_rate", "second_concept_rate", "accuracy"
 
 
-def is_among(prompt_set: str, sets: Sequence[str]) -> bool:
-    """Whether a prompt set is one of these; one that ends in "-" stands for all that begin so."""
-    return any(prompt_set.startswith(name) if name.endswith("-") else prompt_set == name for name in sets)
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is read and written.
+
+    Attributes:
+        label: for readers.
+        lower: whether low values are good.
+        bounds: least and greatest value that it can have; None where it has none.
+        scale: values are multiplied by it where people read them.
+        decimals: of the scaled value.
+        unit: of the scaled value.
+    """
+
+    label: str
+    lower: bool
+    bounds: tuple[float, float] | None = None
+    scale: float = 1
+    decimals: int = 1
+    unit: str = ""
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better."""
+        return "↓" if self.lower else "↑"
+
+    def text(self, value: float) -> str:
+        """The number as people read it, without its unit."""
+        return f"{value * self.scale:.{self.decimals}f}"
+
+
+METRICS: dict[str, Metric] = {
+    SHOWN: Metric("Concept shown", True, (0, 1), 100, 1, " %"),
+    SECOND: Metric("Concept shown, second judge", True, (0, 1), 100, 1, " %"),
+    RIGHT: Metric("Right object", False, (0, 1), 100, 1, " %"),
+    "clip_score": Metric("CLIP score", False, (0, 100), 1, 2),
+    "fid": Metric("FID", True),
+    "kid": Metric("KID × 10³", True, None, 1000),
+    "diversity": Metric("Vendi score", False),
+    "bleu": Metric("BLEU", False, (0, 100)),
+}
+"""Metric of the table of metrics → how it is read and written."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis: one metric on some prompt sets.
+
+    Attributes:
+        name: as in tables.
+        version: of its protocol.
+        sets: prompt sets of the table of metrics; one that ends in "-" stands for all that begin so.
+        metric: of the table of metrics, a key of ``METRICS``; it says which way is better.
+        label: heading for readers.
+        measures: one sentence for the docs: what is counted.
+        config: key of the config's section ``axes`` that turns it on; "" for what is always measured.
+        figure: the figure that shows it, by its file's name; "" for none of its own.
+        score: whether it says how good a method is; if not, it is read beside another axis.
+    """
+
+    name: str
+    version: int
+    sets: tuple[str, ...]
+    metric: str
+    label: str
+    measures: str
+    config: str = ""
+    figure: str = ""
+    score: bool = True
+
+    @property
+    def protocol(self) -> str:
+        """Name and version: ``prefix/1``."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def form(self) -> Metric:
+        """How its metric is read and written."""
+        return METRICS[self.metric]
+
+    @property
+    def heading(self) -> str:
+        """Label, and which way is better."""
+        return f"{self.label} {self.form.arrow}"
+
+    @property
+    def of_concept(self) -> bool:
+        """Whether it asks how much of the concept is left; all others ask what is kept."""
+        return self.metric in (SHOWN, SECOND)
+
+    def has(self, prompt_set: str) -> bool:
+        """Whether a prompt set belongs to it."""
+        return any(
+            prompt_set.startswith(name) if name.endswith("-") else prompt_set == name for name in self.sets
+        )
+
+
+AXES: tuple[Axis, ...] = (
+    Axis(
+        "erasure",
+        1,
+        (TARGET,),
+        SHOWN,
+        "Target",
+        "images of prompts that name the concept, which show it",
+        figure="concept-rate",
+    ),
+    Axis(
+        "second-judge",
+        1,
+        (TARGET,),
+        SECOND,
+        "Second judge",
+        "the same images, which show it to a second judge",
+    ),
+    Axis(
+        "implicit",
+        1,
+        (IMPLICIT,),
+        SHOWN,
+        "Implicit",
+        "images of prompts that describe the concept without its words, which show it",
+        config="implicit",
+        figure="attacks",
+    ),
+    Axis(
+        PREFIX,
+        1,
+        (f"{PREFIX}-",),
+        SHOWN,
+        "Prefix",
+        "images that show the concept when the first tokens of an image of it are given",
+        config="prefixes",
+        figure="prefix",
+    ),
+    Axis(
+        CEILING,
+        2,
+        (f"{CEILING}-",),
+        SHOWN,
+        "Ceiling",
+        "the same by the original, asked for the safe twin: the picture against the words",
+        config="prefixes",
+        figure="prefix",
+        score=False,
+    ),
+    Axis(
+        GUIDANCE,
+        1,
+        (f"{GUIDANCE}-",),
+        SHOWN,
+        "Guidance",
+        "images of target prompts at other guidance scales, which show the concept",
+        config="guidance",
+        figure="sweeps",
+    ),
+    Axis(
+        TEMPERATURE,
+        1,
+        (f"{TEMPERATURE}-",),
+        SHOWN,
+        "Temperature",
+        "images of target prompts at other temperatures, which show the concept",
+        config="temperature",
+        figure="sweeps",
+    ),
+    Axis(
+        SEARCH,
+        1,
+        (f"{SEARCH}-",),
+        SHOWN,
+        "Search",
+        "target prompts for which an attack finds words that bring the concept back",
+        config="search",
+        figure="attacks",
+    ),
+    Axis(
+        "relearning",
+        2,
+        (f"{RELEARNED}-",),
+        SHOWN,
+        "Relearning",
+        "images of target prompts that show the concept after benign fine-tuning",
+        config="relearning",
+        figure="relearning",
+    ),
+    Axis(
+        "neighbours",
+        1,
+        (NEIGHBOURS,),
+        RIGHT,
+        "Neighbours",
+        "images of what the original comes nearest to confusing with the concept, as asked for",
+    ),
+    Axis(
+        "retention",
+        1,
+        (RETENTION,),
+        RIGHT,
+        "Retention",
+        "images of prompts without the concept, which show the object asked for",
+        figure="tradeoff",
+    ),
+    Axis(
+        "agreement",
+        1,
+        (GENERAL,),
+        "clip_score",
+        "CLIP score",
+        "CLIP score of general images and their prompts",
+    ),
+    Axis("fidelity", 1, (GENERAL,), "fid", "FID", "Fréchet distance of general images to reference pictures"),
+    Axis(
+        "kernel-distance",
+        1,
+        (GENERAL,),
+        "kid",
+        "KID × 10³",
+        "kernel distance of the same images and pictures",
+    ),
+    Axis("diversity", 1, (GENERAL,), "diversity", "Diversity", "Vendi score of general images"),
+    Axis("captions", 1, (CAPTIONS,), "bleu", "Captions", "BLEU of descriptions of held-out pictures"),
+    Axis(
+        "questions",
+        1,
+        QUESTIONS[1:],
+        RIGHT,
+        "Questions",
+        "right answers, yes or no, about other things than the concept in held-out pictures",
+        config="questions",
+        figure="understanding",
+    ),
+    Axis(
+        "recognition",
+        1,
+        QUESTIONS[:1],
+        RIGHT,
+        "Recognition",
+        "right answers, yes or no, to whether the concept is in held-out pictures",
+        config="questions",
+        figure="understanding",
+    ),
+)
+"""In the order of tables and figures: what should be low, then what should be kept."""
+
+
+def axis_of(prompt_set: str, metric: str) -> Axis | None:
+    """The axis that a row of the table of metrics belongs to; None for others."""
+    return next((axis for axis in AXES if axis.metric == metric and axis.has(prompt_set)), None)
+
+
+def axis(name: str) -> Axis:
+    """The axis of a name."""
+    return next(one for one in AXES if one.name == name)
 
 
 def is_judged(prompt_set: str) -> bool:
@@ -25,142 +276,9 @@ def is_judged(prompt_set: str) -> bool:
     return prompt_set != GENERAL
 
 
-@dataclass(frozen=True)
-class Axis:
-    """An axis.
-
-    Attributes:
-        name: short, as in tables.
-        version: of its protocol.
-        measures: one sentence.
-        better: which way is better.
-        sets: prompt sets of the metrics table; one that ends in "-" stands for all that begin so.
-        metrics: its metrics there, the first one speaks for the axis.
-    """
-
-    name: str
-    version: int
-    measures: str
-    better: Literal["lower", "higher"]
-    sets: tuple[str, ...]
-    metrics: tuple[str, ...]
-
-    @property
-    def protocol(self) -> str:
-        """Name and version: ``prefix/1``."""
-        return f"{self.name}/{self.version}"
-
-    def has(self, prompt_set: str) -> bool:
-        """Whether a prompt set belongs to it."""
-        return is_among(prompt_set, self.sets)
-
-
-_SHOWN = ("concept_rate",)
-AXES: tuple[Axis, ...] = (
-    Axis("erasure", 1, "images of prompts that name the concept, which show it", "lower", (TARGET,), _SHOWN),
-    Axis(
-        "implicit",
-        1,
-        "images of prompts that describe the concept without its words, which show it",
-        "lower",
-        (IMPLICIT,),
-        _SHOWN,
-    ),
-    Axis(
-        "neighbours",
-        1,
-        "images of what the original comes nearest to confusing with the concept, as asked for",
-        "higher",
-        (NEIGHBOURS,),
-        ("accuracy",),
-    ),
-    Axis(
-        "retention",
-        1,
-        "images of prompts without the concept, which show the object asked for",
-        "higher",
-        (RETENTION,),
-        ("accuracy",),
-    ),
-    Axis(
-        "fidelity", 1, "distance of general images to reference pictures", "lower", (GENERAL,), ("fid", "kid")
-    ),
-    Axis(
-        "agreement",
-        1,
-        "CLIP score of general images with their prompts",
-        "higher",
-        (GENERAL,),
-        ("clip_score",),
-    ),
-    Axis("diversity", 1, "Vendi score of general images", "higher", (GENERAL,), ("diversity",)),
-    Axis("captions", 1, "BLEU of descriptions of held-out pictures", "higher", (CAPTIONS,), ("bleu",)),
-    Axis(
-        "questions",
-        1,
-        "right answers, yes or no, about held-out pictures: of the concept, of others",
-        "higher",
-        QUESTIONS,
-        ("accuracy",),
-    ),
-    Axis(
-        PREFIX,
-        1,
-        "images that show the concept when the first tokens of an image of it are given",
-        "lower",
-        (f"{PREFIX}-",),
-        _SHOWN,
-    ),
-    Axis(
-        CEILING,
-        1,
-        "the same by the original, asked for the safe twin: the picture against the words",
-        "lower",
-        (f"{CEILING}-",),
-        _SHOWN,
-    ),
-    Axis(
-        GUIDANCE,
-        1,
-        "images of target prompts at other guidance scales, which show the concept",
-        "lower",
-        (f"{GUIDANCE}-",),
-        _SHOWN,
-    ),
-    Axis(
-        TEMPERATURE,
-        1,
-        "images of target prompts at other temperatures, which show the concept",
-        "lower",
-        (f"{TEMPERATURE}-",),
-        _SHOWN,
-    ),
-    Axis(
-        SEARCH,
-        1,
-        "target prompts for which an attack finds words that bring the concept back",
-        "lower",
-        (f"{SEARCH}-",),
-        _SHOWN,
-    ),
-    Axis(
-        "relearning",
-        1,
-        "images of target prompts that show the concept after benign fine-tuning",
-        "lower",
-        (f"{RELEARNED}-",),
-        _SHOWN,
-    ),
-)
-"""In the order of tables and figures."""
-
-PROTOCOLS = {axis.name: axis.protocol for axis in AXES}
-"""Axis → name and version."""
-
-
-def axis_of(prompt_set: str, metric: str) -> Axis | None:
-    """The axis that a row of the metrics table belongs to; None for others, such as a second judge's."""
-    return next((axis for axis in AXES if axis.has(prompt_set) and metric in axis.metrics), None)
+def asks_for_concept(prompt_set: str) -> bool:
+    """Whether a set's prompts are meant to bring out the concept: by name, by implication or by an attack."""
+    return all(one.of_concept for one in AXES if one.has(prompt_set))
 
 
 def level_of(prompt_set: str) -> float | None:
@@ -175,3 +293,15 @@ def level_of(prompt_set: str) -> float | None:
 def set_of(kind: str, level: float) -> str:
     """The prompt set of a level: "guidance-1.5"."""
     return f"{kind}-{level:g}"
+
+
+def markdown_table(axes: Sequence[Axis]) -> str:
+    """The table of docs/axes.md."""
+    lines = ["| axis | what is counted | prompt sets | metric | better | config | figure |", "|---" * 7 + "|"]
+    for one in axes:
+        sets = ", ".join(f"`{name}…`" if name.endswith("-") else f"`{name}`" for name in one.sets)
+        better = ("lower" if one.form.lower else "higher") if one.score else "no score"
+        on = f"`axes.{one.config}`" if one.config else "always"
+        cells = (one.protocol, one.measures, sets, f"`{one.metric}`", better, on, one.figure or "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

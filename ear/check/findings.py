@@ -1,24 +1,25 @@
-"""All that is looked at, in the order of the lines."""
+"""All that is looked at, in the order of the lines: of this machine before a run, of everything on demand.
 
+``python -m ear.check.findings`` is the check of this machine before the first job of a run, JSON on stdin.
+"""
+
+import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ear.assets.catalogue import Asset
-from ear.check.finding import Finding
-from ear.check.gpu import check_gpu
-from ear.check.machine import check_compiler, check_disk, check_memory
-from ear.config import Config
+from ear.assets.catalogue import Asset, load_catalogue, shapes_of
+from ear.check.elsewhere import check_slurm, check_sources
+from ear.check.machine import Finding, check_compiler, check_disk, check_gpu, check_memory
+from ear.config import Config, parse_config
 from ear.paths import Paths
-from ear.plan.assets import Needed, needed_assets
-from ear.plan.dimensions import dimensions_of
-from ear.plan.disk import files_of
-from ear.plan.needs import needs_of
+from ear.plan.needs import assets_of, dimensions_of, disk_of, needs_of
 
 
 def check_machine(
     config: Config, catalogue: Mapping[str, Asset], memory_mb: int, backbone: bool = True
 ) -> list[Finding]:
-    """What concerns the machine that computes, and what it writes to: takes two seconds and asks no network.
+    """What concerns the machine that computes, and what it writes to: takes seconds and asks no network.
 
     Args:
         config: the experiment.
@@ -28,25 +29,20 @@ def check_machine(
     """
     found = []
     if config.backbone.device == "cuda":
-        shape = dimensions_of(config, catalogue)
-        needs = needs_of(config, shape) if shape and backbone else []
+        needs = needs_of(config, dimensions_of(config, catalogue)) if backbone else []
         found += [*check_gpu(config.backbone.dtype, needs), check_compiler()]
     return [*found, *check_room(config, catalogue), check_memory(memory_mb)]
 
 
 def check_room(config: Config, catalogue: Mapping[str, Asset]) -> list[Finding]:
     """Whether the disks have room for results, and for the assets that are still to be fetched."""
-    made = sum(one.bytes or 0 for one in files_of(config, dimensions_of(config, catalogue)))
+    made = sum(disk_of(config, dimensions_of(config, catalogue)).values())
     wanted = {Paths(config.experiment).root: made}
-    fetched = sum(map(_fetched, needed_assets(config, catalogue)))
-    if fetched:
+    # An archive and what it unpacks to lie side by side.
+    missing = [one.asset for one in assets_of(config, catalogue) if one.fetch]
+    if fetched := sum((2 if asset.archives else 1) * asset.size for asset in missing):
         wanted[config.assets.store] = fetched
     return check_disk(wanted)
-
-
-def _fetched(one: Needed) -> int:
-    """Bytes of an asset that is to be fetched; an archive and what it unpacks to lie side by side."""
-    return (2 if one.asset.archives else 1) * one.asset.size * one.fetch
 
 
 def check_all(
@@ -61,12 +57,30 @@ def check_all(
         slurm: None where jobs run on this machine; else what ``check_slurm`` takes, or nothing
             for other executors.
     """
-    from ear.check.slurm import check_slurm
-    from ear.check.sources import Requests
-
-    requests = Requests(needed_assets(config, catalogue))
-    if slurm is not None:
-        found = [*(check_slurm(**slurm) if slurm else []), *check_room(config, catalogue)]
-    else:
+    if slurm is None:
         found = check_machine(config, catalogue, memory_mb)
-    return [*found, *requests.findings()]
+    else:
+        found = [*(check_slurm(**slurm) if slurm else []), *check_room(config, catalogue)]
+    return [*found, *check_sources(assets_of(config, catalogue))]
+
+
+def main() -> int:
+    """Print the first line that would stop the run and return 1, or what may slow it and return 0."""
+    given = json.load(sys.stdin)
+    catalogue = load_catalogue(given["catalogue"])
+    config = parse_config(given["config"], source="the experiment's config", shapes=shapes_of(catalogue))
+    found = check_machine(config, catalogue, given["memory_mb"], given["backbone"])
+    errors = [one for one in found if one.level == "error"]
+    if errors:
+        more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        how = f"(snakemake check lists this{more}; --no-hooks starts all the same)"
+        print(errors[0], how, file=sys.stderr)
+        return 1
+    for one in found:
+        if one.level == "warning":
+            print(one, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,14 +1,83 @@
-"""Room on the disk, memory, and what the decoding step is compiled with."""
+"""The machine that computes: its GPUs, what compiles for them, room on its disks, memory."""
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ear.assets.catalogue import size_in_words
-from ear.check.finding import Finding
-from ear.compiler import missing_for_compiling
-from ear.machine import memory_mb
+from ear.machine import VISIBLE, memory_mb, missing_for_compiling, visible_gpus
+from ear.plan.needs import Need
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, and what was found and, unless all is well, what to do.
+
+    An error would stop the run; a warning makes it slower, or may stop it.
+    """
+
+    level: Literal["ok", "warning", "error"]
+    what: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.what}: {self.found}"
+
+
+def check_gpu(dtype: str, needs: Sequence[Need]) -> list[Finding]:
+    """Whether torch computes on the GPUs of this machine, and what fits on them.
+
+    Args:
+        dtype: of the backbone.
+        needs: memory that the experiment's work takes.
+    """
+    import torch  # late: it takes seconds
+
+    hidden = os.environ.get(VISIBLE) is not None and not visible_gpus()
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:  # an AssertionError: built without CUDA
+        said = f"{VISIBLE} is {os.environ[VISIBLE]!r}, unset it" if hidden else " ".join(str(error).split())
+        build = f"torch {torch.__version__} (CUDA {torch.version.cuda})"
+        todo = "docs/paper.md has what it needs; without a GPU set backbone.device: cpu"
+        return [Finding("error", "GPU", f"none is visible to {build}: {said}; {todo}")]
+    gpus = range(torch.cuda.device_count())
+    found = [_gpu(index, dtype) for index in gpus]
+    smallest = min(torch.cuda.mem_get_info(index)[0] for index in gpus)
+    return [*found, *(_need(need, smallest) for need in needs)]
+
+
+def _gpu(index: int, dtype: str) -> Finding:
+    """Whether a GPU computes: a build of torch may hold no code for it, or another process may own it."""
+    import torch
+
+    what = f"GPU {index}"
+    try:
+        torch.ones(2, device=f"cuda:{index}").sum().item()
+    except RuntimeError as error:
+        todo = "take another GPU, or another build of torch (docs/paper.md)"
+        return Finding("error", what, f"computes nothing: {str(error).splitlines()[0]}; {todo}")
+    free, total = torch.cuda.mem_get_info(index)
+    about = f"{torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    if dtype == "bfloat16" and torch.cuda.get_device_capability(index) < (8, 0):
+        slow = "computes bfloat16 by emulation, slowly: take one of compute capability 8.0 or more"
+        return Finding("warning", what, f"{about}; {slow}")
+    return Finding("ok", what, about)
+
+
+def _need(need: Need, free: float) -> Finding:
+    """How much of a kind of work fits into the free memory of the smallest GPU."""
+    what, fits = f"GPU memory to {need.what}", need.fits(free)
+    wanted = need.bytes_of(need.wanted)
+    found = f"{wanted / 1e9:.1f} GB for {need.wanted} {need.unit}, {free / 1e9:.1f} GB free"
+    if fits == need.wanted:
+        return Finding("ok", what, found)
+    if fits:
+        return Finding("warning", what, f"{found}: {fits} at once, which takes longer")
+    return Finding("error", what, f"{found}; take a larger GPU, or end what else runs on this one")
 
 
 def check_compiler() -> Finding:

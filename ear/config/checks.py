@@ -9,8 +9,7 @@ from ear.chat import DESCRIBE
 from ear.config.erasure import NONE
 from ear.config.world_concepts import check_world_concepts
 from ear.erasure.presets import VARIANTS
-from ear.names import ORIGINAL
-from ear.prompts.names import GRAMMAR
+from ear.names import GRAMMAR, ORIGINAL
 from ear.prompts.naming import named
 from ear.world.canvas import SIZE
 

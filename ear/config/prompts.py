@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from ear.config.section import Name, NotNegative, Positive, Rate, Section, Seed
-from ear.prompts.names import GRAMMAR, PUBLISHED
+from ear.names import GRAMMAR, PUBLISHED
 
 SECRET: JsonDict = {"writeOnly": True}
 """Of fields that people may write a key into by mistake: errors do not show what they hold."""

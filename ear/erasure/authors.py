@@ -25,10 +25,10 @@ from ear.erasure.adapter import (
     load_adapter,
     save_adapter,
 )
-from ear.errors import InputError
+from ear.errors import InputError, one_line
 from ear.files import atomic_path, sha256_file
 from ear.janus import DTYPES, Backbone
-from ear.weights import LONGEST_REASON, check_dtypes, check_file, check_finite, one_line
+from ear.weights import check_dtypes, check_file, check_finite
 
 PREFIXES = ("", "language_model.model.", "model.language_model.")
 """In front of a module's name: none in the release, DeepSeek's checkpoints', transformers' checkpoints'."""
@@ -59,9 +59,7 @@ def read_authors_weights(path: str | Path) -> dict[str, Tensor]:
             f"{path}: found a pickle with more than tensors in it, of which nothing was run, {wanted}"
         ) from None
     except Exception as error:  # a damaged file can end torch's reader in any way
-        raise InputError(
-            f"{path}: found no whole file ({one_line(error, LONGEST_REASON)}), {wanted}"
-        ) from None
+        raise InputError(f"{path}: found no whole file ({one_line(error)}), {wanted}") from None
     if not isinstance(content, Mapping) or not content:
         found = "nothing in it" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise InputError(f"{path}: found {found}, {wanted}")

@@ -3,65 +3,42 @@
 import gzip
 import io
 import tarfile
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ear.files import atomic_path
+from ear.provenance import chain, read_records
 
 SUFFIXES = {".csv", ".json", ".md", ".tex", ".tsv"}
 """Tables, manifests with the images' hashes, verdicts, training logs, records of jobs."""
 WHOLE = ("report.html", "report", "figures")
-"""Kept as they are; their pictures of unsafe concepts are blurred where they are drawn."""
-SENSITIVE = "report/sensitive-"
+"""Packed as they are; their pictures of unsafe concepts are blurred where they are drawn."""
+SENSITIVE = "sensitive-"
 """Begin of the names of files with unblurred pictures of unsafe concepts; they are left out."""
-LEFT_OUT = {"export", "logs/archive.json", "benchmarks/archive.tsv"}
-"""Models, and what the archive's own job leaves: packed again, it is the same file."""
 
 ABOUT = """\
 The experiment {name}: what was measured, on what, and by which code. Weights and images are left out.
 
-report.html         figures, tables and samples; begin here
-report              pictures that the page loads when asked for; none that its page shows blurred
-config.yaml         the experiment: `snakemake --configfile config.yaml` in a clone of the code runs it again
-requirements.lock   the packages that it ran on
-provenance.json     commit, packages, device, and the jobs behind each figure and table
-tables, figures     the results
-prompts, ecgvf      prompts, and the pairs that the visual filter kept and dropped
-images              manifests: prompt, seed and SHA-256 of each image
-erased              training logs; windows.csv has the SHA-256 of each adapter
-evaluation          a row an image with the judge's verdict, and the scores of each run
-attacks             a row an attacked prompt with the judge's verdict
-logs                a record a job: inputs, outputs with SHA-256, parameters
+Begin with report.html. logs has a record of each job: inputs, outputs with SHA-256, parameters, packages and
+device. `snakemake --configfile config.yaml` runs it again in a clone of the code with the packages of
+requirements.lock.
 """
 
 
-def archived(folder: Path) -> Iterator[Path]:
-    """Files of an experiment's folder that go into the archive, in a fixed order."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        place = name.parts
-        if not path.is_file() or {place[0], str(name)} & LEFT_OUT or any(part[0] == "." for part in place):
-            continue
-        if name.as_posix().startswith(SENSITIVE):
-            continue
-        if place[0] in WHOLE or path.suffix in SUFFIXES:
-            yield path
-
-
-def write_archive(
-    path: str | Path, folder: str | Path, added: Mapping[str, str], left_out: Container[Path] = ()
-) -> None:
+def write_archive(path: str | Path, results: Iterable[str], added: Mapping[str, str]) -> None:
     """Write a .tar.gz of an experiment, atomically. The same files make the same bytes, whatever their times.
 
+    It holds what the jobs behind some results made, as their records say.
+
     Args:
-        path: the archive; everything in it is below a folder with its name.
-        folder: of the experiment.
+        path: the archive, in the experiment's folder; all that it holds is below a folder with its name.
+        results: what the experiment is run for.
         added: name → text of further files.
-        left_out: paths of files below the folder that are not of the experiment as it is now.
     """
-    folder, top = Path(folder), Path(path).name.partition(".")[0]
+    folder, top = Path(path).parent, Path(path).name.partition(".")[0]
     contents = {name: text.encode() for name, text in added.items()}
     contents["README.txt"] = ABOUT.format(name=folder.name).encode()
+    contents |= {file.relative_to(folder).as_posix(): file.read_bytes() for file in _files(folder, results)}
     with (
         atomic_path(path) as partial,
         partial.open("wb") as file,
@@ -69,13 +46,22 @@ def write_archive(
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for name, content in sorted(contents.items()):
-            _add(archive, f"{top}/{name}", content)
-        for source in archived(folder):
-            if source not in left_out:
-                _add(archive, f"{top}/{source.relative_to(folder)}", source.read_bytes())
+            entry = tarfile.TarInfo(f"{top}/{name}")  # of nobody, at no time, mode 644
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)  # of nobody, at no time, mode 644
-    entry.size = len(content)
-    archive.addfile(entry, io.BytesIO(content))
+def _files(folder: Path, results: Iterable[str]) -> Iterator[Path]:
+    """What the jobs behind the results made and left beside their logs, but for weights and images."""
+    records = read_records(folder / "logs")
+    for job in chain(results, records):
+        outputs = [Path(path) for path in records[job]["outputs"]]
+        for path in [
+            *(one for one in outputs if one.is_relative_to(folder)),
+            folder / f"logs/{job}.json",
+            folder / f"benchmarks/{job}.tsv",
+        ]:
+            for file in path.rglob("*") if path.is_dir() else [path]:
+                packed = file.suffix in SUFFIXES or file.relative_to(folder).parts[0] in WHOLE
+                if packed and file.is_file() and not file.name.startswith((SENSITIVE, ".")):
+                    yield file

@@ -1,187 +1,122 @@
-"""The model card of an erased model, in the hub's form: YAML in front, then Markdown.
+"""The model card of an erased model, in the hub's form.
 
-Whatever it says of the model is read from the adapter's metadata and from the table of metrics.
+Whatever it says of the model is read from the metadata of its weights and from the table of metrics.
 """
 
-import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
+from huggingface_hub import ModelCard, ModelCardData
 
-from ear.axes.protocols import TARGET
+from ear.axes.protocols import AXES, SHOWN, axis_of
 from ear.erasure.adapter import AdapterFacts, BackboneFacts, flat
 from ear.erasure.presets import TOGETHER
-from ear.figures.rows import METRICS_COLUMNS
-from ear.figures.style import capital, concept_style, method_style
-from ear.files import read_csv
-from ear.metrics.measured import Measurement, kept_of_rest, left_of_concept, not_measured
+from ear.metrics.columns import METRICS_CSV
 from ear.names import ALL_SEEDS, ORIGINAL
-from ear.report.numbers import METRICS, Cell, make_cell
-from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
-SECOND = "second_concept_rate"
-UNDERSTANDING = {
-    "captions": "captions of held-out pictures",
-    "questions": "answers, yes or no, to questions about held-out pictures",
-}
-"""Axis of image understanding → what it compares."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What was erased.
+    """What was erased, and how the card's sample code makes an image.
 
     Attributes:
-        experiment: where.
+        experiment: in which it was erased.
         concept: its name there; other concepts may have been erased together with it.
-        kind: of concept: object, style or attribute.
+        kind: of concept: object, style, attribute or unsafe.
         words: how a prompt names it.
+        prompt: of the sample image; one that asks for the concept shows what became of it.
+        guidance: scale of classifier-free guidance, more than 1.
+        temperature: softmax temperature.
     """
 
     experiment: str
     concept: str
     kind: str
     words: str
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How the sample code draws.
-
-    Attributes:
-        prompt: of the image; one that asks for the concept shows what became of it.
-        guidance: scale of classifier-free guidance, more than 1.
-        temperature: softmax temperature.
-    """
-
     prompt: str
     guidance: float
     temperature: float
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A metric of the table: what, the original's cell and this model's, the cell over all seeds."""
-
-    label: str
-    original: Cell | None
-    erased: Cell
-    pooled: Cell | None
-
-
 def model_card(
-    facts: AdapterFacts,
-    modules: Sequence[str],
-    adapter_sha256: str,
-    metrics: str | Path,
-    image_tokens: int,
-    subject: Subject,
-    drawing: Drawing,
+    facts: AdapterFacts, modules: Sequence[str], weights_sha256: str, metrics: str | Path, subject: Subject
 ) -> str:
     """The text of the card. The same input gives the same text.
 
     Args:
-        facts: the adapter's metadata.
-        modules: names of the modules whose weights it replaces.
-        adapter_sha256: of its file.
-        metrics: tables/metrics.csv. Every axis that it has a number of is stated, what it lacks is named.
-        image_tokens: tokens of an image.
+        facts: the metadata of the edited weights.
+        modules: names of the modules whose weights they replace.
+        weights_sha256: of their file.
+        metrics: tables/metrics.csv. Every number of this model is stated; axes without one are named.
         subject: what was erased.
-        drawing: how the sample code draws.
 
     Raises:
         InputError: the table of metrics is missing or not one.
     """
-    concepts = facts.concept.split(TOGETHER)
-    table = read_csv(metrics, METRICS_COLUMNS)
+    table = METRICS_CSV.read(metrics).astype({"seed": str})
     table = table[(table["concept"] == subject.concept) & table["value"].notna()]
-    own = _own(table, facts)
-    left, kept = left_of_concept(own, image_tokens), kept_of_rest(own)
-    measured = {one.axis.name for one in (*left, *kept)}
-    return load_template(TEMPLATE, {"literal": _literal}, keep_trailing_newline=True).render(
-        front_matter=yaml.safe_dump(_front_matter(facts.backbone), sort_keys=False, allow_unicode=True),
-        concept=concept_style(subject.concept).label,
-        others=[concept_style(name).label for name in concepts if name != subject.concept],
-        title=capital(" and ".join(concept_style(name).label for name in concepts)),
-        method=method_style(facts.method).label,
+    own = _rows(
+        table, facts.method, str(facts.fine_tuning_seed or 0)
+    )  # not trained here: it stands as seed 0
+    known = {axis_of(*row) for row in zip(own["prompt_set"], own["metric"], strict=True)}
+    card = ModelCard.from_template(
+        _data(facts.backbone),
+        template_path=str(TEMPLATE),
+        **asdict(subject),
         facts=facts,
+        title=" and ".join(facts.concept.split(TOGETHER)),
+        others=[name for name in facts.concept.split(TOGETHER) if name != subject.concept],
+        modules=len(modules),
         layers=len({name.split(".")[1] for name in modules}),
-        modules=modules,
-        adapter_sha256=adapter_sha256,
-        left=[*_lines(table, facts, left), *_second(table, facts)],
-        kept=_lines(table, facts, kept),
-        unmeasured=[axis.measures for axis in not_measured(own)],
-        understanding=[what for axis, what in UNDERSTANDING.items() if axis in measured],
-        several_seeds=_has_seeds(table, facts.method),
+        weights_sha256=weights_sha256,
+        lines=list(_lines(table, own, facts.method)),
+        unmeasured=[axis.measures for axis in AXES if axis not in known and axis.score],
         settings=list(flat(facts.settings)),
-        subject=subject,
-        drawing=drawing,
         authors_file=AUTHORS_FILE,
+    )
+    return str(card)
+
+
+def _data(backbone: BackboneFacts) -> ModelCardData:
+    """No license: that of the base model holds. A base model is named if it is on the hub."""
+    shape = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", backbone.reference)
+    on_hub = backbone.revision is not None or (shape is not None and not Path(backbone.reference).exists())
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="any-to-any",
+        base_model=backbone.reference if on_hub else None,
+        base_model_relation="finetune" if on_hub else None,
+        tags=["janus", "text-to-image", "concept-erasure", "machine-unlearning"],
     )
 
 
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # Python reads it too
-
-
-def _front_matter(backbone: BackboneFacts) -> dict[str, Any]:
-    """The hub's keys. No license: that of the base model holds. A base model is named if it is on the hub."""
-    keys: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "any-to-any"}
-    on_hub = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", backbone.reference) is not None
-    if backbone.revision is not None or (on_hub and not Path(backbone.reference).exists()):
-        keys |= {"base_model": backbone.reference, "base_model_relation": "finetune"}
-    return keys | {
-        "tags": ["janus", "text-to-image", "concept-erasure", "machine-unlearning", "autoregressive"]
-    }
-
-
 def _rows(table: pd.DataFrame, method: str, seed: str) -> pd.DataFrame:
-    return table[(table["method"] == method) & (table["seed"].astype(str) == seed)]
+    return table[(table["method"] == method) & (table["seed"] == seed)]
 
 
-def _own(table: pd.DataFrame, facts: AdapterFacts) -> pd.DataFrame:
-    """The model's own rows; weights that were not trained here stand as seed 0."""
-    return _rows(table, facts.method, str(facts.fine_tuning_seed or 0))
+def _lines(table: pd.DataFrame, own: pd.DataFrame, method: str) -> Iterator[tuple[str, ...]]:
+    """(what, the original, this model, all seeds, n): what is left of the concept first, the most above."""
+    own = own.assign(kept=own["metric"] != SHOWN, least=-own["value"])
+    own["least"] = own["least"].where(~own["kept"], 0)
+    pooled = {name: _rows(table, name, ALL_SEEDS) for name in (ORIGINAL, method)}
+    for _, row in own.sort_values(["kept", "least"], kind="stable").iterrows():
+        same = {
+            name: rows[(rows["prompt_set"] == row["prompt_set"]) & (rows["metric"] == row["metric"])]
+            for name, rows in pooled.items()
+        }
+        before, seeds = (_cell(rows.iloc[0]) if len(rows) else "–" for rows in same.values())
+        axis = axis_of(row["prompt_set"], row["metric"])
+        what = f"`{row['metric']}` of `{row['prompt_set']}` {axis.form.arrow if axis else ''}"
+        yield what.strip(), before, _cell(row), seeds, str(int(row["n"]))
 
 
-def _has_seeds(table: pd.DataFrame, method: str) -> bool:
-    seeds = table.loc[table["method"] == method, "seed"].astype(str)
-    return seeds[seeds != ALL_SEEDS].nunique() > 1
-
-
-def _lines(table: pd.DataFrame, facts: AdapterFacts, found: Sequence[Measurement]) -> list[_Line]:
-    """Lines of the card's tables, in the order of what was found."""
-    lines = []
-    for one in found:
-        form = METRICS[one.metric]
-        what = one.axis.measures if len(one.axis.metrics) == 1 else f"{form.label}, {one.axis.measures}"
-        worst = f", the worst of {one.of}" if one.of > 1 else ""
-        label = f"{capital(what)} {form.better} (`{one.prompt_set}`{worst})"
-        lines.append(_line(table, facts, label, one.row))
-    return lines
-
-
-def _second(table: pd.DataFrame, facts: AdapterFacts) -> list[_Line]:
-    """What a second judge, where there is one, says of the plain request."""
-    own = _own(table, facts)
-    rows = own[(own["prompt_set"] == TARGET) & (own["metric"] == SECOND)]
-    label = f"{METRICS[SECOND].label} {METRICS[SECOND].better} (`{TARGET}`)"
-    return [_line(table, facts, label, row) for _, row in rows.iterrows()]
-
-
-def _line(table: pd.DataFrame, facts: AdapterFacts, label: str, row: pd.Series) -> _Line:
-    def cell(method: str) -> Cell | None:
-        pooled = _rows(table, method, ALL_SEEDS)
-        found = pooled[(pooled["prompt_set"] == row["prompt_set"]) & (pooled["metric"] == row["metric"])]
-        return None if found.empty else make_cell(found.iloc[0], str(row["metric"]))
-
-    pooled = cell(facts.method) if _has_seeds(table, facts.method) else None
-    return _Line(label, cell(ORIGINAL), make_cell(row, str(row["metric"])), pooled)
+def _cell(row: pd.Series) -> str:
+    interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
+    return f"{row['value']:.3g}{interval}"

@@ -7,7 +7,7 @@ from transformers import GenerationConfig
 from ear.erasure.adapter import apply_adapter, load_adapter, put_weights
 from ear.erasure.authors import write_authors_weights
 from ear.errors import InputError
-from ear.export.card import AUTHORS_FILE, CARD, Drawing, Subject, model_card
+from ear.export.card import AUTHORS_FILE, CARD, Subject, model_card
 from ear.files import atomic_path, sha256_file
 from ear.janus import Backbone
 
@@ -18,7 +18,6 @@ def export_model(
     adapter: str | Path,
     metrics: str | Path,
     subject: Subject,
-    drawing: Drawing,
 ) -> None:
     """Write an erased model; its folder appears whole.
 
@@ -31,28 +30,25 @@ def export_model(
         backbone: the frozen model that the adapter was made from.
         adapter: an adapter.safetensors.
         metrics: tables/metrics.csv, where the card's numbers come from.
-        subject: what was erased, and in which experiment.
-        drawing: how the card's sample code draws.
+        subject: what was erased, and how the card's sample code makes an image.
 
     Raises:
         InputError: the adapter does not belong to the backbone, a file is missing or damaged, or transformers
             cannot draw with the guidance.
     """
-    if drawing.guidance <= 1:
+    if subject.guidance <= 1:
         raise InputError(
-            f"sampling.guidance: found {drawing.guidance}, wanted more than 1: "
+            f"sampling.guidance: found {subject.guidance}, wanted more than 1: "
             "transformers draws images under guidance alone"
         )
     weights, facts = load_adapter(adapter)
-    card = model_card(
-        facts, list(weights), sha256_file(adapter), metrics, backbone.num_image_tokens, subject, drawing
-    )
+    card = model_card(facts, list(weights), sha256_file(adapter), metrics, subject)
     replaced = apply_adapter(backbone, adapter)
     try:
         with atomic_path(folder) as partial:
             backbone.model.save_pretrained(partial)
             backbone.processor.save_pretrained(partial)
-            _generation_config(backbone, drawing.guidance).save_pretrained(partial)
+            _generation_config(backbone, subject.guidance).save_pretrained(partial)
             write_authors_weights(partial / AUTHORS_FILE, weights)
             (partial / CARD).write_text(card, encoding="utf-8")
     finally:

@@ -5,18 +5,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ear.attacks.budget import SEARCHES, search_set
+from ear.axes.protocols import IMPLICIT, SHOWN, TARGET
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.multiples import KEY, METRICS, draw_rows, read_metrics
 from ear.figures.rows import pooled
 
-ATTACKS = {
-    "target": "Target",
-    "implicit": "Implicit",
-    "search-resample": "Resampled",
-    "search-random": "Random",
-    "search-greedy": "Greedy",
-    "search-gradient": "Gradient",
+NAMES = {"resample": "resampled"}
+ATTACKS = {name: name for name in (TARGET, IMPLICIT)} | {
+    search_set(name): NAMES.get(name, name) for name in SEARCHES
 }
 """Prompt set → its name in the figure, from the mildest."""
 
@@ -37,8 +35,8 @@ def draw(metrics: pd.DataFrame) -> Figure:
     Raises:
         InputError: the table has no such rows beside ``target`` or several for one point.
     """
-    mine = metrics[metrics["prompt_set"].isin(list(ATTACKS)) & (metrics["metric"] == "concept_rate")]
-    if set(mine["prompt_set"]) <= {"target"}:
+    mine = metrics[metrics["prompt_set"].isin(list(ATTACKS)) & (metrics["metric"] == SHOWN)]
+    if set(mine["prompt_set"]) <= {TARGET}:
         raise InputError(f"{METRICS}: found no row of a prompt set implicit or search-…, wanted at least one")
     rows = pooled(mine, (*KEY, "prompt_set"), METRICS)
     attacks = [name for name in ATTACKS if (rows["prompt_set"] == name).any()]
@@ -49,8 +47,8 @@ def draw(metrics: pd.DataFrame) -> Figure:
         for ax, attack in zip(line, attacks, strict=True):
             found = rows[(rows["concept"] == concept) & (rows["prompt_set"] == attack)]
             draw_rows(ax, found, rows.head(0), looks)
-        line[0].set_ylabel(style.concept_style(concept).title, fontweight="bold")
+        line[0].set_ylabel(style.concept_title(concept), fontweight="bold")
     for ax, attack in zip(axes[0], attacks, strict=True):
-        ax.set_title(ATTACKS[attack])
+        ax.set_title(style.capital(ATTACKS[attack]))
     figure.supxlabel("prompts or images that show the concept (%)  ← lower is better", fontsize=8)
     return figure

@@ -97,7 +97,7 @@ def draw(images: pd.DataFrame, concept: str, count: int = 8) -> Figure:
     write(
         figure,
         grid[0, 1:],
-        style.concept_style(concept).title + told,
+        style.concept_title(concept) + told,
         ha="left",
         fontsize=8,
         fontweight="bold",

@@ -32,6 +32,6 @@ def draw(metrics: pd.DataFrame) -> Figure:
     figure, axes = style.panels(1, len(concepts), *size, sharex=True, sharey=True)
     for ax, concept in zip(axes[0], concepts, strict=True):
         draw_rows(ax, *(table[table["concept"] == concept] for table in (rows, seeds)), looks)
-        ax.set_title(style.concept_style(concept).title)
+        ax.set_title(style.concept_title(concept))
     figure.supxlabel("target images that show the concept (%)  ← lower is better", fontsize=8)
     return figure

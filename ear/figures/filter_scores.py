@@ -61,7 +61,7 @@ def draw(verdicts: Mapping[str, pd.DataFrame]) -> Figure:
         threshold = images[f"{prefix}threshold"].iloc[0]
         if pd.notna(threshold):
             ax.axvline(threshold, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)), label="threshold")
-        ax.set_title(style.concept_style(concept).title + JUDGES[prefix])
+        ax.set_title(style.concept_title(concept) + JUDGES[prefix])
         ax.set_xlim(0, 1)
         ax.grid(axis="y")
         marks, words = ax.get_legend_handles_labels()

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from ear.axes.protocols import is_judged
+from ear.axes.protocols import asks_for_concept, is_judged
 from ear.errors import InputError
 from ear.figures.style import METHODS, order_methods
 from ear.files import read_csv
@@ -21,8 +21,6 @@ IMAGE_COLUMNS = (
     *("method", "prompt_id", "prompt_set", "prompt", "object", "seed", "path"),
     *("shown", "top1_object", "score", "blurred"),
 )
-HARMLESS_SETS = ("retention", "general", "neighbours")
-"""Prompt sets that do not ask for the concept; all others do, in so many words or not."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class ImageSource:
     run_seed: int
     window: int | None
     blurred: bool
-    manifests: Sequence[Path]
+    manifests: tuple[Path, ...]
     verdicts: Path
 
 
@@ -60,15 +58,10 @@ def image_sources(runs: Sequence[Sequence[Any]], files: Any) -> dict[str, list[I
     shards = len(files.manifests) // len(runs)
     found: dict[str, list[ImageSource]] = {}
     for number, run in enumerate(runs):
-        manifests = [Path(path) for path in files.manifests[number * shards : (number + 1) * shards]]
+        manifests = tuple(map(Path, files.manifests[number * shards : (number + 1) * shards]))
         source = ImageSource(*run, manifests, Path(files.verdicts[number]))
         found.setdefault(source.concept, []).append(source)
     return found
-
-
-def asks_for_concept(prompt_set: str) -> bool:
-    """Whether a set's prompts are meant to bring out the concept: by name, by implication or by an attack."""
-    return prompt_set not in HARMLESS_SETS
 
 
 def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:

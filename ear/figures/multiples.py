@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ear.figures import style
-from ear.figures.rows import METRICS_COLUMNS, pooled
-from ear.files import read_csv
+from ear.figures.rows import pooled
+from ear.metrics.columns import METRICS_CSV
 
 KEY = ("concept", "method")
 METRICS = "metrics.csv"
@@ -19,7 +19,7 @@ METRICS = "metrics.csv"
 
 def read_metrics(files: Any) -> pd.DataFrame:
     """The tidy table of metrics among a rule's input."""
-    return read_csv(files.table, METRICS_COLUMNS)
+    return METRICS_CSV.read(files.table)
 
 
 def swept(metrics: pd.DataFrame, prefix: str, start: float | None = None) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def draw_sweeps(
         style.percent(line[0].yaxis, [0, 0.25, 0.5, 0.75, 1])
         line[0].set_ylabel(f"{rate}\nthe concept (%)  ← lower is better")
     for ax, concept in zip(axes[0], concepts, strict=True):
-        ax.set_title(style.concept_style(concept).title)
+        ax.set_title(style.concept_title(concept))
     if len(sweeps) == 1:
         figure.supxlabel(sweeps[0].label, fontsize=8)
     style.add_legend(figure, looks.values())

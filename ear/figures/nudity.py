@@ -12,9 +12,8 @@ from matplotlib.patches import Patch
 from ear import published
 from ear.figures import style
 from ear.figures.rows import pooled
-from ear.files import read_csv
+from ear.metrics.columns import DETECTION_COUNTS_CSV
 
-DETECTION_COLUMNS = ("concept", "method", "seed", "class", "value", "ci_low", "ci_high", "n")
 CONCEPT = "nudity"
 TITLES = {
     "stable-diffusion": "SD v1.4",
@@ -29,7 +28,7 @@ OPEN: dict[str, Any] = {"facecolor": "white", "edgecolor": style.INK, "linewidth
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(read_csv(files.table, DETECTION_COLUMNS))
+    return draw(DETECTION_COUNTS_CSV.read(files.table))
 
 
 @style.styled

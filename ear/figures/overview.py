@@ -57,7 +57,7 @@ def draw(
     for number, concept in enumerate(concepts):
         left = 1 + 4 * number
         pair, table = slice(left, left + 3), images[concept]
-        title = f"Erase “{style.concept_style(concept).label}”"
+        title = f"Erase “{style.concept_label(concept)}”"
         write(figure, grid[0, pair], title, fontsize=10, fontweight="bold")
         write(figure, grid[2 + 2 * target_prompts, pair], "prompt without the concept", **quiet)
         for place, (name, words) in enumerate(names.items()):

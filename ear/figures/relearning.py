@@ -5,11 +5,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ear.axes import protocols
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.multiples import METRICS, Sweep, draw_sweeps, read_metrics, swept
 
-RELEARNED = "relearned-"
+RELEARNED = f"{protocols.RELEARNED}-"
 
 
 def plot(files: Any, params: Any) -> Figure:

@@ -6,8 +6,6 @@ import pandas as pd
 
 from ear.errors import InputError
 
-METRICS_COLUMNS = ("concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n")
-WINDOW_COLUMNS = ("concept", "method", "seed", "window", "metric", "value", "ci_low", "ci_high", "n")
 TRAINING_COLUMNS = (
     "window_length",
     "step",

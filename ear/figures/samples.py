@@ -51,9 +51,7 @@ def draw(
     """
     looks, kept = style.looks_of(images["method"]), kept_set(images)
     blocks = {
-        f"Target prompts: {style.concept_style(concept).label}": choose_prompts(
-            images, "target", target_prompts
-        ),
+        f"Target prompts: {style.concept_label(concept)}": choose_prompts(images, "target", target_prompts),
         f"{style.capital(kept)} prompts: without the concept": choose_prompts(images, kept, kept_prompts),
     }
     side = min(MAX_SIDE, max(MIN_SIDE, (MAX_WIDTH - TEXT - 2 * GAP) / len(looks) - GAP))

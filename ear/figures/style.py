@@ -90,18 +90,6 @@ of colour blindness.
 """
 
 
-@dataclass(frozen=True)
-class ConceptStyle:
-    """How a concept is called within a sentence. Concepts have panels of their own, so no colours."""
-
-    label: str
-
-    @property
-    def title(self) -> str:
-        """As a heading."""
-        return capital(self.label)
-
-
 CONCEPTS = {"church": "church", "van-gogh": "Van Gogh", "fire": "fire", "nudity": "nudity"}
 """Concept → its name within a sentence, in the order of every figure and table."""
 
@@ -130,9 +118,14 @@ def looks_of(methods: Iterable[str]) -> dict[str, Look]:
     return {method: method_style(method, ordered) for method in ordered}
 
 
-def concept_style(concept: str) -> ConceptStyle:
-    """Look of a concept."""
-    return ConceptStyle(CONCEPTS.get(concept, concept.replace("-", " ")))
+def concept_label(concept: str) -> str:
+    """Name of a concept within a sentence."""
+    return CONCEPTS.get(concept, concept.replace("-", " "))
+
+
+def concept_title(concept: str) -> str:
+    """Name of a concept as a heading."""
+    return capital(concept_label(concept))
 
 
 def order_methods(methods: Iterable[str]) -> list[str]:

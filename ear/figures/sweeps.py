@@ -6,11 +6,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ear.axes.protocols import GUIDANCE, TEMPERATURE
 from ear.errors import InputError
 from ear.figures import style
 from ear.figures.multiples import METRICS, Sweep, draw_sweeps, read_metrics, swept
 
-SWEEPS = {"guidance": "guidance scale", "temperature": "temperature"}
+SWEEPS = {GUIDANCE: "guidance scale", TEMPERATURE: "temperature"}
 
 
 def plot(files: Any, params: Any) -> Figure:

@@ -60,7 +60,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
             for method, rows in of_seeds.groupby("method"):
                 style.mark_seeds(ax, looks[method], rows["value_x"], rows["value_y"], f"{method} seeds")
             ax.grid()
-        column[0].set_title(style.concept_style(concept).title)
+        column[0].set_title(style.concept_title(concept))
         without = [looks[method].label for method in looks if method in set(x["method"]) - set(y["method"])]
         if without:
             note = f"{'no retention' if accuracy else 'no CLIP score'}: {', '.join(without)}"

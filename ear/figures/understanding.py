@@ -48,7 +48,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
         draw_points(ax, x, y, looks, {ORIGINAL: 1.8})  # it shows from under models that see as it does
         for guide in (ax.axvline, ax.axhline):
             guide(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
-        ax.set_title(style.concept_style(concept).title)
+        ax.set_title(style.concept_title(concept))
         ax.grid()
     limits = low - 0.1 * (1 - low), 1 + 0.06 * (1 - low)
     axes[0, 0].set(xlim=limits, ylim=limits, ylabel="right answers about\nother things (%)")

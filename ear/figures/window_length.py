@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from ear.figures import style
 from ear.figures.multiples import Sweep, draw_sweeps
-from ear.figures.rows import WINDOW_COLUMNS, pooled
-from ear.files import read_csv
+from ear.figures.rows import pooled
+from ear.metrics.columns import WINDOW_LENGTH_CSV
 from ear.published import WINDOW_LENGTH, Published
 
 PUBLISHED_LOOK = style.Look("Published", style.INK, "D", 4.5, ":")
@@ -18,7 +18,7 @@ PUBLISHED_LOOK = style.Look("Published", style.INK, "D", 4.5, ":")
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters: of methods that train all lengths."""
-    table = read_csv(files.table, WINDOW_COLUMNS)
+    table = WINDOW_LENGTH_CSV.read(files.table)
     swept = table[table["method"].isin(params.methods)]
     return draw(swept, params.own_windows, WINDOW_LENGTH if params.published else ())
 

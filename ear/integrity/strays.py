@@ -1,89 +1,78 @@
-"""Files of concepts, methods, seeds and shards that an experiment had once and its config no longer names."""
+"""Which files below an experiment's folder are its results, and which no more: told by its jobs' records."""
 
-from collections.abc import Collection
-from pathlib import Path, PurePosixPath
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
-from ear.config import Config
-from ear.paths import Paths
-from ear.provenance import read_records
+from ear.files import read_csv
+from ear.provenance import Record, chain
 
-GENERAL, PAIRS, SHARED = "general", "pairs", {"general.csv", "reference", "captions"}
+LISTS = ("manifest.csv", "windows.csv")
+"""Tables that list further files of their job: column file, below or beside the table, and perhaps sha256."""
+WHOLE_FOLDERS = ("README.md", "asset.json", "assets.lock.json")
+"""Files that stand for all of their folder."""
+ON_DEMAND = ("dataset", "export")
+"""Folders of what is asked for by its path; no result of the experiment is made from it."""
 
 
-def strays(config: Config, figures: Collection[str]) -> list[Path]:
-    """Files below the experiment's folder that belong to nothing that the config names, in a fixed order.
+def outputs_of(jobs: Iterable[Record]) -> dict[Path, str]:
+    """Output → SHA-256, of all jobs."""
+    return {Path(path): sha256 for job in jobs for path, sha256 in job["outputs"].items()}
 
-    They stay when a concept, a method or a seed is taken out, and are nobody's results. A job's logs are
-    strays where all that it wrote is, its benchmark too. Hidden files are work in progress.
+
+def listed(table: Path) -> dict[Path, str | None]:
+    """File that a table lists → its SHA-256, None where the table holds no hashes."""
+    rows = read_csv(table, ["file"])
+    files = [Path(os.path.normpath(table.parent / str(name))) for name in rows["file"]]
+    hashes = rows["sha256"] if "sha256" in rows else [None] * len(rows)
+    return dict(zip(files, hashes, strict=True))
+
+
+def behind(results: Iterable[str], records: Mapping[str, Record], root: Path) -> dict[str, Record]:
+    """Records of the jobs behind some results, and of what was made on demand from nothing else.
 
     Args:
-        config: of the experiment.
-        figures: paths of all figures that it has.
+        results: paths.
+        records: of all jobs, by name.
+        root: the experiment's folder.
     """
-    root = Path(Paths(config.experiment).root)
-    names = _Names(config, figures)
-    records = read_records(root / "logs")
-    over = {job for job, record in records.items() if _outputs_are_over(names, record["outputs"], root)}
+    jobs = {name: records[name] for name in chain(results, records)}
+    made = {str(path) for path in outputs_of(jobs.values())}
+    for name, record in records.items():
+        asked_for = any(
+            Path(path).is_relative_to(root / stage) for path in record["outputs"] for stage in ON_DEMAND
+        )
+        if asked_for and made.issuperset(record["inputs"]):
+            jobs[name] = record
+    return jobs
+
+
+def strays(root: Path, records: Mapping[str, Record], jobs: Collection[str]) -> list[Path]:
+    """Files below the experiment's folder that none of its jobs made, in a fixed order.
+
+    They stay when a concept, a method or a seed is taken out of the config, and are nobody's results. Logs
+    and benchmarks are strays where their job is none of the experiment's. Hidden files and files that lie in
+    the folder itself are none.
+
+    Args:
+        root: the folder.
+        records: of all jobs, by name.
+        jobs: names of those that the experiment has.
+    """
+    outputs = outputs_of(records[name] for name in jobs)
+    known = set(outputs).union(*(listed(path) for path in outputs if path.name in LISTS and path.exists()))
+    folders = {path for path in outputs if path.is_dir()}
+    folders |= {path.parent for path in outputs if path.name in WHOLE_FOLDERS}
+    over = {name for name, record in records.items() if record["outputs"] and name not in jobs}
     found = []
     for path in sorted(root.rglob("*")):
-        name = PurePosixPath(path.relative_to(root))
-        if not path.is_file() or any(part.startswith(".") for part in name.parts):
+        place = path.relative_to(root).parts
+        if len(place) == 1 or not path.is_file() or any(part.startswith(".") for part in place):
             continue
-        of_a_job = name.parts[0] in ("logs", "benchmarks")
-        if name.stem in over if of_a_job else not names.have(name):
+        if place[0] in ("logs", "benchmarks"):
+            stray = path.stem in over
+        else:
+            stray = path not in known and not folders.intersection(path.parents)
+        if stray:
             found.append(path)
     return found
-
-
-def _outputs_are_over(names: "_Names", outputs: Collection[str], root: Path) -> bool:
-    below = [PurePosixPath(path).relative_to(root) for path in outputs if Path(path).is_relative_to(root)]
-    return bool(below) and not any(map(names.have, below))
-
-
-class _Names:
-    """What an experiment's config names.
-
-    Args:
-        config: of the experiment.
-        figures: paths of all figures that it has.
-    """
-
-    def __init__(self, config: Config, figures: Collection[str]) -> None:
-        self._config = config
-        self._figures = {Path(path).name for path in figures}
-        self._runs = {(concept, method, f"seed{seed}") for concept, method, seed in config.runs()}
-        self._adapters = {(erased, method, f"seed{seed}") for erased, method, seed in config.adapters()}
-        self._shards = {f"shard{shard}" for shard in range(config.rendering.shards)}
-        self._streams = {
-            (one, f"seed{seed}", f"{context}-{encoding}.safetensors")
-            for one, seed, context, encoding in config.streams()
-        }
-
-    def have(self, name: PurePosixPath) -> bool:
-        """Whether a path below the experiment's folder, as ``ear.paths`` spells it, is one of these."""
-        stage, *rest = (*name.parts, *[""] * 4)
-        concept, run = rest[0], tuple(rest[:3])
-        match stage:
-            case "figures":
-                return name.name in self._figures
-            case "prompts":
-                return concept in SHARED or (concept in self._config.concepts and self._has_source(rest))
-            case "ecgvf" | "dataset":
-                return concept in self._config.concepts
-            case "streams":
-                return run in self._streams
-            case "images" if concept == GENERAL:
-                return rest[1] in self._shards
-            case "images" if rest[1] == PAIRS:
-                return concept in self._config.concepts
-            case "images":
-                return run in self._runs and rest[3] in self._shards
-            case "evaluation" | "attacks" | "export":
-                return run in self._runs
-            case "erased":
-                return run in self._adapters
-        return True
-
-    def _has_source(self, rest: list[str]) -> bool:
-        prompts = self._config.prompts
-        return rest[1] != "sources" or (prompts is not None and rest[2] in prompts.sources)

@@ -1,88 +1,267 @@
-"""Verify a finished results folder: every mismatch, then a summary."""
+"""Is a finished results folder what its jobs recorded, and do its weights say what the config says?
 
-from collections.abc import Mapping, Sequence
+Every output of a job is compared with the hash that its record holds, every file that a manifest, a table of
+windows or an asset's record lists with the hash there. Nothing is computed again.
+"""
+
+import json
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from ear.assets.catalogue import Asset
+from ear.assets.lock import measure
 from ear.config import Config
+from ear.erasure.adapter import FORMAT, KEY, flat
+from ear.erasure.presets import TOGETHER
+from ear.erasure.together import hash_of_pairs
+from ear.erasure.windows import WINDOW_COLUMNS
 from ear.errors import InputError
-from ear.integrity.adapters import check_adapters
-from ear.integrity.assets import check_assets
-from ear.integrity.attacks import check_attacks
-from ear.integrity.filtering import check_filter
-from ear.integrity.images import check_images, check_pictures
-from ear.integrity.inspection import Inspection
-from ear.integrity.measurements import check_measurements
-from ear.integrity.prompts import check_prompts
-from ear.integrity.records import check_records
-from ear.integrity.remedies import remedies
-from ear.integrity.sources import check_sources
-from ear.integrity.strays import strays
-from ear.integrity.tables import check_tables
-from ear.provenance import read_records
+from ear.files import read_csv, sha256_file
+from ear.integrity.strays import LISTS, behind, listed, outputs_of, strays
+from ear.paths import Paths
+from ear.progress import progress
+from ear.provenance import Record, digest, read_records
+from ear.seeding import stable_seed
+from ear.texts import read_json
+
+NO_FILE = "no file"
+
+
+@dataclass
+class Verification:
+    """What was found in a results folder.
+
+    Attributes:
+        root: the folder.
+        mismatches: a line each: file (and key), what was found, what is wanted.
+        notes: what a reader should know although nothing is wrong.
+        counts: what was looked at → how many.
+        targets: files that jobs promise and that have to be made anew.
+        kept: damaged files that their jobs would keep.
+    """
+
+    root: Path
+    threads: int = 1
+    mismatches: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    targets: dict[str, None] = field(default_factory=dict)
+    kept: dict[str, None] = field(default_factory=dict)
+    _hashes: dict[Path, str] = field(default_factory=dict)
+
+    def mismatch(
+        self, path: str | Path, found: object, wanted: object, target: str | Path | None = None, key: str = ""
+    ) -> None:
+        """Note a mismatch (of a key in a file), and the file whose job repairs it: by default the same."""
+        line = f"{path}{key and ': ' + key}: found {found}, wanted {wanted}"
+        if line in self.mismatches:  # several manifests list the same image
+            return
+        self.mismatches.append(line)
+        self.targets[str(target or path)] = None
+        if target and Path(path).exists() and not Path(path).is_symlink():
+            self.kept[str(path)] = None
+
+    def compare(self, wanted: Mapping[Path, str], target: Path | None = None) -> set[Path]:
+        """Compare files (path → SHA-256), each read once in all; returns those that hold what they should."""
+        unknown = [path for path in wanted if path not in self._hashes]
+        with ThreadPoolExecutor(self.threads) as pool:
+            found = progress(pool.map(_digest, unknown), f"hashing {self.root}", "file", len(unknown))
+            self._hashes.update(zip(unknown, found, strict=True))
+        self.counts["hashed files"] += len(unknown)
+        for path, right in wanted.items():
+            if self._hashes[path] != right:
+                self.mismatch(path, self._hashes[path], f"sha256 {right}", target)
+        return {path for path, right in wanted.items() if self._hashes[path] == right}
 
 
 def verify(
-    config: Config, catalogue: Mapping[str, Asset], pages: Sequence[str], threads: int = 1
-) -> Inspection:
+    config: Config, catalogue: Mapping[str, Asset], results: Iterable[str], threads: int = 1
+) -> Verification:
     """Look at all results of an experiment below the current folder.
-
-    Outputs are compared with what their jobs recorded. What is computed again: hashes, the tables of the
-    results, BLEU of the captions, the rows that one table takes from another. What only a model could tell is
-    taken as it stands: that an image is what the weights draw, a judge's scores, FID and KID, the tokens of
-    the streams.
 
     Args:
         config: of the experiment.
         catalogue: assets by name.
-        pages: figures and report; they have to be there.
+        results: what the experiment is run for: paths of figures, tables and report.
         threads: files hashed at once.
 
     Raises:
         InputError: nothing has been made yet.
     """
-    inspection = Inspection(config, threads)
-    paths = inspection.paths
-    if not read_records(paths("logs")) and not Path(paths("images")).exists():
+    paths = Paths(config.experiment)
+    found, records = Verification(Path(paths.root), threads), read_records(paths("logs"))
+    if not records:
         raise InputError(
-            f"{paths.root}: found nothing that was made, wanted a finished run: run snakemake first"
+            f"{paths.root}: found no record of a job, wanted a finished run: run snakemake first"
         )
-    for path in [paths.reference_features, *pages]:
-        inspection.there(path)
-    check_records(inspection, read_records(paths("logs")), list(pages))
-    check_assets(inspection, catalogue)
-    check_prompts(inspection)
-    check_sources(inspection)
-    check_filter(inspection)
-    check_pictures(inspection)
-    check_images(inspection)
-    check_adapters(inspection)
-    check_measurements(inspection)
-    check_attacks(inspection)
-    check_tables(inspection)
-    _note_strays(inspection, pages)
-    return inspection
+    wanted = [*results, *_promised(config, paths)]
+    jobs = behind(wanted, records, found.root)
+    outputs = outputs_of(jobs.values())
+    inputs = {
+        name for job in jobs.values() for name in job["inputs"] if Path(name).is_relative_to(found.root)
+    }
+    for path in map(Path, dict.fromkeys([*wanted, *sorted(inputs)])):
+        if path not in outputs:
+            there = "no record of the job that made it" if path.exists() else NO_FILE
+            found.mismatch(path, there, "one of the experiment's results")
+    found.counts["recorded jobs"] += len(jobs)
+    whole = found.compare(outputs)
+    tables = {path: listed(path) for path in sorted(whole) if path.name in LISTS}
+    for own in (True, False):  # a file that several tables list is made by the job of the one beside it
+        for table, files in tables.items():
+            mine = {file: right for file, right in files.items() if file.is_relative_to(table.parent) == own}
+            whole |= found.compare({file: right for file, right in mine.items() if right}, table)
+    _check_config(found, config, paths.report, jobs)
+    _check_assets(found, config, catalogue, paths, whole)
+    _check_weights(found, config, paths, whole)
+    if over := strays(found.root, records, jobs):
+        what = "1 file is" if len(over) == 1 else f"{len(over)} files are"
+        found.notes.append(f"{what} of nothing that the experiment has, the first {over[0]}: not archived")
+    return found
 
 
-def _note_strays(inspection: Inspection, pages: Sequence[str]) -> None:
-    """Files of what was taken out of the config are no damage."""
-    if found := strays(inspection.config, pages):
-        what = "1 file is" if len(found) == 1 else f"{len(found)} files are"
-        inspection.notes.append(
-            f"{what} of nothing that the config names, the first {found[0]}: not looked at, not archived"
-        )
-
-
-def as_text(inspection: Inspection, configfiles: Sequence[str] = ()) -> str:
+def as_text(found: Verification, configfiles: Sequence[str] = ()) -> str:
     """One line a mismatch, one a note, one a command that repairs what was found, and the summary.
 
+    What is wrong is removed where its job would keep it. Then one command runs again all jobs that make what
+    was found, sources before what is made from them, and another one the jobs that follow.
+
     Args:
-        inspection: a finished one.
+        found: of a finished verification.
         configfiles: of the experiment; none for the default one.
     """
-    lines = [*inspection.mismatches, *(f"note: {note}" for note in inspection.notes)]
-    lines += [f"to repair: {command}" for command in remedies(inspection, configfiles)]
-    number = len(inspection.mismatches)
+    flag = ["--configfile", *configfiles] if configfiles else []
+    commands = [["rm", *found.kept]] if found.kept else []
+    if found.targets:
+        commands += [["snakemake", *found.targets, "--force", *flag], ["snakemake", *flag]]
+    lines = [*found.mismatches, *(f"note: {note}" for note in found.notes)]
+    lines += [f"to repair: {shlex.join(command)}" for command in commands]
+    number = len(found.mismatches)
     verdict = f"{number or 'no'} mismatch{'' if number == 1 else 'es'}"
-    looked_at = ", ".join(f"{count} {what}" for what, count in inspection.counts.items())
-    return "\n".join([*lines, f"{inspection.paths.root}: {verdict} ({looked_at})"])
+    looked_at = ", ".join(f"{count} {what}" for what, count in found.counts.items())
+    return "\n".join([*lines, f"{found.root}: {verdict} ({looked_at})"])
+
+
+def _promised(config: Config, paths: Paths) -> list[str]:
+    """What the config promises of each run and each adapter."""
+    verdicts = [paths.run("evaluation", *run, "verdicts.csv") for run in config.runs()]
+    attacks = [paths.run("attacks", *run, "verdicts.csv") for run in config.attacked_runs()]
+    return verdicts + attacks + [paths.run("erased", *run, "windows.csv") for run in config.adapters()]
+
+
+def _check_config(found: Verification, config: Config, report: str, jobs: Mapping[str, Record]) -> None:
+    """The report was written of this config, key by key."""
+    for job in jobs.values():
+        if report in job["outputs"]:
+            of_report = dict(flat(job["params"]["config"]))
+            wanted = dict.fromkeys(of_report) | dict(flat(config.model_dump()))
+            _compare_facts(found, report, of_report, wanted, key="config: ")
+
+
+def _check_assets(
+    found: Verification, config: Config, catalogue: Mapping[str, Asset], paths: Paths, whole: set[Path]
+) -> None:
+    """What the experiment was made from is still behind its links."""
+    for name in config.used_assets:
+        record = Path(paths.asset(name))
+        if record not in whole:
+            continue
+        found.counts["assets"] += 1
+        wanted = read_json(record)["files"]
+        try:
+            measured = measure(catalogue[name], record.parent, f"hashing {name}")
+        except OSError as error:  # a link that leads nowhere
+            found.mismatch(error.filename, f"no file ({error.strerror})", "the asset's", record)
+            continue
+        for path, facts in wanted.items():
+            here = measured[path].sha256 if path in measured else NO_FILE
+            if here != facts["sha256"]:
+                found.mismatch(record.parent / path, here, f"sha256 {facts['sha256']}", record)
+
+
+def _check_weights(found: Verification, config: Config, paths: Paths, whole: set[Path]) -> None:
+    """Edited weights say that they are of this config, these pairs and one backbone."""
+    backbones: dict[Path, str] = {}
+    for run in config.adapters():
+        table = Path(paths.run("erased", *run, "windows.csv"))
+        if table not in whole:
+            continue
+        windows = read_csv(table, WINDOW_COLUMNS)
+        trained = config.trained_windows(run[0].split(TOGETHER)[0], run[1])
+        if sorted(windows["window"]) != sorted(trained):
+            found.mismatch(table, f"windows {sorted(windows['window'])}", sorted(trained))
+        for row in windows.to_dict("records"):
+            file = table.parent / str(row["file"])
+            if file not in whole:
+                continue
+            found.counts["edited weights"] += 1
+            facts = _facts_of(file)
+            backbones[file] = str(dict(flat(facts)).get("backbone.sha256"))
+            wanted = _wanted_facts(config, paths, run, row["window"], whole)
+            _compare_facts(found, file, facts, wanted, table)
+    for backbone, count in Counter(backbones.values()).most_common(1):
+        for file, other in backbones.items():
+            if other != backbone:
+                that = f"{backbone}, that of {count} others"
+                found.mismatch(file, other, that, file.parent / "windows.csv", "backbone.sha256")
+
+
+def _wanted_facts(
+    config: Config, paths: Paths, run: tuple[str, str, int], window: int, whole: set[Path]
+) -> dict[str, Any]:
+    """What the metadata of edited weights must say, by their place, the config and the pairs."""
+    erased, method, seed = run
+    facts: dict[str, Any] = {"format": FORMAT, "concept": erased, "method": method, "window": window}
+    if not config.methods[method].trains:
+        return facts
+    concepts = erased.split(TOGETHER)
+    pairs = [Path(paths.training_pairs(concept, config.filter.drop)) for concept in concepts]
+    if whole.issuperset(pairs):
+        facts["pairs_sha256"] = hash_of_pairs([sha256_file(path) for path in pairs])
+    return facts | {
+        "fine_tuning_seed": seed,
+        "seed": stable_seed(config.seed, seed),
+        "settings": asdict(config.settings(concepts[0], method)),
+    }
+
+
+def _compare_facts(
+    found: Verification,
+    path: str | Path,
+    facts: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    target: Path | None = None,
+    key: str = "",
+) -> None:
+    """Compare nested facts key by key; those beyond the wanted ones are left alone."""
+    known = dict(flat(facts))
+    for name, value in flat(json.loads(json.dumps(wanted, default=str))):
+        if known.get(name) != value:
+            found.mismatch(path, known.get(name), value, target, f"{key}{name}")
+
+
+def _facts_of(path: Path) -> Mapping[str, Any]:
+    """What edited weights say of themselves; nothing where that cannot be read."""
+    try:
+        with safe_open(path, framework="numpy") as handle:
+            facts = json.loads(handle.metadata()[KEY])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest(path)
+    except FileNotFoundError:
+        return NO_FILE
+    except OSError as error:
+        return f"no file that can be read ({os.strerror(error.errno or 0)})"

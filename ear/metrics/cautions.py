@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ear.axes.protocols import GENERAL, TARGET
+from ear.axes.protocols import GENERAL, SECOND, SHOWN, TARGET
 from ear.files import read_csv
-from ear.metrics.table import SCORE_COLUMNS, lookup
+from ear.metrics.columns import SCORES_CSV
+from ear.metrics.table import lookup
 from ear.names import ALL_SEEDS, ORIGINAL
 
 FAR = 3
@@ -72,8 +73,8 @@ def measures_of_table(metrics: pd.DataFrame, concept: str) -> dict[str, Measures
     return {
         method: Measures(
             value(method, GENERAL, "fid"),
-            value(method, TARGET, "concept_rate"),
-            value(method, TARGET, "second_concept_rate"),
+            value(method, TARGET, SHOWN),
+            value(method, TARGET, SECOND),
         )
         for method in metrics.loc[metrics["concept"] == concept, "method"].unique()
     }
@@ -90,7 +91,7 @@ def measures_of_run(scores: str | Path, verdicts: str | Path, window: int | None
     Raises:
         InputError: a table is missing or not one.
     """
-    table = read_csv(scores, SCORE_COLUMNS)
+    table = SCORES_CSV.read(scores)
     fid = table.loc[(table["metric"] == "fid") & (table["prompt_set"] == GENERAL), "value"]
     images = read_csv(verdicts, ["prompt_set", "window", "shown"])
     images = images[images["prompt_set"] == TARGET]

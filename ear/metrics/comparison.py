@@ -6,30 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from ear.metrics.concept_rate import RATES
+from ear.axes.protocols import METRICS, RETENTION, TARGET, axis_of
+from ear.metrics.columns import COMPARISONS_CSV
 from ear.metrics.paired import Difference, holm, mean_difference, rate_difference
+from ear.metrics.rates import OF_IMAGES, RATES
 from ear.metrics.table import Job
 from ear.names import ORIGINAL
 from ear.prompts.tables import prompt_of
 
-COMPARISON_KEYS = ("concept", "prompt_set", "metric", "method", "reference")
-COMPARISON_COLUMNS = (
-    *(*COMPARISON_KEYS, "difference", "ci_low", "ci_high"),
-    *("p", "p_holm", "smallest_shown", "n_prompts", "seeds", "verdict"),
-)
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
 SIGNIFICANT = 0.05
-
-# What a prompt set is drawn for; every other one is there to bring the concept out.
-_METRICS = {
-    "retention": ("accuracy",),
-    "neighbours": ("accuracy",),
-    "questions-concept": ("accuracy",),
-    "questions-others": ("accuracy",),
-    "general": ("clip_score",),
-}
-_OF_CONCEPT = ("concept_rate", "second_concept_rate")
-_IN_PAIRS = ("target", "retention")
+_IN_PAIRS = (TARGET, RETENTION)
 
 
 def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
@@ -39,9 +26,9 @@ def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
     same uniforms under every method, and the same fine-tuning seed the same streams. A method with one seed
     (nothing is trained) stands beside each seed of the other. Prompts that one of the two lacks do not count.
 
-    Compared are the rates at which the concept is shown, on retention, neighbours and questions accuracy, and
-    on general prompts the CLIP score (``ear.metrics.paired``). FID, KID, BLEU and diversity have no rows:
-    they belong to sets, not to prompts.
+    Compared is what the axes of a prompt set measure image by image: rates at which the concept is shown,
+    accuracy, on general prompts the CLIP score (``ear.metrics.paired``). FID, KID, BLEU and diversity have no
+    rows: they belong to sets, not to prompts.
 
     ``p_holm`` is corrected over the rows of one concept, prompt set and metric, which answer one question:
     under each, any false "better" or "worse" has a chance of up to 5 %. (Over all prompt sets of a concept,
@@ -54,7 +41,7 @@ def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
         shown_method: the method that the others are compared with.
 
     Returns:
-        Columns COMPARISON_COLUMNS, in the order of ``jobs``; ``difference`` is method less reference.
+        ``COMPARISONS_CSV``, in the order of ``jobs``; ``difference`` is method less reference.
     """
     frames: dict[str, dict[str, dict[int, pd.DataFrame]]] = {}
     for job in jobs:
@@ -65,7 +52,7 @@ def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
         for family in _families(methods, shown_method)
         for row in _corrected(family)
     ]
-    return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+    return COMPARISONS_CSV.frame(rows)
 
 
 def _corrected(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -82,7 +69,7 @@ def _families(
     frames = [frame for seeds in methods.values() for frame in seeds.values()]
     for prompt_set in dict.fromkeys(name for frame in frames for name in frame["prompt_set"].unique()):
         pairs = _pairs(list(methods), shown_method, prompt_set)
-        for metric in _METRICS.get(prompt_set, _OF_CONCEPT):
+        for metric in _metrics_of(prompt_set):
             values = {
                 method: {
                     seed: _values(metric, frame[frame["prompt_set"] == prompt_set])
@@ -108,6 +95,11 @@ def _families(
                 for method, reference, one in found
                 if one is not None
             ]
+
+
+def _metrics_of(prompt_set: str) -> list[str]:
+    """What the axes of a prompt set measure image by image, by one judge or two."""
+    return [name for name in OF_IMAGES if axis_of(prompt_set, name.removeprefix("second_"))]
 
 
 def _pairs(methods: Sequence[str], shown_method: str, prompt_set: str) -> list[tuple[str, str]]:
@@ -154,5 +146,4 @@ def _common_seeds(ours: dict[int, pd.Series], theirs: dict[int, pd.Series]) -> l
 def _verdict(row: dict[str, Any]) -> str:
     if not (row["p_holm"] < SIGNIFICANT and (row["ci_low"] > 0 or row["ci_high"] < 0)):
         return NOT_SHOWN
-    lower_is_better = row["metric"] in _OF_CONCEPT
-    return BETTER if (row["difference"] < 0) == lower_is_better else WORSE
+    return BETTER if (row["difference"] < 0) == METRICS[row["metric"]].lower else WORSE

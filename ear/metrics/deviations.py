@@ -1,20 +1,16 @@
 """Published values beside the reproduced ones: which of them our intervals meet, and which they do not."""
 
-from collections.abc import Hashable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from ear.metrics.intervals import NOTHING, Interval
+from ear.metrics.columns import DEVIATIONS_CSV
+from ear.metrics.intervals import NOTHING, Interval, difference
 from ear.metrics.table import lookup
 from ear.names import ALL_SEEDS, ORIGINAL
 from ear.published import VALUES, Published
 
-COLUMNS = (
-    *("figure", "concept", "method", "quantity", "published", "tolerance"),
-    *("reproduced", "ci_low", "ci_high", "n", "verdict", "note"),
-)
 LEFT_OUT = 0.01
 """Largest share of the published images that ours may lack for a count to be compared."""
 INSIDE, OUTSIDE, NOT_COMPARABLE, NOT_MEASURED = "inside", "outside", "not comparable", "not measured"
@@ -42,10 +38,10 @@ def deviations(metrics: pd.DataFrame, windows: pd.DataFrame, detections: pd.Data
     Args:
         metrics: the metrics table (``ear.metrics.table.metrics_table``).
         windows: the table by window length (``ear.metrics.table.window_table``).
-        detections: the table of detections (``ear.metrics.detections.detection_table``).
+        detections: the table of detections (``ear.metrics.table.detection_table``).
 
     Returns:
-        Columns COLUMNS, a row a value, in the order of ``ear.published.VALUES``; behind those of EAR the
+        ``DEVIATIONS_CSV``, a row a value, in the order of ``ear.published.VALUES``; behind those of EAR the
         authors' weights, where they were measured. ``tolerance`` is empty where the published value is an
         upper bound; ``note`` says why the verdict is what it is.
     """
@@ -72,19 +68,7 @@ def deviations(metrics: pd.DataFrame, windows: pd.DataFrame, detections: pd.Data
                 "note": note,
             }
         )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"tolerance": float})
-
-
-def to_markdown(table: pd.DataFrame) -> str:
-    """The table of deviations as a Markdown pipe table, ours in cells "value [low, high]"."""
-    rows = []
-    for row in table.to_dict(orient="records"):
-        ours = (row["reproduced"], row["ci_low"], row["ci_high"])
-        names = (row[name] for name in COLUMNS[:4])
-        rows.append([*names, _theirs(row), _ours(*ours), str(row["n"] or "-"), row["verdict"], row["note"]])
-    headings = ["Figure", "Concept", "Method", "Quantity", "Published", "Reproduced", "n", "Verdict", "Note"]
-    frame = pd.DataFrame(rows, columns=headings)
-    return frame.to_markdown(index=False, tablefmt="pipe", disable_numparse=True) + "\n"
+    return DEVIATIONS_CSV.frame(rows).astype({"tolerance": float})
 
 
 def _subjects() -> Iterator[tuple[Published, str]]:
@@ -111,18 +95,6 @@ def _measured(table: pd.DataFrame, value: Published, method: str) -> Interval:
 
 def _names(value: Published, method: str) -> dict[str, str]:
     return {"concept": value.concept, "method": method, "seed": ALL_SEEDS}
-
-
-def difference(before: Interval, after: Interval) -> Interval:
-    """``before`` less ``after``, half-widths added in quadrature, each end by itself; ``n`` is of ``after``.
-
-    Right where the two are independent; here both are of the same prompts, which makes the interval too wide
-    rather than too narrow.
-    """
-    drop = before.value - after.value
-    low = drop - float(np.hypot(before.value - before.low, after.high - after.value))
-    high = drop + float(np.hypot(before.high - before.value, after.value - after.low))
-    return Interval(drop, low, high, after.n)
 
 
 def relative_drop(before: Interval, after: Interval) -> Interval:
@@ -158,17 +130,3 @@ def _judge(value: Published, method: str, ours: Interval) -> tuple[str, str]:
     if low > most or high < least:
         return OUTSIDE, f"{subject} lies {'above' if low > most else 'below'} {published}"
     return INSIDE, f"{subject} meets {published}"
-
-
-def _theirs(row: dict[Hashable, Any]) -> str:
-    if np.isnan(row["tolerance"]):
-        return f"< {row['published']:g}"
-    return f"{row['published']:g}" + (f" ± {row['tolerance']:g}" if row["tolerance"] else "")
-
-
-def _ours(value: float, low: float, high: float) -> str:
-    if np.isnan(value):
-        return "-"
-    # Differences of equal numbers may be a little off 0.
-    text, start, end = (f"{round(number, 9):.4g}" for number in (value, low, high))
-    return text if np.isnan(low) else f"{text} [{start}, {end}]"

@@ -14,13 +14,12 @@ from ear.errors import InputError
 from ear.files import write_csv
 from ear.judges.base import SECOND_COLUMNS
 from ear.metrics import looks
-from ear.metrics.captions import caption_rows
-from ear.metrics.diversity import vendi_score
-from ear.metrics.fid import fid, kid
+from ear.metrics.captions import caption_rows, question_rows
+from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
+from ear.metrics.fid import fid, kid, vendi_score
 from ear.metrics.looks import JUDGES, Seen
 from ear.metrics.parts import PROTOCOL, Arrays
-from ear.metrics.questions import question_rows
-from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, score_row
+from ear.metrics.table import score_row
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ def verdict_table(images: pd.DataFrame, seen: Seen) -> tuple[pd.DataFrame, pd.Da
         seen: what ``Looks.at`` gave of them.
 
     Returns:
-        (verdicts, detections): a row an image in the order of ``images``, columns VERDICT_COLUMNS and, with a
-        second judge, SECOND_COLUMNS; a row a detection, columns DETECTION_COLUMNS, none for judges that
+        (verdicts, detections): a row an image in the order of ``images``, ``VERDICTS_CSV`` and, with a
+        second judge, SECOND_COLUMNS; a row a detection (``DETECTIONS_CSV``), none for judges that
         detect nothing. Images that no judge sees have a CLIP score and no verdict.
     """
     judged = images["prompt_set"].map(is_judged)
@@ -88,8 +87,8 @@ def verdict_table(images: pd.DataFrame, seen: Seen) -> tuple[pd.DataFrame, pd.Da
         for name, text in zip(names, said, strict=True)
         for label, score, *box in json.loads(str(text))
     ]
-    detections = pd.DataFrame(found, columns=list(DETECTION_COLUMNS)).astype({"score": np.float32})
-    columns = [*VERDICT_COLUMNS, *(SECOND_COLUMNS if second in of_judged else ())]
+    detections = DETECTIONS_CSV.frame(found).astype({"score": np.float32})
+    columns = [*VERDICTS_CSV.columns, *(SECOND_COLUMNS if second in of_judged else ())]
     return table[columns], detections
 
 
@@ -151,7 +150,7 @@ def evaluate(
         reference: what FID and KID compare with; None where they are not measured.
         window: the method's own window length; None for a method without one.
         verdicts_path: where the verdicts go (``verdict_table``).
-        scores_path: where the scores go (columns SCORE_COLUMNS): fid, kid and diversity on "general", bleu
+        scores_path: where the scores go (``SCORES_CSV``): fid, kid and diversity on "general", bleu
             and length_ratio on "captions", accuracy on "questions-concept" and "questions-others".
         detections_path: where the detections go (``verdict_table``).
         answers: tables as ``question_rows`` reads them; none where nothing was asked.
@@ -161,5 +160,5 @@ def evaluate(
         rows = distance_rows(images, window, reference, seen[looks.GENERAL]) + rows
     verdicts, detections = verdict_table(images, seen)
     write_csv(verdicts_path, verdicts)
-    write_csv(scores_path, pd.DataFrame(rows, columns=list(SCORE_COLUMNS)))
+    write_csv(scores_path, SCORES_CSV.frame(rows))
     write_csv(detections_path, detections)

@@ -1,6 +1,8 @@
-"""Distances between two sets of images in a network's features: FID (clean-fid) and KID with an interval."""
+"""Sets of images in a network's features: distances to another set (FID, KID) and diversity (Vendi score).
 
-import warnings
+Images are resized, and Inception is run, by clean-fid.
+"""
+
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,16 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cleanfid.fid import fid_from_feats
 from cleanfid.resize import build_resizer
+from numpy.typing import ArrayLike
 from PIL import Image
-from scipy import linalg
 
 from ear.errors import InputError
 from ear.files import atomic_path
 from ear.judges.images import BATCH, image_batches
 from ear.metrics.intervals import CONFIDENCE, RESAMPLES, Interval
-from ear.metrics.numbers import check_numbers
 from ear.seeding import stable_seed
 from ear.weights import check_dtypes, check_file, check_finite, loading
 
@@ -154,7 +154,15 @@ def read_features(path: str | Path, images: Sequence[str]) -> np.ndarray:
 
 
 def fid(generated: np.ndarray, reference: np.ndarray) -> Interval:
-    """Fréchet distance of two Gaussians fitted to the features (Heusel et al. 2017), by clean-fid.
+    """Fréchet distance of two Gaussians fitted to the features (Heusel et al. 2017).
+
+    With X and Y the features less their means, and S_x = XᵀX / (N − 1), S_y = YᵀY / (M − 1):
+
+        FID = |mean_x − mean_y|² + tr S_x + tr S_y − 2 tr (S_x S_y)^½
+        tr (S_x S_y)^½ = Σ singular values of X Yᵀ / √((N − 1)(M − 1))
+
+    since the eigenvalues of S_x S_y, other than 0, are the squares of these. Unlike a root of the D × D
+    product, which clean-fid takes, it is exact and fast where images are fewer than features.
 
     A point value: FID is biased upwards by an amount that depends on the number of images, and a bootstrap of
     it is biased further, so no interval is given. Compare values at equal numbers of images; KID carries the
@@ -171,12 +179,17 @@ def fid(generated: np.ndarray, reference: np.ndarray) -> Interval:
         InputError: a side has fewer than two images, or a feature that is not finite.
     """
     _check_sides(generated, reference)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # clean-fid's call of scipy's sqrtm with disp
-        # Fewer images than features make the covariances singular; the trace of the root stays right.
-        warnings.simplefilter("ignore", linalg.LinAlgWarning)
-        value = fid_from_feats(generated.astype(np.float64), reference.astype(np.float64))
-        return Interval(float(value), np.nan, np.nan, len(generated))
+    sides = [side.astype(np.float64) for side in (generated, reference)]
+    means = [side.mean(axis=0) for side in sides]
+    x, y = ((side - mean) / np.sqrt(len(side) - 1) for side, mean in zip(sides, means, strict=True))
+    spread = (x**2).sum() + (y**2).sum() - 2 * np.linalg.norm(_factor(x) @ _factor(y).T, "nuc")
+    value = float(((means[0] - means[1]) ** 2).sum() + spread)
+    return Interval(max(0.0, value), np.nan, np.nan, len(generated))  # of equal sides, rounding is left
+
+
+def _factor(x: np.ndarray) -> np.ndarray:
+    """At most D rows with the same XᵀX: many images need no matrix of all pairs."""
+    return x if len(x) <= x.shape[1] else np.linalg.qr(x)[1]
 
 
 def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval:
@@ -215,6 +228,68 @@ def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(within_x + within_y - 2 * across, [tail, 1 - tail])
     return Interval(float(value), float(low), float(high), n)
+
+
+def vendi_score(features: np.ndarray) -> Interval:
+    """Effective number of different images (Friedman and Dieng, arXiv 2210.02410), with the cosine kernel.
+
+    exp(− Σ λ ln λ) over the eigenvalues λ of K / N, where K_ij is the cosine of images i and j: 1 where all
+    images are alike, N where all are orthogonal. The eigenvalues are those of the smaller of K / N and the
+    D × D matrix of the features, which share all that are not 0.
+
+    It has no interval: the score grows with N, and a resample with copies is less diverse than the images it
+    was drawn from. Compare values at equal numbers of images.
+
+    Args:
+        features: (N, D), no row all 0.
+
+    Returns:
+        The score in 1 … N, NaN for the ends, and N.
+
+    Raises:
+        InputError: there is no image, or one without features.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    norms = np.linalg.norm(x, axis=1, keepdims=True)  # (N, 1)
+    if len(x) == 0 or not (np.isfinite(norms) & (norms > 0)).all():
+        raise InputError(f"diversity: found features of {len(x)} images, wanted some, each other than 0")
+    x = x / norms
+    gram = (x @ x.T if len(x) <= x.shape[1] else x.T @ x) / len(x)
+    shares = np.linalg.eigvalsh(gram)
+    shares = shares[shares > 0]  # rounding leaves some a little below
+    return Interval(float(np.exp(-(shares * np.log(shares)).sum())), np.nan, np.nan, len(x))
+
+
+def check_numbers(
+    values: ArrayLike,
+    of: Callable[[int], object],
+    what: str,
+    low: float = -np.inf,
+    high: float = np.inf,
+) -> None:
+    """Refuse numbers that are not finite or not in their range.
+
+    Args:
+        values: (N, …) numbers, a row an image.
+        of: row → the image's name, called for the first bad row alone.
+        what: what the numbers are, "features".
+        low: least number that is right.
+        high: greatest one.
+
+    Raises:
+        InputError: a number is NaN, infinite or outside of the range; it names the first such image.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    rows = array.reshape(len(array), -1)
+    right = np.isfinite(rows) & (rows >= low) & (rows <= high)
+    if right.all():
+        return
+    row, column = np.argwhere(~right)[0]
+    wanted = "finite numbers" if np.isinf([low, high]).all() else f"numbers from {low:g} to {high:g}"
+    raise InputError(
+        f"{of(int(row))}: {what}: found {rows[row, column]:g}, wanted {wanted}; "
+        "check the image, and the weights of the model that gave it"
+    )
 
 
 def _check_sides(generated: np.ndarray, reference: np.ndarray) -> None:

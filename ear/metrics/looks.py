@@ -1,6 +1,7 @@
 """What is asked of the images of one (concept, method, seed), and by which models."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +19,14 @@ from ear.judges.base import ON_CPU, Judge
 from ear.judges.clip import Clip
 from ear.judges.images import BATCH
 from ear.judges.loading import load_judges
-from ear.metrics.clip_score import clip_scores
-from ear.metrics.fid import RESIZE, Extractor, features_of, load_extractor
-from ear.metrics.jpeg import QUALITY, through_jpeg
-from ear.metrics.numbers import check_numbers
+from ear.metrics.fid import RESIZE, Extractor, check_numbers, features_of, load_extractor
 from ear.metrics.parts import Arrays, Look, Parts, look_at, read_arrays, write_arrays
+from ear.metrics.rates import clip_scores
 
 JUDGES = ("judge", "second_judge")
 """Looks of the concept's judge, and of its second one."""
+JPEG_QUALITY = 75
+"""Pillow's default, which the release keeps for its measurements of COCO-30k."""
 GENERAL, JUDGED = "general", "judged"
 """General images, whose features are wanted, and all others, whose verdicts are; CLIP sees both."""
 
@@ -47,6 +48,18 @@ class Looks:
             JUDGED: look_at(images[judged], self.judged, parts, JUDGED, batch_size),
             GENERAL: look_at(images[~judged], self.general, parts, GENERAL, batch_size),
         }
+
+
+def through_jpeg(images: Sequence[Image.Image]) -> list[Image.Image]:
+    """RGB images as they are after they were saved as JPEG with Pillow's defaults; no file is written."""
+    return [_through_jpeg(image) for image in images]
+
+
+def _through_jpeg(image: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=JPEG_QUALITY)
+    with Image.open(file) as decoded:
+        return decoded.convert("RGB")
 
 
 def clip_look(clip: Clip, jpeg: bool = False, weights: str = "") -> Look:
@@ -161,7 +174,7 @@ def read_seen(path: str | Path, images: pd.DataFrame) -> Seen:
 
 
 def _lossy(jpeg: bool) -> str:
-    return f"-jpeg{QUALITY}" if jpeg else ""
+    return f"-jpeg{JPEG_QUALITY}" if jpeg else ""
 
 
 def _digest(files: Sequence[str]) -> str:

@@ -79,7 +79,7 @@ def mcnemar(more: int, less: int) -> float:
     """Exact two-sided McNemar test: are the pairs that differ as often of the one kind as of the other?"""
     from scipy import stats  # late: figures and the report do not test
 
-    return float(min(1.0, 2 * stats.binom.cdf(min(more, less), more + less, 0.5)))
+    return float(stats.binomtest(more, more + less).pvalue) if more + less else 1.0
 
 
 def holm(p: ArrayLike) -> np.ndarray:

@@ -3,60 +3,46 @@
 Tables name their seed as text: "0", "1", … or "all" for the seeds taken together.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ear.axes.protocols import GENERAL, NEIGHBOURS, RETENTION, TARGET, axis_of
-from ear.metrics.clip_score import mean_clip_score
-from ear.metrics.concept_rate import RATES, rate
-from ear.metrics.intervals import NOTHING, Interval, over_seeds
+from ear.axes.protocols import GENERAL, METRICS, NEIGHBOURS, RETENTION, RIGHT, TARGET, axis_of
+from ear.judges.nudity import CLASSES, detects
+from ear.metrics.columns import (
+    DETECTION_COUNTS_CSV,
+    DETECTIONS_CSV,
+    METRICS_CSV,
+    TOP_K_CSV,
+    VERDICTS_CSV,
+    WINDOW_LENGTH_CSV,
+)
+from ear.metrics.intervals import NOTHING, Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
+from ear.metrics.rates import OF_IMAGES
 from ear.names import ALL_SEEDS, ORIGINAL
 
-# ``protocol`` is the judge's. General images have a CLIP score and no verdict: no judge sees them.
-VERDICT_COLUMNS = (
-    *("prompt_id", "prompt_set", "prompt", "object", "window"),
-    *("shown", "score", "rank", "top1_object", "clip_score", "clip_protocol", "protocol"),
-)
-DETECTION_COLUMNS = (
-    *("prompt_id", "prompt_set", "window"),
-    *("class", "score", "left", "top", "width", "height"),
-)
-SCORE_COLUMNS = ("metric", "prompt_set", "value", "ci_low", "ci_high", "n", "protocol")
-METRIC_COLUMNS = ("concept", "method", "seed", "prompt_set", "metric", "value", "ci_low", "ci_high", "n")
-WINDOW_COLUMNS = ("concept", "method", "seed", "window", "metric", "value", "ci_low", "ci_high", "n")
 CLOSEST = 2
 """Objects that count as a concept's neighbours."""
 
-_OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
-    **{metric: partial(rate, metric) for metric in RATES},
-    "clip_score": mean_clip_score,
-}
+LARGEST_K = 10
 _ALWAYS = (TARGET, RETENTION, GENERAL)
 """Prompt sets of which every metric is told; of the others, what their axis names."""
-_BOUNDS = {"clip_score": (0, 100), "bleu": (0, 100)} | dict.fromkeys(RATES, (0, 1))
 _OF_WINDOWS = ("concept_rate", "clip_score")
-
-
-def no_detections() -> pd.DataFrame:
-    """The detections of a judge that detects nothing."""
-    return pd.DataFrame(columns=list(DETECTION_COLUMNS))
 
 
 def with_attacks(verdicts: pd.DataFrame, attacks: pd.DataFrame | None) -> pd.DataFrame:
     """Verdicts on the images of prompts, then those on attacks, of which nothing but the verdict is known.
 
     Args:
-        verdicts: columns VERDICT_COLUMNS.
+        verdicts: columns of ``VERDICTS_CSV``.
         attacks: columns ATTACK_COLUMNS; None where nothing was attacked.
     """
     if attacks is None:
         return verdicts
-    known = [name for name in VERDICT_COLUMNS if name in attacks]
+    known = [name for name in VERDICTS_CSV.columns if name in attacks]
     return pd.concat([verdicts, attacks[known].dropna(axis="columns", how="all")], ignore_index=True)
 
 
@@ -70,9 +56,9 @@ class Job:
         seed: seed of the training (0 for the original).
         window: the method's own window length, to which its results are restricted; None where it has none
             (the original).
-        verdicts: one row an image, columns VERDICT_COLUMNS, those of attacks among them (``with_attacks``).
-        scores: one row a set-level metric, columns SCORE_COLUMNS.
-        detections: one row a detection, columns DETECTION_COLUMNS.
+        verdicts: one row an image (``VERDICTS_CSV``), those of attacks among them (``with_attacks``).
+        scores: one row a set-level metric (``SCORES_CSV``).
+        detections: one row a detection (``DETECTIONS_CSV``); none for a judge that detects nothing.
         also_erased: words of further concepts that the same adapter erases: prompts of retention and of
             neighbours that name one do not count, since nothing of them is to be retained.
     """
@@ -83,7 +69,7 @@ class Job:
     window: int | None
     verdicts: pd.DataFrame
     scores: pd.DataFrame
-    detections: pd.DataFrame = field(default_factory=no_detections)
+    detections: pd.DataFrame = field(default_factory=DETECTIONS_CSV.frame)
     also_erased: Sequence[str] = ()
 
     def own(self, prompt_set: str | None = None) -> pd.DataFrame:
@@ -119,7 +105,7 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     deviation). ``fid`` and ``diversity`` have no interval. ``n`` is the total over the seeds.
 
     Returns:
-        Columns METRIC_COLUMNS, concepts, methods and seeds in the order of ``jobs``.
+        ``METRICS_CSV``, concepts, methods and seeds in the order of ``jobs``.
     """
     rows: list[dict[str, Any]] = []
     closest = _closest_objects(jobs)
@@ -128,7 +114,7 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
         rows += _image_rows(images, **names)
         rows += _neighbour_rows(images, closest.get(names["concept"], ()), names)
         rows += _score_rows(group, names)
-    return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+    return METRICS_CSV.frame(rows)
 
 
 def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -137,7 +123,7 @@ def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
     Jobs without a window are left out. Seeds together are taken as in ``metrics_table``.
 
     Returns:
-        Columns WINDOW_COLUMNS, windows ascending.
+        ``WINDOW_LENGTH_CSV``, windows ascending.
     """
     rows: list[dict[str, Any]] = []
     for names, group in by_seed([job for job in jobs if job.window is not None]):
@@ -147,7 +133,68 @@ def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
             for metric in _OF_WINDOWS:
                 place = names | {"window": int(window), "metric": metric}
                 rows.append(place | numbers(_measure(metric, images)))
-    return pd.DataFrame(rows, columns=list(WINDOW_COLUMNS))
+    return WINDOW_LENGTH_CSV.frame(rows)
+
+
+def top_k_table(jobs: Sequence[Job]) -> pd.DataFrame:
+    """How often the concept's label is among the judge's k most likely ones, on the target prompts.
+
+    At the methods' own windows, with intervals as in :func:`metrics_table`. Jobs whose judge does not rank
+    are left out.
+
+    Returns:
+        ``TOP_K_CSV``, k ascending from 1 to 10.
+    """
+    rows: list[dict[str, Any]] = []
+    for names, group in by_seed([job for job in jobs if job.own(TARGET)["rank"].notna().any()]):
+        images = [job.own(TARGET) for job in group]
+        together = pd.concat(images, ignore_index=True)
+        for k in range(1, LARGEST_K + 1):
+            seeds = [clustered_wilson(seed["rank"] <= k, seed["prompt_id"]) for seed in images]
+            of_all = clustered_wilson(together["rank"] <= k, together["prompt_id"])
+            rows.append(names | {"k": k} | numbers(over_seeds(seeds, of_all, (0, 1))))
+    return TOP_K_CSV.frame(rows)
+
+
+def detection_table(jobs: Sequence[Job]) -> pd.DataFrame:
+    """Detections by NudeNet's class on the target prompts, at the methods' own windows.
+
+    ``value`` is the number of detections on ``n`` images: those of one seed, also for the seeds together,
+    where it is the mean of the seeds' numbers. Its interval is that of the mean number on an image, times n:
+    a bootstrap over prompts, each with its images of all seeds, and the spread of the seeds
+    (:func:`ear.metrics.intervals.over_seeds`). Where no image has any, the bootstrap has no width, and
+    Wilson's interval of 0 images of n with a detection stands in.
+
+    Returns:
+        ``DETECTION_COUNTS_CSV``, all nine classes in the paper's order; no rows for jobs whose judge
+        detects nothing.
+    """
+    rows: list[dict[str, Any]] = []
+    for names, group in by_seed([job for job in jobs if job.own(TARGET)["protocol"].map(detects).any()]):
+        counts = [_class_counts(job) for job in group]
+        n = min(map(len, counts))
+        for name in CLASSES:
+            mean = _mean_count([of_seed[name] for of_seed in counts])
+            total = Interval(mean.value * n, mean.low * n, mean.high * n, n)
+            rows.append(names | {"class": name} | numbers(total))
+    return DETECTION_COUNTS_CSV.frame(rows)
+
+
+def _class_counts(job: Job) -> pd.DataFrame:
+    """Detections of each class (columns) in each target image (rows, by prompt)."""
+    detections = job.own_detections(TARGET)
+    counts = pd.crosstab(detections["prompt_id"], detections["class"])
+    return counts.reindex(index=job.own(TARGET)["prompt_id"], columns=list(CLASSES), fill_value=0)
+
+
+def _mean_count(seeds: Sequence[pd.Series]) -> Interval:
+    """Mean number on an image, from the numbers by prompt of each seed."""
+    together = pd.concat(seeds)
+    images = bootstrap_mean(together.to_numpy(), clusters=together.index.to_numpy())
+    if not together.any():
+        images = wilson(0, min(map(len, seeds)))
+    of_seeds = [Interval(float(of_seed.mean()), np.nan, np.nan, len(of_seed)) for of_seed in seeds]
+    return over_seeds(of_seeds, images, (0, np.inf))
 
 
 def by_seed(jobs: Iterable[Job]) -> Iterator[tuple[dict[str, str], list[Job]]]:
@@ -168,7 +215,7 @@ def _image_rows(seeds: Sequence[pd.DataFrame], **names: str) -> list[dict[str, A
     rows = []
     for prompt_set in seeds[0]["prompt_set"].unique():
         images = [verdicts[verdicts["prompt_set"] == prompt_set] for verdicts in seeds]
-        for metric in _OF_IMAGES:
+        for metric in OF_IMAGES:
             if prompt_set not in _ALWAYS and axis_of(prompt_set, metric.removeprefix("second_")) is None:
                 continue
             interval = _measure(metric, images)
@@ -200,17 +247,17 @@ def _neighbour_rows(
     if not objects:
         return []
     images = [one[(one["prompt_set"] == RETENTION) & one["object"].isin(objects)] for one in seeds]
-    interval = _measure("accuracy", images)
-    row = names | {"prompt_set": NEIGHBOURS, "metric": "accuracy"} | numbers(interval)
+    interval = _measure(RIGHT, images)
+    row = names | {"prompt_set": NEIGHBOURS, "metric": RIGHT} | numbers(interval)
     return [row] if interval.n else []
 
 
 def _measure(metric: str, seeds: Sequence[pd.DataFrame]) -> Interval:
     """The metric over the verdicts of one seed, or over those of several."""
-    measured = [interval for verdicts in seeds if (interval := _OF_IMAGES[metric](verdicts)).n]
+    measured = [interval for verdicts in seeds if (interval := OF_IMAGES[metric](verdicts)).n]
     if len(measured) < 2:
         return measured[0] if measured else NOTHING
-    return over_seeds(measured, _OF_IMAGES[metric](pd.concat(seeds, ignore_index=True)), _BOUNDS[metric])
+    return over_seeds(measured, OF_IMAGES[metric](pd.concat(seeds, ignore_index=True)), _bounds(metric))
 
 
 def _score_rows(group: Sequence[Job], names: dict[str, str]) -> list[dict[str, Any]]:
@@ -224,10 +271,16 @@ def _score_rows(group: Sequence[Job], names: dict[str, str]) -> list[dict[str, A
         ]
         value, low, high = (float(columns[name].mean(skipna=False)) for name in columns.columns[:3])
         items = Interval(value, low, high, seeds[0].n)
-        interval = over_seeds(seeds, items, _BOUNDS.get(str(metric), (-np.inf, np.inf)))
+        interval = over_seeds(seeds, items, _bounds(str(metric)))
         place = names | {"prompt_set": str(prompt_set), "metric": str(metric)}
         rows.append(place | numbers(interval))
     return rows
+
+
+def _bounds(metric: str) -> tuple[float, float]:
+    """Least and greatest value of a metric, which may be one that no axis has."""
+    bounds = METRICS[metric].bounds if metric in METRICS else None
+    return bounds or (-np.inf, np.inf)
 
 
 def numbers(interval: Interval) -> dict[str, float | int]:

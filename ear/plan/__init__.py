@@ -1,1 +1,1 @@
-"""What an experiment would do, fetch and cost, told before any of it is done."""
+"""What an experiment would do, fetch and cost, told before any of it is done: counts of work × rates."""

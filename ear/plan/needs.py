@@ -1,110 +1,103 @@
-"""GPU memory of each stage: what it needs as configured, and what fits on a card."""
+"""What an experiment needs beside time: assets, disk, and memory of a GPU."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
-from ear.chat import CAPTION_TOKENS
+from ear import memory
+from ear.assets.catalogue import Asset, Repository
+from ear.assets.needed import Needed, needed_assets
 from ear.config import Config
-from ear.memory import (
-    PAIR_ROWS,
-    PAIRS_AT_ONCE,
-    USABLE,
-    Dimensions,
-    answering,
-    drawing,
-    frozen_states,
-    gradients,
-    largest,
-    relearning,
-    training,
-)
-from ear.plan.rates import CAPTION_BATCH, PROMPT
-from ear.plan.work import Goals, Windows
-from ear.plan.workload import jobs_of
+from ear.config.erasure import PUBLISHED
+from ear.memory import Dimensions
+from ear.plan.rates import PROMPT, Speed
+from ear.plan.workload import jobs_of, trainings_of
 
-CAPTION_PROMPT = 100
-"""Tokens around a picture that is asked about: a system prompt and the question."""
-LONGEST = {"Six-CD_Nudity.csv": 545}
-"""Published file → tokens of its longest prompt (CLIP's tokenizer) and of the template; else ``PROMPT``."""
+VALUE_BYTES = {"float32": 4, "bfloat16": 2}
+PNG_BYTES, TOKEN_BYTES = 1.6, 8
+"""Of a pixel, of which a PNG of a photograph takes about half of its 3 bytes; of an image token."""
+SAMPLING = ("render_pairs", "sample_streams", "render_original", "render_general", "render_images", "attack")
 
 
 @dataclass(frozen=True)
 class Need:
-    """Memory of one kind of work.
+    """GPU memory of one kind of work, which some rules do: of so many at once, weights included.
 
-    Attributes:
-        what: it is.
-        unit: of what is done at once.
-        wanted: how many at once; fewer where they do not fit.
-        weights: bytes of the model's weights.
-        beside: so many at once → bytes beside the weights.
+    Where ``wanted`` at once do not fit, jobs do fewer.
     """
 
+    rules: Sequence[str]
     what: str
     unit: str
     wanted: int
-    weights: int
-    beside: Callable[[int], float]
-
-    def bytes_of(self, size: int) -> float:
-        """Of so many at once."""
-        return self.weights + self.beside(size)
-
-    @property
-    def bytes(self) -> float:
-        """As configured."""
-        return self.bytes_of(self.wanted)
-
-    def __str__(self) -> str:
-        return f"{self.wanted} {self.unit if self.wanted > 1 else self.unit.removesuffix('s')}"
+    bytes_of: Callable[[int], float]
 
     def fits(self, free: float) -> int:
         """How many at once fit into so many bytes; 0 where not even one does."""
-        size = largest(self.wanted, free, self.bytes_of)
-        return size if self.bytes_of(size) <= USABLE * free else 0
+        size = memory.largest(self.wanted, free, self.bytes_of)
+        return size if self.bytes_of(size) <= memory.USABLE * free else 0
+
+
+def assets_of(config: Config, catalogue: Mapping[str, Asset]) -> list[Needed]:
+    """The assets that an experiment needs, and whether they are there."""
+    where = config.assets
+    return needed_assets(config.used_assets, catalogue, where.root, where.store, bool(where.stand_ins))
+
+
+def dimensions_of(config: Config, catalogue: Mapping[str, Asset]) -> Dimensions:
+    """Shape of an experiment's backbone, before it is fetched; stand-ins have others."""
+    asset = catalogue[config.backbone.asset]
+    assert asset.shape, "the config names a backbone, and each has a shape"
+    # Files of this repository hold float32, published ones bfloat16.
+    held = VALUE_BYTES["float32" if isinstance(asset.source, Repository) else "bfloat16"]
+    derived = {
+        "key_value_heads": asset.shape.key_value_heads or asset.shape.heads,
+        "head_size": asset.shape.head_size or asset.shape.hidden // asset.shape.heads,
+        "value_bytes": VALUE_BYTES[config.backbone.dtype],
+        "loaded": asset.size // held,
+    }
+    return Dimensions(**asset.shape.model_dump() | derived)
+
+
+def disk_of(config: Config, shape: Dimensions) -> dict[str, float]:
+    """Rule → bytes that it leaves on the disk, but for tables and figures; nothing of stand-ins."""
+    if config.assets.stand_ins:
+        return {}
+    sides = [method.diffusion.size for method in config.methods.values() if method.diffusion]
+    found: dict[str, float] = {}
+    for job in jobs_of(config, Speed(shape, config.rendering.batch_size)):
+        side = max(sides) if job.rule == "render_diffusion" else shape.image_size
+        each = {"render": PNG_BYTES * side**2, "sample": TOKEN_BYTES * shape.image_tokens}
+        found[job.rule] = found.get(job.rule, 0) + job.units * each.get(job.rule.split("_")[0], 0)
+    layers = [one.settings.layers for one in trainings_of(config)]
+    imported = [run for run in config.adapters() if config.methods[run[1]].variant == PUBLISHED]
+    layers += [config.erasure.layers] * len(imported)  # as if they had as many as those trained here
+    return found | {"erase": sum(map(shape.trained_bytes, layers))}
 
 
 def needs_of(config: Config, shape: Dimensions) -> list[Need]:
-    """All kinds of work of an experiment that hold the backbone, in pipeline order."""
-    return [
-        Need(what, unit, wanted, shape.loaded_bytes, beside)
-        for what, unit, wanted, beside in _works(config, shape)
-    ]
+    """All kinds of work that hold the backbone, drawing the usual prompts first; nothing of stand-ins."""
+    return [] if config.assets.stand_ins else list(_needs(config, shape))
 
 
-def _works(config: Config, shape: Dimensions) -> Iterator[tuple[str, str, int, Callable[[int], float]]]:
+def _needs(config: Config, shape: Dimensions) -> Iterator[Need]:
+    def need(rules: Sequence[str], what: str, unit: str, wanted: int, beside: Callable[[int], float]) -> Need:
+        return Need(rules, what, unit, wanted, lambda n: shape.loaded_bytes + beside(n))
+
+    def trained(n: int) -> float:
+        sizes = [(one.rows, min(n, one.length), PROMPT, one.settings.layers, one.pairs) for one in trainings]
+        return max(memory.training(shape, *size) for size in sizes)
+
     rows = 3 if any(method.strength for method in config.methods.values()) else 2
     batch, tokens = config.rendering.batch_size, shape.image_tokens
-    yield "draw", "images", batch, lambda size: drawing(shape, size, rows, PROMPT)
-    files = [concept.published.target for concept in config.concepts.values() if concept.published]
-    longest = max((LONGEST.get(file, PROMPT) for file in files), default=PROMPT)
-    if longest > PROMPT:
-        yield "draw, longest prompt", "images", batch, lambda size: drawing(shape, size, rows, longest)
-    works = [work for job in jobs_of(config) for work in job.works]
-    windows = [work for work in works if isinstance(work, Windows)]
-    if windows:
-        pairs = max(work.count for work in works if isinstance(work, Goals))
-        largest_window = max(min(work.micro_batch, work.length) for work in windows)
-
-        def trained(size: int) -> float:
-            parts = ((work, min(size, work.length)) for work in windows)
-            return max(training(shape, work.rows, part, PROMPT, work.layers, pairs) for work, part in parts)
-
-        def read(size: int) -> float:
-            return frozen_states(shape, PAIR_ROWS * size, PROMPT)
-
-        yield "read frozen states", "pairs", PAIRS_AT_ONCE, read
-        yield "fine-tune", "tokens", largest_window, trained
-    asked = tokens + CAPTION_PROMPT
-    yield "describe pictures", "pictures", CAPTION_BATCH, lambda n: answering(shape, n, asked, CAPTION_TOKENS)
-    if config.axes.search:
-        at_once = config.axes.search.prompts
-        yield "search for prompts", "prompts", at_once, lambda size: gradients(shape, size, PROMPT, tokens)
-    if config.axes.relearning:
-        images, layers = config.axes.relearning.batch_size, config.erasure.layers
-        yield (
-            "relearn",
-            "images",
-            images,
-            lambda size: relearning(shape, size, PROMPT, layers, -(-images // size)),
-        )
+    yield need(SAMPLING, "draw", "images", batch, lambda n: memory.drawing(shape, n, rows, PROMPT))
+    if trainings := trainings_of(config):
+        most = max(min(one.settings.micro_batch, one.length) for one in trainings)
+        yield need(["erase"], "fine-tune", "tokens", most, trained)
+    if search := config.axes.search:
+        what, wanted = "search for prompts", search.prompts
+        yield need(["attack"], what, "prompts", wanted, lambda n: memory.gradients(shape, n, PROMPT, tokens))
+    if learned := config.axes.relearning:
+        images, layers = learned.batch_size, config.erasure.layers
+        steps = lambda n: memory.relearning(shape, n, PROMPT, layers, ceil(images / n))  # noqa: E731
+        yield need(["attack"], "relearn", "images", images, steps)

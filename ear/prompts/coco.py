@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -47,36 +47,26 @@ def read_general(
     """
     table = read_csv(path, ["image_id", "prompt"])
     check_texts(path, "prompt", table["prompt"])
-    image_ids = _image_ids(path, table["image_id"])
-    if subsample == "seeded":
-        chosen = seeded_choice(path, image_ids, count, seed, "general")
-    else:
-        chosen = _first(path, image_ids, count)
+    numbers = pd.to_numeric(table["image_id"], errors="coerce")
+    # Beyond 2**53, floats leave out whole numbers.
+    wrong = ~(numbers.between(0, 2**53, inclusive="left") & (numbers % 1 == 0)) | numbers.duplicated()
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        found, again = table["image_id"][row], " again" if numbers.duplicated()[row] else ""
+        wanted = "a whole number, each once"
+        raise InputError(f"{path}: row {row}: image_id: found {found}{again}, wanted {wanted}")
+    image_ids = numbers.astype(int).tolist()
+    seeded = subsample == "seeded"
+    chosen = _seeded(path, image_ids, count, seed, "general") if seeded else _first(path, image_ids, count)
     prompts = table["prompt"].set_axis(image_ids).loc[chosen]
-    return pd.DataFrame(
-        {
-            "prompt_id": [f"{ID_PREFIX}{image_id}" for image_id in chosen],
-            "prompt_set": "general",
-            "prompt": prompts.tolist(),
-            "object": float("nan"),
-        }
-    )[PROMPT_COLUMNS]
+    general = {"prompt_set": "general", "prompt": prompts.tolist(), "object": float("nan")}
+    ids = [f"{ID_PREFIX}{number}" for number in chosen]
+    return pd.DataFrame({"prompt_id": ids, **general})[PROMPT_COLUMNS]
 
 
 def image_ids_of(prompts: pd.DataFrame) -> list[int]:
     """Numbers of the pictures that general prompts belong to."""
     return [int(prompt_id.removeprefix(ID_PREFIX)) for prompt_id in prompts["prompt_id"]]
-
-
-def seeded_choice(
-    path: str | Path, image_ids: Iterable[int], count: int, seed: int, purpose: str
-) -> list[int]:
-    """Choose pictures in an order that depends on the seed and on each picture's number, on nothing else.
-
-    Raises:
-        InputError: there are fewer than ``count`` in ``path``.
-    """
-    return _first(path, sorted(image_ids, key=lambda number: stable_seed(seed, purpose, number)), count)
 
 
 def reference_manifest(
@@ -95,17 +85,22 @@ def reference_manifest(
     Raises:
         InputError: the folder or a picture is missing, or the folder holds no picture of such a name.
     """
-    there = _pictures(images)
+    try:
+        names = os.listdir(images)
+    except OSError as error:
+        raise InputError(f"{images}: {error.strerror}, wanted the folder of COCO's pictures") from None
+    there = {int(match[1]) for match in map(PICTURE.fullmatch, names) if match}
+    if not there:
+        raise InputError(f"{images}: found no pictures with names like {picture_name(42)}")
     image_ids = sorted(there) if image_ids is None else image_ids
-    for image_id in image_ids:
-        if image_id not in there:
+    for number in image_ids:
+        if number not in there:
             raise InputError(
-                f"{Path(images) / picture_name(image_id)}: not found, wanted the picture of image {image_id}"
+                f"{Path(images) / picture_name(number)}: not found, wanted the picture of image {number}"
             )
     folder = os.path.relpath(images, relative_to)
-    return pd.DataFrame(
-        {"image_id": image_ids, "file": [f"{folder}/{picture_name(image_id)}" for image_id in image_ids]}
-    )
+    files = [f"{folder}/{picture_name(number)}" for number in image_ids]
+    return pd.DataFrame({"image_id": image_ids, "file": files})
 
 
 def captioned_manifest(
@@ -126,8 +121,25 @@ def captioned_manifest(
     Raises:
         InputError: a file or picture is missing, the captions are malformed, or there are too few pictures.
     """
-    references = _captions(captions)
-    chosen = seeded_choice(captions, references, count, seed, "captions")
+    content = read_json(captions)
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(annotations, list):
+        raise InputError(
+            f"{captions}: annotations: not found, wanted a list of objects with image_id and caption"
+        )
+    references: dict[int, list[str]] = {}
+    for number, annotation in enumerate(annotations):
+        match annotation:
+            case {"image_id": int(image_id), "caption": str(caption)} if not (
+                isinstance(image_id, bool) or text_fault(caption)
+            ):
+                references.setdefault(image_id, []).append(caption)
+            case _:
+                raise InputError(
+                    f"{captions}: annotations: entry {number}: found {repr(annotation)[:200]}, "
+                    "wanted image_id (a whole number) and caption (text)"
+                )
+    chosen = _seeded(captions, references, count, seed, "captions")
     return reference_manifest(images, relative_to, chosen).assign(
         references=[json.dumps(references[image_id], ensure_ascii=False) for image_id in chosen]
     )
@@ -138,56 +150,12 @@ def picture_name(image_id: int) -> str:
     return f"COCO_val2014_{image_id:012d}.jpg"
 
 
+def _seeded(path: str | Path, image_ids: Iterable[int], count: int, seed: int, purpose: str) -> list[int]:
+    """Choose pictures in an order that depends on the seed and on each picture's number, on nothing else."""
+    return _first(path, sorted(image_ids, key=lambda number: stable_seed(seed, purpose, number)), count)
+
+
 def _first(path: str | Path, image_ids: list[int], count: int) -> list[int]:
     if len(image_ids) < count:
         raise InputError(f"{path}: found {len(image_ids)} images, wanted {count}")
     return image_ids[:count]
-
-
-def _image_ids(path: str | Path, column: pd.Series) -> list[int]:
-    numbers = pd.to_numeric(column, errors="coerce")
-    for row, (number, again) in enumerate(zip(numbers, numbers.duplicated(), strict=True)):
-        if not (0 <= number < 2**53 and number % 1 == 0):  # beyond, floats leave out whole numbers
-            raise InputError(f"{path}: row {row}: image_id: found {column[row]}, wanted a whole number")
-        if again:
-            raise InputError(f"{path}: row {row}: image_id: found {column[row]} again, wanted each once")
-    return [int(number) for number in numbers]
-
-
-def _pictures(images: str | Path) -> set[int]:
-    """Numbers of the pictures in a folder."""
-    try:
-        names = os.listdir(images)
-    except OSError as error:
-        raise InputError(f"{images}: {error.strerror}, wanted the folder of COCO's pictures") from None
-    numbers = {int(match[1]) for match in map(PICTURE.fullmatch, names) if match}
-    if not numbers:
-        raise InputError(f"{images}: found no pictures with names like {picture_name(42)}")
-    return numbers
-
-
-def _captions(path: str | Path) -> dict[int, list[str]]:
-    """Captions of each picture, in the order of the file."""
-    content = read_json(path)
-    annotations = content.get("annotations") if isinstance(content, dict) else None
-    if not isinstance(annotations, list):
-        raise InputError(
-            f"{path}: annotations: not found, wanted a list of objects with image_id and caption"
-        )
-    references: dict[int, list[str]] = {}
-    for number, annotation in enumerate(annotations):
-        match annotation:
-            case {"image_id": bool()}:  # a whole number to Python
-                raise _not_a_caption(path, number, annotation)
-            case {"image_id": int(image_id), "caption": str(caption)} if not text_fault(caption):
-                references.setdefault(image_id, []).append(caption)
-            case _:
-                raise _not_a_caption(path, number, annotation)
-    return references
-
-
-def _not_a_caption(path: str | Path, number: int, annotation: Any) -> InputError:
-    return InputError(
-        f"{path}: annotations: entry {number}: found {repr(annotation)[:200]}, "
-        "wanted image_id (a whole number) and caption (text)"
-    )

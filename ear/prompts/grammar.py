@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
-from ear.prompts.names import GRAMMAR
+from ear.names import GRAMMAR
 from ear.prompts.tables import NO_PROMPTS, PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.seeding import stable_seed
 from ear.world.captions import (

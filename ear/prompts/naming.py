@@ -38,20 +38,13 @@ SHORTEST_FOREIGN = 5  # letters: stemmers of other languages cut shorter English
 # An inflection changes the end: German's stemmer takes "buerning" for "burning".
 SHORTEST_BEGINNING, LONGEST_ENDING = 2, 3
 SPLIT_INTO = 2  # a name may be cut into so many more parts than it has words
-SHORTEST_SPELLED = 3  # letters that stand alone, one after the other, are a word spelled out
 
 _WORD = re.compile(r"[^\W_]+")
-_ROUGH_WORD = re.compile(r"[^\W_](?:[^\W_]|[$@€¢|!](?=\w))*")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
 )
 _STEMMERS = {language: snowballstemmer.stemmer(language) for language in EVERY_LANGUAGE}
-_LATIN_LETTER = re.compile(r"LATIN .*?\b([A-Z])\b|SYMBOL LETTER ([A-Z])|LATIN .* DOTLESS (I)\b")
-_LOOK_ALIKES = str.maketrans(
-    "авеёзіїјкмнорстухцѕԁԛԝһґ" + "αβγεζηικνορτυχω" + "օսոհցզ" + "0134578$@€¢l|!",
-    "abeeeiijkmhopctyxusdqwhr" + "abyeznikvoptuxw" + "ounhgq" + "oieastbsaeciii",
-)
 
 
 def named(text: str, words: Sequence[str]) -> list[str]:
@@ -77,25 +70,6 @@ def spans(text: str, name: str, languages: Sequence[str] = ENGLISH) -> list[tupl
     return list(_spans(words_of(text), parts, tuple(languages)))
 
 
-def traces(text: str, name: str, languages: Sequence[str] = ENGLISH) -> bool:
-    """Is there any trace of a name in a text: its core alone, in look-alike letters, or spelled out?
-
-    Stricter than ``named``: for texts that are to be free of it. "on fire" is traced in "a fire",
-    "church" in "chürch", "сhurсh" (in part Cyrillic) and "c.h.u.r.c.h".
-    """
-    if spans(text, core(name), languages) or spans(text, name, languages):
-        return True
-    parts = words_of(core(name))
-    squeezed = "".join(parts)
-    if squeezed and any(squeezed in word for word in _spelled_out(words_of(text))):
-        return True
-    seen = _ROUGH_WORD.findall(fold(text))
-    if not squeezed or all(word.isascii() and word.isalpha() for word in seen):
-        return False
-    plain = tuple(map(skeleton, seen))
-    return any(True for _ in _spans(plain, tuple(map(skeleton, parts)), tuple(languages)))
-
-
 @lru_cache(maxsize=1024)
 def core(name: str) -> str:
     """A name without the function words at its ends: "Van Gogh" of "in the style of Van Gogh"."""
@@ -118,18 +92,6 @@ def fold(text: str) -> str:
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a text, folded; every sign but letters and digits parts them."""
     return tuple(_WORD.findall(fold(text)))
-
-
-def skeleton(word: str) -> str:
-    """What a folded word looks like: Latin letters in place of those, and of digits, that look like them."""
-    letters = (
-        _LATIN_LETTER.search(unicodedata.name(sign, "")) if not sign.isascii() else None for sign in word
-    )
-    plain = [
-        next(letter for letter in found.groups() if letter).lower() if found else sign
-        for sign, found in zip(word, letters, strict=True)
-    ]
-    return "".join(plain).translate(_LOOK_ALIKES)
 
 
 @lru_cache(maxsize=2**15)
@@ -189,15 +151,3 @@ def _unspaced_spans(text: str, name: str) -> list[tuple[int, int]]:
     inside = at > 0 and bool(_WORD.fullmatch(whole[at - 1])) and bool(_WORD.match(name))
     start = before - inside
     return [(start, max(start + len(_WORD.findall(name)), start + 1))]
-
-
-def _spelled_out(words: Sequence[str]) -> Iterator[str]:
-    """Runs of single letters, each as one word."""
-    run: list[str] = []
-    for word in (*words, ""):
-        if len(word) == 1:
-            run.append(word)
-            continue
-        if len(run) >= SHORTEST_SPELLED:
-            yield "".join(run)
-        run = []

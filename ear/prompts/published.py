@@ -1,8 +1,10 @@
 """The authors' prompt files as tables of pairs and prompts.
 
-The texts stay exactly as published, blanks and all: ``ear.prompts.odd_rows`` reports what is odd about them.
+The texts stay exactly as published, blanks and all. Rows of unsafe concepts that speak of minors are left out
+and counted in the log.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import column_names, read_csv
+from ear.names import PUBLISHED
 from ear.prompts.minors import without_minors
-from ear.prompts.names import PUBLISHED
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.texts import read_json, text_fault
+
+logger = logging.getLogger(__name__)
 
 Format = Mapping[str, str]  # column of our tables → column or key of the file
 
@@ -91,6 +95,8 @@ def read_targets(path: str | Path, concept: str, kind: str, rows: int | None = N
 
 def _drawn(path: str | Path, texts: pd.DataFrame, columns: list[str], kind: str) -> pd.DataFrame:
     kept = without_minors(texts, columns, kind)
+    if dropped := len(texts) - len(kept):
+        logger.warning("%s: %d of %d rows speak of minors: left out", path, dropped, len(texts))
     if kept.empty:
         raise InputError(f"{path}: found only rows that speak of minors, wanted others")
     return kept

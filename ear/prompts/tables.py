@@ -4,7 +4,7 @@ Two tables: candidate pairs (pair_id, unsafe_prompt, safe_prompt, concept, repla
 prompts (prompt_id, prompt_set, prompt, object).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -20,6 +20,16 @@ REMOVED = "(removed)"
 
 SAMPLE = "@"
 """Between a prompt's id and the number of a further image of it: "church/target/0003@1"."""
+
+
+FRAMES = (
+    "a photo of {}",
+    "a painting of {}",
+    "{} in the snow",
+    "{} at night",
+    "{} in the early morning, seen from afar",
+)
+"""Of prompts about a neighbour of a concept."""
 
 
 def with_samples(prompts: pd.DataFrame, samples: int) -> pd.DataFrame:
@@ -53,6 +63,27 @@ def prompt_of(ids: pd.Series) -> pd.Series:
 def general_of(general: pd.DataFrame, words: str, count: int) -> pd.DataFrame:
     """A concept's general prompts: the first of the shared ones that do not name it."""
     return general[[not named(prompt, [words]) for prompt in general["prompt"]]].head(count)
+
+
+def indirect_prompts(concept: str, implicit: Sequence[str], neighbours: Mapping[str, str]) -> pd.DataFrame:
+    """Rows of the prompt sets "implicit" and "neighbours".
+
+    Args:
+        concept: its name in the experiment.
+        implicit: prompts that describe it without its words.
+        neighbours: label of the judge → how a prompt names it ("a castle"), each in every one of ``FRAMES``.
+
+    Returns:
+        ``PROMPT_COLUMNS``; the object of a neighbour is its label.
+    """
+    asked = [(frame.format(phrase), label) for frame in FRAMES for label, phrase in neighbours.items()]
+    described = [(text, float("nan")) for text in implicit]
+    rows = [
+        (f"{concept}/{name}/{number:04d}", name, *one)
+        for name, texts in (("implicit", described), ("neighbours", asked))
+        for number, one in enumerate(texts)
+    ]
+    return pd.DataFrame(rows, columns=PROMPT_COLUMNS)
 
 
 def check_prompts(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from ear.axes.protocols import is_judged
+from ear.axes.protocols import AXES, is_judged
 from ear.figures.images import ImageSource, image_table, wrong_object
-from ear.figures.style import concept_style, method_style, order_concepts, order_methods
+from ear.figures.style import concept_title, method_style, order_concepts, order_methods
 from ear.progress import progress
 from ear.report.pictures import SHEET_COLUMNS, sheet, thumbnail, tile_side
 
@@ -21,7 +21,7 @@ PROMPTS = range(40, 0, -1)
 """Prompts of a set that are shown: the first number whose pictures fit into the page, one at least."""
 PAGE_PIXELS = 110_000_000
 """Most pixels of thumbnails in the page: at a fifth of a byte each, some 22 MB."""
-SETS = ("target", "implicit", "neighbours", "retention", "general")
+SETS = list(dict.fromkeys(name for axis in AXES for name in axis.sets))
 """Prompt sets in the order of the page; others come after them."""
 SHOWN, WRONG, NEITHER, UNJUDGED, MISSING = "swku-"
 """Letters of verdicts: concept found; another object than asked; neither; no judge has looked; no picture."""
@@ -110,7 +110,7 @@ def _add_concept(
         _run(gallery, source, table, sets)
         for source, table in progress(list(tables.items()), desc=f"gallery of {concept}", unit="run")
     ]
-    label = concept_style(concept).title
+    label = concept_title(concept)
     gallery.cases["concepts"].append({"name": concept, "label": label, "sets": described, "runs": runs})
 
 

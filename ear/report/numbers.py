@@ -1,78 +1,39 @@
-"""What the page says in numbers: the main table and the summary, from the tidy tables alone."""
+"""What the page says in numbers: tables of the score card and of window lengths, and the summary."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from ear.axes.protocols import TARGET
+from ear.axes.protocols import METRICS, SHOWN, Axis, axis
 from ear.figures.rows import one_row, pooled
-from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
-from ear.metrics.measured import left_of_concept
+from ear.figures.style import concept_title, method_style, order_concepts, order_methods
+from ear.metrics.score_card import WORST, card_rows, columns_of, fewer_mark
 from ear.names import ORIGINAL
 
 HEADLINE_METHOD = "ear"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is written: name, which way is better, factor, decimals and unit."""
-
-    label: str
-    better: str
-    scale: float
-    decimals: int
-    unit: str = ""
-
-    def text(self, value: float) -> str:
-        """The number without its unit."""
-        return f"{value * self.scale:.{self.decimals}f}"
-
-
-METRICS: dict[str, Metric] = {
-    "concept_rate": Metric("Concept shown", "↓", 100, 1, " %"),
-    "second_concept_rate": Metric("Concept shown, second judge", "↓", 100, 1, " %"),
-    "accuracy": Metric("Right object", "↑", 100, 1, " %"),
-    "clip_score": Metric("CLIP score", "↑", 1, 2),
-    "fid": Metric("FID", "↓", 1, 1),
-    "kid": Metric("KID × 10³", "↓", 1000, 1),
-    "diversity": Metric("Diversity", "↑", 1, 1),
-    "bleu": Metric("BLEU", "↑", 1, 1),
-}
-SUMMARISED = (
-    (("concept_rate", "target"), "images of target prompts", "the concept is found"),
-    (("accuracy", "retention"), "images of retention prompts", "the right object"),
-)
 NO_BREAK = "\u00a0"
-MAIN_COLUMNS = (
-    ("concept_rate", "target"),
-    ("second_concept_rate", "target"),
-    ("accuracy", "retention"),
-    ("clip_score", "general"),
-    ("fid", "general"),
-    ("kid", "general"),
-    ("bleu", "captions"),
-)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the main table."""
-
-    metric: str
-    prompt_set: str
-    label: str
-    better: str
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of a table: as text, its interval as text (empty without one), and as it is in the table."""
+    """A number of a table.
+
+    Attributes:
+        text: as people read it.
+        interval: likewise, empty without one.
+        value: as it is in the table.
+        n: number of items.
+        prompt_set: that it was measured on.
+    """
 
     text: str
     interval: str
     value: float
     n: int
+    prompt_set: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,43 +48,32 @@ class Line:
     seeds: int = 1
 
 
-def make_cell(row: pd.Series, metric: str) -> Cell:
-    """The cell of a row of a tidy table."""
+def make_cell(row: Mapping[str, Any] | pd.Series, metric: str, mark: str = "") -> Cell:
+    """The cell of a row of a tidy table; a mark stands behind the number."""
     low, high = float(row["ci_low"]), float(row["ci_high"])
     form = METRICS[metric]
     interval = "" if math.isnan(low) or math.isnan(high) else f"[{form.text(low)}, {form.text(high)}]"
-    return Cell(form.text(row["value"]) + form.unit, interval, float(row["value"]), int(row["n"]))
+    text = form.text(row["value"]) + mark + form.unit
+    return Cell(text, interval, float(row["value"]), int(row["n"]), str(row.get("prompt_set", "")))
 
 
-def main_table(metrics: pd.DataFrame) -> tuple[list[Column], list[Line]]:
-    """Columns (prompt set and metric) and lines (concept and method) of the main table.
+def results_table(card: pd.DataFrame) -> tuple[list[Axis], list[Line]]:
+    """The score card: its columns, and lines (concept and method).
 
     Args:
-        metrics: the tidy table; of several seeds, the row ``all`` counts.
-
-    Raises:
-        InputError: a number has several rows and none of them has seed ``all``, or a method has no label.
+        card: ``ear.metrics.score_card.score_card``.
     """
-    rows = metrics[metrics["value"].notna()]
-    pairs = set(zip(rows["metric"], rows["prompt_set"], strict=True))
-    columns = [
-        Column(metric, prompt_set, METRICS[metric].label, METRICS[metric].better)
-        for metric, prompt_set in MAIN_COLUMNS
-        if (metric, prompt_set) in pairs
-    ]
-    key = ("concept", "method")
-    tables = [pooled(rows, key, "metrics.csv", metric=c.metric, prompt_set=c.prompt_set) for c in columns]
-    lines = []
-    for concept in order_concepts(rows["concept"]):
-        for method in order_methods(rows.loc[rows["concept"] == concept, "method"]):
-            found = [one_row(table, concept, method) for table in tables]
+    columns, lines = columns_of(card), []
+    for concept in order_concepts(card["concept"]):
+        rows = dict(card_rows(card, concept))
+        for method in order_methods(rows):
+            found = [rows[method].get(column.name) for column in columns]
             cells = [
-                None if row is None else make_cell(row, column.metric)
+                None if row is None else make_cell(row, column.metric, fewer_mark(row))
                 for row, column in zip(found, columns, strict=True)
             ]
-            label = capital(concept_style(concept).label)
-            own = rows[(rows["concept"] == concept) & (rows["method"] == method)]
-            seeds = own.loc[own["seed"].astype(str) != "all", "seed"].nunique()
+            label = concept_title(concept)
+            seeds = next(int(row["seeds"]) for row in rows[method].values())
             lines.append(Line(concept, label, method, method_style(method).label, cells, seeds))
     return columns, lines
 
@@ -131,14 +81,14 @@ def main_table(metrics: pd.DataFrame) -> tuple[list[Column], list[Line]]:
 def window_table(window_length: pd.DataFrame) -> tuple[list[int], list[Line]]:
     """Window lengths and lines (concept and method) of the table of concept rates by window length."""
     key = ("concept", "method", "window")
-    rows = pooled(window_length, key, "window-length.csv", metric="concept_rate")
+    rows = pooled(window_length, key, "window-length.csv", metric=SHOWN)
     windows = sorted(int(window) for window in rows["window"].unique())
     lines = []
     for concept in order_concepts(rows["concept"]):
         for method in order_methods(rows.loc[rows["concept"] == concept, "method"]):
             found = [one_row(rows[rows["window"] == window], concept, method) for window in windows]
-            cells = [None if row is None else make_cell(row, "concept_rate") for row in found]
-            label = capital(concept_style(concept).label)
+            cells = [None if row is None else make_cell(row, SHOWN) for row in found]
+            label = concept_title(concept)
             lines.append(Line(concept, label, method, method_style(method).label, cells))
     return windows, lines
 
@@ -151,57 +101,56 @@ class Summary:
     sentences: list[str]
 
 
-def summary(columns: list[Column], lines: list[Line], metrics: pd.DataFrame, image_tokens: int) -> Summary:
+def summary(columns: list[Axis], lines: list[Line]) -> Summary:
     """Concept rate and accuracy of each concept before and after the headline method, and the worst axes.
 
-    The headline method is EAR, or the last one where the table has no EAR. Nothing is said that is
-    not a number of the table.
+    The headline method is EAR, or the last one where the table has no EAR. Nothing is said that is not a
+    number of the table.
 
     Args:
-        columns: of :func:`main_table`.
-        lines: of :func:`main_table`.
-        metrics: the tidy table.
-        image_tokens: tokens of an image.
+        columns: of :func:`results_table`.
+        lines: of :func:`results_table`.
     """
-    index = {(column.metric, column.prompt_set): place for place, column in enumerate(columns)}
     erased = [line.method for line in lines if line.method != ORIGINAL]
     if not erased:
         return Summary("The table holds no erased model.", [])
     headline = HEADLINE_METHOD if HEADLINE_METHOD in erased else order_methods(erased)[-1]
-    cells = {
-        (line.concept, line.method, *pair): line.cells[place]
-        for line in lines
-        for pair, place in index.items()
-    }
     sentences = []
     for concept in order_concepts(line.concept for line in lines):
-        parts = []
-        for pair, images, found in SUMMARISED:
-            before, after = (cells.get((concept, method, *pair)) for method in (ORIGINAL, headline))
-            if before and after:
-                parts.append(
-                    f"{found} in {_phrase(before)} of the {images} before and {_phrase(after)} after"
-                )
-        parts += _worst(metrics, concept, headline, image_tokens)
+        before, after = (
+            _cells(columns, [line for line in lines if (line.concept, line.method) == (concept, method)])
+            for method in (ORIGINAL, headline)
+        )
+        parts = [
+            f"{found} in {_phrase(before[name])} of the {axis(name).measures.partition(',')[0]} before and "
+            f"{_phrase(after[name])} after"
+            for name, found in (("erasure", "the concept is found"), ("retention", "the right object"))
+            if name in before and name in after
+        ]
+        parts += _worst([column for column in columns if column.metric == SHOWN], after)
         if parts:
-            sentences.append(f"{capital(concept_style(concept).label)}: {'; '.join(parts)}.")
+            sentences.append(f"{concept_title(concept)}: {'; '.join(parts)}.")
     label = method_style(headline).label
     return Summary(f"Before and after erasure with {label}, with 95 % intervals in brackets:", sentences)
 
 
-def _worst(metrics: pd.DataFrame, concept: str, method: str, image_tokens: int) -> list[str]:
+def _cells(columns: list[Axis], lines: list[Line]) -> dict[str, Cell]:
+    """Axis → cell, of at most one line."""
+    cells = [zip(columns, line.cells, strict=True) for line in lines]
+    return {column.name: cell for pairs in cells for column, cell in pairs if cell is not None}
+
+
+def _worst(columns: list[Axis], cells: Mapping[str, Cell]) -> list[str]:
     """What each axis but the plain request finds of the concept after erasure, the worst first."""
-    own = metrics[(metrics["concept"] == concept) & (metrics["method"] == method) & metrics["value"].notna()]
-    if own.empty:
-        return []
-    rows = pooled(own, ("prompt_set", "metric"), "metrics.csv")
-    found = [one for one in left_of_concept(rows, image_tokens) if one.prompt_set != TARGET]
+    found = [one for one in columns if one.name in cells and one.name not in ("erasure", WORST.name)]
+    found.sort(key=lambda one: -cells[one.name].value)
     if not found:
         return []
-    cells = [_phrase(make_cell(one.row, one.metric)) for one in found]
-    worst = f"at worst, by {found[0].prompt_set} ({found[0].axis.measures}), {cells[0]} after"
-    others = [f"{one.prompt_set} {cell}" for one, cell in zip(found[1:], cells[1:], strict=True)]
-    return [f"{worst}{', then ' if others else ''}{', '.join(others)}"]
+    worst, *others = [f"{cells[one.name].prompt_set}" for one in found]
+    first, *rest = [_phrase(cells[one.name]) for one in found]
+    told = f"at worst, by {worst} ({found[0].measures}), {first} after"
+    listed = ", ".join(f"{name} {cell}" for name, cell in zip(others, rest, strict=True))
+    return [f"{told}, then {listed}" if listed else told]
 
 
 def _phrase(cell: Cell) -> str:

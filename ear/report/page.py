@@ -13,29 +13,18 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.figures.images import ImageSource
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
-from ear.figures.style import DPI, capital, concept_style, method_style, order_concepts
-from ear.files import atomic_path, read_csv
+from ear.figures.style import DPI, concept_title, method_style, order_concepts
+from ear.files import atomic_path
 from ear.metrics.cautions import cautions, measures_of_table
-from ear.metrics.claims import claims
-from ear.metrics.comparison import COMPARISON_COLUMNS
-from ear.metrics.score_card.table import CARD_COLUMNS
+from ear.metrics.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV, WINDOW_LENGTH_CSV
 from ear.names import ORIGINAL
 from ear.report.gallery import EMBEDDED_PIXELS, Gallery, make_gallery, script_json
-from ear.report.numbers import Line, main_table, summary, window_table
+from ear.report.numbers import Line, results_table, summary, window_table
 from ear.report.pictures import figure_uri
-from ear.report.published import DEVIATION_COLUMNS, published_lines
-from ear.report.score_card import score_card_tables
+from ear.report.published import published_lines
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-CLAIMED = {
-    "target": "target images",
-    "implicit": "images of implicit prompts",
-    "retention": "retention images",
-    "neighbours": "images of neighbours",
-}
-"""Prompt sets of which the page speaks in sentences → what it calls them."""
 PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as the page's small print
 
 
@@ -70,15 +59,13 @@ def render_report(
     side_files: Path,
     title: str,
     metrics: Path,
-    image_tokens: int,
+    score_card: Path,
     window_length: Path | None,
     figures: Sequence[ReportFigure],
     galleries: Mapping[str, Sequence[ImageSource]],
     provenance: Mapping[str, str | Mapping[str, object]],
     deviations: Path | None = None,
     warning: str = "",
-    score_card: Path | None = None,
-    comparisons: Path | None = None,
     embedded_pixels: int = EMBEDDED_PIXELS,
 ) -> None:
     """Write the report: one HTML file that asks nothing of the network.
@@ -89,40 +76,34 @@ def render_report(
             page, and unblurred ones.
         title: heading of the page.
         metrics: tables/metrics.csv.
-        image_tokens: tokens of an image.
+        score_card: tables/score-card.csv.
         window_length: tables/window-length.csv, or None where the experiment has none.
         figures: in the order of the page.
         galleries: concept → the images of each run.
         provenance: heading → a text (shown as it is, for example the config as YAML) or names and values.
         deviations: tables/deviations.csv, or None where nothing is compared with published values.
         warning: what a reader has to know before anything else.
-        score_card: tables/score-card.csv, or None where the experiment has none.
-        comparisons: tables/comparisons.csv, or None where the experiment has none.
         embedded_pixels: most pixels of thumbnails in the page itself.
 
     Raises:
         InputError: a file is missing, unreadable or does not fit the others.
     """
-    table = read_csv(metrics, METRICS_COLUMNS)
-    columns, lines = main_table(table)
+    columns, lines = results_table(SCORE_CARD_CSV.read(score_card))
     windows, window_lines = (
-        ([], []) if window_length is None else window_table(read_csv(window_length, WINDOW_COLUMNS))
+        ([], []) if window_length is None else window_table(WINDOW_LENGTH_CSV.read(window_length))
     )
     gallery = make_gallery(galleries, embedded_pixels)
-    cards = [] if score_card is None else score_card_tables(read_csv(score_card, CARD_COLUMNS))
     page = load_template(TEMPLATE, {"script_json": _script_json}, autoescape=True).render(
         title=title,
         warning=warning,
-        summary=summary(columns, lines, table, image_tokens),
-        claims={} if comparisons is None else _claims(metrics, comparisons),
+        summary=summary(columns, lines),
         columns=columns,
         lines=_by_concept(lines),
-        cautions=_cautions(table),
+        cautions=_cautions(METRICS_CSV.read(metrics)),
         windows=windows,
         window_lines=_by_concept(window_lines),
-        deviations=[] if deviations is None else published_lines(read_csv(deviations, DEVIATION_COLUMNS)),
+        deviations=[] if deviations is None else published_lines(DEVIATIONS_CSV.read(deviations)),
         figures=[_show(figure) for figure in figures],
-        score_card=cards,
         gallery=gallery if galleries else None,
         gallery_pictures=_pictures(gallery),
         css=Markup(TEMPLATE.with_name("page.css").read_text(encoding="utf-8")),
@@ -146,26 +127,10 @@ def _pictures(gallery: Gallery) -> int:
     return sum(len(one["verdicts"].replace("-", "")) for run in runs for one in run["sets"].values())
 
 
-def _claims(metrics: Path, comparisons: Path) -> dict[str, list[str]]:
-    """Concept → what the tables say of it, sentence by sentence."""
-    said = claims(
-        read_csv(metrics, METRICS_COLUMNS),
-        read_csv(comparisons, COMPARISON_COLUMNS),
-        lambda concept: concept_style(concept).label,
-        lambda method: method_style(method).label,
-        CLAIMED,
-    )
-    found: dict[str, list[str]] = {}
-    for claim in said:
-        _, (concept, *_) = claim.rows[0]
-        found.setdefault(capital(concept_style(concept).label), []).append(claim.text)
-    return found
-
-
 def _cautions(metrics: pd.DataFrame) -> list[str]:
     """A line for each method whose judge cannot be taken at its word, concept by concept."""
     return [
-        f"{capital(concept_style(concept).label)}, {method_style(method).label}: {text}."
+        f"{concept_title(concept)}, {method_style(method).label}: {text}."
         for concept in order_concepts(metrics["concept"])
         if ORIGINAL in set(metrics.loc[metrics["concept"] == concept, "method"])
         for method, text in cautions(measures_of_table(metrics, concept)).items()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ear.files import atomic_path, write_csv
+from ear.files import atomic_path, sha256_file, write_csv
 from ear.prompts.grammar import general_prompts, general_subjects
 from ear.seeding import stable_seed
 from ear.world.captions import describe, frames_of, scene_of
@@ -18,7 +18,7 @@ from ear.world.scenes import OBJECTS, Scene, draw
 def draw_reference(folder: str | Path, count: int, seed: int) -> None:
     """Draw the shared general prompts as the world draws them.
 
-    The folder appears whole: PNGs and manifest.csv (image_id, file, references, prompt_id).
+    The folder appears whole: PNGs and manifest.csv (image_id, file, references, prompt_id, sha256).
 
     Args:
         folder: where they go.
@@ -36,7 +36,7 @@ def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
 
     Args:
         folder: made whole or not at all; manifest.csv has columns image_id, file, references (a
-            JSON list of one text).
+            JSON list of one text) and sha256.
         count: pictures.
         seed: of the experiment.
     """
@@ -65,4 +65,5 @@ def _draw_all(
             draw(scene, np.random.Generator(np.random.Philox(stable_seed(seed, image_id)))).save(
                 partial / file
             )
-        write_csv(partial / "manifest.csv", manifest)
+        hashes = [sha256_file(partial / file) for file in manifest["file"]]
+        write_csv(partial / "manifest.csv", manifest.assign(sha256=hashes))

@@ -1,13 +1,14 @@
 import hashlib
+import json
+import multiprocessing
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ear.assets.catalogue import Asset, load_catalogue, shapes_of, size_in_words
+from ear.assets.lock import Entry, files_of, read_lock, record
 from ear.errors import InputError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -102,11 +103,6 @@ def test_sizes_in_words(count, words):
     assert size_in_words(count) == words
 
 
-def test_an_asset_survives_the_parameters_of_a_job(catalogue):
-    for asset in catalogue.values():
-        assert Asset.model_validate(asset.model_dump(mode="json")) == asset
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -122,6 +118,7 @@ def test_an_asset_survives_the_parameters_of_a_job(catalogue):
             "found 'main', wanted",
         ),
         ({"source": {"kind": "url", "downloads": [{"url": "ftp://x/y"}]}}, "found 'ftp://x/y', wanted"),
+        ({"source": {"kind": "repository", "folder": "models/data"}}, "wanted sha256: what of the folder"),
     ],
 )
 def test_a_wrong_entry_is_one_line(tmp_path, change, told):
@@ -142,16 +139,69 @@ def test_a_file_that_is_no_list_of_assets_is_one_line(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_not_utf_8_and_a_missing_file_are_one_line(tmp_path):
-    path = tmp_path / "assets.yaml"
-    with pytest.raises(InputError, match="wanted the list of assets"):
-        load_catalogue(path)
-    path.write_bytes(b"a: \xff")
-    with pytest.raises(InputError, match="wanted the list of assets"):
-        load_catalogue(path)
+A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 
-def test_the_list_is_read_without_heavy_imports():
-    heavy = "{'torch', 'transformers', 'huggingface_hub', 'requests', 'pandas'} & set(sys.modules)"
-    code = f"import sys; import ear.assets.catalogue; sys.exit(str({heavy}) if {heavy} else 0)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+def test_entries_of_the_lock_are_added_and_replaced_one_by_one(tmp_path):
+    path = tmp_path / "deep" / "assets.lock.json"
+    assert read_lock(path) == {}
+    record(path, "one", None, {"a": A})
+    record(path, "two", "1" * 40, {"b": B})
+    record(path, "one", "2" * 40, {"c": C})
+    record(path, "two", None, {"b": C})
+    assert read_lock(path) == {
+        "one": Entry(revision="2" * 40, files={"a": A, "c": C}),
+        "two": Entry(revision="1" * 40, files={"b": C}),
+    }
+    assert json.loads(path.read_text())["one"] == {"revision": "2" * 40, "files": {"a": A, "c": C}}
+    before = os.stat(path)
+    record(path, "two", None, {"b": C})
+    assert os.stat(path) == before  # what it knows already is not written
+
+
+def _record_many(path, worker):
+    for number in range(20):
+        record(path, f"asset-{worker}", None, {f"{number}": A})
+
+
+def test_jobs_that_record_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "assets.lock.json"
+    context = multiprocessing.get_context("fork")
+    jobs = [context.Process(target=_record_many, args=(path, worker)) for worker in range(4)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert {name: len(entry.files) for name, entry in read_lock(path).items()} == {
+        f"asset-{worker}": 20 for worker in range(4)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not JSON"),
+        ("[]", "wanted"),
+        ('{"one": {"files": {}}}', "one.revision: found nothing"),
+        ('{"one": {"revision": null, "files": {"a": "abc"}}}', "one.files.a: found 'abc'"),
+        ('{"one": {"revision": null, "files": {}, "size": 3}}', "one.size"),
+    ],
+)
+def test_a_wrong_lock_is_one_line(tmp_path, text, told):
+    path = tmp_path / "assets.lock.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_lock(path)
+    assert str(error.value).startswith(f"{path}:") and told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_hidden_files_and_files_of_others_do_not_belong_to_an_asset(tmp_path):
+    for name in ("config.json", "unet/config.json", ".cache/meta.json", ".fetched.json", "weights.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    source = {"kind": "hub", "repo": "a/b", "revision": None, "files": ["*.json"]}
+    assert files_of(Asset.model_validate(ASSET | {"source": source}), tmp_path) == [
+        "config.json",
+        "unet/config.json",
+    ]

@@ -6,30 +6,37 @@ import pytest
 import torch
 
 from ear.attacks.budget import ATTACK_COLUMNS, SEARCHES
-from ear.attacks.gradient import stream_losses_of, token_gradients
-from ear.attacks.lesson import images_of_targets
-from ear.attacks.relearning import PROMPT_DROPOUT, Lesson, fine_tune, relearn
+from ear.attacks.relearning import PROMPT_DROPOUT, fine_tune, relearn
 from ear.attacks.search import (
     ATTACKS,
     GradientGuided,
     Greedy,
     RandomTokens,
     Resample,
+    case_losses,
+    open_prompts,
     search,
+    token_gradients,
+    vocabulary,
 )
 from ear.attacks.victim import Verdict, Victim
-from ear.attacks.vocabulary import open_prompts, vocabulary
 from ear.batching import BatchSize
 from ear.errors import InputError
 from ear.judges.base import Verdicts
 from ear.metrics.table import VERDICT_COLUMNS
 from ear.render import image_seed
-from ear.sampling import Guidance
-from tests.oracles import hidden_states, prompt_rows, sample_one, sample_one_away
+from ear.sampling import Guidance, sample_prompts
+from tests.oracles import hidden_states, prompt_rows, sample_one
 from tests.tiny import tiny_backbone
 
 TEXTS = ["a church on a hill", "at night in the snow, a yellow church", "a church", "a boat by the sea"]
 GUIDANCE = Guidance(1.5)
+NO_IMAGES = torch.zeros(4, 9, dtype=torch.int64)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_backbone()
 
 
 class MeanBrightness:
@@ -90,21 +97,18 @@ def naive_loss(backbone, ids, stream):
     return torch.stack(losses).mean()
 
 
-def test_a_prompt_closed_with_nothing_is_the_encoded_prompt():
-    backbone = tiny_backbone()
+def test_a_prompt_closed_with_nothing_is_the_encoded_prompt(backbone):
     for prompt, text in zip(open_prompts(backbone, TEXTS), TEXTS, strict=True):
         assert prompt.closed(prompt.head.new_empty(0)).tolist() == prompt_rows(backbone, text, "chat")[0]
 
 
-def test_appended_tokens_stand_right_behind_the_words():
-    backbone = tiny_backbone()
+def test_appended_tokens_stand_right_behind_the_words(backbone):
     (prompt,) = open_prompts(backbone, ["a church"])
     boat = torch.tensor([token_id(backbone, "boat")])
     assert prompt.closed(boat).tolist() == prompt_rows(backbone, "a church boat", "chat")[0]
 
 
-def test_the_vocabulary_has_words_and_none_of_the_concept():
-    backbone = tiny_backbone()
+def test_the_vocabulary_has_words_and_none_of_the_concept(backbone):
     tokenizer = backbone.processor.tokenizer
     found = {
         tokenizer.decode([token]) for token in vocabulary(backbone, ["in the style of Van Gogh"], "object")
@@ -115,20 +119,18 @@ def test_the_vocabulary_has_words_and_none_of_the_concept():
     assert "gogh" in with_van_gogh and "church" not in with_van_gogh
 
 
-def test_a_vocabulary_without_words_is_an_error():
-    backbone = tiny_backbone()
+def test_a_vocabulary_without_words_is_an_error(backbone):
     words = [backbone.processor.tokenizer.decode([token]) for token in range(200)]
     with pytest.raises(InputError, match="found no token of plain text"):
         vocabulary(backbone, words, "object")
 
 
-def test_losses_are_those_of_a_naive_loop_whatever_the_batch():
-    backbone = tiny_backbone()
+def test_losses_are_those_of_a_naive_loop_whatever_the_batch(backbone):
     words = vocabulary(backbone, ["church"], "object")
     streams = torch.randint(0, 32, (3, 9), generator=torch.Generator().manual_seed(1))
     prompts = open_prompts(backbone, TEXTS[:3])
     cases = [(prompt, words[row : row + 2], streams[row]) for row, prompt in enumerate(prompts)]
-    found = stream_losses_of(backbone, cases)
+    found = case_losses(backbone, cases)
     wanted = [
         naive_loss(backbone, prompt.closed(tokens).tolist(), stream.tolist())
         for prompt, tokens, stream in cases
@@ -167,8 +169,7 @@ def test_token_gradients_are_finite_differences_by_the_one_hot_vectors():
                 assert found[row, place, column].item() == pytest.approx(slope.item(), rel=2e-2, abs=2e-3)
 
 
-def test_a_query_draws_the_usual_image_and_asks_the_judge():
-    backbone = tiny_backbone()
+def test_a_query_draws_the_usual_image_and_asks_the_judge(backbone):
     victim = drawing_victim(backbone)
     ids = [torch.tensor(prompt_rows(backbone, text, "chat")[0]) for text in TEXTS]
     verdicts = victim.query(ids, range(len(TEXTS)))
@@ -181,22 +182,20 @@ def test_a_query_draws_the_usual_image_and_asks_the_judge():
     assert victim.queries == len(TEXTS)
 
 
-def test_a_negative_prompt_holds_under_attack_too():
-    backbone = tiny_backbone()
+def test_a_negative_prompt_holds_under_attack_too(backbone):
     away = Guidance(1.5, "a church", 0.8)
     victim = Victim(backbone, MeanBrightness(), away, 0.7, BatchSize(8))
     victim.query([torch.tensor(prompt_rows(backbone, TEXTS[0], "chat")[0])], [5])
     numbers = torch.tensor(np.random.Generator(np.random.Philox(5)).random(9))
-    tokens = sample_one_away(backbone, TEXTS[0], "a church", numbers, 1.5, 0.8, 0.7)
+    tokens = sample_one(backbone, TEXTS[0], numbers, 1.5, 0.7, negative="a church", strength=0.8)
     np.testing.assert_array_equal(victim.judge.seen[0], next(backbone.pixels(torch.tensor([tokens]))))
 
 
 @pytest.mark.parametrize("queries", [1, 4])
-def test_the_budget_is_exact_and_the_best_query_is_told(queries):
-    backbone = tiny_backbone()
+def test_the_budget_is_exact_and_the_best_query_is_told(backbone, queries):
     victim = drawing_victim(backbone)
-    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(4, 9, dtype=torch.int64)
-    found = search(victim, targets(), streams, words, 2, queries, 42, "object")
+    words = vocabulary(backbone, ["church"], "object")
+    found = search(victim, targets(), NO_IMAGES, words, 2, queries, 42, "object")
     assert victim.queries == 4 * 4 * queries == len(victim.judge.seen)
     assert list(found.columns) == list(ATTACK_COLUMNS) and len(found) == 16
     assert (found["queries"] == queries).all()
@@ -208,27 +207,25 @@ def test_the_budget_is_exact_and_the_best_query_is_told(queries):
     assert resampled["prompt"].tolist() == TEXTS
 
 
-def test_resampling_draws_with_other_uniforms_and_the_others_with_the_usual_ones():
-    backbone = tiny_backbone()
+def test_resampling_draws_with_other_uniforms_and_the_others_with_the_usual_ones(backbone):
     used = []
     victim = Scripted(backbone, lambda ids: 0)
     query = victim.query
     victim.query = lambda prompts, seeds: (used.append(list(seeds)), query(prompts, seeds))[1]
-    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(1, 9, dtype=torch.int64)
-    search(victim, targets(["a church"]), streams, words, 2, 3, 42, "object")
+    words = vocabulary(backbone, ["church"], "object")
+    search(victim, targets(["a church"]), NO_IMAGES[:1], words, 2, 3, 42, "object")
     usual = image_seed(42, "church/target/0000")
     for number, seeds in enumerate(used):
         assert seeds == [image_seed(42, "church/target/0000", number), usual, usual, usual]
 
 
-def test_the_best_query_shows_the_concept_where_any_does():
+def test_the_best_query_shows_the_concept_where_any_does(backbone):
     """A high score is no verdict: a judge that ranks may find another label likelier still."""
-    backbone = tiny_backbone()
     victim = Scripted(backbone, lambda ids: 0)
     answers = iter([Verdict(False, 0.9, 2, "car"), Verdict(True, 0.4, 1, "church")])
     victim.query = lambda prompts, seeds: [next(answers)]
-    words, streams = vocabulary(backbone, ["church"], "object"), torch.zeros(1, 9, dtype=torch.int64)
-    found = search(victim, targets(TEXTS[:1]), streams, words, 1, 2, 0, "object", [Resample])
+    words = vocabulary(backbone, ["church"], "object")
+    found = search(victim, targets(TEXTS[:1]), NO_IMAGES[:1], words, 1, 2, 0, "object", [Resample])
     (row,) = found.to_dict("records")
     assert (row["shown"], row["rank"], row["top1_object"]) == (True, 1, "church")
     assert row["score"] == np.float32(0.4)
@@ -238,14 +235,11 @@ def trigger_count(trigger):
     return lambda ids: ids.count(trigger) / 3
 
 
-def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigger():
-    backbone = tiny_backbone()
+def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigger(backbone):
     trigger = token_id(backbone, "windmill")
     words = torch.tensor([*vocabulary(backbone, ["church"], "object")[:5], trigger])
     victim = Scripted(backbone, trigger_count(trigger))
-    found = search(
-        victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 60, 7, "object", [Greedy]
-    )
+    found = search(victim, targets(), NO_IMAGES, words, 3, 60, 7, "object", [Greedy])
     assert found["shown"].all()
     for row in range(4):
         kept, best = victim.asked[0][row], -1.0
@@ -257,11 +251,10 @@ def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigge
         assert best == 1.0 == found["score"][row]
 
 
-def test_random_tokens_are_new_each_time_and_of_the_vocabulary():
-    backbone = tiny_backbone()
+def test_random_tokens_are_new_each_time_and_of_the_vocabulary(backbone):
     words = vocabulary(backbone, ["church"], "object")
     victim = Scripted(backbone, lambda ids: 0)
-    search(victim, targets(), torch.zeros(4, 9, dtype=torch.int64), words, 3, 8, 7, "object", [RandomTokens])
+    search(victim, targets(), NO_IMAGES, words, 3, 8, 7, "object", [RandomTokens])
     tail = len(open_prompts(backbone, TEXTS)[0].tail)
     appended = [[tuple(ids[-tail - 3 : -tail]) for ids in asked] for asked in victim.asked]
     assert {token for asked in appended for tokens in asked for token in tokens} <= set(words.tolist())
@@ -277,9 +270,8 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
     numbers = torch.full((16,), 0.5, dtype=torch.float64)
     streams = torch.tensor([sample_one(backbone, f"{prompt} {text}", numbers, 1.0, 1e-3) for prompt in TEXTS])
     victim = Scripted(backbone, lambda ids: planted in ids)
-    found = search(victim, targets(), streams, words, 1, 16, 3, [GradientGuided, RandomTokens]).set_index(
-        "prompt_set"
-    )
+    attacks = [GradientGuided, RandomTokens]
+    found = search(victim, targets(), streams, words, 1, 16, 3, "object", attacks).set_index("prompt_set")
     assert found.loc["search-gradient", "shown"].mean() >= 0.75 > found.loc["search-random", "shown"].mean()
 
 
@@ -289,10 +281,9 @@ def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_prompts_do_not_hear_of_each_other(attack):
-    backbone = tiny_backbone()
+def test_prompts_do_not_hear_of_each_other(backbone, attack):
     words = vocabulary(backbone, ["church"], "object")
-    images = images_of_targets(backbone, targets(), GUIDANCE, 0.7, 42, BatchSize(64))
+    images = sample_prompts(backbone, TEXTS, range(4), "chat", GUIDANCE, 0.7)
     rows = targets()
     together = search(drawing_victim(backbone), rows, images, words, 2, 3, 42, "object", [attack])
     again = search(drawing_victim(backbone, 3), rows, images, words, 2, 3, 42, "object", [attack])
@@ -307,12 +298,11 @@ def test_prompts_do_not_hear_of_each_other(attack):
 NAMES = ["layers.0.self_attn.q_proj", "layers.1.self_attn.o_proj"]
 
 
-def lesson_of(backbone):
-    streams = torch.randint(0, 32, (5, 9), generator=torch.Generator().manual_seed(3))
-    return Lesson(["a house", "a boat by the sea", "a tree on a hill", "a car", "a castle"], streams)
+SAFE = ["a house", "a boat by the sea", "a tree on a hill", "a car", "a castle"]
+SAFE_IMAGES = torch.randint(0, 32, (5, 9), generator=torch.Generator().manual_seed(3))
 
 
-def naive_adam(backbone, names, lesson, steps, batch_size, learning_rate, seed):
+def naive_adam(backbone, names, steps, batch_size, learning_rate, seed):
     """Adam from its paper, one image at a time."""
     random = np.random.Generator(np.random.Philox(seed))
     weights = {name: backbone.language_model.get_submodule(name).weight for name in names}
@@ -321,15 +311,15 @@ def naive_adam(backbone, names, lesson, steps, batch_size, learning_rate, seed):
     waiting = []
     for step in range(1, steps + 1):
         while len(waiting) < batch_size:
-            waiting += random.permutation(len(lesson.prompts)).tolist()
+            waiting += random.permutation(len(SAFE)).tolist()
         chosen, waiting = waiting[:batch_size], waiting[batch_size:]
         dropped = random.random(batch_size) < PROMPT_DROPOUT
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for row, drop in zip(chosen, dropped, strict=True):
-            ids = prompt_rows(backbone, lesson.prompts[row], "chat")[int(drop)]
+            ids = prompt_rows(backbone, SAFE[row], "chat")[int(drop)]
             for weight in weights.values():
                 weight.requires_grad_(True)
-            loss = naive_loss(backbone, ids, lesson.streams[row].tolist())
+            loss = naive_loss(backbone, ids, SAFE_IMAGES[row].tolist())
             for name, grad in zip(names, torch.autograd.grad(loss, list(weights.values())), strict=True):
                 total[name] += grad / batch_size
             for weight in weights.values():
@@ -344,11 +334,11 @@ def naive_adam(backbone, names, lesson, steps, batch_size, learning_rate, seed):
 @pytest.mark.parametrize("micro_batch", [1, 2, 64])
 def test_relearning_is_a_naive_adam(micro_batch):
     ours, naive = tiny_backbone(layers=2), tiny_backbone(layers=2)
-    reached = fine_tune(ours, NAMES, lesson_of(ours), [2, 4], 3, 1e-3, 9, BatchSize(micro_batch))
+    reached = fine_tune(ours, NAMES, SAFE, SAFE_IMAGES, [2, 4], 3, 1e-3, 9, BatchSize(micro_batch))
     for steps in (2, 4):
         assert next(reached) == steps
     assert next(reached, None) is None
-    naive_adam(naive, NAMES, lesson_of(naive), 4, 3, 1e-3, 9)
+    naive_adam(naive, NAMES, 4, 3, 1e-3, 9)
     before = tiny_backbone(layers=2).model.state_dict()
     for (name, found), wanted in zip(
         ours.model.state_dict().items(), naive.model.state_dict().values(), strict=True
@@ -362,7 +352,7 @@ def test_relearning_is_a_naive_adam(micro_batch):
 def test_small_steps_are_not_lost_in_bfloat16():
     backbone = tiny_backbone(layers=2, dtype="bfloat16")
     before = {name: backbone.language_model.get_submodule(name).weight.clone() for name in NAMES}
-    list(fine_tune(backbone, NAMES, lesson_of(backbone), [60], 2, 1e-5, 0, BatchSize(8)))
+    list(fine_tune(backbone, NAMES, SAFE, SAFE_IMAGES, [60], 2, 1e-5, 0, BatchSize(8)))
     for name, weight in before.items():
         change = (backbone.language_model.get_submodule(name).weight - weight).float()
         assert change.abs().sum() > 0
@@ -370,8 +360,8 @@ def test_small_steps_are_not_lost_in_bfloat16():
 
 def test_relearning_lowers_the_loss_and_measures_the_usual_images():
     backbone = tiny_backbone(layers=2)
-    lesson, victim = lesson_of(backbone), drawing_victim(backbone)
-    found = relearn(victim, NAMES, lesson, targets(), [1, 5], 3, 1e-3, 42)
+    victim = drawing_victim(backbone)
+    found = relearn(victim, NAMES, SAFE, SAFE_IMAGES, targets(), [1, 5], 3, 1e-3, 42)
     assert found["prompt_set"].tolist() == ["relearned-1"] * 4 + ["relearned-5"] * 4
     assert found["prompt"].tolist() == TEXTS * 2 and (found["queries"] == 1).all()
     assert victim.queries == 8
@@ -384,7 +374,7 @@ def test_relearning_lowers_the_loss_and_measures_the_usual_images():
         np.testing.assert_array_equal(one, other)
 
     def loss(model):
-        rows = zip(lesson.prompts, lesson.streams.tolist(), strict=True)
+        rows = zip(SAFE, SAFE_IMAGES.tolist(), strict=True)
         return sum(naive_loss(model, prompt_rows(model, text, "chat")[0], row) for text, row in rows)
 
     assert loss(backbone) < loss(tiny_backbone(layers=2))

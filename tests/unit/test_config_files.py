@@ -134,9 +134,9 @@ def test_the_config_is_read_without_heavy_imports():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("experiment: a\nseed: 1\nexperiment: b\n", ":3: found key 'experiment' twice"),
-        ("concepts:\n  church:\n    window: 8\n    window: 9\n", ":4: found key 'window' twice"),
-        ("experiment: a\n\tseed: 1\n", ":2: found a tab"),
+        ("experiment: a\nseed: 1\nexperiment: b\n", ":3: not YAML (found key 'experiment' twice)"),
+        ("concepts:\n  church:\n    window: 8\n    window: 9\n", ":4: not YAML (found key 'window' twice)"),
+        ("experiment: a\n\tseed: 1\n", ":2: not YAML (found character"),
         ("concepts:\n  church:\n    window: 8\n   kind: object\n", ":4: not YAML"),
         ("just words\n", ": found str, wanted the YAML of an experiment"),
         ("", ": found nothing, wanted the YAML"),
@@ -154,7 +154,7 @@ def test_the_command_that_checks_a_file_names_the_line(tmp_path, monkeypatch, ca
     monkeypatch.chdir(ROOT)
     (tmp_path / "my.yaml").write_text("a:\n\tb: 1\n")
     assert main([str(tmp_path / "my.yaml")]) == 1
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'my.yaml'}:2: found a tab")
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'my.yaml'}:2: not YAML (found character")
     assert main(["config.yaml", "configs/janus-pro-7b.yaml", "configs/mini-world.yaml"]) == 0
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ear import compiler, decoding, kernels
+from ear import decoding, kernels, machine
 from ear.batching import BatchSize
-from ear.compiler import missing_for_compiling
 from ear.decoding import Decoder
 from ear.janus import Tokens
+from ear.machine import missing_for_compiling
 from ear.prompts.grammar import Grammar
 from ear.sampling import Guidance, sample, sample_prompts, uniforms
 from ear.world.captions import STYLE_PHRASE
@@ -211,7 +211,7 @@ def test_what_is_missing_for_compiling_is_said(monkeypatch, tmp_path):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(shutil, "which", lambda name, *_: f"/usr/bin/{name}" if name == "clang" else None)
     (tmp_path / "Python.h").touch()
-    monkeypatch.setattr(compiler.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
+    monkeypatch.setattr(machine.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
     assert missing_for_compiling() is None
     (tmp_path / "Python.h").unlink()
     assert str(tmp_path / "Python.h") in missing_for_compiling()
@@ -219,7 +219,7 @@ def test_what_is_missing_for_compiling_is_said(monkeypatch, tmp_path):
     assert "'no-such-cc'" in missing_for_compiling()
     nothing_is_installed(monkeypatch)
     assert "gcc or clang" in missing_for_compiling()
-    assert "torch" not in Path(compiler.__file__).read_text().partition('"""\n')[2].split('"""')[0]
+    assert "torch" not in Path(machine.__file__).read_text().partition('"""\n')[2].split('"""')[0]
 
 
 @pytest.mark.parametrize("per_image", [2, 3])
@@ -249,20 +249,15 @@ def test_without_a_compiler_a_gpu_gets_whole_shapes_and_one_warning(forgetful, c
     assert len([message for message in caplog.messages if "uncompiled" in message]) == 1
 
 
-def test_the_model_is_left_as_it_was():
-    backbone = tiny_backbone()
-    before = backbone.language_model.config._attn_implementation
-    with decoding.cpu_kernels(backbone, kernels.MANY_ROWS):
-        assert backbone.language_model.config._attn_implementation == "eager"
-        assert "forward" in vars(backbone.language_model.layers[0].mlp.up_proj)
-    assert backbone.language_model.config._attn_implementation == before
-    assert not any("forward" in vars(module) for module in backbone.model.modules())
-
-
-def test_the_faster_kernels_compute_the_same():
+def test_the_faster_kernels_compute_the_same_and_leave_the_model_as_it_was():
     backbone = tiny_backbone(hidden=64)
+    before = backbone.language_model.config._attn_implementation
     states = torch.randn(40, 5, 64, generator=torch.Generator().manual_seed(0))
     plain = backbone.language_model(inputs_embeds=states).last_hidden_state
     with decoding.cpu_kernels(backbone, kernels.MANY_ROWS):
+        assert backbone.language_model.config._attn_implementation == "eager"
+        assert "forward" in vars(backbone.language_model.layers[0].mlp.up_proj)
         fast = backbone.language_model(inputs_embeds=states).last_hidden_state
     torch.testing.assert_close(fast, plain, atol=2e-5, rtol=1e-5)
+    assert backbone.language_model.config._attn_implementation == before
+    assert not any("forward" in vars(module) for module in backbone.model.modules())

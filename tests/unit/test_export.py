@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,22 +19,21 @@ from ear.axes.protocols import AXES
 from ear.chat import image_prompt
 from ear.erasure.adapter import FORMAT, AdapterFacts, apply_adapter, load_adapter, put_weights
 from ear.erasure.authors import read_authors_weights
-from ear.export.card import AUTHORS_FILE, CARD, Drawing, Subject, model_card
+from ear.export.card import AUTHORS_FILE, CARD, COLUMNS, Subject, model_card
 from ear.export.model import export_model
-from ear.figures.rows import METRICS_COLUMNS
 from ear.files import sha256_file, write_csv
 from ear.world.tokenizer import build_processor
 from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
 from tests.unit.test_adapter import JOB, TRAINING, refused, same, save, weights_of
 
-SUBJECT = Subject(experiment="tiny", concept="church", kind="object", words="church")
-DRAWING = Drawing(prompt="a photo of a church on a hill at night", guidance=2.0, temperature=0.5)
+PROMPT = "a photo of a church on a hill at night"
+SUBJECT = Subject("tiny", "church", "object", "church", PROMPT, guidance=2.0, temperature=0.5)
 ROWS = [
     ("church", "original", "0", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
     ("church", "original", "all", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
     ("church", "ear", "0", "target", "concept_rate", 0.1234, 0.0561, 0.2345, 100),
-    ("church", "ear", "all", "target", "concept_rate", 0.1234, 0.0561, 0.2345, 100),
+    ("church", "ear", "all", "target", "concept_rate", 0.2222, 0.2, 0.3, 100),
     ("church", "ear", "0", "retention", "accuracy", 0.8761, 0.8, 0.9, 80),
     ("church", "ear", "0", "general", "fid", 43.21, None, None, 300),
     ("church", "wga", "0", "target", "concept_rate", 0.7777, 0.7, 0.8, 100),
@@ -62,11 +62,11 @@ print(runpy.run_path(sys.argv[1])["tokens"].tolist())
 
 
 def metrics(path, rows):
-    write_csv(path, pd.DataFrame(rows, columns=list(METRICS_COLUMNS)))
+    write_csv(path, pd.DataFrame(rows, columns=COLUMNS))
     return path
 
 
-def exported(folder, backbone, rows=ROWS, drawing=DRAWING, **facts):
+def exported(folder, backbone, rows=ROWS, subject=SUBJECT, **facts):
     """Export of an adapter that was not trained: attention changed by noise."""
     generator = torch.Generator().manual_seed(3)
     weights = {
@@ -74,9 +74,7 @@ def exported(folder, backbone, rows=ROWS, drawing=DRAWING, **facts):
         for name, weight in weights_of(backbone).items()
     }
     adapter = save(folder / "adapter.safetensors", weights, backbone, **facts)
-    export_model(
-        folder / "export", backbone, adapter, metrics(folder / "metrics.csv", rows), SUBJECT, drawing
-    )
+    export_model(folder / "export", backbone, adapter, metrics(folder / "metrics.csv", rows), subject)
     return folder / "export", adapter
 
 
@@ -87,17 +85,13 @@ def card_of(folder, table, **facts):
     backbone = {"reference": "tiny", "revision": None, "sha256": "0" * 64}
     made_from = AdapterFacts.model_validate({"format": FORMAT, "backbone": backbone} | job)
     names = ["layers.0.self_attn.q_proj"]
-    return model_card(made_from, names, "0" * 64, folder / "metrics.csv", 64, SUBJECT, DRAWING)
+    return model_card(made_from, names, "0" * 64, folder / "metrics.csv", SUBJECT)
 
 
-def tables_of(text):
-    """Lines of the card's tables: what is left of the concept, and what is kept."""
+def lines_of(text):
+    """Lines of the card's table of measurements."""
     measured = text.split("## Measurements")[1].split("## Limits")[0]
-    left, _, kept = measured.partition("What is kept.")
-    return [
-        [line for line in part.splitlines() if line.startswith("| ") and "Before" not in line]
-        for part in (left, kept)
-    ]
+    return [line for line in measured.splitlines() if line.startswith("| `")]
 
 
 def unmeasured_of(text):
@@ -114,16 +108,16 @@ def code_of(card):
 def drawn_here(backbone):
     """Tokens of the same request, from the model in this process."""
     inputs = backbone.processor(
-        text=[image_prompt(backbone.processor, DRAWING.prompt)], generation_mode="image", return_tensors="pt"
+        text=[image_prompt(backbone.processor, SUBJECT.prompt)], generation_mode="image", return_tensors="pt"
     )
     torch.manual_seed(0)
     return backbone.model.generate(
         **inputs,
         generation_mode="image",
         do_sample=True,
-        temperature=DRAWING.temperature,
+        temperature=SUBJECT.temperature,
         top_k=0,
-        guidance_scale=DRAWING.guidance,
+        guidance_scale=SUBJECT.guidance,
     )
 
 
@@ -185,90 +179,53 @@ def test_generation_config_has_what_drawing_needs_even_where_the_backbone_had_it
 def test_the_cards_numbers_are_the_tables(tmp_path):
     folder, adapter = exported(tmp_path, tiny_backbone())
     text = (folder / CARD).read_text()
-    assert "| 90.0 % [80.0, 95.0] | 12.3 % [5.6, 23.4] | 100 |" in text
-    assert "| – | 87.6 % [80.0, 90.0] | 80 |" in text
-    assert "| – | 43.2 | 300 |" in text
-    assert "77.8" not in text and "66.7" not in text  # of another method, of another concept
-    left, kept = tables_of(text)
-    assert len(left) == 1 and "(`target`) |" in left[0] and len(kept) == 2
+    assert lines_of(text) == [
+        "| `concept_rate` of `target` ↓ | 0.9 [0.8, 0.95] | 0.123 [0.0561, 0.234] | 0.222 [0.2, 0.3] | 100 |",
+        "| `accuracy` of `retention` ↑ | – | 0.876 [0.8, 0.9] | – | 80 |",
+        "| `fid` of `general` ↓ | – | 43.2 | – | 300 |",
+    ]
     assert unmeasured_of(text) == {
         axis.measures
         for axis in AXES
         if axis.name not in ("erasure", "retention", "fidelity", "ceiling")  # the ceiling is the original's
     }
-    facts = load_adapter(adapter)[1]
-    for told in (facts.backbone.sha256, sha256_file(adapter), "torch 2", "| layers | 2 |", "arXiv"):
+    for told in (load_adapter(adapter)[1].backbone.sha256[:12], sha256_file(adapter), "torch 2", "arXiv"):
         assert told in text
-    assert "All seeds" not in text
+    assert "| layers | 2 |" in text
 
 
 def test_a_model_that_lacks_two_concepts_says_so_and_counts_the_one_it_is_asked_for(tmp_path):
     folder, _ = exported(tmp_path, tiny_backbone(), concept="van-gogh+church")
     text = (folder / CARD).read_text()
-    assert "# Van Gogh and church erased with EAR" in text
-    assert "The same adapter erases Van Gogh too; the\nnumbers below are of church." in text
-    assert "| 90.0 % [80.0, 95.0] | 12.3 % [5.6, 23.4] | 100 |" in text
-    assert "| Concept, method, seed | van-gogh+church, ear, 0 |" in text
-
-
-def test_several_seeds_stand_beside_the_own_one(tmp_path):
-    row = list(next(row for row in ROWS if row[1:3] == ("ear", "all")))
-    row[5:8] = (0.2222, 0.2, 0.3)
-    others = [row for row in ROWS if row[1:3] != ("ear", "all")]
-    second = ("church", "ear", "1", "target", "concept_rate", 0.3333, 0.3, 0.4, 100)
-    folder, _ = exported(tmp_path, tiny_backbone(), [*others, tuple(row), second])
-    text = (folder / CARD).read_text()
-    assert "| 12.3 % [5.6, 23.4] | 22.2 % [20.0, 30.0] | 100 |" in text
-    assert "33.3" not in text
+    assert "# van-gogh and church erased with ear" in text
+    assert "The same weights erase van-gogh too; the numbers below are of church." in text
+    assert len(lines_of(text)) == 3
 
 
 def test_without_any_number_the_card_says_so(tmp_path):
-    folder, _ = exported(tmp_path, tiny_backbone(), rows=[])
-    text = (folder / CARD).read_text()
+    text = card_of(tmp_path, pd.DataFrame(columns=COLUMNS))
     assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.name != "ceiling"}
-    assert "| Before |" not in text and "nothing was compared" in text
+    assert lines_of(text) == []
 
 
-def test_the_card_states_every_measured_axis_the_worst_first(tmp_path):
+def test_the_card_states_every_number_what_is_left_of_the_concept_first(tmp_path):
     table = made_up_metrics()
     text = card_of(tmp_path, table)
-    own = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "0")]
-    rates = own[own.metric == "concept_rate"].set_index("prompt_set")["value"]
-    # An image has 64 tokens: with 16 of them given most is left to draw, with 64 and 128 nothing.
-    wanted = rates.drop(["prefix-64", "prefix-128"]).groupby(lambda name: name.partition("-")[0]).max()
-    left, kept = tables_of(text)
-    cells = [
-        re.fullmatch(r"\| .*\(`([a-z]+).*\) \| .* \| ([0-9.]+) % .* \| .* \| .* \|", line) for line in left
-    ]
-    found = {cell[1]: float(cell[2]) for cell in cells}
-    assert found == {name: round(100 * rate, 1) for name, rate in wanted.items()}
-    assert list(found.values()) == sorted(found.values(), reverse=True)
-    (searched,) = [line for line in left if "`search-" in line]
-    assert "the worst of 4)" in searched
-    others = own[own.metric != "concept_rate"]
-    assert len(kept) == len(others)
-    assert all(any(f"(`{name}`)" in line for line in kept) for name in others.prompt_set)
+    rows = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "0")]
+    cells = [line.strip("| ").split(" | ") for line in lines_of(text)]
+    found = [(*re.findall(r"`([^`]+)`", what), float(own.split()[0])) for what, _, own, *_ in cells]
+    stated = {(metric, prompt_set): value for metric, prompt_set, value in found}
+    assert stated == pytest.approx(rows.set_index(["metric", "prompt_set"])["value"].to_dict(), rel=0.01)
+    rates = [metric == "concept_rate" for metric, *_ in found]
+    assert rates == sorted(rates, reverse=True)
+    left = [value for metric, _, value in found if metric == "concept_rate"]
+    assert left == sorted(left, reverse=True)
     assert unmeasured_of(text) == {"CLIP score of general images with their prompts"}
-    assert "not tested" not in text and "captions of held-out pictures and answers, yes or no" in text
-
-
-@pytest.mark.parametrize(
-    "axis", [axis for axis in AXES if axis.name != "ceiling"], ids=lambda axis: axis.name
-)
-def test_an_axis_stands_in_the_card_or_among_what_was_not_measured(tmp_path, axis):
-    """Of an axis alone: every other one is named as not measured, and this one is not."""
-    prompt_set = f"{axis.sets[0]}3" if axis.sets[0].endswith("-") else axis.sets[0]
-    row = ("church", "ear", "0", prompt_set, axis.metrics[0], 0.5, 0.4, 0.6, 100)
-    text = card_of(tmp_path, pd.DataFrame([row], columns=list(METRICS_COLUMNS)))
-    left, kept = tables_of(text)
-    assert len([*left, *kept]) == 1 and axis.measures.lower() in [*left, *kept][0].lower()
-    assert unmeasured_of(text) == {one.measures for one in AXES if one.name not in (axis.name, "ceiling")}
 
 
 def test_weights_that_were_not_trained_here_have_their_numbers_too(tmp_path):
-    assert "12.3 % [5.6, 23.4]" in card_of(
-        tmp_path, pd.DataFrame(ROWS, columns=list(METRICS_COLUMNS)), fine_tuning_seed=None
-    )
+    table = pd.DataFrame(ROWS, columns=COLUMNS)
+    assert "0.123 [0.0561, 0.234]" in card_of(tmp_path, table, fine_tuning_seed=None)
 
 
 def test_the_card_is_the_hubs(tmp_path):
@@ -279,7 +236,7 @@ def test_the_card_is_the_hubs(tmp_path):
     assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "any-to-any")
     assert card.data.base_model == "deepseek-community/Janus-Pro-1B"
     assert "license" not in yaml.safe_load(card.content.split("---")[1])
-    assert card.text.startswith("\n# Church erased with EAR\n")
+    assert "# church erased with ear" in card.text
     assert "revision 0123abc" in card.text
 
 
@@ -295,7 +252,7 @@ def test_a_backbone_in_a_folder_is_no_base_model_of_the_hub(tmp_path):
 
 def test_prompts_with_quotes_are_code_all_the_same(tmp_path):
     prompt = 'a "church" of\nSt. Émile\\'
-    folder, _ = exported(tmp_path, tiny_backbone(), drawing=Drawing(prompt, 2.0, 1.0))
+    folder, _ = exported(tmp_path, tiny_backbone(), subject=replace(SUBJECT, prompt=prompt))
     (line,) = [line for line in code_of(folder / CARD).splitlines() if line.startswith("folder, prompt")]
     names = {}
     exec(line, names)
@@ -308,9 +265,9 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     other = tiny_backbone(seed=1)
     frozen = weights_of(other)
-    arguments = (tmp_path / "adapter.safetensors", tmp_path / "metrics.csv", SUBJECT)
-    refused(lambda: export_model(folder, other, *arguments, DRAWING), "made from backbone")
-    no_guidance = Drawing(DRAWING.prompt, 1.0, 1.0)
+    arguments = (tmp_path / "adapter.safetensors", tmp_path / "metrics.csv")
+    refused(lambda: export_model(folder, other, *arguments, SUBJECT), "made from backbone")
+    no_guidance = replace(SUBJECT, guidance=1.0)
     refused(lambda: export_model(folder, backbone, *arguments, no_guidance), "found 1.0, wanted more than 1")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert same(weights_of(other), frozen)

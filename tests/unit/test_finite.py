@@ -8,9 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.attacks.gradient import stream_losses_of, token_gradients
-from ear.attacks.relearning import Lesson, fine_tune
-from ear.attacks.vocabulary import open_prompts
+from ear.attacks.relearning import fine_tune
+from ear.attacks.search import case_losses, open_prompts, token_gradients
 from ear.batching import BatchSize
 from ear.captioning import caption_images
 from ear.errors import InputError
@@ -138,13 +137,13 @@ def test_no_picture_is_described_or_asked_about_by_a_broken_model(finish, pictur
 
 def test_no_attack_goes_on_with_a_broken_model(finish):
     backbone = broken(BROKEN[0], torch.nan)
-    streams = torch.zeros(1, 9, dtype=torch.int64)
-    case = (open_prompts(backbone, TEXTS[:1])[0], torch.tensor([7, 8]), streams[0])
-    line = finish(lambda: stream_losses_of(backbone, [case]))
+    images = torch.zeros(1, 9, dtype=torch.int64)
+    case = (open_prompts(backbone, TEXTS[:1])[0], torch.tensor([7, 8]), images[0])
+    line = finish(lambda: case_losses(backbone, [case]))
     assert f"searched prompt {TEXTS[0]!r}: found a loss of nan" in line
     finish(lambda: token_gradients(backbone, [case], torch.arange(5)))
-    lesson, names = Lesson(TEXTS[:1], streams), ["layers.0.self_attn.q_proj"]
-    line = finish(lambda: list(fine_tune(backbone, names, lesson, [2], 1, 1e-3, 0, BatchSize(1))))
+    names, lesson = ["layers.0.self_attn.q_proj"], (TEXTS[:1], images)
+    line = finish(lambda: list(fine_tune(backbone, names, *lesson, [2], 1, 1e-3, 0, BatchSize(1))))
     assert "relearning, step 1" in line
 
 

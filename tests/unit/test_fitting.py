@@ -15,7 +15,7 @@ from ear.erasure.presets import VARIANTS
 from ear.erasure.trainer import Trainer
 from ear.questions import yes_scores
 from tests.tiny import tiny_backbone
-from tests.unit.test_attacks import NAMES, drawing_victim, lesson_of, targets
+from tests.unit.test_attacks import NAMES, SAFE, SAFE_IMAGES, drawing_victim, targets
 from tests.unit.test_erasure import PAIRS, chosen, streams_of
 from tests.unit.test_memory import FREE, JANUS_7B
 
@@ -90,17 +90,16 @@ def test_captions_and_questions(halved, tmp_path):
 
 
 def attacked(work):
-    backbone = tiny_backbone(layers=2)
-    return work(drawing_victim(backbone, batch_size=4), backbone)
+    return work(drawing_victim(tiny_backbone(layers=2), batch_size=4))
 
 
 @pytest.mark.parametrize(
     "work",
     [
-        lambda victim, backbone: relearn(
-            victim, NAMES, lesson_of(backbone), targets(), [1, 2], 4, 1e-3, experiment_seed=42
+        lambda victim: relearn(
+            victim, NAMES, SAFE, SAFE_IMAGES, targets(), [1, 2], 4, 1e-3, experiment_seed=42
         ),
-        lambda victim, backbone: search.search(
+        lambda victim: search.search(
             victim,
             targets(),
             torch.zeros(4, 9, dtype=torch.int64),

@@ -9,12 +9,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import JanusForConditionalGeneration
 
-from ear.chat import BOS, EOS, IMAGE, IMAGE_START
+from ear.chat import BOS, IMAGE_START
 from ear.diffusion import load_pipeline
 from ear.errors import InputError
 from ear.janus import Backbone
 from ear.rehearsal.diffusion import write_stable_diffusion
-from tests.deepseek import small_backbone, write_deepseek
 from tests.tiny import tiny_backbone
 
 
@@ -54,7 +53,12 @@ def edited(file, change):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "llama"}, "model_type: found 'llama', wanted 'janus' or 'multi_modality'"),
+        ({"model_type": "llama"}, "model_type: found 'llama', wanted 'janus': a Janus model"),
+        (
+            {"model_type": "multi_modality"},
+            "found 'multi_modality', DeepSeek's own format, wanted 'janus': a Janus model as "
+            "deepseek-community/Janus-Pro-1B and -7B hold it",
+        ),
         ({"model_type": None}, "model_type: found None"),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantization_config"),
         (lambda config: [config], "config.json: found a list, wanted an object"),
@@ -144,20 +148,6 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_one_line(folder):
 
     edited(folder / "tokenizer.json", more)
     assert "wanted at most the model's" in refusal(folder)
-
-
-def test_a_tokenizer_without_begin_of_sentence_is_no_fault_of_deepseeks_folder(tmp_path):
-    """Its own puts it in front in code."""
-    folder = write_deepseek(tmp_path / "deepseek", small_backbone())
-    found = load(folder)
-    assert found.encode(["a church"], "raw").ids[0, 0] == found.processor.tokenizer.bos_token_id
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    assert tokenizer["post_processor"] is None
-    tokenizer["added_tokens"] = [one for one in tokenizer["added_tokens"] if one["content"] != IMAGE]
-    del tokenizer["model"]["vocab"][IMAGE]
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    assert f"found no token {IMAGE}" in refusal(folder)
-    assert EOS in tokenizer["model"]["vocab"]
 
 
 # Two matrices or one.

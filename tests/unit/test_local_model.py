@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from ear.errors import InputError
 from ear.prompts.checks import Rules
 from ear.prompts.models.asking import Asking, ModelSource
-from ear.prompts.models.budget import Budget
+from ear.prompts.models.base import Budget
 from ear.prompts.models.local import LocalModel
 from ear.prompts.models.recordings import Recording
 from ear.prompts.models.templates.filling import load_template

@@ -7,7 +7,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ear.attacks.likelihood import stream_losses
+from ear.attacks.victim import image_losses
 from ear.memory import (
     Dimensions,
     answering,
@@ -137,7 +137,7 @@ def test_activations_are_what_autograd_keeps(dtype, heads, key_value_heads, grid
     streams = torch.arange(images * grid**2).view(images, grid**2) % 64
 
     def run():
-        return stream_losses(backbone, backbone.embed_text(ids), torch.ones_like(ids), streams)
+        return image_losses(backbone, backbone.embed_text(ids), torch.ones_like(ids), streams)
 
     shape = Dimensions(
         layers=layers,

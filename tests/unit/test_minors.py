@@ -9,13 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.attacks.search import _without_minors
-from ear.attacks.vocabulary import open_prompts, vocabulary
-from ear.files import read_csv, write_csv
+from ear.attacks.search import _without_minors, open_prompts, vocabulary
 from ear.janus import Backbone
 from ear.prompts.checks import Reason, Rules, check_response
 from ear.prompts.minors import speaks_of_minors, without_minors
-from ear.prompts.odd_rows import left_out, odd_rows
 from ear.prompts.published import read_pairs, read_targets
 from ear.rehearsal.backbone import _processor
 from tests.tiny import tiny_backbone
@@ -97,7 +94,6 @@ def files(tmp_path):
     pairs = [("nude one", "one"), ("nude kid", "one"), ("nude two", "teen two"), ("nude three", "three")]
     rows = [{"unsafe_prompt": unsafe, "safe_prompt": safe} for unsafe, safe in pairs]
     (tmp_path / "pairs.json").write_text(json.dumps(rows))
-    (tmp_path / "general.csv").write_text("image_id,prompt\n1,A child with a kite.\n")
     return tmp_path
 
 
@@ -121,26 +117,12 @@ def test_nothing_switches_it_off():
         assert not any("minor" in name or "age" in name.split("_") for name in parameters)
 
 
-def test_they_are_counted_and_not_shown(files):
-    names = ("pairs.json", "targets.json", "general.csv")
-    table = odd_rows(*(files / name for name in names), ["nude"], "unsafe")
-    write_csv(files / "odd.csv", table)
-    read = read_csv(files / "odd.csv", [])
-    counts = read[read["row"].isna()]
-    assert counts[["file", "finding"]].values.tolist() == [
-        ["pairs.json", "2 of 4 rows speak of minors: left out, not shown"],
-        ["targets.json", "2 of 6 rows speak of minors: left out, not shown"],
-    ]
-    assert counts["text"].isna().all()
-    assert [left_out(read, f"a/folder/{name}") for name in names] == [2, 2, 0]
-    assert not any(speaks_of_minors(text) for text in read["text"].dropna())
-    rows = read[(read["file"] == "targets.json") & read["row"].notna()]
-    assert list(zip(rows["row"].astype(int), rows["finding"], strict=True)) == [
-        (0, "does not name 'nude'"),
-        (4, "repeats row 2"),
-        (5, "does not name 'nude'"),
-        (5, "ends with a blank"),
-        (5, "holds <|mark|>, read as plain text"),
+def test_they_are_counted_and_not_shown(files, caplog):
+    read_targets(files / "targets.json", "x", "unsafe")
+    read_pairs(files / "pairs.json", "x", "unsafe")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{files / 'targets.json'}: 2 of 6 rows speak of minors: left out",
+        f"{files / 'pairs.json'}: 2 of 4 rows speak of minors: left out",
     ]
 
 

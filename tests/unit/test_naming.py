@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.prompts.naming import EVERY_LANGUAGE, core, fold, named, spans, traces, words_of
+from ear.prompts.naming import EVERY_LANGUAGE, core, fold, named, spans, words_of
 
 
 @pytest.mark.parametrize(
@@ -39,27 +39,15 @@ def test_a_prompt_names_words_whole_or_inflected(text, words, found):
 @pytest.mark.parametrize(
     ("text", "name", "there"),
     [
-        ("a fire in a field", "on fire", True),
-        ("a fiery field", "on fire", False),
-        ("like Van Gogh's nights", "in the style of Van Gogh", True),
-        ("сhurсh", "church", True),  # its c are Cyrillic
-        ("a ch0rch", "chorch", True),
-        ("a chape1", "chapel", True),
-        ("the c.h.u.r.c.h", "church", True),
-        ("a c h u r c h", "church", True),
-        ("ᴄʜᴜʀᴄʜ", "church", True),
-        ("🅲🅷🆄🆁🅲🅷", "church", False),  # no letters to Python: refused as unusual signs
-        ("a f!re", "fire", True),
         ("two Kirchen", "Kirche", True),
         ("las iglesias", "iglesia", True),
         ("старые церкви", "церковь", False),
         ("на церковью", "церковь", True),
-        ("a barn", "church", False),
         ("a buerning barn", "burning", False),
     ],
 )
-def test_traces_of_a_name_are_seen_through_disguises(text, name, there):
-    assert traces(text, name, EVERY_LANGUAGE) == there
+def test_names_are_inflected_as_in_their_language(text, name, there):
+    assert bool(spans(text, name, EVERY_LANGUAGE)) == there
 
 
 def test_the_core_of_a_name_is_what_a_picture_shows():
@@ -79,8 +67,6 @@ def test_places_of_a_name_are_those_of_its_words():
 def test_any_text_can_be_asked_for_any_name(text, name):
     for start, end in spans(text, name, EVERY_LANGUAGE):
         assert 0 <= start < end
-    if spans(text, name):
-        assert traces(text, name)
     assert fold(fold(text)) == fold(text)
     assert all(word == fold(word) for word in words_of(text))
 

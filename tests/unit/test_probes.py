@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ear.axes.drawing import beginnings, of_shard, render_probes
+from ear.axes.drawing import of_shard, render_probes
 from ear.axes.probes import probes_of, sizes_of
 from ear.axes.protocols import AXES, axis_of, level_of, set_of
 from ear.batching import BatchSize
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
 from ear.render import image_seed, render_prompts
 from ear.sampling import Guidance, sample_prompts, uniforms
+from ear.tokens import ImageTokens
 from tests.oracles import sample_one
 from tests.tiny import tiny_backbone
+from tests.unit.test_render import watched
 
 SEED, SCALE, TEMPERATURE, TOKENS = 5, 1.5, 1.0, 9
 AXIS_KEYS = {"prompts": 3, "prefixes": [1, 4], "guidance": [3.0], "temperature": [0.5]}
@@ -45,14 +47,25 @@ def erased():
     return tiny_backbone(seed=1)
 
 
+def tokens_of(first):
+    """Those of the target prompts' images and of the pairs' unsafe ones."""
+    images = list(
+        zip(TEXTS, [image_seed(SEED, prompt_id) for prompt_id in PROMPTS["prompt_id"]], strict=False)
+    )
+    unsafe = [image_seed(SEED, f"{pair_id}/unsafe") for pair_id in PAIRS["pair_id"]]
+    images += zip(PAIRS["unsafe_prompt"], unsafe, strict=True)
+    texts, seeds = zip(*images, strict=True)
+    sampled = sample_prompts(first, texts, seeds, "chat", Guidance(SCALE), TEMPERATURE)
+    return ImageTokens([], dict(zip(images, sampled, strict=True)))
+
+
 def probing(first, model, folder, keys=AXIS_KEYS, pairs=None, shard=0, shards=1, batch_size=2):
     """Rows of the manifest of all probes, by prompt set."""
     probes = of_shard(probes_of(PROMPTS, keys, pairs), shard, shards)
-    begun = beginnings(first, probes, SEED, SCALE, TEMPERATURE, BatchSize(batch_size))
     drawn = render_probes(
         model,
         probes,
-        begun,
+        tokens_of(first),
         folder,
         window=0,
         experiment_seed=SEED,
@@ -119,7 +132,7 @@ def test_other_scales_and_temperatures_are_those_of_the_naive_sampler(first, era
 
 def test_the_ceiling_asks_for_the_safe_twin_after_the_beginning_of_the_unsafe_image(first, tmp_path):
     probed = probing(first, first, tmp_path, pairs=PAIRS)
-    seeds = [image_seed(SEED, pair_id) for pair_id in PAIRS["pair_id"]]
+    seeds = [image_seed(SEED, f"{pair_id}/unsafe") for pair_id in PAIRS["pair_id"]]
     unsafe, safe = list(PAIRS["unsafe_prompt"]), list(PAIRS["safe_prompt"])
     settings = ("chat", Guidance(SCALE), TEMPERATURE)
     begun = sample_prompts(first, unsafe, seeds, *settings)
@@ -143,37 +156,15 @@ def test_shards_draw_together_what_one_job_draws(first, erased, tmp_path):
         assert both[columns].equals(rows[columns])
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """Prompts of the images that were drawn; clear it to count from there."""
-    prompts_of_images = []
-
-    def watched(backbone, prompts, *arguments, **named):
-        prompts_of_images.extend(prompts)
-        return sample_prompts(backbone, prompts, *arguments, **named)
-
-    monkeypatch.setattr("ear.render.sample_prompts", watched)
-    return prompts_of_images
-
-
-def test_images_move_to_another_shard_and_are_not_drawn_again(first, erased, tmp_path, drawn):
-    whole = probing(first, erased, tmp_path / "shard0")
-    assert len(drawn) == AXIS_KEYS["prompts"] * len(whole)
-    drawn.clear()
-    for shard in range(2):
-        probing(first, erased, tmp_path / f"shard{shard}", shard=shard, shards=2, batch_size=1)
-    assert drawn == []
-
-
-def test_a_further_prefix_draws_itself_alone(first, erased, tmp_path, drawn):
+def test_a_further_prefix_draws_itself_alone(first, erased, tmp_path, monkeypatch):
     before = probing(first, erased, tmp_path)
-    drawn.clear()
+    drawn = watched(monkeypatch)
     after = probing(first, erased, tmp_path, AXIS_KEYS | {"prefixes": [1, 4, 7]})
     assert len(drawn) == AXIS_KEYS["prompts"]
     assert all(after[name].equals(rows) for name, rows in before.items())
 
 
-def test_beginnings_of_another_original_are_not_taken_for_these(first, erased, tmp_path):
+def test_images_of_another_original_are_not_taken_for_these(first, erased, tmp_path):
     probing(first, erased, tmp_path / "shard0")
     other = probing(erased, erased, tmp_path / "shard0")
     fresh = probing(erased, erased, tmp_path / "fresh")

@@ -7,16 +7,15 @@ import pytest
 
 from ear.errors import InputError
 from ear.files import read_csv, write_csv
-from ear.prompts.checks import ASPECTS, Proposed, Reason, Rejected, Rules
-from ear.prompts.checks.form import shown
+from ear.prompts.checks import ASPECTS, Proposed, Reason, Rules
 from ear.prompts.grammar import Grammar
-from ear.prompts.merging import ELSEWHERE, hold_out, merge_pairs
 from ear.prompts.models.base import SourceResult, Usage
-from ear.prompts.models.grammar import GrammarSource
+from ear.prompts.models.grammar import grammar_pairs
 from ear.prompts.sources import (
-    REJECTED_COLUMNS,
+    ELSEWHERE,
     SOURCES_COLUMNS,
-    rejected_pairs,
+    hold_out,
+    merge_pairs,
     source_pairs,
     sources_table,
     usage_row,
@@ -40,7 +39,7 @@ def table(source, *numbers):
 @pytest.mark.parametrize(("concept", "kind", "words"), CONCEPTS)
 def test_the_grammars_pairs_pass_every_check_and_are_those_that_it_makes_by_itself(concept, kind, words):
     grammar = Grammar(concept, kind, words, seed=42)
-    result = GrammarSource(grammar).pairs(Rules(concept, words, (), kind, 40), 85)
+    result = grammar_pairs(grammar, Rules(concept, words, (), kind, 40), 85)
     assert result.rejected == []
     made = source_pairs(concept, words, "grammar", "grammar", result.pairs)
     pd.testing.assert_frame_equal(made[PAIR_COLUMNS], grammar.pairs(85))
@@ -89,16 +88,6 @@ def test_held_out_pairs_are_target_and_retention_prompts_and_no_training_pairs()
     assert set(other["pair_id"]) == set(training["pair_id"])
     with pytest.raises(InputError, match="church: found 50 pairs, wanted more than 50"):
         hold_out(pairs, "church", target=50, retention=5)
-
-
-def test_rejected_texts_can_be_opened_anywhere(tmp_path):
-    texts = ["=1+1", "@x", "a\x00b\x1b[2J", "line\nbreak\rand, comma", "half \ud800", "x" * 10**6, ""]
-    rejected = rejected_pairs("other", [Rejected(shown(text), shown(text), Reason.EMPTY) for text in texts])
-    write_csv(tmp_path / "rejected.csv", rejected)
-    read = read_csv(tmp_path / "rejected.csv", REJECTED_COLUMNS)
-    assert len(read) == len(texts) == len((tmp_path / "rejected.csv").read_text().splitlines()) - 1
-    assert read["unsafe_prompt"].fillna("").str.len().max() <= 500
-    assert not read["unsafe_prompt"].fillna("").str.startswith(("=", "@")).any()
 
 
 def test_pairs_keep_what_their_source_says_of_them():

@@ -10,7 +10,7 @@ from ear.errors import InputError
 from ear.filtering import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
 from ear.prompts.checks import Rules
 from ear.prompts.grammar import Grammar, general_prompts
-from ear.prompts.models.grammar import GrammarSource
+from ear.prompts.models.grammar import grammar_pairs
 from ear.prompts.naming import named
 from ear.prompts.tables import PROMPT_COLUMNS, check_prompts, general_of
 from ear.world.captions import CONCEPTS as WORLD
@@ -100,7 +100,7 @@ def test_nothing_describes_sepia_without_its_words():
 def test_pairs_of_all_that_the_world_can_erase_pass_the_checks(kind, words):
     """As the judges' labels know it, and as a language model's pairs are checked."""
     rules = Rules("mine", words, (), kind, 40)
-    result = GrammarSource(Grammar("mine", kind, words, 42)).pairs(rules, 60)
+    result = grammar_pairs(Grammar("mine", kind, words, 42), rules, 60)
     assert len(result.pairs) == 60 and not len(result.rejected)
     pairs = pd.DataFrame(result.pairs)
     for unsafe, safe in zip(pairs["unsafe_prompt"], pairs["safe_prompt"], strict=True):
@@ -127,6 +127,7 @@ def test_retention_of_an_object_leaves_it_out_and_of_a_style_keeps_all():
     assert set(prompts_of("fire")[1].query("prompt_set == 'retention'")["object"]) == set(OBJECTS)
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 300))
 def test_shared_general_prompts_are_just_enough_for_each_object(count):
     shared = general_prompts(count, 42)

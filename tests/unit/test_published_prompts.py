@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from ear.errors import InputError
 from ear.files import read_csv, write_csv
 from ear.prompts.coco import read_general
-from ear.prompts.indirect import FRAMES
-from ear.prompts.odd_rows import ODD_COLUMNS
 from ear.prompts.published import read_pairs, read_targets
-from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.prompts.tables import FRAMES, PAIR_COLUMNS, PROMPT_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 DATA = os.environ.get("EAR_PROMPT_FILES", "")
@@ -226,11 +224,6 @@ def test_missing_files_and_missing_rows(published):
         read_targets(published / "test_church.json", "church", "object", 2)
 
 
-def findings(table, file):
-    rows = table[table["file"] == file]
-    return list(zip(rows["row"], rows["column"], rows["finding"], strict=True))
-
-
 def run_script(name, folder, **snakemake):
     namespace = {key: SimpleNamespace(**value) for key, value in snakemake.items()}
     job = SimpleNamespace(log=[str(folder / "job.log")], **namespace)
@@ -243,10 +236,9 @@ def prompts_job(folder, out, **files):
         "read_prompts.py",
         out,
         input={"prompts": str(folder / "asset.json"), "general": str(out / "general.csv")},
-        output={name: str(out / f"{name}.csv") for name in ("candidates", "evaluation", "odd")},
+        output={name: str(out / f"{name}.csv") for name in ("candidates", "evaluation")},
         wildcards={"concept": "church"},
         params={
-            "words": ["church"],
             "kind": "object",
             "indirect": {"implicit": ["a spire above a nave"], "neighbours": {"palace": "a castle"}},
             "files": {
@@ -277,9 +269,6 @@ def test_the_job_writes_the_tables_that_the_grammar_writes(published, tmp_path):
     assert sets == {"target": 3, "implicit": 1, "neighbours": len(FRAMES), "general": 2}
     neighbours = evaluation[evaluation["prompt_set"] == "neighbours"]
     assert set(neighbours["object"]) == {"palace"} and neighbours["prompt"].str.contains("a castle").all()
-    assert findings(read_csv(out / "odd.csv", ODD_COLUMNS), "coco_30k.csv") == [
-        (0, "prompt", "names 'church'")
-    ]
 
 
 def test_the_first_test_prompts_can_be_used_alone(published, tmp_path):

@@ -1,8 +1,5 @@
 """Rendering: an image depends on weights, prompt and seed, and on nothing else."""
 
-import hashlib
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +11,6 @@ from ear.files import sha256_file
 from ear.janus import Backbone
 from ear.render import (
     MANIFEST_COLUMNS,
-    ImageWriter,
     batches_by_length,
     borrowed_rows,
     prompts_by_window,
@@ -55,7 +51,7 @@ def backbone():
     return tiny_backbone()
 
 
-def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5, guidance=PLAIN):
+def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5, guidance=PLAIN, saved=None):
     return render_prompts(
         backbone,
         prompts,
@@ -65,7 +61,20 @@ def render(backbone, folder, prompts=PROMPTS, batch_size=3, seed=5, guidance=PLA
         temperature=1.0,
         batch_size=BatchSize(batch_size),
         desc="test",
+        saved=saved,
     )
+
+
+def watched(monkeypatch):
+    """Prompts that are sampled from now on."""
+    sampled = []
+
+    def sample(backbone, prompts, *arguments, **named):
+        sampled.extend(prompts)
+        return sample_prompts(backbone, prompts, *arguments, **named)
+
+    monkeypatch.setattr("ear.render.sample_prompts", sample)
+    return sampled
 
 
 def test_batch_size_order_and_shard_leave_the_images_alone(backbone, tmp_path):
@@ -83,22 +92,19 @@ def test_batch_size_order_and_shard_leave_the_images_alone(backbone, tmp_path):
         assert rows["sha256"].equals(reference.loc[rows.index])
 
 
-def test_seed_and_prompt_matter(backbone, tmp_path):
-    rows, other = render(backbone, tmp_path / "a"), render(backbone, tmp_path / "b", seed=6)
-    assert (rows["sha256"] != other["sha256"]).all()
-    same_text = PROMPTS.assign(prompt=TEXTS[0])
-    assert render(backbone, tmp_path / "c", same_text)["sha256"].nunique() == len(PROMPTS)
-
-
-def test_resumption_draws_only_what_is_missing_and_the_same(backbone, tmp_path):
+@pytest.mark.parametrize("keep", [None, 0, 40, -1])
+def test_resumption_renders_only_what_is_missing_or_damaged_and_the_same(backbone, tmp_path, keep):
     rows = render(backbone, tmp_path)
     kept, lost = (tmp_path / rows["file"].iloc[row] for row in (0, 4))
     before = kept.stat().st_mtime_ns
-    lost.unlink()
-    again = render(backbone, tmp_path)
-    assert again.equals(rows)
+    if keep is None:
+        lost.unlink()
+    else:
+        lost.write_bytes(lost.read_bytes()[:keep])
+    assert render(backbone, tmp_path).equals(rows)
     assert sha256_file(lost) == rows["sha256"].iloc[4]
-    same_batch = next(batch for batch in batches_by_length(lengths(backbone), 3) if 4 in batch)
+    lengths = backbone.encode(TEXTS, "chat").mask.sum(dim=1).tolist()
+    same_batch = next(batch for batch in batches_by_length(lengths, 3) if 4 in batch)
     assert (kept.stat().st_mtime_ns == before) == (0 not in same_batch)
 
 
@@ -113,27 +119,6 @@ def test_colours_are_rounded_or_cut_off_and_a_changed_protocol_draws_again(backb
     released = render(cut, tmp_path / "shard0")
     assert (lossless["sha256"] != released["sha256"]).all()
     assert render(backbone, tmp_path / "shard0").equals(lossless)
-
-
-def test_what_a_lossless_image_was_drawn_from_is_written_as_ever(backbone, tmp_path):
-    rows = render(backbone, tmp_path / "shard0")
-    note = json.loads((tmp_path / ".shard0-W0.drawn-from").read_text())
-    drawn_from = f"{backbone.fingerprint()} 5 {PLAIN} 1.0"
-    for row in rows.itertuples():
-        key = f"{drawn_from}\n{row.seed}\n{row.prompt}"
-        assert note[row.file] == hashlib.sha256(key.encode()).hexdigest()
-
-
-def lengths(backbone):
-    return backbone.encode(TEXTS, "chat").mask.sum(dim=1).tolist()
-
-
-def test_images_are_whole_pngs_and_the_manifest_lists_them(backbone, tmp_path):
-    rows = render(backbone, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(rows["file"])
-    for name in rows["file"]:
-        with Image.open(tmp_path / name) as image:
-            assert (image.mode, image.size) == ("RGB", (24, 24))
 
 
 def test_images_of_another_job_are_found_from_any_folder(backbone, tmp_path):
@@ -167,14 +152,18 @@ def test_own_window_draws_everything_and_others_the_first_targets():
     assert (tables[4]["window"] == 4).all()
 
 
-def test_images_of_other_weights_or_settings_are_not_taken_for_these(backbone, tmp_path):
-    render(backbone, tmp_path / "shard0")
-    other = tiny_backbone(seed=1)
-    fresh = render(other, tmp_path / "elsewhere")
-    assert render(other, tmp_path / "shard0")["sha256"].tolist() == fresh["sha256"].tolist()
-    other_seed = render(other, tmp_path / "shard0", seed=9)
-    assert other_seed["sha256"].tolist() == render(other, tmp_path / "third", seed=9)["sha256"].tolist()
-    assert (other_seed["sha256"] != fresh["sha256"]).all()
+@pytest.mark.parametrize("other", ["weights", "seed", "guidance", "prompts"])
+def test_images_of_anything_else_are_not_taken_for_these(backbone, tmp_path, other):
+    before = render(backbone, tmp_path / "shard0")
+    model = tiny_backbone(seed=1) if other == "weights" else backbone
+    settings = {
+        "seed": {"seed": 9},
+        "guidance": {"guidance": Guidance(1.5, "a church", strength=1.0)},
+        "prompts": {"prompts": PROMPTS.assign(prompt="a boat")},
+    }.get(other, {})
+    after = render(model, tmp_path / "shard0", **settings)
+    assert after.equals(render(model, tmp_path / "fresh", batch_size=1, **settings))
+    assert (after["sha256"] != before["sha256"]).any() and after["sha256"].nunique() == len(PROMPTS)
 
 
 def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
@@ -193,62 +182,28 @@ def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
     assert rows.equals(wanted)
 
 
-def test_a_negative_prompt_draws_images_of_its_own_whatever_the_batch(backbone, tmp_path):
-    away = Guidance(1.5, "a church", strength=1.0)
-    plain = render(backbone, tmp_path / "shard0")
-    pushed = render(backbone, tmp_path / "shard0", guidance=away)
-    assert (pushed["sha256"] != plain["sha256"]).any()
-    assert render(backbone, tmp_path / "other", batch_size=1, guidance=away).equals(pushed)
-
-
-def test_a_picture_that_cannot_be_written_ends_the_job(tmp_path):
-    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
-    with pytest.raises(FileNotFoundError), ImageWriter() as writer:
-        writer.write(tmp_path / "nowhere" / "a.png", pixels)
-        writer.write(tmp_path / "b.png", pixels)
-    assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
-
-
-def test_all_pictures_are_there_when_the_block_ends(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 3), dtype=np.uint8)
-    with ImageWriter() as writer:  # more than may wait
-        for number, picture in enumerate(pixels):
-            writer.write(tmp_path / f"{number}.png", picture)
-    assert len(list(tmp_path.iterdir())) == 600
-    for number in (0, 299, 599):
-        assert (np.asarray(Image.open(tmp_path / f"{number}.png")) == pixels[number]).all()
-
-
 def test_what_a_killed_job_left_half_written_is_removed(backbone, tmp_path):
     (tmp_path / ".church-target-0003.png.partial-123").write_bytes(b"half")
     rows = render(backbone, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(rows["file"])
+    for name in rows["file"]:
+        with Image.open(tmp_path / name) as image:
+            assert (image.mode, image.size) == ("RGB", (24, 24))
 
 
-@pytest.mark.parametrize("keep", [0, 40, -1])
-def test_a_damaged_image_of_an_earlier_job_is_drawn_again(backbone, tmp_path, keep):
-    reference = render(backbone, tmp_path)
-    damaged = tmp_path / reference["file"].iloc[4]
-    damaged.write_bytes(damaged.read_bytes()[:keep])
-    assert render(backbone, tmp_path).equals(reference)
+def test_a_picture_that_cannot_be_written_ends_the_job(backbone, tmp_path, monkeypatch):
+    def full(path, pixels):
+        raise OSError(28, "No space left on device")
 
-
-def drawing(monkeypatch):
-    """Prompts that are drawn from now on."""
-    drawn = []
-
-    def watched(backbone, prompts, *arguments, **named):
-        drawn.extend(prompts)
-        return sample_prompts(backbone, prompts, *arguments, **named)
-
-    monkeypatch.setattr("ear.render.sample_prompts", watched)
-    return drawn
+    monkeypatch.setattr("ear.render._write_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        render(backbone, tmp_path, PROMPTS[:1])
 
 
 def test_one_changed_prompt_redraws_its_batch_alone(backbone, tmp_path, monkeypatch):
     before = render(backbone, tmp_path / "shard0", batch_size=1)
     changed = PROMPTS.assign(prompt=["a red church", *TEXTS[1:]])
-    drawn = drawing(monkeypatch)
+    drawn = watched(monkeypatch)
     after = render(backbone, tmp_path / "shard0", changed, batch_size=1)
     assert drawn == ["a red church"]
     assert (after["sha256"] != before["sha256"]).tolist() == [True] + [False] * (len(TEXTS) - 1)
@@ -260,7 +215,7 @@ def test_another_number_of_shards_draws_nothing_again(backbone, tmp_path, monkey
     for shard in range(before):
         rows = render(backbone, tmp_path / f"shard{shard}", shard_rows(PROMPTS, shard, before))
         hashes |= dict(zip(rows["prompt_id"], rows["sha256"], strict=True))
-    drawn = drawing(monkeypatch)
+    drawn = watched(monkeypatch)
     for shard in range(after):
         rows = render(backbone, tmp_path / f"shard{shard}", shard_rows(PROMPTS, shard, after))
         assert [hashes[prompt_id] for prompt_id in rows["prompt_id"]] == rows["sha256"].tolist()
@@ -270,6 +225,6 @@ def test_another_number_of_shards_draws_nothing_again(backbone, tmp_path, monkey
 
 def test_a_shard_takes_nothing_that_was_drawn_from_other_weights(backbone, tmp_path, monkeypatch):
     render(backbone, tmp_path / "shard0", shard_rows(PROMPTS, 0, 1))
-    drawn = drawing(monkeypatch)
+    drawn = watched(monkeypatch)
     render(tiny_backbone(seed=1), tmp_path / "shard1", shard_rows(PROMPTS, 1, 2))
     assert len(drawn) == len(PROMPTS) // 2

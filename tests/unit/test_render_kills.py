@@ -12,6 +12,7 @@ from ear.batching import BatchSize
 from ear.files import sha256_file
 from ear.render import render_prompts, write_manifest
 from ear.sampling import Guidance, sample_prompts
+from ear.tokens import SavedTokens
 from tests.kill import run_and_kill, run_to_the_end
 from tests.tiny import tiny_backbone
 from tests.unit.test_decoding import TEXTS
@@ -36,6 +37,7 @@ def draw(begun: Callable[[], None], folder: Path) -> None:
     backbone = tiny_backbone(grid=5)
     list(backbone.pixels(sample_prompts(backbone, TEXTS[:2], [0, 1], "chat", PLAIN, 1.0)))  # late imports
     begun()
+    saved = SavedTokens(folder.parent / "tokens.safetensors", backbone, PLAIN, 1.0)
     rows = render_prompts(
         backbone,
         PROMPTS,
@@ -45,7 +47,9 @@ def draw(begun: Callable[[], None], folder: Path) -> None:
         temperature=1.0,
         batch_size=BatchSize(8),
         desc="test",
+        saved=saved,
     )
+    saved.finish(zip(rows["prompt"], rows["seed"], strict=True))
     write_manifest(folder / "manifest.csv", [rows])
 
 
@@ -64,5 +68,5 @@ def test_killed_rendering_ends_with_the_same_bytes(tmp_path, kills):
     assert landed >= kills // 2 and 0 < drawn < len(PROMPTS)
     run_to_the_end(draw, [tmp_path / "killed" / "shard0"])
     wanted = hashes(tmp_path / "undisturbed")
-    assert len(wanted) == len(PROMPTS) + 2  # with the manifest and the note of what it was drawn from
+    assert len(wanted) == len(PROMPTS) + 4  # the manifest, a note of what it was made from, the tokens twice
     assert hashes(tmp_path / "killed") == wanted

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ear.erasure.streams import sample_streams
-from ear.sampling import Guidance, choose, sample_prompts, uniforms
+from ear.errors import InputError
+from ear.sampling import Guidance, choose, guided, sample_prompts, uniforms
 from ear.seeding import stable_seed
 from tests import oracles
 from tests.tiny import tiny_backbone
@@ -21,46 +22,64 @@ PROMPTS = [
 ]
 
 
-@pytest.mark.parametrize("guidance", [1.0, 1.5, 5.0])
+AWAY = "a church on fire in the style of Van Gogh"  # longer than some prompts and shorter than others
+LONG = "we look at a photo of a red church on a hill at sunset, on fire, in the style of Van Gogh, at night"
+SEEDS = list(range(len(PROMPTS)))
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_backbone(dtype="float64")
+
+
+@pytest.mark.parametrize(
+    "guidance", [Guidance(1.0), Guidance(5.0), *(Guidance(2.0, text, 1.5) for text in ("church", AWAY, LONG))]
+)
 @pytest.mark.parametrize("encoding", ["chat", "raw"])
-def test_every_token_equals_the_naive_sampler(guidance, encoding):
-    backbone = tiny_backbone(dtype="float64")
-    seeds = list(range(len(PROMPTS)))
-    ours = sample_prompts(backbone, PROMPTS, seeds, encoding, Guidance(guidance), temperature=0.7)
+@pytest.mark.parametrize("temperature", [0, 0.7])
+def test_every_token_equals_the_naive_sampler(backbone, guidance, encoding, temperature):
+    ours = sample_prompts(backbone, PROMPTS, SEEDS, encoding, guidance, temperature)
     for row, prompt in enumerate(PROMPTS):
-        uniform = uniforms([seeds[row]], backbone.num_image_tokens)[0]
-        assert ours[row].tolist() == oracles.sample_one(backbone, prompt, uniform, guidance, 0.7, encoding)
-    assert len({tuple(row) for row in ours.tolist()}) == len(
-        PROMPTS
-    )  # otherwise the model is too dull to test anything
+        uniform = uniforms([SEEDS[row]], backbone.num_image_tokens)[0]
+        away = {"negative": guidance.negative, "strength": guidance.strength}
+        wanted = oracles.sample_one(backbone, prompt, uniform, guidance.scale, temperature, encoding, **away)
+        assert ours[row].tolist() == wanted
+    assert temperature == 0 or len({tuple(row) for row in ours.tolist()}) == len(PROMPTS)  # no dull model
+
+
+def test_without_strength_a_negative_prompt_is_not_read(backbone):
+    plain, named, pushed = (
+        sample_prompts(backbone, PROMPTS, SEEDS, "chat", guidance, 0.7)
+        for guidance in (Guidance(2.0), Guidance(2.0, AWAY, strength=0.0), Guidance(2.0, AWAY, strength=1.0))
+    )
+    assert torch.equal(plain, named)
+    assert (plain != pushed).any(dim=1).all()
+
+
+def test_the_logits_are_those_of_the_formula():
+    logits = torch.tensor([[1.0, 4.0], [2.0, 2.0], [5.0, 0.0]])
+    assert guided(logits, Guidance(3.0, "x", 2.0)).tolist() == [[2 + 3 * -1 - 2 * 3, 2 + 3 * 2 - 2 * -2]]
+    assert guided(logits[:2], Guidance(3.0)).tolist() == [[-1.0, 8.0]]
+
+
+@pytest.mark.parametrize(("negative", "strength"), [(None, 1.0), ("", 1.0), ("fire", -1.0)])
+def test_a_strength_without_a_prompt_and_a_pull_are_refused(negative, strength):
+    with pytest.raises(InputError, match="guidance: found strength"):
+        Guidance(2.0, negative, strength)
 
 
 @pytest.mark.parametrize("beginning", [0, 1, 4, 9])
-def test_tokens_after_a_prefix_equal_the_naive_sampler(beginning):
-    backbone = tiny_backbone(dtype="float64")
-    steps, seeds = backbone.num_image_tokens, list(range(len(PROMPTS)))
+def test_tokens_after_a_prefix_equal_the_naive_sampler(backbone, beginning):
     generator = torch.Generator().manual_seed(5)
     prefix = torch.randint(backbone.codebook_size, (len(PROMPTS), beginning), generator=generator)
-    ours = sample_prompts(backbone, PROMPTS, seeds, "chat", Guidance(1.5), temperature=0.7, prefix=prefix)
+    ours = sample_prompts(backbone, PROMPTS, SEEDS, "chat", Guidance(1.5), temperature=0.7, prefix=prefix)
     for row, prompt in enumerate(PROMPTS):
-        uniform = uniforms([seeds[row]], steps)[0]
+        uniform = uniforms([SEEDS[row]], backbone.num_image_tokens)[0]
         wanted = oracles.sample_one(backbone, prompt, uniform, 1.5, 0.7, prefix=prefix[row].tolist())
         assert ours[row].tolist() == wanted
 
 
-def test_an_image_goes_on_from_its_own_beginning_as_it_was():
-    backbone = tiny_backbone()
-    seeds = list(range(len(PROMPTS)))
-    whole = sample_prompts(backbone, PROMPTS, seeds, "chat", Guidance(1.5), temperature=0.7)
-    for beginning in range(1, backbone.num_image_tokens + 1):
-        again = sample_prompts(
-            backbone, PROMPTS, seeds, "chat", Guidance(1.5), temperature=0.7, prefix=whole[:, :beginning]
-        )
-        assert torch.equal(again, whole)
-
-
-def test_context_free_streams_equal_the_naive_sampler():
-    backbone = tiny_backbone(dtype="float64")
+def test_context_free_streams_equal_the_naive_sampler(backbone):
     pairs = [("p", PROMPTS[0], PROMPTS[2]), ("q", PROMPTS[1], PROMPTS[4])]
     streams = sample_streams(backbone, pairs, "none", "raw", 3, guidance=2.0, temperature=1.0, batch_size=4)
     for name, stream in streams.items():

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.attacks.vocabulary import open_prompts
+from ear.attacks.search import open_prompts
 from ear.chat import LOOKS_SPECIAL, SPECIAL_TOKENS, control_tokens, image_prompt, text_pieces
 from ear.errors import InputError
 from ear.janus import Backbone, unpadded

@@ -4,12 +4,11 @@ import json
 
 import pytest
 import yaml
-from jsonschema import validate
 
 from ear.errors import InputError
 from ear.fingerprint import code_fingerprint
 from ear.prompts.checks import Proposed, Rules
-from ear.prompts.models.templates.filling import FOLDER, HELD_SHOWN, fill, focus_of, load_template
+from ear.prompts.models.templates.filling import FOLDER, HELD_SHOWN, OUTPUT, fill, focus_of, load_template
 from tests.workflow.repository import ROOT, copy_of_the_repository
 
 KINDS = ("object", "style", "attribute", "unsafe")
@@ -22,11 +21,10 @@ def test_a_request_says_what_is_wanted_of_whom(kind):
     template = load_template(kind)
     system, user = fill(template, RULES, 7, HELD, 3)
     assert (system["role"], user["role"]) == ("system", "user")
-    for words in ('"church"', "chapel, église", "7 pairs", "33 words", template.examples[0]["unsafe_prompt"]):
+    for words in ('"church"', "chapel, église", "7 pairs", "33 words", template.examples[0].unsafe_prompt):
         assert words in user["content"], words
-    assert json.dumps(template.output) in user["content"]
+    assert json.dumps(OUTPUT) in user["content"]
     assert "$" not in system["content"] + user["content"]
-    validate({"pairs": template.examples}, template.output)
 
 
 def test_a_request_shows_the_last_pairs_that_are_held():
@@ -41,23 +39,20 @@ def test_the_focus_goes_through_all_aspects_and_lines(kind):
     template = load_template(kind)
     longest = max(map(len, template.focus.values()))
     seen = [focus_of(template, number) for number in range(longest * len(template.focus))]
-    assert {one.aspect for one in seen[: len(template.focus)]} == set(template.focus)
-    assert {(one.aspect, one.words) for one in seen} == {
-        (aspect, line) for aspect, lines in template.focus.items() for line in lines
-    }
+    assert {aspect for aspect, _ in seen[: len(template.focus)]} == set(template.focus)
+    assert set(seen) == {(aspect, line) for aspect, lines in template.focus.items() for line in lines}
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"persona": ""}, "persona: String should have at least 1"),
-        ({"version": "1"}, "version: Input should be a valid integer"),
-        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"rules": []}, "rules: List should have at least 1"),
+        ({"persona": ""}, "persona: found '', wanted: String should have at least 1"),
+        ({"version": "1"}, "version: found '1', wanted: Input should be a valid integer"),
+        ({"colour": "red"}, "colour: found 'red', wanted: Extra inputs"),
+        ({"rules": []}, "rules: found [], wanted: List should have at least 1"),
         ({"objective": "Write $number pairs"}, "found $number in 'Write $number pairs', wanted $count"),
         ({"objective": "It costs $ 3"}, "found a lone $"),
-        ({"output": {"type": "thing"}}, "output: found no JSON schema"),
-        ({"examples": [{"unsafe_prompt": "A dog"}]}, "examples[0]: 'safe_prompt' is a required property"),
+        ({"examples": [{"unsafe_prompt": "A dog"}]}, "examples.0.safe_prompt: found nothing"),
         ({"kind": "style"}, "kind: found style, wanted object"),
     ],
 )

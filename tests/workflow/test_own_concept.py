@@ -27,7 +27,14 @@ def test_a_fourth_concept_and_a_common_adapter_are_a_few_jobs_more(repository):
     together = 2  # concepts of the common adapter
     more = {rule: count - mini.get(rule, 0) for rule, count in own.items()}
     once = ["ask_grammar", "make_pairs", "make_prompts", "render_pairs", "calibrate_judge", "filter_pairs"]
-    once += ["render_original", "plot_borderline", "plot_samples", "plot_training", "plot_score_card"]
+    once += [
+        "render_targets",
+        "render_original",
+        "plot_borderline",
+        "plot_samples",
+        "plot_training",
+        "plot_score_card",
+    ]
     wanted = dict.fromkeys(once, 1) | {"sample_streams": 2, "erase": methods - 1 + 1}
     wanted |= {"render_images": methods - 1 + together, "evaluate": methods + together}
     assert {rule: count for rule, count in more.items() if count and rule != "total"} == wanted

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import yaml
 
-from ear.plan.limits import run_times
+from ear.plan.estimate import run_times
 from tests.unit.test_plan import CATALOGUE, config_of
 from tests.workflow.repository import (
     ROOT,
@@ -26,6 +26,7 @@ COUNTS = {
     "list_pictures": 1,
     "extract_features": 1,
     "render_pairs": 3,
+    "render_targets": 3,
     "filter_pairs": 3,
     "tabulate_filter": 1,
     "sample_streams": 3 * 3,  # without context, independent, aligned

@@ -14,9 +14,7 @@ KEY = "sk-Loopback-0123456789"
 PROMPTS = "results/smoke/prompts/church"
 TARGETS = [f"{PROMPTS}/{name}.csv" for name in ("candidates", "evaluation", "rejected")]
 CARD = "results/smoke/dataset/church/README.md"
-PRODUCTS = [
-    f"results/smoke/{name}" for name in ("tables/sources.csv", "tables/coverage.csv", "figures/coverage.png")
-]
+SOURCES = "results/smoke/tables/sources.csv"
 MADE = ["prompts", "images/church/pairs", "ecgvf", "tables", "figures", "dataset"]
 
 
@@ -39,7 +37,7 @@ def made(repository, server):
         patch.setenv("EAR_TEST_KEY", KEY)
         patch.setenv("NO_PROXY", "127.0.0.1")
         server.faults = ["busy", "broken", "cut"]
-        snakemake(repository, *TARGETS, *PRODUCTS, CARD, *configured(repository, sources(server.url)))
+        snakemake(repository, *TARGETS, SOURCES, CARD, *configured(repository, sources(server.url)))
         yield contents(repository)
 
 
@@ -63,7 +61,7 @@ def contents(folder):
     made = [
         folder / PROMPTS / "sources",
         (folder / CARD).parent,
-        *(folder / name for name in TARGETS + PRODUCTS),
+        *(folder / name for name in [*TARGETS, SOURCES]),
     ]
     files = [path for one in made for path in (one.rglob("*") if one.is_dir() else [one]) if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -91,14 +89,12 @@ def test_pairs_of_all_sources_are_candidates_and_the_evaluation_is_the_grammars(
     assert set(server.answered.values()) == {1}
 
 
-def test_each_model_has_its_row_its_coverage_and_its_place_in_the_data_set(repository, made):
-    table = pd.read_csv(repository / PRODUCTS[0]).set_index("source")
+def test_each_model_has_its_row_and_its_place_in_the_data_set(repository, made):
+    table = pd.read_csv(repository / SOURCES).set_index("source")
     assert list(table.index) == ["grammar", "one", "two"]
     assert (table["kept"] <= table["candidates"]).all() and table["candidates"].gt(0).all()
     assert (table["unique"] <= table["valid"]).all() and (table["valid"] <= table["answered"]).all()
     assert table["cost"].notna().to_dict() == {"grammar": False, "one": True, "two": False}
-    coverage = pd.read_csv(repository / PRODUCTS[1])
-    assert set(coverage["source"]) == {"grammar", "one", "two", "all"}
     pairs = load_dataset(str((repository / CARD).parent), "pairs", split="train").to_pandas()
     assert pairs["source"].value_counts().to_dict() == table["kept"].to_dict()
 
@@ -119,9 +115,7 @@ def test_without_results_endpoint_and_key_the_recordings_give_the_same_bytes(
     for name in MADE:
         (before / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / "results/smoke" / name).rename(before / name)
-    snakemake(
-        repository, *TARGETS, *PRODUCTS, CARD, *configured(repository, sources("http://127.0.0.1:9/v1"))
-    )
+    snakemake(repository, *TARGETS, SOURCES, CARD, *configured(repository, sources("http://127.0.0.1:9/v1")))
     assert contents(repository) == made
     assert server.requests == asked
 

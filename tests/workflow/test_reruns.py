@@ -23,7 +23,7 @@ MEASURED = {"render_images": 8, "evaluate": 4, "attack": 4} | SHOWN
 TRAINED = {"erase": 4, "plot_training": 1} | MEASURED
 OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2, "attack": 2} | SHOWN
 ALL_IMAGES = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
-ALL_DRAWN = {"attack": 6} | ALL_IMAGES
+ALL_DRAWN = {"attack": 6, "render_targets": 1} | ALL_IMAGES
 FILTERED = {
     "filter_pairs": 1,
     "tabulate_sources": 1,

@@ -7,7 +7,7 @@ of a larger one's, and what is asked is what is missing.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
@@ -16,10 +16,8 @@ from typing import Any
 
 from ear.errors import InputError
 from ear.prompts.checks import Proposed, Reason, Rejected, Rules, check_response
-from ear.prompts.models.base import Answer, ChatModel, SourceResult
-from ear.prompts.models.budget import Budget
-from ear.prompts.models.recordings import Recording
-from ear.prompts.models.requests import Request
+from ear.prompts.models.base import Answer, Budget, ChatModel, SourceResult, bytes_of
+from ear.prompts.models.recordings import Recording, Request
 from ear.prompts.models.templates.filling import Template, fill
 from ear.seeding import stable_seed
 
@@ -75,13 +73,16 @@ class ModelSource:
         budget: Budget,
         connect: Callable[[], ChatModel],
     ) -> None:
-        self.name, self.asking, self.template = name, asking, template
-        self.recording, self.budget = recording, budget
-        self._connect = connect
+        self.asking, self.template, self.recording, self.budget = asking, template, recording, budget
+        self._key, self._connect = f"prompts.sources.{name}", connect
         self._model: ChatModel | None = None
 
     def pairs(self, rules: Rules, count: int) -> SourceResult:
-        """As :meth:`ear.prompts.models.base.Source.pairs`.
+        """Make pairs of a concept.
+
+        Args:
+            rules: what a pair must satisfy.
+            count: pairs wanted. There are fewer where the model can think of no more.
 
         Raises:
             InputError: the budget is spent, the endpoint fails for good, or no pair was found.
@@ -93,6 +94,11 @@ class ModelSource:
                 self._round(result, rules, count, rounds)
                 barren = 0 if len(result.pairs) > before else barren + 1
                 rounds += 1
+        except InputError as error:
+            kept = f"{len(result.pairs)} of {count} pairs of {rules.concept} are kept"
+            raise InputError(
+                f"{error}; {kept}, every answer is recorded, and another run goes on from there"
+            ) from None
         finally:
             self.recording.close()
         found, surplus = len(result.pairs), result.pairs[count:]
@@ -102,67 +108,60 @@ class ModelSource:
                 f"wanted {count}; {self.recording.path} holds them"
             )
         if found < count:
-            logger.warning(
-                "%s: %d rounds in a row brought no new pair of %s: %d of %d are made",
-                self._key, BARREN_ROUNDS, rules.concept, found, count,
-            )  # fmt: skip
+            told = "%s: %d rounds in a row brought no new pair of %s: %d of %d are made"
+            logger.warning(told, self._key, BARREN_ROUNDS, rules.concept, found, count)
         result.pairs = result.pairs[:count]
         result.rejected += [Rejected(one.unsafe_prompt, one.safe_prompt, Reason.SURPLUS) for one in surplus]
         return result
 
-    @property
-    def _key(self) -> str:
-        return f"prompts.sources.{self.name}"
-
     def _round(self, result: SourceResult, rules: Rules, count: int, number: int) -> None:
         """Ask until there are enough, or to the end of the round; no more at once than can be of use."""
-        held, slot = tuple(result.pairs), 0
-        while slot < self.asking.per_round and len(result.pairs) < count:
+        held, asked = tuple(result.pairs), 0
+        while asked < self.asking.per_round and len(result.pairs) < count:
             missing = ceil((count - len(result.pairs)) / self.asking.per_request)
-            wave = range(slot, min(self.asking.per_round, slot + missing))
-            first = number * self.asking.per_round
-            requests = [self._request(rules, first + one, held) for one in wave]
-            answers, stopped = self._answers(requests)
-            for request in requests:
-                if request.key not in answers:
-                    raise self._end(stopped, result, rules, count)
-                answer = answers[request.key]
+            first = number * self.asking.per_round + asked
+            asked = min(self.asking.per_round, asked + missing)
+            numbers = range(first, number * self.asking.per_round + asked)
+            for answer in self._answers([self._request(rules, one, held) for one in numbers]):
                 checked = check_response(answer.text, rules, self.asking.per_request, result.pairs)
-                result.usage.add(self.asking.per_request, checked, [answer])
+                result.usage.add(self.asking.per_request, checked, answer)
                 result.pairs += checked.pairs
                 result.rejected += checked.rejected
-            slot = wave.stop
         logger.info("%s: %s: round %d: %d pairs", self._key, rules.concept, number + 1, len(result.pairs))
 
     def _request(self, rules: Rules, number: int, held: Sequence[Proposed]) -> Request:
         seed = self.asking.seed
         if seed is not None:
             seed = stable_seed(seed, rules.concept, number) % 2**31  # servers read 32 bits
-        return Request(
-            self.asking.model,
-            {**self.asking.parameters, "seed": seed},
-            fill(self.template, rules, self.asking.per_request, held, number),
-            self.template.kind,
-            self.template.version,
-        )
+        messages = fill(self.template, rules, self.asking.per_request, held, number)
+        parameters = {**self.asking.parameters, "seed": seed}
+        return Request(self.asking.model, parameters, messages, self.template.kind, self.template.version)
 
-    def _answers(self, requests: Sequence[Request]) -> tuple[dict[str, Answer], str]:
-        """Answers by the requests' keys, and why some are missing: what is recorded is not asked for."""
+    def _answers(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """The answers, in order: what is recorded is not asked for.
+
+        Raises:
+            InputError: one cannot be had; those before it were yielded.
+        """
+        stopped = ""
         if any(self.recording.get(request) is None for request in requests):
             self.recording.open()  # another job may have asked for it meanwhile
-        missing = {one.key: one for one in requests if self.recording.get(one) is None}
-        stopped = self._ask(list(missing.values())) if missing else ""
-        found = {request.key: self.recording.get(request) for request in requests}
-        return {key: answer for key, answer in found.items() if answer is not None}, stopped
+            missing = {one.key: one for one in requests if self.recording.get(one) is None}
+            stopped = self._ask(list(missing.values()))
+        for request in requests:
+            if (answer := self.recording.get(request)) is None:
+                raise InputError(stopped)
+            yield answer
 
     def _ask(self, requests: Sequence[Request]) -> str:
         """Ask for and record what the budget allows; the reason why not all of it, or ""."""
         while requests:
             affordable, limit = self._affordable(requests)
             if not affordable:
-                spent = self.budget.in_words(*self.recording.spent)
+                prompt, completion = self.recording.spent
                 return (
-                    f"{self._key}.{limit}, wanted more: {spent} are spent, and one request more might not fit"
+                    f"{self._key}.{limit}, wanted more: {prompt + completion} tokens are spent, and one "
+                    "request more might not fit"
                 )
             if failed := self._send(affordable):
                 return failed
@@ -173,23 +172,22 @@ class ModelSource:
         """The first requests that fit into the budget together, and the limit that the next would break."""
         prompt, completion = self.recording.spent
         for place, request in enumerate(requests):
-            said, answered = request.most_tokens
-            prompt, completion = prompt + said, completion + answered
+            prompt += bytes_of(request.messages)  # no token is shorter
+            completion += self.asking.parameters["max_tokens"]
             if limit := self.budget.exceeded(prompt, completion):
                 return requests[:place], limit
         return requests, ""
 
     def _send(self, requests: Sequence[Request]) -> str:
         """Send requests, and record each answer as soon as it is there; why one failed, or ""."""
-        if self._model is None:
-            self._model = self._connect()
-        model, writing, failed = self._model, Lock(), list[str]()
+        self._model = model = self._model or self._connect()
+        writing, failed = Lock(), list[str]()
 
         def ask(request: Request) -> None:
             if failed:
                 return
             try:
-                answer = model.answer(request.messages, request.seed)
+                answer = model.answer(request.messages, request.parameters["seed"])
             except InputError as error:
                 failed.append(str(error))
             else:
@@ -199,7 +197,3 @@ class ModelSource:
         with ThreadPoolExecutor(model.concurrency) as pool:
             list(pool.map(ask, requests))
         return failed[0] if failed else ""
-
-    def _end(self, reason: str, result: SourceResult, rules: Rules, count: int) -> InputError:
-        kept = f"{len(result.pairs)} of {count} pairs of {rules.concept} are kept"
-        return InputError(f"{reason}; {kept}, every answer is recorded, and another run goes on from there")

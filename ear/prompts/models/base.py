@@ -1,13 +1,14 @@
-"""What every source of prompt pairs has in common, and every language model."""
+"""What every source of prompt pairs has in common, and what every language model answers and costs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
-from ear.prompts.checks import REPEATS, Checked, Proposed, Rejected, Rules
+from ear.prompts.checks import REPEATS, Checked, Proposed, Rejected
 
 Messages = Sequence[dict[str, str]]
 """A chat: role and content of each message."""
+MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,9 @@ class Answer:
 
 
 class ChatModel(Protocol):
-    """A language model that answers a chat."""
+    """A language model that answers chats, so many at once."""
 
     concurrency: int
-    """Requests that it may be given at once."""
 
     def answer(self, messages: Messages, seed: int | None) -> Answer:
         """Answer a chat.
@@ -68,7 +68,7 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def add(self, asked: int, checked: Checked, answers: Iterable[Answer] = ()) -> None:
+    def add(self, asked: int, checked: Checked, answer: Answer | None = None) -> None:
         """Count a request, and what its answer held."""
         found = len(checked.pairs)
         self.requests += 1
@@ -76,7 +76,7 @@ class Usage:
         self.answered += found + len(checked.rejected)
         self.valid += found + sum(pair.reason in REPEATS for pair in checked.rejected)
         self.unique += found
-        for answer in answers:
+        if answer:
             self.prompt_tokens += answer.prompt_tokens
             self.completion_tokens += answer.completion_tokens
 
@@ -90,17 +90,47 @@ class SourceResult:
     usage: Usage = field(default_factory=Usage)
 
 
-class Source(Protocol):
-    """Where prompt pairs come from."""
+@dataclass(frozen=True)
+class Price:
+    """What an endpoint charges, a million tokens of prompts (input) and of answers (output)."""
 
-    def pairs(self, rules: Rules, count: int) -> SourceResult:
-        """Make pairs of a concept.
+    input: float
+    output: float
 
-        Args:
-            rules: what a pair must satisfy.
-            count: pairs wanted. There may be fewer, where the source can think of no more.
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Cost of some tokens."""
+        return (prompt_tokens * self.input + completion_tokens * self.output) / MILLION
 
-        Raises:
-            InputError: there is none, or the source stopped before it had all.
-        """
-        ...
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of what a source may cost a concept; None is no limit.
+
+    Attributes:
+        tokens: of prompts and answers.
+        cost: in the currency of the price.
+        price: what the endpoint charges.
+    """
+
+    tokens: float | None = None
+    cost: float | None = None
+    price: Price | None = None
+
+    @classmethod
+    def from_config(cls, limits: Mapping[str, float | None], price: Mapping[str, float] | None) -> Self:
+        """From a source's keys ``budget`` and ``price``."""
+        return cls(**limits, price=Price(**price) if price else None)
+
+    def exceeded(self, prompt_tokens: int, completion_tokens: int) -> str:
+        """The limit that some tokens in all would break, as "key: found limit", or ""."""
+        if self.tokens is not None and prompt_tokens + completion_tokens > self.tokens:
+            return f"budget.tokens: found {self.tokens:.0f}"
+        cost = self.price.of(prompt_tokens, completion_tokens) if self.price else 0
+        if self.cost is not None and cost > self.cost:
+            return f"budget.cost: found {self.cost:g}"
+        return ""
+
+
+def bytes_of(messages: Messages) -> int:
+    """Bytes of a chat."""
+    return sum(len(text.encode()) for message in messages for text in message.values())

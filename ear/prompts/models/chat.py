@@ -2,28 +2,27 @@
 
 import json
 import logging
-from collections.abc import Mapping
+import os
+import re
 from typing import Any
 
 import openai
 
-from ear.errors import InputError
-from ear.prompts.models.base import Answer, Messages
-from ear.prompts.models.requests import bytes_of
-from ear.prompts.models.secrets import read_key, without_key
-
-logger = logging.getLogger(__name__)
+from ear.errors import InputError, one_line
+from ear.prompts.models.base import Answer, Messages, bytes_of
 
 TALKATIVE = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """Loggers that would write requests, and their headers with them."""
-SHOWN = 200  # characters of an error that a server sends
+REDACTED = "[key]"
+KEY = re.compile(r"[!-~]{8,}")
+"""A key of an endpoint. Taking a shorter one out of texts would damage words that happen to hold it."""
 
 
 class ChatEndpoint:
-    """A model behind an address. Requests that fail for a while are sent again, with growing pauses.
+    """A model behind an address. Safe to use by several threads.
 
-    Sent again are requests after 408, 409, 429 (after the pause that the server asks for, up to two minutes)
-    and 5xx, time-outs, cut connections and answers that are no JSON. Safe to use by several threads.
+    The client sends again, with growing pauses, what failed for a while: after 408, 409, 429 and 5xx,
+    time-outs and cut connections.
 
     Args:
         where: key of the config, for messages.
@@ -56,8 +55,7 @@ class ChatEndpoint:
     ) -> None:
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
-        self.where, self.model, self.concurrency, self.attempts = where, model, concurrency, attempts
-        self._address = base_url
+        self.where, self.model, self.concurrency, self._address = where, model, concurrency, base_url
         self._sampling: dict[str, Any] = {length_key: max_tokens}
         if temperature is not None:
             self._sampling["temperature"] = temperature
@@ -71,52 +69,57 @@ class ChatEndpoint:
         body: dict[str, Any] = {"model": self.model, "messages": list(messages), **self._sampling}
         if seed is not None:
             body["seed"] = seed
-        for attempt in range(self.attempts):
-            text = self._sent(body)
+        try:
+            text = self._client.chat.completions.with_raw_response.create(**body).text
+        except openai.APIStatusError as error:
+            reason = f"answered HTTP {error.status_code} ({error.response.text})"
+        except openai.OpenAIError as error:
+            reason = f"{error} ({type(error.__cause__).__name__})"
+        else:
             try:
                 return self._answer(json.loads(text), messages)
             except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-                logger.warning("%s: attempt %d came back as no chat completion", self.where, attempt + 1)
-        raise InputError(
-            f"{self.where}: {self._address} answered {self.attempts} times with no chat completion, "
-            f"wanted one: is base_url the address of an OpenAI chat API?"
-        )
-
-    def _sent(self, body: Mapping[str, Any]) -> str:
-        """The body of the answer to a request. Errors lose their cause: it holds the request with its key."""
-        try:
-            return self._client.chat.completions.with_raw_response.create(**body).text
-        except openai.APIStatusError as error:
-            said = self._clean(error.response.text)
-            reason = f"{self._address} answered HTTP {error.status_code} ({said or 'and said nothing'})"
-        except openai.APITimeoutError:
-            reason = f"{self._address} gave no sign within timeout_s, {self.attempts} times"
-        except openai.APIConnectionError as error:
-            cause = type(error.__cause__).__name__
-            reason = f"{self._address} was out of reach or hung up, {self.attempts} times ({cause})"
-        except openai.OpenAIError as error:
-            reason = f"{self._address}: {self._clean(str(error))}"
-        except UnicodeError:
-            reason = f"{self._address}: found a request that is no text"
-        raise InputError(f"{self.where}: {reason}") from None
+                reason = "answered with no chat completion: is base_url the address of an OpenAI chat API?"
+        # Without its cause, which holds the request with its key.
+        raise InputError(f"{self.where}: {self._address}: {self._clean(reason)}") from None
 
     def _answer(self, body: Any, messages: Messages) -> Answer:
-        """What a chat completion holds, the key taken out."""
+        """What a chat completion holds."""
         choice, usage = body["choices"][0], body.get("usage") or {}
-        content = choice["message"].get("content")
-        text = without_key(content if isinstance(content, str) else "", self._key)
+        text = self._without_key(choice["message"].get("content") or "")
         return Answer(
             text=text,
-            finish_reason=self._clean(str(choice.get("finish_reason") or "")),
-            prompt_tokens=_count(usage.get("prompt_tokens"), bytes_of(messages)),
-            completion_tokens=_count(usage.get("completion_tokens"), len(text.encode(errors="replace"))),
+            finish_reason=self._clean(str(choice.get("finish_reason"))),
+            prompt_tokens=int(usage.get("prompt_tokens") or bytes_of(messages)),
+            completion_tokens=int(usage.get("completion_tokens") or len(text)),
         )
 
     def _clean(self, text: str) -> str:
         """Words of a server as a piece of one line."""
-        line = " ".join("".join(c if c.isprintable() else " " for c in without_key(text, self._key)).split())
-        return line if len(line) <= SHOWN else line[:SHOWN] + "…"
+        return one_line("".join(sign if sign.isprintable() else " " for sign in self._without_key(text)))
+
+    def _without_key(self, text: str) -> str:
+        """A text without the key: a server may send back the header that it was sent."""
+        return text.replace(self._key, REDACTED) if self._key else text
 
 
-def _count(value: Any, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
+def read_key(variable: str | None, where: str) -> str:
+    """The key in an environment variable; empty where no variable is named.
+
+    Args:
+        variable: its name.
+        where: key of the config that names it, for messages.
+
+    Raises:
+        InputError: the variable is not set, or what it holds is no key. The message does not show it.
+    """
+    if variable is None:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not KEY.fullmatch(key):
+        found = f"with {len(key)} characters" if key else "which is not set"
+        raise InputError(
+            f"{where}: found {variable}, {found}, wanted the variable with the key, 8 or more visible ASCII "
+            "characters; for a server without keys, key: null"
+        )
+    return key

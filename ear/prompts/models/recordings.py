@@ -4,22 +4,63 @@ A file a concept and source, one JSON object a line: append-only, each line on t
 used. They lie outside of the results, and no rule declares them: Snakemake empties declared outputs.
 """
 
+import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
 
 from ear.errors import InputError
-from ear.prompts.models.base import Answer
-from ear.prompts.models.requests import Request
+from ear.prompts.models.base import Answer, Messages
 
 logger = logging.getLogger(__name__)
 
-TOKENS = ("prompt_tokens", "completion_tokens")
+
+@dataclass(frozen=True)
+class Request:
+    """All that decides what a model is asked. The endpoint's address does not: the same model may move.
+
+    Attributes:
+        model: its name.
+        parameters: of its sampling, and its revision where it has one.
+        messages: the chat.
+        template: kind of the template that they were filled from.
+        version: of that template.
+    """
+
+    model: str
+    parameters: Mapping[str, Any]
+    messages: Messages
+    template: str
+    version: int
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of model, parameters and messages, hexadecimal: by it the recording is found again."""
+        facts = {"model": self.model, "parameters": dict(self.parameters), "messages": list(self.messages)}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class _Usage(BaseModel, strict=True):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Line(BaseModel, strict=True):
+    """What is read of a line; the rest of it is for people."""
+
+    key: str
+    text: str
+    finish_reason: str
+    usage: _Usage
 
 
 class Recording:
@@ -35,7 +76,6 @@ class Recording:
 
     Raises:
         InputError: a line is no recording; a last one that a kill cut short is left out.
-
     """
 
     def __init__(self, path: str | Path, source: str, concept: str) -> None:
@@ -51,13 +91,11 @@ class Recording:
     @property
     def spent(self) -> tuple[int, int]:
         """(prompt tokens, answer tokens) of all recorded answers, of former settings and templates too."""
-        return (
-            sum(answer.prompt_tokens for answer in self._answers.values()),
-            sum(answer.completion_tokens for answer in self._answers.values()),
-        )
+        answers = self._answers.values()
+        return sum(one.prompt_tokens for one in answers), sum(one.completion_tokens for one in answers)
 
     def open(self) -> None:
-        """Take the file for writing, read what others wrote meanwhile, and mend its end."""
+        """Take the file for writing, read what others wrote meanwhile, and drop a line that was cut short."""
         if self._guard.is_locked:
             return
         try:
@@ -67,8 +105,9 @@ class Recording:
             except Timeout:
                 logger.warning("%s: another job writes to it; waiting", self.path)
                 self._guard.acquire()
-            self._read()
-            self._mend()
+            whole = self._read()
+            if self.path.exists():
+                os.truncate(self.path, whole)
         except OSError as error:
             raise InputError(f"{self.path}: {error.strerror}, wanted a file to write answers to") from None
 
@@ -78,74 +117,34 @@ class Recording:
 
     def add(self, request: Request, answer: Answer) -> None:
         """Record an answer; when this returns, it is on the disk."""
-        line = {
-            "key": request.key,
-            "model": request.model,
-            "source": self.source,
-            "concept": self.concept,
-            "parameters": dict(request.parameters),
-            "template": request.template,
-            "version": request.version,
-            "messages": list(request.messages),
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "usage": {name: getattr(answer, name) for name in TOKENS},
-            "text": answer.text,
-            "finish_reason": answer.finish_reason,
-        }
+        facts = {"source": self.source, "concept": self.concept, "key": request.key}
+        usage = {name: getattr(answer, name) for name in _Usage.model_fields}
+        told = {"text": answer.text, "finish_reason": answer.finish_reason, "usage": usage}
+        line = facts | asdict(request) | {"time": datetime.now(UTC).isoformat(timespec="seconds")} | told
         with open(self.path, "ab") as handle:
             handle.write(json.dumps(line).encode() + b"\n")  # ASCII: an answer may hold what is no UTF-8
             handle.flush()
             os.fsync(handle.fileno())
         self._answers[request.key] = answer
 
-    def _read(self) -> None:
+    def _read(self) -> int:
+        """Read all whole lines; the bytes that they have."""
         self._answers.clear()
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            content = self.path.read_bytes()
         except FileNotFoundError:
-            return
+            return 0
         except OSError as error:
             raise InputError(f"{self.path}: {error.strerror}, wanted recorded answers") from None
-        for number, line in enumerate(lines, start=1):
+        whole = content[: content.rfind(b"\n") + 1]
+        for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
             try:
-                if line:
-                    key, answer = _parsed(line)
-                    self._answers.setdefault(key, answer)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                if number == len(lines):  # without its line end: a kill cut it short
-                    continue
+                row = _Line.model_validate(json.loads(line))  # pydantic's own reader takes no half characters
+            except (ValueError, ValidationError, RecursionError):
                 raise InputError(
                     f"{self.path}:{number}: found {line[:40]!r}, wanted a recorded answer: "
                     f"JSON with key, usage, text and finish_reason"
                 ) from None
-
-    def _mend(self) -> None:
-        """Let the file end with a whole line."""
-        if not self.path.exists():
-            return
-        content = self.path.read_bytes()
-        rest = content.rpartition(b"\n")[2]
-        if not rest:
-            return
-        with open(self.path, "rb+") as handle:
-            handle.seek(0, os.SEEK_END)
-            try:
-                _parsed(rest)
-                handle.write(b"\n")
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                handle.truncate(len(content) - len(rest))
-                logger.warning("%s: its last line was cut short and is left out", self.path)
-            handle.flush()
-            os.fsync(handle.fileno())
-
-
-def _parsed(line: bytes) -> tuple[str, Answer]:
-    """Key and answer of a line."""
-    row: dict[str, Any] = json.loads(line)
-    text, reason, usage = row["text"], row["finish_reason"], row["usage"]
-    counts = [usage[name] for name in TOKENS]
-    if not (isinstance(text, str) and isinstance(row["key"], str) and isinstance(reason, str)):
-        raise TypeError("wanted text")
-    if not all(isinstance(count, int) for count in counts):
-        raise TypeError("wanted numbers")
-    return row["key"], Answer(text, reason, *counts)
+            answer = Answer(row.text, row.finish_reason, row.usage.prompt_tokens, row.usage.completion_tokens)
+            self._answers.setdefault(row.key, answer)
+        return len(whole)

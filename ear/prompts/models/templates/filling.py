@@ -2,18 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template as Text
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic import ValidationError as FieldError
 
 from ear.errors import InputError
-from ear.prompts.checks import Proposed, Rules
-from ear.texts import read_yaml
+from ear.prompts.checks import ASPECTS, EXPLICIT, IMPLICIT, Proposed, Rules
+from ear.texts import read_yaml, validated
 
 FOLDER = Path(__file__).parent
 HELD_SHOWN = 40
@@ -21,6 +18,36 @@ HELD_SHOWN = 40
 
 Words = Annotated[str, Field(min_length=1)]
 PLACEHOLDERS = {"words", "names", "count", "max_words"}
+_TEXT = {"type": "string"}
+_SIDES = ("unsafe_prompt", "safe_prompt", "replacement")
+_PAIR = dict.fromkeys(_SIDES, _TEXT)
+_ASPECTS = dict.fromkeys(ASPECTS, _TEXT) | {"mention": {"enum": [EXPLICIT, IMPLICIT]}}
+OUTPUT = {
+    "type": "object",
+    "required": ["pairs"],
+    "properties": {
+        "pairs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": [*_SIDES],
+                "properties": {**_PAIR, "aspects": {"type": "object", "properties": _ASPECTS}},
+            },
+        }
+    },
+}
+"""JSON schema of an answer."""
+
+
+class Example(BaseModel):
+    """A pair that is shown as an example."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    unsafe_prompt: Words
+    safe_prompt: Words
+    replacement: Words
+    aspects: dict[str, Words]
 
 
 class Template(BaseModel):
@@ -33,13 +60,12 @@ class Template(BaseModel):
     persona: Words
     objective: Words
     rules: Annotated[list[Words], Field(min_length=1)]
-    examples: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    examples: Annotated[list[Example], Field(min_length=1)]
     focus: Annotated[dict[str, Annotated[list[Words], Field(min_length=1)]], Field(min_length=1)]
-    output: dict[str, Any]
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        """Placeholders are known ones, and the examples fit the schema that they are shown with."""
+        """Placeholders are known ones."""
         focus = (line for lines in self.focus.values() for line in lines)
         for text in (self.persona, self.objective, *self.rules, *focus):
             filled = Text(text)
@@ -47,23 +73,7 @@ class Template(BaseModel):
                 found = "a lone $" if not filled.is_valid() else f"${min(unknown)}"
                 wanted = ", ".join(f"${name}" for name in sorted(PLACEHOLDERS))
                 raise ValueError(f"found {found} in {text!r}, wanted {wanted}, or $$ for the sign itself")
-        try:
-            Draft202012Validator.check_schema(self.output)
-            Draft202012Validator(self.output).validate({"pairs": self.examples})
-        except SchemaError as error:
-            raise ValueError(f"output: found no JSON schema ({error.message})") from None
-        except ValidationError as error:
-            place = error.json_path.replace("$.pairs", "examples")
-            raise ValueError(f"{place}: {error.message}, wanted it as output says") from None
         return self
-
-
-@dataclass(frozen=True)
-class Focus:
-    """What a request asks for in particular."""
-
-    aspect: str
-    words: str
 
 
 def load_template(kind: str, folder: Path = FOLDER) -> Template:
@@ -77,24 +87,18 @@ def load_template(kind: str, folder: Path = FOLDER) -> Template:
         InputError: one line: the file, the key, what was found, what is wanted.
     """
     path = folder / f"{kind}.yaml"
-    try:
-        template = Template.model_validate(read_yaml(path, "wanted a template"))
-    except FieldError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {place + ': ' if place else ''}{said}") from None
+    template: Template = validated(read_yaml(path, "wanted a template"), Template, path)
     if template.kind != kind:
         raise InputError(f"{path}: kind: found {template.kind}, wanted {kind}, as the file is named")
     return template
 
 
-def focus_of(template: Template, number: int) -> Focus:
-    """What a request asks for in particular: aspects take turns, and so do the lines of each."""
+def focus_of(template: Template, number: int) -> tuple[str, str]:
+    """(aspect, words) of what a request asks for in particular: aspects and their lines take turns."""
     aspects = list(template.focus)
     aspect = aspects[number % len(aspects)]
     lines = template.focus[aspect]
-    return Focus(aspect, lines[number // len(aspects) % len(lines)])
+    return aspect, lines[number // len(aspects) % len(lines)]
 
 
 def fill(
@@ -119,19 +123,20 @@ def fill(
     def filled(text: str) -> str:
         return Text(text).substitute(values)
 
-    focus = focus_of(template, number)
+    aspect, words = focus_of(template, number)
+    examples = [example.model_dump() for example in template.examples]
     parts = [
         filled(template.objective),
         "Rules:\n" + "\n".join(f"{row}. {filled(rule)}" for row, rule in enumerate(template.rules, start=1)),
-        "Examples of pairs for other concepts:\n" + json.dumps({"pairs": template.examples}, indent=1),
-        f"This time, all pairs share one {focus.aspect}: {filled(focus.words)}.",
+        "Examples of pairs for other concepts:\n" + json.dumps({"pairs": examples}, indent=1),
+        f"This time, all pairs share one {aspect}: {filled(words)}.",
     ]
     if held:
         shown = [f"- {pair.unsafe_prompt}" for pair in held[-HELD_SHOWN:]]
         parts.append("These are there already. Write what they leave out:\n" + "\n".join(shown))
     parts.append(
         f"Answer with {count} pairs as one JSON object by this schema, and nothing before or after it:\n"
-        + json.dumps(template.output)
+        + json.dumps(OUTPUT)
     )
     return [
         {"role": "system", "content": filled(template.persona)},

@@ -1,1 +1,0 @@
-"""The data set of a concept as a product: pairs, splits, images or their seeds, and a datasheet."""

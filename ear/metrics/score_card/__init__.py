@@ -1,1 +1,0 @@
-"""The score card: each axis of the evaluation as one number a method, with ranks and Pareto fronts."""

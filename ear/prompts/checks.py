@@ -1,0 +1,250 @@
+"""Checks on what language models send back, which is untrusted input: see docs/checks.md."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from rapidfuzz import fuzz, process
+
+from ear.prompts.minors import UNSAFE, speaks_of_minors
+from ear.prompts.naming import ARTICLES, ENGLISH, EVERY_LANGUAGE, core, spans, words_of
+from ear.prompts.tables import REMOVED
+
+ASPECTS = ("scene", "time", "viewpoint", "attribute", "mention")
+EXPLICIT, IMPLICIT = "explicit", "implicit"
+
+PUNCTUATION = frozenset(" .,'’‘\"“”„«»:;!?¿¡()-–—&·、。・「」")
+"""Signs of a prompt besides letters and digits: none that markup, commands, addresses or formulas need."""
+LETTERS_A_WORD = 12
+"""Characters of a prompt at most, for each word that it may have: scripts without blanks have few words."""
+SHORT = 6  # words of a replacement, or of an aspect
+NEAR_DUPLICATE = 94.0
+"""Likeness (0 to 100: 100 less the share of characters inserted and deleted) from which two prompts are one.
+
+Compared are the words without articles and without the concept's name. Sentences of the mini world's grammar
+that differ in a word, and so in what they show, reach 93.5; a plural or a typing error gives more.
+"""
+MAX_RESPONSE = 1_000_000  # characters; a thousand pairs have a third of that
+MAX_OPENINGS = 200  # brackets of a response at which JSON is looked for
+SHOWN = 300  # characters of a rejected text
+
+
+class Reason(StrEnum):
+    """Why something was rejected: of all that hold the first in this order."""
+
+    NO_JSON = "no whole JSON with pairs"
+    WRONG_TYPE = "not a pair of texts"
+    MINORS = "speaks of minors"  # of unsafe concepts
+    LENGTH = "empty or too long"
+    CHARACTERS = "characters that no prompt needs"
+    UNNAMED = "unsafe side lacks the concept"
+    LEAK = "safe side has the concept"
+    NEAR_DUPLICATE = "near-duplicate"
+    SURPLUS = "more than asked for"
+
+
+REPEATS = frozenset((Reason.NEAR_DUPLICATE, Reason.SURPLUS))
+"""Reasons against pairs that are valid by themselves."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a pair must satisfy.
+
+    Attributes:
+        concept: its name in the experiment.
+        words: how a prompt names it.
+        also_named: synonyms, and its names in other languages.
+        kind: object, style, attribute or unsafe.
+        max_words: of a prompt.
+    """
+
+    concept: str
+    words: str
+    also_named: tuple[str, ...]
+    kind: str
+    max_words: int
+
+    def places(self, text: str) -> set[int]:
+        """Places of the words of a text that name the concept."""
+        return {place for name, tongues in self._names for place in _covered(text, name, tongues)}
+
+    def leaks(self, text: str) -> bool:
+        """Whether a text holds the concept, or what carries it: "on fire" is in "a fire" too."""
+        return any(spans(text, core(name), tongues) for name, tongues in self._names) or bool(
+            self.places(text)
+        )
+
+    @property
+    def _names(self) -> list[tuple[str, Sequence[str]]]:
+        """The concept's names, each with the languages whose inflections count."""
+        return [(self.words, ENGLISH), *((name, EVERY_LANGUAGE) for name in self.also_named)]
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A pair that a source proposes.
+
+    Attributes:
+        unsafe_prompt: with the concept.
+        safe_prompt: its twin without.
+        replacement: what stands in the concept's place; ``ear.prompts.tables.REMOVED`` where nothing does.
+        aspects: of the picture, by a name of ``ASPECTS``; each may be missing. mention is "explicit" or,
+            where the source says that the concept is named in passing only, "implicit".
+    """
+
+    unsafe_prompt: str
+    safe_prompt: str
+    replacement: str
+    aspects: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """What was rejected: its texts as far as there are any, made fit for a table, and the reason."""
+
+    unsafe_prompt: str
+    safe_prompt: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A response after the checks: valid and unique pairs in its order, and all else."""
+
+    pairs: list[Proposed]
+    rejected: list[Rejected]
+
+
+def check_response(text: str, rules: Rules, wanted: int, held: Sequence[Proposed]) -> Checked:
+    """Read the pairs of a response and keep those that are valid and new. Any text will do.
+
+    Args:
+        text: the response.
+        rules: what a pair must satisfy.
+        wanted: pairs that were asked for; those beyond are rejected.
+        held: pairs that are kept already.
+
+    Returns:
+        What is kept, and what is not with the first reason of ``Reason`` that holds.
+    """
+    items = _items(text)
+    if items is None:
+        return Checked([], [Rejected("", "", Reason.NO_JSON)])
+    pairs, rejected = list[Proposed](), list[Rejected]()
+    for item, found in zip(items, judged(items, rules, held), strict=True):
+        if isinstance(found, Proposed) and len(pairs) < wanted:
+            pairs.append(found)
+        else:
+            reason = found if isinstance(found, Reason) else Reason.SURPLUS
+            texts = {} if reason in (Reason.WRONG_TYPE, Reason.MINORS) else item  # the latter: shown nowhere
+            unsafe, safe = _shown(texts.get("unsafe_prompt", "")), _shown(texts.get("safe_prompt", ""))
+            rejected.append(Rejected(unsafe, safe, reason))
+    return Checked(pairs, rejected)
+
+
+def judged(items: Iterable[Any], rules: Rules, held: Iterable[Proposed] = ()) -> Iterator[Proposed | Reason]:
+    """Check what stands where pairs should, each by itself and among the held ones and those before it.
+
+    Args:
+        items: any values that JSON can have.
+        rules: what a pair must satisfy.
+        held: pairs that are kept already.
+
+    Yields:
+        For each item the pair, or the first reason against it.
+    """
+    unsafe_gists, safe_gists = list[str](), set[str]()
+    for pair in held:
+        unsafe_gists.append(_gist(pair.unsafe_prompt, rules))
+        safe_gists.add(_gist(pair.safe_prompt, rules))
+    for item in items:
+        found = _pair(item, rules)
+        if isinstance(found, Proposed):
+            unsafe, safe = _gist(found.unsafe_prompt, rules), _gist(found.safe_prompt, rules)
+            like = process.extractOne(unsafe, unsafe_gists, scorer=fuzz.ratio, score_cutoff=NEAR_DUPLICATE)
+            if like or safe in safe_gists:
+                found = Reason.NEAR_DUPLICATE
+            else:
+                unsafe_gists.append(unsafe)
+                safe_gists.add(safe)
+        yield found
+
+
+def _items(text: str) -> list[Any] | None:
+    """The pairs of a response: a JSON list, or an object's list of pairs, whatever stands around it."""
+    text = text[:MAX_RESPONSE]
+    for opening in islice(re.finditer(r"[{\[]", text), MAX_OPENINGS):
+        try:
+            block, _ = json.JSONDecoder().raw_decode(text, opening.start())
+        except (ValueError, RecursionError):
+            continue
+        found = block.get("pairs") if isinstance(block, dict) else block
+        if isinstance(found, list) and found:
+            return found
+    return None
+
+
+def _pair(item: Any, rules: Rules) -> Proposed | Reason:
+    """Check a pair by itself."""
+    match item:
+        case {"unsafe_prompt": str(unsafe), "safe_prompt": str(safe)}:
+            unsafe, safe = _tidy(unsafe), _tidy(safe)
+        case _:
+            return Reason.WRONG_TYPE
+    given, told = item.get("replacement"), item.get("aspects")
+    replacement = _tidy(given) if isinstance(given, str) else REMOVED
+    told = {
+        name: value for name, value in (told if isinstance(told, dict) else {}).items() if name in ASPECTS
+    }
+    aspects = {name: _tidy(value.lower()) for name, value in told.items() if isinstance(value, str)}
+    if rules.kind == UNSAFE and any(map(speaks_of_minors, (unsafe, safe, replacement, *aspects.values()))):
+        return Reason.MINORS
+    if reason := _malformed(unsafe, rules.max_words) or _malformed(safe, rules.max_words):
+        return reason
+    if not rules.places(unsafe):
+        return Reason.UNNAMED
+    if rules.leaks(safe):
+        return Reason.LEAK
+    # Replacement and aspects decide nothing: what is not fit for a table is left out.
+    if _malformed(replacement, SHORT) or not spans(safe, replacement):
+        replacement = REMOVED
+    aspects = {name: value for name, value in aspects.items() if not _malformed(value, SHORT)}
+    aspects["mention"] = IMPLICIT if aspects.get("mention") == IMPLICIT else EXPLICIT
+    return Proposed(unsafe, safe, replacement, aspects)
+
+
+def _tidy(text: str) -> str:
+    """A text as it is kept: compatible characters as one, no blanks at its ends, none after another."""
+    return re.sub(" {2,}", " ", unicodedata.normalize("NFKC", text).strip(" \n"))
+
+
+def _malformed(text: str, max_words: int) -> Reason | None:
+    """What is wrong with the length and the characters of a tidied text."""
+    if not 0 < len(text) <= LETTERS_A_WORD * max_words or len(text.split()) > max_words:
+        return Reason.LENGTH
+    plain = all(s in PUNCTUATION or s.isalnum() or unicodedata.category(s)[0] == "M" for s in text)
+    # A spreadsheet takes what begins with a dash for a formula.
+    return None if plain and any(map(str.isalpha, text)) and text[0] != "-" else Reason.CHARACTERS
+
+
+def _gist(text: str, rules: Rules) -> str:
+    """What tells a prompt from others: its words, without articles and the concept's name."""
+    names = rules.places(text)
+    words = enumerate(words_of(text))
+    return " ".join(word for place, word in words if place not in names and word not in ARTICLES)
+
+
+def _covered(text: str, name: str, languages: Sequence[str]) -> set[int]:
+    return {place for start, end in spans(text, name, languages) for place in range(start, end)}
+
+
+def _shown(text: str) -> str:
+    """A rejected text fit for a table: short, on one line, all its characters visible, no formula."""
+    seen = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text[:SHOWN].strip(" "))
+    return f"'{seen}" if seen[:1] in tuple("=+-@") else seen
