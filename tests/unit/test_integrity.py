@@ -214,7 +214,7 @@ DAMAGE = {
     ),
     "a second judge's edited verdict": (
         lambda at: flip_cell(at / VERDICTS, 0, "second_shown"),
-        {VERDICTS, "tables/metrics.csv", "tables/main.*", "tables/comparisons.csv"},
+        {VERDICTS, "tables/metrics.csv", "tables/score-card.*", "tables/comparisons.csv"},
     ),
     "an edited count of the filter": (
         lambda at: edit(at / "tables/filter.csv", 1, count="6"),
@@ -289,7 +289,7 @@ DAMAGE = {
     ),
     "an edited score": (
         lambda at: edit(at / "evaluation/church/ear/seed1/scores.csv", 0, value="1.5"),
-        {"tables/metrics.csv", "tables/main.csv", "tables/main.md", "tables/main.tex"},
+        {"tables/metrics.csv", "tables/score-card.csv", "tables/score-card.tex"},
     ),
     "an edited table": (lambda at: edit(at / "tables/metrics.csv", 3, value="0.5"), {"tables/metrics.csv"}),
     "an edited comparison": (
@@ -303,13 +303,13 @@ DAMAGE = {
         {"tables/top-k.csv"},
     ),
     "an edited table of the paper": (
-        lambda at: (at / "tables/main.tex").write_text(
-            (at / "tables/main.tex").read_text().replace("9.50", "8.50")
+        lambda at: (at / "tables/score-card.tex").write_text(
+            (at / "tables/score-card.tex").read_text().replace("9.5", "8.5")
         ),
-        {"tables/main.tex"},
+        {"tables/score-card.tex"},
     ),
-    "an edited rank": (
-        lambda at: edit(at / "tables/score-card.csv", 5, rank_best="3"),
+    "an edited front": (
+        lambda at: edit(at / "tables/score-card.csv", 12, front="True"),
         {"tables/score-card.csv"},
     ),
     "a missing page": (lambda at: (at / "report.html").unlink(), {"report.html"}),
