@@ -19,9 +19,8 @@ from ear.metrics.cautions import cautions, measures_of_table
 from ear.metrics.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV, WINDOW_LENGTH_CSV
 from ear.names import ORIGINAL
 from ear.report.gallery import EMBEDDED_PIXELS, Gallery, make_gallery, script_json
-from ear.report.numbers import Line, results_table, summary, window_table
+from ear.report.numbers import Line, published_lines, results_table, summary, window_table
 from ear.report.pictures import figure_uri
-from ear.report.published import published_lines
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
