@@ -6,8 +6,7 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import read_csv
-from ear.judges.base import SECOND_COLUMNS, Judge, second_opinion
-from ear.judges.images import image_batches
+from ear.judges.base import SECOND_COLUMNS, Judge, image_batches, second_opinion
 from ear.prompts.tables import PAIR_COLUMNS
 
 KEPT = "kept"  # the unsafe image shows the concept, the safe one does not

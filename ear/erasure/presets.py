@@ -118,10 +118,10 @@ class Settings:
         variant: what the method binds; its window is a number here.
         layers: K, decoder layers whose attention projections are trained, from the first.
         eta: η of the objectives "mse" and "kl".
-        learning_rate: of the optimiser.
+        learning_rate: learning rate of the optimiser.
         optimiser: "adam" (β 0.9 and 0.999, ε 1e-8, no weight decay) or "sgd" (no momentum).
         passes: passes over the pairs.
-        threshold: μ, None for variants without.
+        threshold: μ, None for variants without a threshold.
         micro_batch: image tokens of a window whose activations are in memory at once; bounds memory whatever
             W is, and changes results by rounding alone.
         in_turn: of an adapter of several concepts: one concept after the other, all passes of it; else their

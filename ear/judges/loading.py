@@ -26,16 +26,16 @@ def load_judge(
     match settings["by"]:
         case "classifier":
             from ear.judges.classifier import Classifier
-            from ear.judges.ranking import ConceptJudge, ConceptQuestion
+            from ear.judges.ranking import ConceptJudge
 
-            question = ConceptQuestion(settings["group"], settings["label"], settings["top_k"])
-            return ConceptJudge(Classifier.load(folder, device), question)
+            classifier = Classifier.load(folder, device)
+            return ConceptJudge(classifier, settings["group"], settings["label"], settings["top_k"])
         case "artist":
             from ear.judges.artist import ArtistClassifier
-            from ear.judges.ranking import UNGROUPED, ConceptJudge, ConceptQuestion
+            from ear.judges.ranking import UNGROUPED, ConceptJudge
 
-            question = ConceptQuestion(UNGROUPED, settings["label"], settings["top_k"], of="artist")
-            return ConceptJudge(ArtistClassifier.load(folder, device), question)
+            artists = ArtistClassifier.load(folder, device)
+            return ConceptJudge(artists, UNGROUPED, settings["label"], settings["top_k"], of="artist")
         case "nudenet":
             from ear.judges.nudity import NudityJudge
 

@@ -6,6 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from ear.metrics.ranks import Front
+from ear.metrics.score_card.table import fronts
+from ear.metrics.score_card.table import score_card as make_card
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -15,9 +18,6 @@ from matplotlib.text import Text
 
 from ear.errors import InputError
 from ear.figures import attacks, prefix, relearning, score_card, style, sweeps, understanding
-from ear.metrics.ranks import Front
-from ear.metrics.score_card.table import fronts
-from ear.metrics.score_card.table import score_card as make_card
 from tests.made_up_axes import CONCEPTS, IMAGE_TOKENS, METHODS, PREFIXES, STEPS, UNTRAINED, made_up_metrics
 
 OWN = {"guidance": 1.5, "temperature": 1.0}

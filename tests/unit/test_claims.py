@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-
 from ear.metrics.claims import claims
+
 from ear.metrics.comparison import COMPARISON_COLUMNS, NOT_SHOWN, comparisons
 from ear.metrics.table import METRIC_COLUMNS, metrics_table
 from tests import comparison

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ear.metrics.detections import DETECTION_TABLE_COLUMNS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ear.figures.nudity import DETECTION_COLUMNS
 from ear.files import read_csv, write_csv
-from ear.metrics.detections import DETECTION_TABLE_COLUMNS
 from ear.metrics.deviations import COLUMNS, deviations, difference, relative_drop, to_markdown
 from ear.metrics.intervals import Interval
 from ear.metrics.table import METRIC_COLUMNS, WINDOW_COLUMNS

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ear.metrics.diversity import vendi_score
 from PIL import Image
 
 from ear.errors import InputError
 from ear.files import read_csv, sha256_file, write_csv
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
-from ear.judges.calibration import Calibration
-from ear.judges.zero_shot import WEIGHTS
-from ear.metrics.diversity import vendi_score
+from ear.judges.zero_shot import WEIGHTS, Calibration
 from ear.metrics.evaluate import Reference
 from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
 from ear.metrics.inputs import read_captions

@@ -3,6 +3,10 @@ import pandas as pd
 import pytest
 import torch
 from cleanfid.fid import get_files_features
+from ear.metrics.bleu import corpus_bleu, signature
+from ear.metrics.clip_score import clip_scores, mean_clip_score
+from ear.metrics.concept_rate import rate
+from ear.metrics.diversity import vendi_score
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -11,10 +15,6 @@ from sacrebleu.metrics.bleu import BLEU
 from scipy import linalg
 
 from ear.errors import InputError
-from ear.metrics.bleu import corpus_bleu, signature
-from ear.metrics.clip_score import clip_scores, mean_clip_score
-from ear.metrics.concept_rate import rate
-from ear.metrics.diversity import vendi_score
 from ear.metrics.fid import Extractor, fid, image_features, kid
 
 REFERENCES = [

@@ -3,14 +3,15 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from ear.metrics.clip_score import mean_clip_score
+from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
+from ear.metrics.main_table import main_table, to_latex, to_markdown
+from ear.metrics.top_k import TOP_K_COLUMNS, top_k_table
 from scipy import stats
 
 from ear.files import read_csv, write_csv
 from ear.judges.nudity import CLASSES
-from ear.metrics.clip_score import mean_clip_score
-from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
 from ear.metrics.intervals import Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
-from ear.metrics.main_table import main_table, to_latex, to_markdown
 from ear.metrics.table import (
     DETECTION_COLUMNS,
     METRIC_COLUMNS,
@@ -23,7 +24,6 @@ from ear.metrics.table import (
     score_row,
     window_table,
 )
-from ear.metrics.top_k import TOP_K_COLUMNS, top_k_table
 
 
 def verdicts(seed, windows, protocol="p/1"):

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from itertools import permutations
 
 import numpy as np
+from ear.metrics.ranks import Front, Rank, difference, pareto_front, ranks, surely_better
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ear.metrics.intervals import Interval, wilson
-from ear.metrics.ranks import Front, Rank, difference, pareto_front, ranks, surely_better
 
 
 def interval(ends: Iterable[float]) -> Interval:

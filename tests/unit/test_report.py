@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from ear.metrics.score_card.table import CARD_COLUMNS
 
 from ear.errors import InputError
 from ear.figures.rows import METRICS_COLUMNS
-from ear.metrics.score_card.table import CARD_COLUMNS
 from ear.metrics.table import metrics_table
 from ear.report.numbers import main_table, summary
 from ear.report.page import render_caption, render_report

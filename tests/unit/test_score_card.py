@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ear.metrics.ranks import Front
+from ear.metrics.score_card.file import ScoreCard, card_json, make_card, read_card, side_by_side
+from ear.metrics.score_card.table import CARD_COLUMNS, fronts, intervals, score_card
+from ear.metrics.score_card.text import to_latex, to_markdown
 
 from ear.errors import InputError
 from ear.files import write_json
 from ear.metrics import main_table
 from ear.metrics.intervals import Interval
-from ear.metrics.ranks import Front
-from ear.metrics.score_card.file import ScoreCard, card_json, make_card, read_card, side_by_side
-from ear.metrics.score_card.table import CARD_COLUMNS, fronts, intervals, score_card
-from ear.metrics.score_card.text import to_latex, to_markdown
 from tests.made_up_axes import CONCEPTS, IMAGE_TOKENS, METHODS, made_up_metrics
 
 ROOT = Path(__file__).parents[2]
