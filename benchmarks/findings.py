@@ -12,7 +12,7 @@ import pandas as pd
 
 from ear.attacks.budget import SEARCHES, relearned_set, search_set
 from ear.axes.protocols import GUIDANCE, PREFIX, RIGHT, SHOWN, TEMPERATURE, set_of
-from ear.figures.style import capital, concept_style
+from ear.figures.style import concept_label, concept_title
 from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
 from ear.names import ALL_SEEDS
 
@@ -61,7 +61,7 @@ def cells(metrics: pd.DataFrame, concept: str, method: str, columns: Columns) ->
 def of_methods(metrics: pd.DataFrame) -> pd.DataFrame:
     """A row a method: what is shown of each concept, and what is kept."""
     concepts = metrics["concept"].unique()
-    names = [f"{capital(concept_style(concept).label)} {heading}" for concept in concepts for heading in KEPT]
+    names = [f"{concept_title(concept)} {heading}" for concept in concepts for heading in KEPT]
     rows = [
         [f"`{method}`", *(text for concept in concepts for text in cells(metrics, concept, method, KEPT))]
         for method in metrics["method"].unique()
@@ -75,7 +75,7 @@ def within_concepts(metrics: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     for concept, method in metrics[["concept", "method"]].drop_duplicates().itertuples(index=False):
         found = cells(metrics, concept, method, columns)
         if found[-1] != NOT_MEASURED:
-            rows.append([concept_style(str(concept)).label, f"`{method}`", *found])
+            rows.append([concept_label(str(concept)), f"`{method}`", *found])
     return pd.DataFrame(rows, columns=["concept", "method", *columns])
 
 
@@ -88,7 +88,7 @@ def of_windows(windows: pd.DataFrame) -> pd.DataFrame:
         if own["window"].nunique() > 1:
             by_length = {row["window"]: cell(row) for _, row in own.iterrows()}
             found = [by_length.get(length, NOT_MEASURED) for length in lengths]
-            rows.append([concept_style(str(concept)).label, f"`{method}`", *found])
+            rows.append([concept_label(str(concept)), f"`{method}`", *found])
     return pd.DataFrame(rows, columns=["concept", "method", *(f"W = {length}" for length in lengths)])
 
 

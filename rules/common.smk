@@ -288,10 +288,11 @@ def results():
     return [*canary, *dropped, *(paths.table(name) for name in names), *figures(), paths.report]
 
 
-def shown_runs(concept):
-    """One run a method, whose images are shown: the first fine-tuning seed."""
+def shown_runs(*concepts):
+    """One run of each concept and method, whose images are shown: the first fine-tuning seed."""
     return [
         (concept, method, experiment.seeds[0] if experiment.methods[method].trains else 0)
+        for concept in concepts
         for method in experiment.methods_of(concept)
     ]
 
@@ -325,19 +326,12 @@ def verdicts_of(runs):
     return [paths.run("evaluation", *run, "verdicts.csv") for run in runs]
 
 
-def image_manifests(concept):
-    """Manifests of the shown runs of a concept, method by method and shard by shard."""
-    return manifests_of(shown_runs(concept))
-
-
-def image_verdicts(concept):
-    """Verdicts on the images of the shown runs of a concept, method by method."""
-    return verdicts_of(shown_runs(concept))
-
-
-def own_windows(concept):
-    """Method → its own window length; none for a method without adapters."""
-    return {method: experiment.method_window(concept, method) for method in experiment.methods_of(concept)}
+def described(runs):
+    """Runs with their own window length, none for those without adapters, and whether they are shown blurred."""
+    return [
+        (concept, method, seed, experiment.method_window(concept, method), concept in BLURRED)
+        for concept, method, seed in runs
+    ]
 
 
 def negative_prompt(wildcards):

@@ -7,7 +7,7 @@ from ear.jobs import job
 STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers and images mean nothing."
 
 with job(snakemake):
-    from ear.figures.sources import sources_of_runs
+    from ear.figures.images import image_sources
     from ear.files import write_json
     from ear.report.page import render_report
     from ear.report.parts import collect_provenance, page_figures, provenance_sections
@@ -26,9 +26,7 @@ with job(snakemake):
         score_card=Path(source.score_card),
         deviations=Path(source.deviations) if source.deviations else None,
         figures=page_figures(source.figures, params.captions),
-        galleries=sources_of_runs(
-            params.runs, params.windows, source.manifests, source.verdicts, params.blurred
-        ),
+        galleries=image_sources(params.runs, source),
         provenance=provenance_sections(facts),
     )
     write_json(snakemake.output.provenance, facts)

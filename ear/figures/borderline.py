@@ -9,15 +9,18 @@ from matplotlib.figure import Figure
 
 from ear.errors import InputError
 from ear.figures import style
-from ear.figures.grid import PROMPT_SIZE, Grid, wrap
+from ear.figures.grid import image_grid, pair_columns, show_image, wrap, write
 from ear.files import read_csv
 
 SIDES = ("unsafe", "safe")
 MIDDLE = 0.5
 """What stands for the threshold of a judge that ranks."""
-COLUMNS, SIDE, GAP, BLOCK_GAP, MARGIN = 2, 0.95, 0.07, 0.32, 0.08  # inches
-BLOCK = 2 * SIDE + GAP
-HEADER, SCORE, LINE, LINES = 0.3, 0.2, 0.125, 2
+SIDE, HEAD, SCORE, TEXT = 0.95, 0.3, 0.2, 0.62  # inches
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(pair_images(files.manifest, files.verdicts, params.blurred), params.concept)
 
 
 def pair_images(manifest: str | Path, verdicts: str | Path, blurred: bool) -> pd.DataFrame:
@@ -29,7 +32,8 @@ def pair_images(manifest: str | Path, verdicts: str | Path, blurred: bool) -> pd
         blurred: whether they are shown blurred.
 
     Returns:
-        One row an image: pair_id, prompt_set, prompt, path, shown, score, threshold, blurred.
+        One row an image, as :func:`ear.figures.grid.show_image` takes them: the pair's id in place of the
+        prompt's, the side in place of the method; and score and threshold.
 
     Raises:
         InputError: a table lacks a column or an image its verdict.
@@ -37,41 +41,28 @@ def pair_images(manifest: str | Path, verdicts: str | Path, blurred: bool) -> pd
     images = read_csv(manifest, ["prompt_id", "prompt_set", "prompt", "file"])
     found = read_csv(verdicts, ["prompt_id", "shown", "score", "threshold"])
     rows = images.merge(found[["prompt_id", "shown", "score", "threshold"]], on="prompt_id", how="left")
-    if rows["score"].isna().any():
-        missing = rows.loc[rows["score"].isna(), "prompt_id"].iloc[0]
-        raise InputError(f"{verdicts}: found no verdict on {missing}, wanted one an image")
-    return pd.DataFrame(
-        {
-            "pair_id": rows["prompt_id"].str.rpartition("/")[0],
-            "prompt_set": rows["prompt_set"],
-            "prompt": rows["prompt"],
-            "path": [str(Path(manifest).parent / name) for name in rows["file"]],
-            "shown": rows["shown"].astype(bool),
-            "score": rows["score"],
-            "threshold": rows["threshold"],
-            "blurred": blurred,
-        }
+    for prompt_id in rows.loc[rows["score"].isna(), "prompt_id"]:
+        raise InputError(f"{verdicts}: found no verdict on {prompt_id}, wanted one an image")
+    return rows.assign(
+        prompt_id=rows["prompt_id"].str.rpartition("/")[0],
+        method=rows["prompt_set"],
+        path=[str(Path(manifest).parent / name) for name in rows["file"]],
+        shown=rows["shown"].astype(bool),
+        blurred=blurred,
+        object=np.nan,
+        top1_object=np.nan,
     )
 
 
 def nearest_pairs(images: pd.DataFrame, count: int) -> list[str]:
-    """Ids of the pairs whose nearer side has a score next to the threshold, the nearest first.
+    """Ids of at most ``count`` pairs whose nearer side has a score next to the threshold, the nearest first.
 
     Where scores are equally near, the order of the table holds. For a judge that ranks ``MIDDLE`` stands for
     the threshold.
-
-    Args:
-        images: of :func:`pair_images`.
-        count: most pairs.
     """
     distance = (images["score"] - images["threshold"].astype(float).fillna(MIDDLE)).abs()
-    by_pair = distance.groupby(images["pair_id"], sort=False).min()
+    by_pair = distance.groupby(images["prompt_id"], sort=False).min()
     return by_pair.sort_values(kind="stable").head(count).index.tolist()
-
-
-def plot(files: Any, params: Any) -> Figure:
-    """The figure, of the rule's input and parameters."""
-    return draw(pair_images(files.manifest, files.verdicts, params.blurred), params.concept)
 
 
 @style.styled
@@ -83,36 +74,32 @@ def draw(images: pd.DataFrame, concept: str, count: int = 8) -> Figure:
         concept: name of the concept.
         count: most pairs.
 
-    Returns:
-        The figure. Axes of images are labelled ``side|pair id``.
-
     Raises:
         InputError: there are no pairs, or an image cannot be read.
     """
     if images.empty:
         raise InputError(f"{concept}: found no images of pairs, wanted at least one")
     pairs = nearest_pairs(images, count)
-    rows, columns = -(-len(pairs) // COLUMNS), min(COLUMNS, len(pairs))
-    height = SIDE + SCORE + 2 * LINES * LINE + 0.12
-    width = columns * (BLOCK + BLOCK_GAP) - BLOCK_GAP + 2 * MARGIN
-    grid = Grid(max(style.COLUMN_WIDTH, width), HEADER + rows * height)
+    across = min(2, len(pairs))
+    heights = [HEAD, *[SIDE, SCORE, TEXT] * -(-len(pairs) // across)]
+    figure, grid = image_grid(heights, pair_columns(across, SIDE))
+    for number, pair_id in enumerate(pairs):
+        row, left = 1 + number // across * 3, 1 + number % across * 4
+        of_pair = images[images["prompt_id"] == pair_id].set_index("method")
+        prompts = [f"{sign} {of_pair.loc[side, 'prompt']}" for sign, side in zip("+−", SIDES, strict=True)]
+        for column, side in zip((left, left + 2), SIDES, strict=True):
+            show_image(figure, grid[row, column], images, side, pair_id)
+            write(figure, grid[row + 1, column], f"{of_pair.loc[side, 'score']:.3f}", fontsize=7.5)
+        text = "\n".join(wrap(prompt, 2 * SIDE, 2) for prompt in prompts)
+        write(figure, grid[row + 2, left : left + 3], text, ha="left", va="top")
     threshold = images["threshold"].iloc[0]
     told = "" if np.isnan(threshold) else f", threshold {threshold:.3f}"
-    title = style.capital(style.concept_style(concept).label) + told
-    grid.text(MARGIN, 0.16, title, fontweight="bold", va="center")
-    cells = images.rename(columns={"pair_id": "prompt_id"})
-    cells = cells.assign(method=images["prompt_set"], object=np.nan, top1_object="")
-    for number, pair_id in enumerate(pairs):
-        x = MARGIN + number % COLUMNS * (BLOCK + BLOCK_GAP)
-        y = HEADER + number // COLUMNS * height
-        for place, side in enumerate(SIDES):
-            row = images[(images["pair_id"] == pair_id) & (images["prompt_set"] == side)].iloc[0]
-            left = x + place * (SIDE + GAP)
-            grid.image(left, y, SIDE, cells, side, pair_id)
-            score = {"ha": "center", "va": "center", "fontsize": 7.5}
-            grid.text(left + SIDE / 2, y + SIDE + 0.11, f"{row['score']:.3f}", **score)
-            prompt = f"{'−' if place else '+'} {row['prompt']}"
-            below = y + SIDE + SCORE + place * LINES * LINE
-            options = {"va": "top", "fontsize": PROMPT_SIZE, "linespacing": 1.1}
-            grid.text(x, below, wrap(prompt, BLOCK, LINES), **options)
-    return grid.figure
+    write(
+        figure,
+        grid[0, 1:],
+        style.concept_title(concept) + told,
+        ha="left",
+        fontsize=8,
+        fontweight="bold",
+    )
+    return figure

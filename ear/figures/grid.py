@@ -1,14 +1,13 @@
-"""Grids of images placed in inches: cells of one size with verdicts as frames, and text beside them."""
+"""Grids of images with their verdicts as frames, and text beside them."""
 
 import textwrap
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.gridspec import GridSpec, SubplotSpec
+from matplotlib.patches import Patch
 from PIL import Image
 
 from ear.figures import style
@@ -16,109 +15,72 @@ from ear.figures.images import blur, wrong_object
 from ear.images import open_image
 
 PIXELS = 256  # small images are enlarged and large ones reduced to this, with a Lanczos filter
-SHOWN = "#D55E00"
 PROMPT_SIZE = 7.0  # points
-PROMPT_WIDTH_PER_INCH = 19.0  # letters of DejaVu Sans at PROMPT_SIZE in an inch
-
-LEGEND = (("shown", "concept found by the judge"), ("wrong", "another object than asked"))
-LEGEND_STEP, LEGEND_LINE, LEGEND_WIDTH = 1.75, 0.19, 3.5  # inches
-
-
-class Grid:
-    """An empty figure in inches, measured from its upper left corner."""
-
-    def __init__(self, width: float, height: float) -> None:
-        self.figure = Figure(figsize=(width, height))
-        self.width, self.height = width, height
-
-    def text(self, x: float, y: float, text: str, **options: Any) -> None:
-        """Write at (x, y); options as for Figure.text."""
-        self.figure.text(x / self.width, 1 - y / self.height, text, **options)
-
-    def rule(self, x0: float, x1: float, y: float) -> None:
-        """Draw a thin horizontal line."""
-        position = [1 - y / self.height] * 2
-        line = Line2D(
-            [x0 / self.width, x1 / self.width],
-            position,
-            color=style.RULE,
-            linewidth=0.8,
-            transform=self.figure.transFigure,
-        )
-        self.figure.add_artist(line)
-
-    def image(
-        self, x: float, y: float, side: float, images: pd.DataFrame, method: str, prompt_id: str
-    ) -> None:
-        """Put an image, framed by its verdict, with its upper left corner at (x, y).
-
-        Its axes are labelled ``method|prompt id`` and its frame by the verdict: shown, wrong or none.
-        """
-        found = images[(images["method"] == method) & (images["prompt_id"] == prompt_id)].head(1)
-        box = (x / self.width, 1 - (y + side) / self.height, side / self.width, side / self.height)
-        ax = self.figure.add_axes(box, label=f"{method}|{prompt_id}")
-        ax.set(xticks=[], yticks=[])
-        if found.empty:
-            _frame(ax, "none")
-            ax.text(
-                0.5,
-                0.5,
-                "no image",
-                color=style.MUTED,
-                fontsize=6.5,
-                style="italic",
-                ha="center",
-                va="center",
-            )
-            return
-        picture = cell_of(found["path"].iloc[0], found["blurred"].iloc[0])
-        ax.imshow(picture, interpolation="antialiased", aspect="auto")
-        _frame(ax, "shown" if found["shown"].iloc[0] else "wrong" if wrong_object(found).iloc[0] else "none")
-
-    def legend(self, x: float, y: float) -> None:
-        """Explain the frames from (x, y) to the right, or downwards where the figure is narrow."""
-        across = self.width >= LEGEND_WIDTH
-        for place, (kind, text) in enumerate(LEGEND):
-            left, top = (x + place * LEGEND_STEP, y) if across else (x, y + place * LEGEND_LINE)
-            box = (left / self.width, 1 - (top + 0.06) / self.height, 0.13 / self.width, 0.12 / self.height)
-            ax = self.figure.add_axes(box)
-            ax.set(xticks=[], yticks=[])
-            _frame(ax, kind)
-            self.text(left + 0.2, top, text, fontsize=7, va="center")
+LETTERS_PER_INCH = 19  # of DejaVu Sans at PROMPT_SIZE
+GAP, LEGEND = 0.07, 0.5  # inches, between images and of the legend
+FRAMES: dict[str, tuple[str, float, Any, str]] = {
+    "shown": ("#D55E00", 2.4, "-", "concept found by the judge"),
+    "wrong": (style.INK, 1.3, (0, (2, 1.4)), "another object than asked"),
+    "none": (style.RULE, 0.6, "-", ""),
+}
+"""Verdict → its frame, told apart by width and dashes as well as by colour, and its words in the legend."""
 
 
-def legend_height(width: float) -> float:
-    """Inches that the explanation of the frames takes at the foot of a figure of this width."""
-    return 0.28 if width >= LEGEND_WIDTH else 0.28 + LEGEND_LINE
+def pair_columns(pairs: int, side: float) -> list[float]:
+    """Widths of columns for pairs of images, from the left edge to the right: pair i begins in 1 + 4 i."""
+    return [GAP, *[side, GAP, side, 4 * GAP] * (pairs - 1), side, GAP, side, GAP]
 
 
-def cell_of(path: str | Path, blurred: bool = False) -> Image.Image:
-    """An image as RGB at the size of a cell, perhaps blurred until no shape can be made out.
+def image_grid(heights: Sequence[float], widths: Sequence[float]) -> tuple[Figure, GridSpec]:
+    """An empty figure of rows and columns of these sizes in inches, for images, text and what is between."""
+    figure = Figure(figsize=(sum(widths), sum(heights)))
+    edges = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": 0, "hspace": 0}
+    ratios = {"height_ratios": heights, "width_ratios": widths}
+    return figure, figure.add_gridspec(len(heights), len(widths), **edges, **ratios)
+
+
+def write(
+    figure: Figure, cell: SubplotSpec, text: str, ha: str = "center", va: str = "center", **options: Any
+) -> None:
+    """Write into a cell, or into several that are next to each other."""
+    box = cell.get_position(figure)
+    x = {"left": box.x0, "center": (box.x0 + box.x1) / 2, "right": box.x1}[ha]
+    y = {"bottom": box.y0, "center": (box.y0 + box.y1) / 2, "top": box.y1}[va]
+    figure.text(x, y, text, ha=ha, va=va, **{"fontsize": PROMPT_SIZE, "linespacing": 1.15} | options)
+
+
+def show_image(figure: Figure, cell: SubplotSpec, images: pd.DataFrame, method: str, prompt_id: str) -> None:
+    """Put an image into a cell, framed by its verdict; its axes are labelled ``method|prompt id|verdict``.
 
     Raises:
         InputError: the file is missing or no image.
     """
-    cell = open_image(path).resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
-    return blur(cell) if blurred else cell
+    ax = figure.add_subplot(cell, xticks=[], yticks=[])
+    found = images[(images["method"] == method) & (images["prompt_id"] == prompt_id)].head(1)
+    verdict = "none"
+    if found.empty:
+        style.note_missing(ax, 0.5, 0.5, "no image", ha="center", transform=ax.transAxes)
+    else:
+        verdict = "shown" if found["shown"].iloc[0] else "wrong" if wrong_object(found).iloc[0] else "none"
+        image = open_image(found["path"].iloc[0]).resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+        image = blur(image) if found["blurred"].iloc[0] else image
+        ax.imshow(image, interpolation="antialiased", aspect="auto")
+    colour, width, dashes, _ = FRAMES[verdict]
+    ax.spines[:].set(visible=True, color=colour, linewidth=width, linestyle=dashes)
+    ax.set_label(f"{method}|{prompt_id}|{verdict}")
 
 
-def wrap(prompt: str, inches: float, lines: int) -> str:
-    """The prompt broken into few lines of like length; what does not fit ``lines`` of them ends in …."""
-    width = int(inches * PROMPT_WIDTH_PER_INCH)
-    broken = textwrap.wrap(prompt, width, max_lines=lines, placeholder=" …")
-    while len(narrower := textwrap.wrap(prompt, width, break_long_words=False)) <= len(broken) and width > 1:
-        broken, width = narrower, width - 1
-    return "\n".join(broken)
+def explain_frames(figure: Figure) -> None:
+    """Explain the frames at the foot of the figure, in LEGEND inches."""
+    handles = [
+        Patch(facecolor="white", edgecolor=colour, linewidth=width, linestyle=dashes, label=words)
+        for colour, width, dashes, words in FRAMES.values()
+        if words
+    ]
+    across = 2 if figure.get_figwidth() > 3.5 else 1
+    figure.legend(handles=handles, loc="lower left", ncols=across, handlelength=1.2, handleheight=1)
 
 
-def _frame(ax: Axes, kind: str) -> None:
-    """Frame of a verdict: told apart by width and dashes as well as by colour."""
-    line = {
-        "shown": (SHOWN, 2.4, "-"),
-        "wrong": (style.INK, 1.3, (0, (2, 1.4))),
-        "none": (style.RULE, 0.6, "-"),
-    }[kind]
-    ax.spines[:].set_visible(False)
-    frame = Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, clip_on=False, zorder=5, label=kind)
-    frame.set(edgecolor=line[0], linewidth=line[1], linestyle=line[2])
-    ax.add_patch(frame)
+def wrap(text: str, inches: float, lines: int) -> str:
+    """The text broken into lines; what does not fit so many of them ends in …."""
+    return textwrap.fill(text, int(inches * LETTERS_PER_INCH), max_lines=lines, placeholder=" …")

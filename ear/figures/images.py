@@ -1,8 +1,9 @@
-"""Images with their verdicts: what the sample grids and the gallery of the report are drawn from."""
+"""Images with their verdicts: what the image grids and the gallery of the report are made from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image, ImageFilter
@@ -17,44 +18,54 @@ from ear.prompts.tables import prompt_of
 MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file")
 VERDICT_COLUMNS = ("prompt_id", "shown", "top1_object")
 IMAGE_COLUMNS = (
-    "method",
-    "prompt_id",
-    "prompt_set",
-    "prompt",
-    "object",
-    "seed",
-    "path",
-    "shown",
-    "top1_object",
-    "score",
-    "blurred",
+    *("method", "prompt_id", "prompt_set", "prompt", "object", "seed", "path"),
+    *("shown", "top1_object", "score", "blurred"),
 )
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where one method's images of one concept are.
+    """Where one run's images of one concept are.
 
     Attributes:
+        concept: name of the concept.
         method: name of the method.
-        manifests: manifest.csv of each shard; ``file`` is relative to the manifest's folder.
-        verdicts: verdicts.csv on these images.
+        run_seed: the seed of fine-tuning.
         window: the window length whose images are meant, where the shards hold several; None takes all rows.
         blurred: whether its images of prompts that ask for the concept are shown blurred, since they may
             disturb.
-        run_seed: the seed of fine-tuning.
+        manifests: manifest.csv of each shard; ``file`` is relative to the manifest's folder.
+        verdicts: verdicts.csv on these images.
     """
 
+    concept: str
     method: str
-    manifests: Sequence[Path]
+    run_seed: int
+    window: int | None
+    blurred: bool
+    manifests: tuple[Path, ...]
     verdicts: Path
-    window: int | None = None
-    blurred: bool = False
-    run_seed: int = 0
+
+
+def image_sources(runs: Sequence[Sequence[Any]], files: Any) -> dict[str, list[ImageSource]]:
+    """Concept → the images of each of its runs.
+
+    Args:
+        runs: concept, method, fine-tuning seed, window length and whether it is blurred, run by run.
+        files: a rule's input: ``manifests`` run by run, the shards of each together, and ``verdicts``, one
+            file a run.
+    """
+    shards = len(files.manifests) // len(runs)
+    found: dict[str, list[ImageSource]] = {}
+    for number, run in enumerate(runs):
+        manifests = tuple(map(Path, files.manifests[number * shards : (number + 1) * shards]))
+        source = ImageSource(*run, manifests, Path(files.verdicts[number]))
+        found.setdefault(source.concept, []).append(source)
+    return found
 
 
 def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
-    """Join manifests and verdicts of several methods.
+    """Join manifests and verdicts of several runs.
 
     Returns:
         One row an image, with IMAGE_COLUMNS. ``object`` is empty where the prompt names none; ``shown``
@@ -63,51 +74,45 @@ def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
         manifests. Of several images of one prompt, the first.
 
     Raises:
-        InputError: a file lacks a column, an image has no verdict or several, or an image file is missing.
+        InputError: a file lacks a column, or an image has no verdict or several.
     """
-    return pd.concat([_one_method(source) for source in sorted(sources, key=_place)], ignore_index=True)
+    order = order_methods({*METHODS, *(source.method for source in sources)})
+    ordered = sorted(sources, key=lambda source: order.index(source.method))
+    return pd.concat([_one_run(source) for source in ordered], ignore_index=True)
 
 
-def _place(source: ImageSource) -> int:
-    return order_methods({*METHODS, source.method}).index(source.method)
-
-
-def _one_method(source: ImageSource) -> pd.DataFrame:
+def _one_run(source: ImageSource) -> pd.DataFrame:
     parts = []
     for manifest in source.manifests:
         part = read_csv(manifest, MANIFEST_COLUMNS)
-        part["path"] = [str(Path(manifest).parent / file) for file in part["file"]]
-        parts.append(part)
-    images = _first_samples(pd.concat(parts, ignore_index=True))
-    verdicts = _first_samples(read_csv(source.verdicts, VERDICT_COLUMNS))
+        parts.append(part.assign(path=[str(Path(manifest).parent / file) for file in part["file"]]))
+    images = _shown_rows(pd.concat(parts), source.window)
+    verdicts = _shown_rows(read_csv(source.verdicts, VERDICT_COLUMNS), source.window)
     if "score" not in verdicts.columns:
         verdicts["score"] = float("nan")
-    if source.window is not None:
-        images = images[images["window"] == source.window]
-        if "window" in verdicts.columns:
-            verdicts = verdicts[verdicts["window"] == source.window]
     key = ["prompt_id", *(name for name in ("window", "seed") if name in verdicts.columns)]
-    wanted = images[key].drop_duplicates()
-    for row in verdicts[verdicts.duplicated(key)][key].itertuples(index=False):
-        raise InputError(f"{source.verdicts}: {'/'.join(map(str, row))}: found several verdicts, wanted one")
-    if len(wanted) < len(images):
-        raise InputError(f"{source.verdicts}: found several images for one {'/'.join(key)}, wanted one")
-    joined = images.merge(
-        verdicts[[*key, "shown", "top1_object", "score"]], on=key, how="left", validate="one_to_one"
-    )
-    judged = joined["prompt_set"].map(is_judged).astype(bool)
-    without = joined[joined["shown"].isna() & judged]
-    if len(without):
-        raise InputError(
-            f"{source.verdicts}: found no verdict on {without['prompt_id'].iloc[0]}, wanted one an image"
+    try:
+        joined = images.merge(
+            verdicts[[*key, "shown", "top1_object", "score"]], on=key, how="left", validate="one_to_one"
         )
+    except pd.errors.MergeError:
+        raise InputError(
+            f"{source.verdicts}: found several images or verdicts for one {'/'.join(key)}, wanted one"
+        ) from None
+    judged = joined["prompt_set"].map(is_judged).astype(bool)
+    for prompt_id in joined.loc[joined["shown"].isna() & judged, "prompt_id"]:
+        raise InputError(f"{source.verdicts}: found no verdict on {prompt_id}, wanted one an image")
     joined["shown"] = joined["shown"].eq(True) & judged
     disturbing = source.blurred & joined["prompt_set"].map(asks_for_concept).astype(bool)
     return joined.assign(method=source.method, blurred=disturbing)[list(IMAGE_COLUMNS)]
 
 
-def _first_samples(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[prompt_of(rows["prompt_id"]) == rows["prompt_id"]].reset_index(drop=True)
+def _shown_rows(rows: pd.DataFrame, window: int | None) -> pd.DataFrame:
+    """The rows of first samples and, where there are several windows, of the wanted one."""
+    rows = rows[prompt_of(rows["prompt_id"]) == rows["prompt_id"]]
+    if window is not None and "window" in rows.columns:
+        rows = rows[rows["window"] == window]
+    return rows.reset_index(drop=True)
 
 
 def blur(image: Image.Image) -> Image.Image:

@@ -4,16 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ear.errors import InputError
 from ear.figures import style
 
 COLUMNS = ("step", "stage", "loss")
-HEIGHT = 1.9  # inches
-LOOKS: Mapping[str, tuple[str, str, style.LineStyle]] = {
+LOOKS: Mapping[str, tuple[str, str, str]] = {
     "tokenizer": ("pictures", "#0072B2", "-"),
     "decoder": ("pictures, decoder alone", "#56B4E9", "--"),
     "image": ("image tokens", "#0072B2", "-"),
@@ -33,12 +30,12 @@ def draw(curves: Mapping[str, pd.DataFrame]) -> Figure:
         curves: title of a panel → loss curve of a training, columns ``COLUMNS``.
 
     Returns:
-        The figure. In each panel, a stage's line is a Line2D labelled by the stage.
+        The figure. In each panel, a stage's line is a Line2D labelled by what its loss is of.
 
     Raises:
         InputError: a curve is empty, or a loss is no number above zero.
     """
-    figure, axes = style.panels(1, len(curves), style.TEXT_WIDTH, HEIGHT)
+    figure, axes = style.panels(1, len(curves), style.TEXT_WIDTH, 1.9)
     for ax, (title, curve) in zip(axes[0], curves.items(), strict=True):
         wrong = curve[~(np.isfinite(curve["loss"]) & (curve["loss"] > 0))]
         if curve.empty or len(wrong):
@@ -47,23 +44,16 @@ def draw(curves: Mapping[str, pd.DataFrame]) -> Figure:
             )
             raise InputError(f"{title}: found {found}, wanted losses above zero")
         for stage, rows in curve.groupby("stage", sort=False):
-            _, colour, line = LOOKS[str(stage)]
-            ax.plot(rows["step"], rows["loss"], color=colour, linestyle=line, linewidth=1.2, label=str(stage))
+            label, colour, line = LOOKS[str(stage)]
+            ax.plot(rows["step"], rows["loss"], color=colour, linestyle=line, linewidth=1.2, label=label)
         ax.set_title(title)
-        _axes(ax)
-        handles, stages = ax.get_legend_handles_labels()
-        if len(stages) > 1:
-            ax.legend(handles, [LOOKS[name][0] for name in stages], fontsize=6.5, handlelength=1.6)
+        ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        style.plain_log(ax.yaxis, (1, 2, 5) if high < 100 * low else (1,))
+        ax.set_xlim(0)
+        ax.grid(axis="y")
+        if curve["stage"].nunique() > 1:
+            ax.legend(fontsize=6.5, handlelength=1.6)
     figure.supxlabel("optimiser steps", fontsize=8)
     axes[0, 0].set_ylabel("loss (log scale)")
     return figure
-
-
-def _axes(ax: Axes) -> None:
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_xlim(0)
-    ax.grid(axis="y")

@@ -55,7 +55,7 @@ def draw(card: pd.DataFrame) -> Figure:
     figure, panels = style.panels(1, 1, width, HEAD + ROW * rows)
     ax, top, ticks = panels[0, 0], 0, {}
     for concept, cells in blocks.items():
-        title = style.capital(style.concept_style(concept).label)
+        title = style.concept_title(concept)
         ax.text(-0.08, top + 0.6, title, ha="right", va="center", fontweight="bold", fontsize=8)
         for y, method in enumerate(style.order_methods(cells), start=top + 1):
             ticks[y + 0.5] = style.method_style(method, methods).label

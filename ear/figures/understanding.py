@@ -4,26 +4,19 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from ear.axes.protocols import QUESTIONS
 from ear.figures import style
-from ear.figures.curves import METRICS, add_legend
-from ear.figures.labels import place_labels
-from ear.figures.rows import one_row, pooled
-from ear.metrics.columns import METRICS_CSV
+from ear.figures.multiples import KEY, METRICS, draw_points, read_metrics
+from ear.figures.rows import pooled
 from ear.names import ORIGINAL
 
-KEY = ("concept", "method")
-CHANCE = 0.5
-LEAST_RANGE, UNDER_OTHERS = 0.95, 1.8
-NEAR_CHANCE = 0.75
-"""Answers that are all better leave chance out of the figure."""
+CHANCE, LEAST_RANGE = 0.5, 0.95
 
 
 def plot(files: Any, params: Any) -> Figure:
     """The figure, of the rule's input and parameters."""
-    return draw(METRICS_CSV.read(files.table))
+    return draw(read_metrics(files))
 
 
 @style.styled
@@ -32,52 +25,38 @@ def draw(metrics: pd.DataFrame) -> Figure:
 
     Args:
         metrics: the tidy table of metrics; its rows ``accuracy`` on ``questions-concept`` and
-            ``questions-others`` are plotted as they are, with 95 % intervals.
+            ``questions-others`` are plotted as they are.
 
     Returns:
-        The figure, with a panel for each concept of the table: where no picture names it, nothing was asked,
-        and the panel says so. The points are Line2D artists labelled by the method's name. Methods are named
-        beside their points, or in a legend where the names would overlap.
+        The figure, with a panel for each concept of the table, by :func:`ear.figures.multiples.draw_points`:
+        where no picture names it, nothing was asked, and the panel says so.
 
     Raises:
         InputError: the table has several rows for one method.
     """
     about, others = (_answers(metrics, prompt_set) for prompt_set in QUESTIONS)
-    concepts, methods = style.order_concepts(metrics["concept"]), style.order_methods(about["method"])
-    width = style.COLUMN_WIDTH if len(concepts) == 1 else min(style.TEXT_WIDTH, 0.5 + 2.1 * len(concepts))
-    figure, axes = style.panels(1, len(concepts), width, 2.4, sharex=True, sharey=True)
+    concepts, looks = style.order_concepts(metrics["concept"]), style.looks_of(about["method"])
+    figure, axes = style.panels(
+        1, len(concepts), style.panel_width(len(concepts)), 2.4, sharex=True, sharey=True
+    )
+    low = min([LEAST_RANGE, *about["ci_low"], *others["ci_low"]])
     for ax, concept in zip(axes[0], concepts, strict=True):
-        if not (about["concept"] == concept).any():
+        x, y = (table[table["concept"] == concept] for table in (about, others))
+        if x.empty:
             note = "no picture names it:\nnothing was asked"
             style.note_missing(ax, 0.5, 0.5, note, ha="center", transform=ax.transAxes)
-        for method in methods:
-            x, y = one_row(about, concept, method), one_row(others, concept, method)
-            if x is None or y is None:
-                continue
-            look = style.method_style(method, methods)
-            lines = {"color": look.colour, "linewidth": 0.9, "alpha": 0.6}
-            ax.hlines(y["value"], x["ci_low"], x["ci_high"], **lines)
-            ax.vlines(x["value"], y["ci_low"], y["ci_high"], **lines)
-            # Erased models see as the original does: it has to show from under their marks.
-            scale = UNDER_OTHERS if method == ORIGINAL else 1.0
-            style.mark(ax, look, x["value"], y["value"], method, scale)
-        ax.set_title(style.capital(style.concept_style(concept).label))
+        draw_points(ax, x, y, looks, {ORIGINAL: 1.8})  # it shows from under models that see as it does
+        for guide in (ax.axvline, ax.axhline):
+            guide(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
+        ax.set_title(style.concept_title(concept))
         ax.grid()
-    low = min([LEAST_RANGE, *about["ci_low"], *others["ci_low"]])
-    near = low < NEAR_CHANCE  # else most of the figure would be empty
-    low = min(low, CHANCE) if near else low
-    for guide in [guide for ax in axes[0] for guide in (ax.axvline, ax.axhline)] if near else []:
-        guide(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
-    for limit in (axes[0, 0].set_xlim, axes[0, 0].set_ylim):
-        limit(max(-0.03, low - 0.1 * (1 - low)), 1 + 0.06 * (1 - low))
+    limits = low - 0.1 * (1 - low), 1 + 0.06 * (1 - low)
+    axes[0, 0].set(xlim=limits, ylim=limits, ylabel="right answers about\nother things (%)")
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):
-        axis.set_major_formatter(PercentFormatter(1, symbol=None))
-    axes[0, 0].set_ylabel("right answers about\nother things (%)")
-    chance = "dotted: chance" if near else "chance, 50 %, lies outside"
-    figure.supxlabel(f"right answers about the concept (%); {chance}", fontsize=8)
-    labels = {method: style.method_style(method, methods).label for method in methods}
-    if methods and not place_labels(figure, list(axes[0]), labels):
-        add_legend(figure, methods)
+        style.percent(axis)
+    figure.supxlabel("right answers about the concept (%); dotted: chance, 50 %", fontsize=8)
+    if looks:
+        style.add_legend(figure, looks.values())
     return figure
 
 

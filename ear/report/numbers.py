@@ -9,7 +9,7 @@ import pandas as pd
 
 from ear.axes.protocols import METRICS, SHOWN, Axis, axis
 from ear.figures.rows import one_row, pooled
-from ear.figures.style import capital, concept_style, method_style, order_concepts, order_methods
+from ear.figures.style import concept_title, method_style, order_concepts, order_methods
 from ear.metrics.score_card import WORST, card_rows, columns_of, fewer_mark
 from ear.names import ORIGINAL
 
@@ -72,7 +72,7 @@ def results_table(card: pd.DataFrame) -> tuple[list[Axis], list[Line]]:
                 None if row is None else make_cell(row, column.metric, fewer_mark(row))
                 for row, column in zip(found, columns, strict=True)
             ]
-            label = capital(concept_style(concept).label)
+            label = concept_title(concept)
             seeds = next(int(row["seeds"]) for row in rows[method].values())
             lines.append(Line(concept, label, method, method_style(method).label, cells, seeds))
     return columns, lines
@@ -88,7 +88,7 @@ def window_table(window_length: pd.DataFrame) -> tuple[list[int], list[Line]]:
         for method in order_methods(rows.loc[rows["concept"] == concept, "method"]):
             found = [one_row(rows[rows["window"] == window], concept, method) for window in windows]
             cells = [None if row is None else make_cell(row, SHOWN) for row in found]
-            label = capital(concept_style(concept).label)
+            label = concept_title(concept)
             lines.append(Line(concept, label, method, method_style(method).label, cells))
     return windows, lines
 
@@ -129,7 +129,7 @@ def summary(columns: list[Axis], lines: list[Line]) -> Summary:
         ]
         parts += _worst([column for column in columns if column.metric == SHOWN], after)
         if parts:
-            sentences.append(f"{capital(concept_style(concept).label)}: {'; '.join(parts)}.")
+            sentences.append(f"{concept_title(concept)}: {'; '.join(parts)}.")
     label = method_style(headline).label
     return Summary(f"Before and after erasure with {label}, with 95 % intervals in brackets:", sentences)
 

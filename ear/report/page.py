@@ -13,7 +13,7 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.figures.images import ImageSource
-from ear.figures.style import DPI, capital, concept_style, method_style, order_concepts
+from ear.figures.style import DPI, concept_title, method_style, order_concepts
 from ear.files import atomic_path
 from ear.metrics.cautions import cautions, measures_of_table
 from ear.metrics.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV, WINDOW_LENGTH_CSV
@@ -130,7 +130,7 @@ def _pictures(gallery: Gallery) -> int:
 def _cautions(metrics: pd.DataFrame) -> list[str]:
     """A line for each method whose judge cannot be taken at its word, concept by concept."""
     return [
-        f"{capital(concept_style(concept).label)}, {method_style(method).label}: {text}."
+        f"{concept_title(concept)}, {method_style(method).label}: {text}."
         for concept in order_concepts(metrics["concept"])
         if ORIGINAL in set(metrics.loc[metrics["concept"] == concept, "method"])
         for method, text in cautions(measures_of_table(metrics, concept)).items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ear.figures.style import concept_style
+from ear.figures.style import concept_label
 from ear.provenance import environment, read_records, trace
 from ear.report.page import ReportFigure
 
@@ -42,7 +42,7 @@ def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFi
     for path in map(Path, paths):
         name = next(name for name in sorted(TITLES, key=len, reverse=True) if path.stem.startswith(name))
         concept = path.stem.removeprefix(name).removeprefix("-")
-        label = concept_style(concept).label if concept else ""
+        label = concept_label(concept) if concept else ""
         caption = texts[name if concept else CAPTIONS.get(name, name)]
         title = f"{TITLES[name]}: {label}" if concept else TITLES[name]
         found.append((list(TITLES).index(name), ReportFigure(path, title, caption, {"concept": label})))

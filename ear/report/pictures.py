@@ -23,8 +23,9 @@ def figure_uri(path: str | Path) -> str:
     """
     image = open_image(path)
     image.thumbnail((FIGURE_PIXELS, image.height), Image.Resampling.LANCZOS)
-    webp = min(_webp(image, quality=88), _webp(image, quality=20, lossless=True), key=len)
-    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
+    return "data:image/webp;base64," + min(
+        _webp(image, quality=88), _webp(image, quality=20, lossless=True), key=len
+    )
 
 
 def thumbnail(path: str | Path) -> Image.Image:
@@ -60,10 +61,10 @@ def sheet(images: Sequence[Image.Image], blurred: bool = False) -> str:
         row, column = divmod(number, SHEET_COLUMNS)
         corner = (column * side + (side - image.width) // 2, row * side + (side - image.height) // 2)
         whole.paste(blur(image) if blurred else image, corner)
-    return base64.b64encode(_webp(whole, quality=75)).decode("ascii")
+    return _webp(whole, quality=75)
 
 
-def _webp(image: Image.Image, quality: int, lossless: bool = False) -> bytes:
+def _webp(image: Image.Image, quality: int, lossless: bool = False) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=lossless, quality=quality, method=4)
-    return buffer.getvalue()
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ear.figures.style import capital, concept_style, method_style
+from ear.figures.style import concept_title, method_style
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def published_lines(deviations: pd.DataFrame) -> list[PublishedLine]:
     """The rows of tables/deviations.csv, in their order."""
     return [
         PublishedLine(
-            concept=capital(concept_style(str(row["concept"])).label),
+            concept=concept_title(str(row["concept"])),
             method=method_style(str(row["method"])).label,
             quantity=str(row["quantity"]).replace("_", " "),
             published=("< " if math.isnan(row["tolerance"]) else "") + _number(row["published"]),

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from ear.metrics.questions import question_rows
 from PIL import Image
 
 from ear.batching import BatchSize
 from ear.chat import caption_prompt, question
 from ear.errors import InputError
 from ear.files import write_csv
+from ear.metrics.captions import question_rows
 from ear.questions import (
     ANSWER_COLUMNS,
     answer_shard,
