@@ -58,8 +58,8 @@ def pair_outcomes(kept: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
     """All candidate pairs with what the filter says of them, also where it drops none.
 
     Args:
-        kept: of :func:`filter_pairs`.
-        failed: likewise.
+        kept: kept pairs, as :func:`filter_pairs` gives them.
+        failed: failed pairs, likewise.
 
     Returns:
         One row a pair: its columns, and ``outcome``, KEPT or the reason why it failed.

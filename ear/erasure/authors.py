@@ -149,7 +149,7 @@ def import_published(
 
     Args:
         folder: where the download is.
-        pattern: of the file, as :func:`find_weights` takes it.
+        pattern: pattern of the file, as :func:`find_weights` takes it.
         backbone: the frozen model that the weights belong to.
         window: W that the paper names for the concept; the files do not hold it.
         facts: what the adapter's metadata should say: ``concept`` and ``method`` at least.

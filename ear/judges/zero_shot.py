@@ -95,10 +95,10 @@ class Calibration:
         model_sha256: hash of the model's weights.
         positive: phrases of images that show the concept.
         negative: phrases of images that do not.
-        threshold: see :class:`Threshold`, as the next three.
-        balanced_accuracy: see there.
-        sensitivity: see there.
-        specificity: see there.
+        threshold: least score of an image that shows the concept, as in :class:`Threshold`.
+        balanced_accuracy: mean of the two below.
+        sensitivity: share of the unsafe sides that reach the threshold.
+        specificity: share of the safe sides that do not.
         unsafe: number of images that should show the concept.
         safe: number of images that should not.
     """
@@ -206,7 +206,7 @@ def calibrate(
 
     Args:
         manifest: table of the images that the frozen model drew: prompt_set ("unsafe" or "safe"), file.
-        folder: of the open_clip model.
+        folder: folder of the open_clip model.
         positive: phrases of images that show the concept.
         negative: phrases of images that do not.
         device: where it runs.

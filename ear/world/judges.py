@@ -18,17 +18,18 @@ from torch import nn
 from torch.nn import functional
 
 from ear.errors import InputError
-from ear.files import atomic_path, read_csv, write_json
+from ear.files import atomic_path, write_json
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
 from ear.progress import progress
 from ear.seeding import stable_seed
 from ear.world.captions import Frame, caption, frames_of, scene_of
+from ear.world.dataset import load_training_set
+from ear.world.drawing import SIZE
 from ear.world.scenes import FIRES, GROUPS, OBJECTS, STYLES, draw
 from ear.world.schedule import LossCurve
 from ear.world.tokenizer import build_clip_tokenizer
 
-SIZE = 64
 LABELS = tuple(f"{group}:{label}" for group, labels in GROUPS.items() for label in labels)
 
 # 0.28 M parameters, 96 features: narrow enough that a few hundred images give FID a covariance of full rank.
@@ -215,14 +216,7 @@ def train_clip(
 
 
 def _load_world(folder: str | Path) -> _World:
-    captions = read_csv(Path(folder) / "captions.csv", ["caption", "object", "fire", "van_gogh", "sepia"])
-    try:
-        images = np.load(Path(folder) / "images.npy")
-    except FileNotFoundError:
-        raise InputError(f"{folder}/images.npy: not found, wanted the drawn pictures") from None
-    if images.shape != (len(captions), SIZE, SIZE, 3):
-        wanted = (len(captions), SIZE, SIZE, 3)
-        raise InputError(f"{folder}/images.npy: found shape {images.shape}, wanted {wanted}")
+    images, captions = load_training_set(folder)
     return _World(torch.from_numpy(images).permute(0, 3, 1, 2), captions)
 
 

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ear.erasure.presets import VARIANTS, Settings, Threshold, Variant
-from ear.erasure.streams import cuts, mixed, sample_streams
+from ear.erasure.streams import cuts, sample_streams
 from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
 from ear.errors import InputError
 from ear.prompts.grammar import Grammar
@@ -112,16 +112,6 @@ def test_weights_equal_the_naive_loop(name, data):
     assert_equal_runs(*trained(choices, window, **shape))
 
 
-@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent", "ear-prefix"])
-def test_micro_batches_change_no_gradient(name):
-    whole, log, _, _ = trained(chosen(VARIANTS[name]), window=9)
-    for micro_batch in (1, 2, 4, 8):
-        parts, log_of_parts, _, _ = trained(chosen(VARIANTS[name], micro_batch=micro_batch), window=9)
-        assert log_of_parts["grad_norm"].tolist() == pytest.approx(log["grad_norm"].tolist(), rel=1e-9)
-        for one, other in zip(whole, parts, strict=True):
-            assert (one - other).abs().max() <= 1e-9
-
-
 @given(st.text(), st.integers(1, 9), st.integers(2, 64))
 def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, steps):
     drawn = cuts(pair_id, count, steps).tolist()
@@ -133,14 +123,6 @@ def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, step
 def test_cuts_reach_from_the_first_token_to_the_middle_of_an_image():
     drawn = torch.cat([cuts(f"church/pair/{number:04d}", 4, 64)[1:] for number in range(80)])
     assert set(drawn.tolist()) == set(range(1, 33))
-
-
-def test_a_mixed_stream_turns_at_its_cut():
-    unsafe, target = torch.arange(6), torch.arange(6) + 10
-    assert mixed(unsafe, target, torch.tensor([0, 2])).tolist() == [
-        [10, 11, 12, 13, 14, 15],
-        [0, 1, 12, 13, 14, 15],
-    ]
 
 
 def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
@@ -185,7 +167,6 @@ def test_a_micro_batch_bounds_what_a_pass_keeps_for_its_gradient():
             trainer.run(window, desc="test")
         return max(peaks)
 
-    print(peak(64, 8), peak(64, 64), peak(16, 8), peak(16, 16))
     assert peak(64, 8) < 0.5 * peak(64, 64)
     assert peak(64, 8) < 1.5 * peak(16, 8)
 
@@ -222,17 +203,10 @@ def test_threshold_skips_what_does_not_exceed_its_quantile(on):
         assert (log["skipped"] == (measured <= log["threshold"])).all()
 
 
-def test_all_windows_skipped_leaves_the_weights():
-    ours, log, _, _ = trained(chosen(VARIANTS["ear"], 1e9), 3)
-    frozen = tiny_backbone(dtype="float64")
-    assert log["skipped"].all()
-    assert torch.equal(ours[0], frozen.language_model.layers[0].self_attn.q_proj.weight)
-
-
 def test_the_tail_is_discarded_or_kept():
     assert window_bounds(9, 4, "drop") == [(0, 4), (4, 8)]
     assert window_bounds(9, 4, "keep") == [(0, 4), (4, 8), (8, 9)]
-    assert window_bounds(8, 4, "keep") == window_bounds(8, 4, "drop") == [(0, 4), (4, 8)]
+    assert window_bounds(8, 4, "keep") == [(0, 4), (4, 8)]
     assert window_bounds(576, 100, "drop")[-1] == (400, 500)
 
 
@@ -299,9 +273,6 @@ def test_bfloat16_is_the_dtype_of_weights_and_optimiser_alike(name):
     for module, weight in trainer.weights().items():
         assert weight.dtype == torch.bfloat16
         assert not torch.equal(weight, before[module])
-
-
-def test_the_optimiser_keeps_its_state_in_the_dtype_of_the_weights():
     weight = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
     optimiser = make_optimiser("adam", [weight], 1e-3)
     weight.sum().backward()
