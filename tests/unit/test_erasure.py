@@ -1,11 +1,9 @@
 """Fine-tuning against a naive step-by-step loop, in float64."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +11,6 @@ from ear.erasure.presets import VARIANTS, Settings, Threshold, Variant
 from ear.erasure.streams import cuts, sample_streams
 from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
 from ear.errors import InputError
-from ear.prompts.grammar import Grammar
-from ear.world.captions import STYLE_PHRASE
 from tests import oracles
 from tests.tiny import tiny_backbone
 
@@ -224,14 +220,6 @@ def test_released_reads_no_context():
     assert attention.v_proj.weight.grad.abs().max() > 0
 
 
-def test_gradient_ascent_makes_the_unsafe_stream_less_likely_and_the_frozen_model_stays_out():
-    backbone = tiny_backbone()
-    choices = chosen(VARIANTS["gradient-ascent"], passes=3)
-    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
-    log = trainer.run(9, desc="test")
-    assert log["loss"].iloc[-3:].mean() < log["loss"].iloc[:3].mean() - 1
-
-
 def test_a_diverged_training_ends_in_one_line():
     backbone = tiny_backbone()
     choices = chosen(VARIANTS["ear"], learning_rate=1e30)
@@ -249,17 +237,6 @@ def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
         orders[name] = {tuple(Trainer(backbone, PAIRS, streams, choices, seed=s).pair_ids) for s in range(8)}
     assert orders["released"] == {("a", "b", "c")}
     assert len(orders["ear"]) > 1
-
-
-def test_under_the_mini_experiments_threshold_some_windows_are_skipped_and_most_are_not():
-    mini = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["erasure"]
-    table = Grammar("van-gogh", "style", STYLE_PHRASE, seed=42).pairs(40)
-    pairs = list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
-    backbone = tiny_backbone(seed=1)
-    choices = chosen(VARIANTS["ear"], Threshold(value=None, **mini["threshold"]), layers=3, eta=mini["eta"])
-    streams = streams_of(backbone, choices, pairs, guidance=1.5, temperature=0.5)
-    log = Trainer(backbone, pairs, streams, choices, seed=1).run(3, desc="test")
-    assert 0 < log["skipped"].mean() < 0.5
 
 
 @pytest.mark.parametrize("name", VARIANTS)
