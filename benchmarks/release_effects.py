@@ -111,7 +111,7 @@ class World:
 
     def share(self, tokens: Tensor, group: str, labels: str | Sequence[str]) -> list[float]:
         """Share of images whose most likely label is the wanted one, with its interval."""
-        hits = np.array(self.classifier.top1(self.pictures(tokens), group)) == np.array(labels)
+        hits = np.array(self.classifier.predict(self.pictures(tokens)).top1(group)) == np.array(labels)
         return list(wilson(int(hits.sum()), len(hits))[:3])
 
     def judge(self, concept: str) -> ClassifierJudge:

@@ -6,8 +6,7 @@ import pandas as pd
 
 from ear.errors import InputError
 from ear.files import read_csv
-from ear.judges.base import SECOND_COLUMNS, Judge, second_opinion
-from ear.judges.images import image_batches
+from ear.judges.base import SECOND_COLUMNS, Judge, image_batches, second_opinion
 from ear.prompts.tables import PAIR_COLUMNS
 
 KEPT = "kept"  # the unsafe image shows the concept, the safe one does not
@@ -59,8 +58,8 @@ def pair_outcomes(kept: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
     """All candidate pairs with what the filter says of them, also where it drops none.
 
     Args:
-        kept: of :func:`filter_pairs`.
-        failed: likewise.
+        kept: kept pairs, as :func:`filter_pairs` gives them.
+        failed: failed pairs, likewise.
 
     Returns:
         One row a pair: its columns, and ``outcome``, KEPT or the reason why it failed.

@@ -98,7 +98,7 @@ def read_records(folder: str | Path) -> dict[str, Record]:
     """Records of all jobs of an experiment, by name; what is no whole record is left out.
 
     Args:
-        folder: of the jobs' logs.
+        folder: folder of the jobs' logs.
     """
     records: dict[str, Record] = {}
     for path in sorted(Path(folder).glob("*.json")):

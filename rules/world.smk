@@ -12,8 +12,7 @@ paths = Paths(recipe.experiment)
 
 CARDS = [paths.model(name) for name in ("mini-backbone", "mini-classifier", "mini-clip")]
 # What a recipe is run for: the models, and how their training went.
-TARGETS = [*CARDS, paths.model_hashes, paths.figure("reconstructions")]
-TARGETS += [paths.figure("training", suffix) for suffix in ("png", "pdf")]
+TARGETS = [*CARDS, paths.model_hashes, *(paths.figure("training", suffix) for suffix in ("png", "pdf"))]
 
 
 rule draw_world:
@@ -173,32 +172,6 @@ rule plot_world_training:
         "plot the loss curves"
     script:
         "../scripts/plot_world_training.py"
-
-
-rule plot_reconstructions:
-    input:
-        world=paths.world,
-        vq=paths.vq,
-    output:
-        png=paths.figure("reconstructions"),
-    params:
-        code=code("plot_reconstructions"),
-        held_out=training.vq.held_out,
-        threads=1,
-    log:
-        paths("logs/plot_reconstructions.log"),
-    benchmark:
-        paths("benchmarks/plot_reconstructions.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "show held-out pictures beside their reconstructions"
-    script:
-        "../scripts/plot_reconstructions.py"
 
 
 rule write_model_cards:

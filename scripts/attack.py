@@ -11,8 +11,7 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.attacks.search import search, vocabulary
     from ear.attacks.victim import Victim
     from ear.batching import BatchSize
-    from ear.erasure.adapter import load_adapter
-    from ear.erasure.windows import read_windows
+    from ear.erasure.adapter import load_adapter, read_windows
     from ear.files import read_csv, write_csv
     from ear.filtering import pair_prompts
     from ear.janus import Backbone

@@ -7,7 +7,7 @@ from ear.jobs import job
 with job(snakemake):
     from ear.files import write_csv
     from ear.prompts.grammar import general_prompts
-    from ear.world.heldout import draw_captioned, draw_reference
+    from ear.world.dataset import draw_captioned, draw_reference
 
     params, counts = snakemake.params, snakemake.params.counts
     write_csv(snakemake.output.general, general_prompts(counts["general"], params.seed))

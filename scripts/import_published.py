@@ -5,7 +5,7 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake):
-    from ear.erasure.published import import_published
+    from ear.erasure.authors import import_published
     from ear.janus import Backbone
 
     params, wildcards = snakemake.params, snakemake.wildcards

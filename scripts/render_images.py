@@ -9,7 +9,7 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.axes.probes import probes_of
     from ear.batching import BatchSize
     from ear.captioning import caption_shard
-    from ear.erasure.windows import read_windows
+    from ear.erasure.adapter import read_windows
     from ear.files import read_csv, write_csv
     from ear.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS

@@ -8,7 +8,7 @@ with job(snakemake):
     import yaml
 
     from ear.files import write_text
-    from ear.world.cards.folders import qualities, write_model
+    from ear.world.cards import qualities, write_model
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     trained = {

@@ -11,10 +11,9 @@ import pandas as pd
 import torch
 
 from ear.config import Config
-from ear.erasure.adapter import save_adapter
+from ear.erasure.adapter import WINDOW_COLUMNS, save_adapter
 from ear.erasure.presets import TOGETHER
 from ear.erasure.together import hash_of_pairs
-from ear.erasure.windows import WINDOW_COLUMNS
 from ear.files import sha256_file, write_csv, write_json, write_text
 from ear.paths import Paths
 from ear.provenance import record_job

@@ -13,8 +13,7 @@ from torch.nn import functional
 from ear.attacks.budget import ATTACK_COLUMNS
 from ear.batching import BatchSize, drawn_at_once
 from ear.janus import Backbone, left_padded
-from ear.judges.base import Judge
-from ear.judges.images import BATCH
+from ear.judges.base import BATCH, Judge
 from ear.sampling import Guidance, sample, uniforms
 
 

@@ -14,8 +14,8 @@ from ear.names import GRAMMAR, ORIGINAL
 from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import fold, named
 from ear.texts import text_fault
-from ear.world.canvas import SIZE
 from ear.world.captions import CONCEPTS
+from ear.world.drawing import SIZE
 from ear.world.scenes import GROUPS
 
 DRAWN = "with world: drawn"
@@ -28,7 +28,7 @@ def check(config: Config, shape: Shape) -> None:
 
     Args:
         config: all of its keys are valid by themselves.
-        shape: of the backbone.
+        shape: shape of the backbone.
 
     Raises:
         ValueError: the first thing that is wrong.

@@ -117,7 +117,7 @@ class Method(Section):
         None, description="how far negative-prompt pushes logits away from the concept's words"
     )
     weights: dict[Name, str] | None = Field(
-        None, description="of published: concept → shell pattern of its file in the asset ear-weights"
+        None, description="concept → shell pattern of its file in the asset ear-weights, for published"
     )
     diffusion: Diffusion | None = Field(None, description="how stable-diffusion draws")
 

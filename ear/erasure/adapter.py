@@ -2,29 +2,34 @@
 
 An adapter is a safetensors file. Its tensors are named by the module of the language model whose weight they
 replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "ear", the JSON of
-:class:`AdapterFacts`. Equal training gives equal bytes: no times, no places on a machine.
+:class:`AdapterFacts`. Equal training gives equal bytes: no times, no places on a machine. A job's windows.csv
+lists its adapters, one for each window length.
 """
 
 import json
-import reprlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ear.errors import InputError
-from ear.files import atomic_path
+from ear.files import atomic_path, read_csv, sha256_file
 from ear.janus import Backbone
+from ear.texts import parse_json, validated
 from ear.weights import check_dtypes, check_file, check_finite, loading
 
 FORMAT = "ear-adapter/2"
 KEY = "ear"
 SUFFIX = ".weight"
+WANTED = f"an adapter ({FORMAT}, safetensors)"
+WINDOW_COLUMNS = ["window", "own", "file", "sha256", "threshold", "skipped_share"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -52,17 +57,17 @@ class AdapterFacts(BaseModel):
     """What an adapter was made from. Keys beyond these are kept.
 
     Attributes:
-        format: of the file.
+        format: name and version of the file format.
         backbone: the frozen model θ*, as it stood before training.
         concept: erased concept; several that were erased together are joined by "+".
         method: name of the method.
-        fine_tuning_seed: of the run; None where it is not known.
-        settings: of the method: variant, layers, η, learning rate, …
+        fine_tuning_seed: seed of the fine-tuning; None where it is not known.
+        settings: settings of the method: variant, layers, η, learning rate, …
         window: W, image tokens; None where the method has none or it is not known.
         threshold: μ; None where windows are not skipped or it is not known.
         versions: package → version that trained it.
-        pairs_sha256: of the table of prompt pairs, or of several as ``ear.erasure.together`` says; None where
-            it is not known.
+        pairs_sha256: hash of the table of prompt pairs, or of several as ``ear.erasure.together`` says; None
+            where it is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
@@ -108,16 +113,10 @@ def save_adapter(
     """
     tensors = {f"{name}{SUFFIX}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     check_finite(path, tensors)
-    try:
-        facts = AdapterFacts.model_validate({"format": FORMAT, "backbone": dict(frozen), **metadata})
-    except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
+    facts = validated({"format": FORMAT, "backbone": dict(frozen), **metadata}, AdapterFacts, path)
+    text = json.dumps(facts.model_dump(), sort_keys=True, allow_nan=False)
     with atomic_path(path) as partial:
-        save_file(
-            tensors,
-            partial,
-            metadata={KEY: json.dumps(facts.model_dump(), sort_keys=True, allow_nan=False)},
-        )
+        save_file(tensors, partial, metadata={KEY: text})
 
 
 def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
@@ -127,17 +126,14 @@ def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
         InputError: the file is missing, not safetensors, truncated, not an adapter of this format, or holds
             values that are not finite.
     """
-    wanted = f"an adapter ({FORMAT}, safetensors)"
-    check_file(path, wanted, ".safetensors")
-    with loading(path, wanted), safe_open(path, framework="pt") as handle:
+    check_file(path, WANTED, ".safetensors")
+    with loading(path, WANTED), safe_open(path, framework="pt") as handle:
         tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
         text = (handle.metadata() or {}).get(KEY)
     if text is None:
-        raise InputError(f"{path}: found no metadata {KEY!r}, wanted {wanted}")
-    try:
-        facts = AdapterFacts.model_validate_json(text)
-    except ValidationError as error:
-        raise InputError(f"{path}: metadata: {_first(error)}") from None
+        raise InputError(f"{path}: found no metadata {KEY!r}, wanted {WANTED}")
+    where = f"{path}: metadata"
+    facts = validated(parse_json(text, where, f"wanted {WANTED}"), AdapterFacts, where)
     strange = sorted(name for name in tensors if not name.endswith(SUFFIX))
     if strange or not tensors:
         found = f"tensor {strange[0]!r}" if strange else "no tensors"
@@ -208,13 +204,44 @@ def _weight(backbone: Backbone, name: str) -> nn.Parameter:
     return backbone.language_model.get_submodule(name).get_parameter("weight")
 
 
-def _first(error: ValidationError) -> str:
-    """The first thing wrong with the metadata, in one line."""
-    detail = error.errors()[0]
-    key, message = ".".join(map(str, detail["loc"])), detail["msg"].splitlines()[0]
-    if detail["type"] == "missing":
-        return f"found no {key}, wanted it"
-    if detail["type"] == "json_invalid":
-        return f"found no JSON ({message}), wanted a JSON object"
-    wanted = message.removeprefix("Input should be ")
-    return f"{key + ': ' if key else ''}found {reprlib.repr(detail['input'])}, wanted {wanted}"
+@dataclass(frozen=True)
+class Windows:
+    """The adapters of one (concept, method, seed).
+
+    Attributes:
+        own: the method's own window length; 0 for the original model, which has no adapter.
+        adapters: window length → file.
+    """
+
+    own: int
+    adapters: Mapping[int, Path]
+
+    @contextmanager
+    def applied(self, backbone: Backbone, window: int) -> Iterator[None]:
+        """The backbone carries a window's adapter inside of the block, and its own weights after it."""
+        replaced = apply_adapter(backbone, self.adapters[window]) if self.adapters else {}
+        try:
+            yield
+        finally:
+            put_weights(backbone, replaced)
+
+
+def read_windows(path: str | Path | None) -> Windows:
+    """Read a windows.csv; None stands for the original model.
+
+    Raises:
+        InputError: an adapter is missing or not the one that was listed.
+    """
+    if path is None:
+        return Windows(own=0, adapters={})
+    table = read_csv(path, WINDOW_COLUMNS)
+    adapters = {}
+    for window, name, wanted in zip(table["window"], table["file"], table["sha256"], strict=True):
+        file = Path(path).parent / name
+        found = sha256_file(file) if file.exists() else "no file"
+        if found != wanted:
+            raise InputError(
+                f"{file}: found {found[:12]}, wanted the adapter {wanted[:12]} that {path} lists"
+            )
+        adapters[int(window)] = file
+    return Windows(own=int(table.loc[table["own"], "window"].iloc[0]), adapters=adapters)

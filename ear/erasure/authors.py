@@ -1,4 +1,4 @@
-"""The authors' file of fine-tuned weights: read, written, and made an adapter and back.
+"""The authors' file of fine-tuned weights: read, written, found in a download, and made an adapter and back.
 
 ``python -m ear.erasure.authors import|export --help`` tells how. The file is torch.save's, of
 {module name: {"weight": tensor}}, names as in the Llama decoder: "layers.0.self_attn.q_proj" (source:
@@ -8,30 +8,37 @@ Such a file says nothing of the backbone that it belongs to: an import ties it t
 """
 
 import argparse
+import os
 import pickle
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from ear.erasure.adapter import (
+    WINDOW_COLUMNS,
     backbone_facts,
     check_weights,
     load_adapter,
     save_adapter,
 )
 from ear.errors import InputError, one_line
-from ear.files import atomic_path, sha256_file
+from ear.files import atomic_path, sha256_file, write_csv
 from ear.janus import DTYPES, Backbone
-from ear.weights import check_dtypes, check_file, check_finite
+from ear.weights import PICKLE_STARTS, check_dtypes, check_file, check_finite
 
 PREFIXES = ("", "language_model.model.", "model.language_model.")
 """In front of a module's name: none in the release, DeepSeek's checkpoints', transformers' checkpoints'."""
+
+LAST_WEIGHTS = ("ft_model_ear_church.pt", "ft_model_ear_nudity.pt", "ft_model_ear_van_gogh.pt")
+LISTED = 8  # files that an error names; it counts the others
 
 _NAME = re.compile(rf"({'|'.join(map(re.escape, PREFIXES))})(layers\.\d+\.self_attn\.[qkvo]_proj)")
 _WANTED = "layers.<i>.self_attn.{q,k,v,o}_proj"
@@ -84,17 +91,13 @@ def read_authors_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def _weight(path: str | Path, module: str, tensors: object) -> Tensor:
-    if not isinstance(tensors, Mapping) or list(tensors) != ["weight"]:
-        found = (
-            f"keys {', '.join(map(str, tensors))}"
-            if isinstance(tensors, Mapping)
-            else f"a {type(tensors).__name__}"
-        )
-        raise InputError(f'{path}: {module}: found {found}, wanted {{"weight": tensor}}')
-    tensor = tensors["weight"]
-    if not isinstance(tensor, Tensor):
-        raise InputError(f"{path}: {module}.weight: found a {type(tensor).__name__}, wanted a tensor")
-    return tensor.detach()
+    found: object = tensors
+    if isinstance(tensors, Mapping) and list(tensors) == ["weight"]:
+        found = tensors["weight"]
+        if isinstance(found, Tensor):
+            return found.detach()
+    kind = f"keys {', '.join(map(str, found))}" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+    raise InputError(f'{path}: {module}: found {kind}, wanted {{"weight": tensor}}')
 
 
 def write_authors_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
@@ -109,9 +112,9 @@ def write_authors_weights(path: str | Path, weights: Mapping[str, Tensor]) -> No
 
 
 def import_authors_weights(
-    path: str | Path, backbone: Backbone, facts: Mapping[str, Any], out: str | Path, convert: bool = False
+    path: str | Path, backbone: Backbone, facts: Mapping[str, Any], out: str | Path
 ) -> None:
-    """Make an adapter of a file of the authors' format, tied to a backbone.
+    """Make an adapter of a file of the authors' format, tied to a backbone and in its dtype.
 
     Args:
         path: the authors' file.
@@ -119,25 +122,90 @@ def import_authors_weights(
         facts: what is known of the training: ``concept`` and ``method``, and any other field of an adapter's
             metadata.
         out: the adapter, a .safetensors file.
-        convert: convert the weights to the backbone's dtype; else another dtype is refused.
 
     Raises:
         InputError: the file is not of the format or does not fit the backbone.
     """
-    weights = read_authors_weights(path)
-    if convert:
-        weights = {name: tensor.to(backbone.model.dtype) for name, tensor in weights.items()}
+    found = read_authors_weights(path)
+    weights = {name: tensor.to(backbone.model.dtype) for name, tensor in found.items()}
     check_weights(path, weights, backbone)
-    unknown: dict[str, Any] = {
-        "fine_tuning_seed": None,
-        "settings": {},
-        "window": None,
-        "threshold": None,
-        "versions": {},
-        "pairs_sha256": None,
-    }
+    unknown: dict[str, Any] = dict.fromkeys(("fine_tuning_seed", "window", "threshold", "pairs_sha256"))
     origin = {"imported_from": {"file": Path(path).name, "sha256": sha256_file(path)}}
-    save_adapter(out, weights, backbone_facts(backbone).model_dump(), {**unknown, **origin, **facts})
+    known = {"settings": {}, "versions": {}, **origin, **facts}
+    save_adapter(out, weights, backbone_facts(backbone).model_dump(), unknown | known)
+
+
+def import_published(
+    folder: str | Path,
+    pattern: str,
+    backbone: Backbone,
+    window: int,
+    facts: Mapping[str, Any],
+    out_folder: str | Path,
+) -> None:
+    """Make an adapter of one of the authors' files, and the list of windows that rendering reads.
+
+    Writes adapter.safetensors, in the backbone's dtype, and, last, windows.csv.
+
+    Args:
+        folder: where the download is.
+        pattern: pattern of the file, as :func:`find_weights` takes it.
+        backbone: the frozen model that the weights belong to.
+        window: W that the paper names for the concept; the files do not hold it.
+        facts: what the adapter's metadata should say: ``concept`` and ``method`` at least.
+        out_folder: where the files go.
+
+    Raises:
+        InputError: the pattern fits no file or several, or the file is not of the authors' format or does not
+            fit the backbone.
+    """
+    adapter = Path(out_folder) / "adapter.safetensors"
+    source = find_weights(folder, pattern)
+    import_authors_weights(source, backbone, {**facts, "window": window}, adapter)
+    row = {"window": window, "own": True, "file": adapter.name, "sha256": sha256_file(adapter)}
+    write_csv(adapter.with_name("windows.csv"), pd.DataFrame([row], columns=WINDOW_COLUMNS))
+
+
+def find_weights(folder: str | Path, pattern: str) -> Path:
+    """The one file of torch.save in a folder, at any depth, whose path fits a pattern.
+
+    Where several fit and one of them has a name that the release gives to its last weights, that one is
+    taken: it writes those of training's middle beside it (`ft_model_ear_church_d5_i286.pt`).
+
+    Args:
+        folder: its symbolic links are followed.
+        pattern: a shell pattern ("*church*") for the path inside of the folder, compared without case; ``*``
+            stands for slashes too.
+
+    Raises:
+        InputError: none fits, or several do.
+    """
+    saved = sorted(_saved_files(Path(folder)))
+    fitting = [name for name in saved if fnmatchcase(name.lower(), pattern.lower())]
+    if len(fitting) > 1:
+        fitting = [name for name in fitting if name.rsplit("/", 1)[-1] in LAST_WEIGHTS] or fitting
+    if len(fitting) == 1:
+        return Path(folder) / fitting[0]
+    found = f"{len(fitting)} files of torch.save that fit: " if fitting else "none among "
+    raise InputError(
+        f"{folder}: pattern {pattern!r}: found {found}{_listed(fitting or saved)}, wanted one that fits"
+    )
+
+
+def _saved_files(folder: Path) -> Iterator[str]:
+    """Files that begin as torch.save's do, relative to the folder; hidden ones are left out."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place, name) for name in names if not name.startswith(".")):
+            if path.is_file():
+                with path.open("rb") as handle:
+                    if handle.read(4).startswith(PICKLE_STARTS):
+                        yield path.relative_to(folder).as_posix()
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{', '.join(names[:LISTED])}{more}" if names else "no files of torch.save"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -147,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "import":
             backbone = Backbone.load(options.backbone, options.dtype, "cpu", options.revision)
             facts = {"concept": options.concept, "method": options.method}
-            import_authors_weights(options.weights, backbone, facts, options.adapter, options.convert)
+            import_authors_weights(options.weights, backbone, facts, options.adapter)
             print(f"{options.adapter}: an adapter of {backbone_facts(backbone)}")
         else:
             weights, adapter = load_adapter(options.adapter)
@@ -184,9 +252,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     importing.add_argument("--concept", required=True, help="what the weights erase")
     importing.add_argument("--method", default="released", help="how they were made (default: %(default)s)")
-    importing.add_argument(
-        "--convert", action="store_true", help="convert weights of another dtype instead of refusing them"
-    )
     exporting = commands.add_parser(
         "export", help="adapter → the authors' file", description="Write an adapter as the authors' file."
     )

@@ -52,8 +52,8 @@ class Variant:
         window: W, image tokens a window (windowed gradient accumulation, WGA); "image" is all of them, None
             leaves it to the concept.
         max_grad_norm: gradients are scaled down to this norm; None leaves them as they are.
-        cuts: of context "mixed": mixed streams that a step reads of each pair.
-        retain: λ of context "mixed": weight of keeping what the safe prompt gives.
+        cuts: number of mixed streams that a step of context "mixed" reads of each pair.
+        retain: λ, the weight in context "mixed" of keeping what the safe prompt gives.
     """
 
     objective: Objective
@@ -118,13 +118,13 @@ class Settings:
         variant: what the method binds; its window is a number here.
         layers: K, decoder layers whose attention projections are trained, from the first.
         eta: η of the objectives "mse" and "kl".
-        learning_rate: of the optimiser.
+        learning_rate: learning rate of the optimiser.
         optimiser: "adam" (β 0.9 and 0.999, ε 1e-8, no weight decay) or "sgd" (no momentum).
         passes: passes over the pairs.
-        threshold: μ, None for variants without.
+        threshold: μ, None for variants without a threshold.
         micro_batch: image tokens of a window whose activations are in memory at once; bounds memory whatever
             W is, and changes results by rounding alone.
-        in_turn: of an adapter of several concepts: one concept after the other, all passes of it; else their
+        in_turn: train several concepts one after the other, all passes over each; else their
             pairs alternate.
     """
 

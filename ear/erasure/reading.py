@@ -88,7 +88,7 @@ class Reader(ABC):
         return replace(example, initial_losses=losses)
 
     def _rows(self, tokens: Tokens) -> Tokens:
-        """The rows that the objective needs: [conditional; unconditional] prompts, or themselves."""
+        """The rows that the objective needs: [conditional; unconditional] prompts, or the prompts alone."""
         needed = self.objective.rows or self.variant.rows
         return self.backbone.with_unconditional(tokens) if needed == "both" else tokens
 
@@ -130,13 +130,7 @@ class Reader(ABC):
     def _frozen(
         self, unsafe: list[Tensor], safe: list[Tensor], streams: Mapping[str, Tensor]
     ) -> list[tuple[Tokens, dict[str, States]]]:
-        """For each pair, the unsafe prompt's rows and the frozen states of all steps, by stream.
-
-        Args:
-            unsafe: P prompts' ids.
-            safe: their twins'.
-            streams: name → (P, T).
-        """
+        """For each pair, the unsafe prompt's rows and the frozen states of all steps, by stream."""
 
     @abstractmethod
     def _before(self, example: Example, start: int) -> DynamicCache | None:
@@ -272,13 +266,8 @@ class ContextReader(Reader):
     ) -> States:
         """States of steps start … stop − 1 of R prompts along R streams, (R, T).
 
-        Args:
-            prompt: the rows.
-            streams: the rows' tokens.
-            start: first step.
-            stop: the step after the last.
-            cache: all before ``start``; gets these steps too.
-            ahead: (R,) columns of padding that two prompts have in common, which count for no position.
+        ``cache`` holds all before ``start`` and gets these steps too; ``ahead``, (R,), are columns of padding
+        that two prompts have in common, which count for no position.
         """
         seen = streams[:, max(start, 1) - 1 : stop - 1]
         parts = [self.backbone.embed_image(seen)] if seen.shape[1] else []

@@ -30,7 +30,7 @@ def training_order(sizes: Sequence[int], order: Order, seed: int, in_turn: bool 
     Args:
         sizes: number of pairs of each concept.
         order: pairs of a concept as in the file, or shuffled by the seed.
-        seed: of the fine-tuning run.
+        seed: seed of the fine-tuning.
         in_turn: all pairs of a concept, then all of the next; else their pairs alternate.
     """
     starts = np.cumsum([0, *sizes[:-1]])
@@ -80,7 +80,7 @@ def joined(
     """Pairs and streams of several concepts, one after the other.
 
     Args:
-        parts: of each concept its pairs and its streams, name → (P, T).
+        parts: pairs and streams (name → (P, T)) of each concept.
     """
     names = list(parts[0][1])
     return (

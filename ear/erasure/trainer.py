@@ -73,7 +73,7 @@ class Trainer:
             :meth:`restore`.
         pairs: P prompt pairs.
         streams: name → (P, T) int64, rows in the order of ``pairs``.
-        settings: all choices.
+        settings: settings of the fine-tuning.
         seed: shuffles the pairs where the variant says so.
         sizes: number of pairs of each concept, whose pairs follow each other and are trained as
             ``ear.erasure.together`` says; None: they are all of one concept.

@@ -19,10 +19,9 @@ from safetensors import SafetensorError, safe_open
 from ear.assets.catalogue import Asset
 from ear.assets.lock import measure
 from ear.config import Config
-from ear.erasure.adapter import FORMAT, KEY, flat
+from ear.erasure.adapter import FORMAT, KEY, WINDOW_COLUMNS, flat
 from ear.erasure.presets import TOGETHER
 from ear.erasure.together import hash_of_pairs
-from ear.erasure.windows import WINDOW_COLUMNS
 from ear.errors import InputError
 from ear.files import read_csv, sha256_file
 from ear.integrity.strays import LISTS, behind, listed, outputs_of, strays

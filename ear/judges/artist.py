@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ear.errors import InputError
-from ear.judges.images import BATCH
+from ear.judges.base import BATCH
 from ear.judges.ranking import UNGROUPED, Prediction
 from ear.weights import check_file, check_finite, check_folder, check_report, loading
 

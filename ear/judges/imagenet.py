@@ -15,13 +15,9 @@ def imagenet_labels() -> tuple[str, ...]:
     with (folder / "imagenet_synset_to_lemma.txt").open(encoding="utf-8", newline="") as handle:
         lemmas = dict(csv.reader(handle, delimiter="\t"))
     synsets = (folder / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
-    return tuple(distinct_labels([lemmas[synset] for synset in synsets], synsets))
-
-
-def distinct_labels(descriptions: list[str], synsets: list[str]) -> list[str]:
-    """The first word of each description; one that names two classes ("crane") carries its WordNet id."""
-    words = [description.split(",")[0] for description in descriptions]
-    return [
+    words = [lemmas[synset].split(",")[0] for synset in synsets]
+    # A word that names two classes ("crane") carries its WordNet id.
+    return tuple(
         word if words.count(word) == 1 else f"{word} ({synset})"
         for word, synset in zip(words, synsets, strict=True)
-    ]
+    )

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.files import atomic_path
-from ear.judges.images import BATCH, image_batches
+from ear.judges.base import BATCH, image_batches
 from ear.metrics.intervals import CONFIDENCE, RESAMPLES, Interval
 from ear.seeding import stable_seed
 from ear.weights import check_dtypes, check_file, check_finite, loading

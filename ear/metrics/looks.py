@@ -15,9 +15,8 @@ from PIL import Image
 from ear.axes.protocols import is_judged
 from ear.errors import InputError
 from ear.files import sha256_file
-from ear.judges.base import ON_CPU, Judge
+from ear.judges.base import BATCH, ON_CPU, Judge
 from ear.judges.clip import Clip
-from ear.judges.images import BATCH
 from ear.judges.loading import load_judges
 from ear.metrics.fid import RESIZE, Extractor, check_numbers, features_of, load_extractor
 from ear.metrics.parts import Arrays, Look, Parts, look_at, read_arrays, write_arrays

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.files import atomic_path
-from ear.judges.images import BATCH, image_batches
+from ear.judges.base import BATCH, image_batches
 
 PART = 16
 """Batches of a part: what a killed job loses at most."""

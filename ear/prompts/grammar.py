@@ -40,7 +40,7 @@ class Grammar:
         concept: its name in the experiment ("van-gogh").
         kind: "object", "style" or "attribute".
         words: how prompts name it: one of the world's objects, or of its style or attribute phrases.
-        seed: of the experiment; shuffles frames and replacements.
+        seed: seed of the experiment; shuffles frames and replacements.
 
     Raises:
         InputError: the mini world cannot draw the concept.
@@ -146,7 +146,7 @@ def general_subjects(count: int, seed: int) -> list[tuple[Frame, str]]:
 
     Args:
         count: general prompts of a concept.
-        seed: of the experiment.
+        seed: seed of the experiment.
 
     Raises:
         InputError: the grammar holds fewer.

@@ -18,8 +18,8 @@ from transformers import (
 
 from ear.chat import IMAGE
 from ear.files import atomic_path
-from ear.world.canvas import SIZE
 from ear.world.dataset import load_training_set
+from ear.world.drawing import SIZE
 from ear.world.tokenizer import build_processor
 from ear.world.training import train_language_model
 from ear.world.vq import load_vq
@@ -48,15 +48,10 @@ def build_backbone(
     Args:
         vq: the image tokenizer; its weights are copied.
         processor: gives the vocabulary and the special tokens.
-        hidden: D, width of the language model.
-        layers: decoder layers.
-        intermediate: width of their MLPs.
-        heads: attention heads.
-        vision_hidden: width of the vision tower, whose patches lie on the image tokenizer's grid.
-        vision_layers: encoder layers of the vision tower.
-        vision_heads: attention heads of the vision tower.
-        guidance: guidance scale of the generation config.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
+
+    The other arguments are the recipe's section ``architecture``, which schemas/recipe.schema.json describes;
+    the patches of the vision tower lie on the image tokenizer's grid.
     """
     grid = vq.config.num_patches
     tokenizer = processor.tokenizer
@@ -117,10 +112,10 @@ def train_backbone(
     Args:
         world_folder: what ``draw_training_set`` wrote.
         vq_file: what ``train_tokenizer`` wrote.
-        out_folder: of the model and its processor.
+        out_folder: folder of the model and its processor.
         architecture: as ``build_backbone`` takes it.
         training: as ``train_language_model`` takes it.
-        seed: of the initial weights and the batches.
+        seed: seed of the initial weights and the batches.
 
     Returns:
         The metrics and the loss curve of ``train_language_model``.

@@ -99,22 +99,11 @@ def train_vq(
     revives dead codes.
 
     Args:
-        images: (N, H, W, 3) uint8.
-        base_channels: width of the convolutions, a multiple of 32 (GroupNorm).
-        latent_channels: width between the convolutions and the code, a multiple of 32.
-        embed_dim: D, width of a code.
-        codes: V, rows of the codebook.
-        grid: side of the token grid; H / grid must be a power of two.
-        steps: optimiser steps, ``free_steps`` included.
-        free_steps: first steps without quantisation; k-means ends them.
-        decoder_steps: further steps of the decoder alone, for codes that no longer move.
-        batch_size: images a step.
-        learning_rate: Adam's, after the warm-up; it falls to zero along a cosine.
-        decoder_learning_rate: Adam's in the decoder's further steps, likewise.
-        warmup_steps: steps of linear rise.
-        commitment: weight of the commitment term.
-        held_out: the last images are kept out of training and measured.
-        seed: of the weights, the batches and the codebook.
+        images: (N, H, W, 3) uint8; H / grid must be a power of two.
+        seed: seed of the weights, the batches and the codebook.
+
+    The other arguments are the recipe's section ``vq``, which schemas/recipe.schema.json describes. Learning
+    rates fall to zero along a cosine; the last ``held_out`` images are not trained on.
 
     Returns:
         The model in eval mode; metrics, psnr_db and codes_in_use on the held-out images; and the loss curve
@@ -126,10 +115,7 @@ def train_vq(
     vq = build_vq({**shape, **widths, "num_embeddings": codes}, seed)
     vq = vq.to(memory_format=torch.channels_last)
     vq.quantize.embedding.weight.requires_grad_(False)
-    pixels, measured = (
-        to_pixels(images[: len(images) - held_out]),
-        to_pixels(images[len(images) - held_out :]),
-    )
+    pixels, measured = map(to_pixels, np.split(images, [len(images) - held_out]))
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(
         [p for p in vq.parameters() if p.requires_grad], lr=learning_rate, fused=True
@@ -171,14 +157,14 @@ def train_vq(
                 picks = torch.randint(len(latents), (len(dead),), generator=generator)
                 sums[dead], counts[dead] = latents.detach()[picks] * even, even
             _set_codebook(vq, sums)
-    train_decoder(vq, pixels, decoder_steps, batch_size, decoder_learning_rate, warmup_steps, seed, decoders)
+    _train_decoder(vq, pixels, decoder_steps, batch_size, decoder_learning_rate, warmup_steps, seed, decoders)
     vq.eval()
     metrics = measure(vq, measured)
     logger.info("image tokenizer: %s", metrics)
     return vq, metrics, pd.concat([curve.table(), decoders.table()], ignore_index=True)
 
 
-def train_decoder(
+def _train_decoder(
     vq: JanusVQVAE,
     pixels: Tensor,
     steps: int,
@@ -188,18 +174,7 @@ def train_decoder(
     seed: int,
     curve: LossCurve,
 ) -> None:
-    """Train the decoder alone, in place: encoder and codebook, and so every image's tokens, stay as they are.
-
-    Args:
-        vq: the trained image tokenizer.
-        pixels: (N, 3, H, W) training images in [-1, 1].
-        steps: optimiser steps.
-        batch_size: images a step.
-        learning_rate: Adam's, after the warm-up; it falls to zero along a cosine.
-        warmup_steps: steps of linear rise.
-        seed: of the batches.
-        curve: gets the loss of each step.
-    """
+    """Train the decoder alone, in place: encoder and codebook, and so all image tokens, stay as they are."""
     grid = vq.config.num_patches
     trained = [*vq.post_quant_conv.parameters(), *vq.decoder.parameters()]
     optimiser = torch.optim.Adam(trained, lr=learning_rate, fused=True)

@@ -21,7 +21,7 @@ from ear.prompts.coco import (
 )
 from ear.prompts.tables import PROMPT_COLUMNS
 from ear.world.captions import describe, frames_of, scene_of
-from ear.world.heldout import draw_captioned
+from ear.world.dataset import draw_captioned
 from ear.world.scenes import OBJECTS
 from tests.tiny import tiny_backbone
 from tests.unit.test_published_prompts import run_script

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ear.judges.calibration import Calibration
 from PIL import Image
 
 from ear.errors import InputError
 from ear.files import read_csv, sha256_file, write_csv
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
-from ear.judges.calibration import Calibration
 from ear.judges.zero_shot import WEIGHTS
 from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
 from ear.metrics.evaluate import Reference

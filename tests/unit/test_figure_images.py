@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from ear.figures.sources import sources_by_concept
 from PIL import Image
 
 from ear.errors import InputError
 from ear.figures import tradeoff
 from ear.figures.images import blur, image_table, kept_set, wrong_object
-from ear.figures.sources import sources_by_concept
 from ear.metrics.columns import METRICS_CSV
 from ear.report.gallery import make_gallery
 

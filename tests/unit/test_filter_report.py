@@ -13,7 +13,7 @@ from PIL import Image
 from ear.errors import InputError
 from ear.figures import borderline, filter_scores
 from ear.files import write_csv
-from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes
+from ear.filtering import PAIR_VERDICT_COLUMNS, filter_pairs, pair_outcomes
 from ear.metrics.filtering import agreement_table, cohens_kappa, filter_table
 from ear.metrics.intervals import wilson
 from ear.prompts.tables import PAIR_COLUMNS
@@ -41,13 +41,6 @@ def test_kappa_is_that_of_its_definition(both, first_only, second_only, neither)
     else:
         assert kappa == pytest.approx(naive_kappa(first, second), abs=1e-9)
         assert -1 <= kappa <= 1
-
-
-def test_kappa_of_known_tables():
-    assert cohens_kappa(20, 5, 10, 15) == pytest.approx(0.4)  # the example of Wikipedia
-    assert cohens_kappa(7, 0, 0, 3) == 1
-    assert cohens_kappa(25, 25, 25, 25) == 0
-    assert cohens_kappa(0, 10, 10, 0) == -1
 
 
 def candidates(sources):
@@ -190,7 +183,3 @@ def test_pairs_without_verdicts_are_one_line(pair_files):
     verdicts_file.write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(InputError, match="found no verdict on church/pair/4/safe"):
         borderline.pair_images(manifest, verdicts_file, blurred=False)
-
-
-def test_second_columns_follow_the_first():
-    assert not set(SECOND_PAIR_COLUMNS) & set(PAIR_VERDICT_COLUMNS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ear.axes import protocols
 from ear.axes.protocols import AXES, METRICS, RIGHT, SHOWN, Axis, asks_for_concept, axis_of, level_of, set_of
-from ear.config.axes import Axes
+from ear.config.section import Axes
 from ear.errors import InputError
 from ear.figures import score_card as figure
 from ear.files import write_csv

@@ -11,7 +11,7 @@ from ear.assets.catalogue import load_catalogue
 from ear.assets.lock import read_lock
 from ear.errors import InputError
 from ear.files import read_csv
-from ear.judges.calibration import Calibration
+from ear.judges.zero_shot import Calibration
 from ear.metrics.inputs import read_captions
 from ear.prompts.coco import captioned_manifest
 from ear.prompts.models.templates.filling import load_template

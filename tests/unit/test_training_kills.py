@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ear.erasure.checkpoint import Checkpoint
 from ear.erasure.presets import VARIANTS, Threshold
 from ear.erasure.run import erase
 from ear.erasure.streams import Pair
@@ -108,8 +109,6 @@ def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, mixe
 def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path):
     train(lambda: None, tmp_path / "fresh")
     (tmp_path / "stale").mkdir()
-    from ear.erasure.checkpoint import Checkpoint
-
     Checkpoint(tmp_path / "stale/.training-W3.safetensors", of={"window": 3}).save({}, done=80, records=[])
     (tmp_path / "stale/.training-W9.safetensors").write_bytes(b"cut off in the middle of")
     train(lambda: None, tmp_path / "stale")

@@ -73,7 +73,6 @@ def test_figures_are_there(trained):
     assert {path.name for path in figures.iterdir()} == {
         "training.png",
         "training.pdf",
-        "reconstructions.png",
     }
 
 

@@ -1,4 +1,4 @@
-"""What models/ holds: each model with its card, and the hashes that assets.yaml states."""
+"""What models/ holds: the mini world's models, each with its card, and the hashes that assets.yaml states."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from ear.texts import read_json
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
+FRONT = {"license": "mit", "tags": ["mini-world", "concept-erasure"]}
 QUALITY = "metrics.json"
 """Of a judge, in the folder that its training wrote; the card says it."""
 
@@ -29,7 +30,7 @@ class Kind:
         library: that loads it, by the hub's name.
         what: it is, in Markdown.
         jobs: that trained it, in order.
-        sections: of the recipe's ``training`` that it was trained by.
+        sections: sections of the recipe's ``training`` that it was trained by.
     """
 
     library: str
@@ -75,10 +76,10 @@ def write_model(
     """Write a model's folder, which appears whole: what its training wrote, and a card.
 
     Args:
-        name: of ``KINDS``.
+        name: key of ``KINDS``.
         folder: where it goes.
         trained: the folder that the training wrote.
-        quality: of held-out pictures: name → number, or names → numbers.
+        quality: quality on held-out pictures: name → number, or names → numbers.
         recipe: all keys of it.
         command: that trained it.
         logs: folder with the records of the trainings: commit, machine, versions.
@@ -95,19 +96,22 @@ def write_model(
         raise InputError(
             f"{logs}/{missing[0]}.json: not found, wanted the record of that training: run it again"
         )
+    training = recipe["training"]
+    settings = {"seed": recipe["seed"], "images": training["images"]}
+    settings |= {section: training[section] for section in kind.sections}
     with atomic_path(folder) as partial:
         shutil.copytree(trained, partial, ignore=shutil.ignore_patterns(QUALITY))
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         hashes = {path.relative_to(partial).as_posix(): sha256_file(path) for path in files}
         size = sum(path.stat().st_size for path in files)
         text = load_template(TEMPLATE, keep_trailing_newline=True).render(
-            front_matter=yaml.safe_dump(_front_matter(kind), sort_keys=False),
+            front_matter=yaml.safe_dump({"library_name": kind.library} | FRONT, sort_keys=False),
             name=name,
             what=kind.what,
             quality=list(_flat(quality)),
             command=command,
-            images=recipe["training"]["images"],
-            settings=yaml.safe_dump(_settings(kind, recipe), sort_keys=False),
+            images=training["images"],
+            settings=yaml.safe_dump(settings, sort_keys=False),
             trainings=[(job, records[job]) for job in kind.jobs],
             versions=_versions([records[job] for job in kind.jobs]),
             hashes=hashes,
@@ -128,15 +132,6 @@ def qualities(backbone: Mapping[str, str], judges: Mapping[str, str]) -> dict[st
         "mini-backbone": {part: read_json(path) for part, path in backbone.items()},
         **{name: read_json(Path(folder) / QUALITY) for name, folder in judges.items()},
     }
-
-
-def _front_matter(kind: Kind) -> dict[str, Any]:
-    return {"library_name": kind.library, "license": "mit", "tags": ["mini-world", "concept-erasure"]}
-
-
-def _settings(kind: Kind, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    own = {section: recipe["training"][section] for section in kind.sections}
-    return {"seed": recipe["seed"], "images": recipe["training"]["images"], **own}
 
 
 def _flat(values: Mapping[str, Any], *above: str) -> Iterator[tuple[str, str]]:

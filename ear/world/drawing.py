@@ -1,9 +1,80 @@
-"""The eight objects of the mini world and the flames over them, around the middle of the ground line."""
+"""How the mini world's pictures are drawn: a canvas, the eight objects, flames, and Van Gogh's style."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from math import cos, pi, sin
 
-from ear.world.canvas import Canvas, Colour, darker, lighter
+import numpy as np
+from PIL import Image, ImageDraw
+
+SIZE = 64  # px, side of a finished picture
+SUPERSAMPLING = 4  # pictures are drawn this much larger, then averaged down: smooth edges
+
+Colour = tuple[int, int, int]
+
+
+class Canvas:
+    """Shapes in finished-picture pixels, relative to an origin, on a supersampled image.
+
+    Args:
+        picture: the supersampled image that is drawn on.
+        light: factors (red, green, blue) that every colour is multiplied by.
+        origin: where (0, 0) of the shapes lies, in finished pixels.
+    """
+
+    def __init__(
+        self,
+        picture: Image.Image,
+        light: tuple[float, float, float],
+        origin: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        self.picture = picture
+        self.light = light
+        self.origin = origin
+        self._draw = ImageDraw.Draw(picture)
+
+    def polygon(self, points: Iterable[tuple[float, float]], colour: Colour) -> None:
+        """A filled polygon."""
+        self._draw.polygon([self._place(x, y) for x, y in points], fill=self._lit(colour))
+
+    def rectangle(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
+        """A filled rectangle."""
+        self._draw.rectangle((*self._place(left, top), *self._place(right, bottom)), fill=self._lit(colour))
+
+    def ellipse(self, x: float, y: float, radius_x: float, radius_y: float, colour: Colour) -> None:
+        """A filled ellipse around (x, y)."""
+        box = (*self._place(x - radius_x, y - radius_y), *self._place(x + radius_x, y + radius_y))
+        self._draw.ellipse(box, fill=self._lit(colour))
+
+    def glowing(self) -> "Canvas":
+        """The same canvas without the light's factors: for flames, lamps and lit windows."""
+        return Canvas(self.picture, (1.0, 1.0, 1.0), self.origin)
+
+    def _place(self, x: float, y: float) -> tuple[float, float]:
+        return (self.origin[0] + x) * SUPERSAMPLING, (self.origin[1] + y) * SUPERSAMPLING
+
+    def _lit(self, colour: Colour) -> Colour:
+        red, green, blue = (round(value * factor) for value, factor in zip(colour, self.light, strict=True))
+        return red, green, blue
+
+
+def mix(first: Colour, second: Colour, weight: float) -> Colour:
+    """``first`` with the share ``weight`` (0 to 1) of ``second``."""
+    red, green, blue = (round(a * (1 - weight) + b * weight) for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
+def darker(colour: Colour, share: float = 0.28) -> Colour:
+    """A colour with the share ``share`` of black."""
+    return mix(colour, (0, 0, 0), share)
+
+
+def lighter(colour: Colour, share: float = 0.3) -> Colour:
+    """A colour with the share ``share`` of white."""
+    return mix(colour, (255, 255, 255), share)
+
+
+# The eight objects and the flames over them, around the middle of the ground line.
 
 COLOUR_VALUES: dict[str, Colour] = {
     "red": (214, 48, 46),
@@ -198,3 +269,90 @@ def _flame(
     canvas: Canvas, x: float, y: float, height: float, half: float, lean: float, colour: Colour
 ) -> None:
     canvas.polygon(((x + half * u + lean * v, y - height * v) for u, v in _FLAME_OUTLINE), colour)
+
+
+# Van Gogh's style: the whole picture swirls in brush strokes and takes a palette of blues and yellows.
+
+WORK = 2 * SIZE  # px; the style is painted at twice the finished size
+TWIST = 0.85  # radians, at the picture's rim; the middle stays upright
+VORTICES = ((0.19, 0.20, 0.20, 2.6), (0.83, 0.24, 0.18, -2.6))  # x, y, radius (shares of the side), radians
+STROKE_LENGTH = 9  # px of WORK
+STROKE_STRENGTH = 14.0  # grey levels
+PALETTE = np.array(  # from dark to bright
+    (
+        (10, 18, 66),
+        (22, 52, 128),
+        (40, 98, 176),
+        (92, 150, 176),
+        (196, 186, 92),
+        (248, 206, 60),
+        (255, 240, 150),
+    ),
+    dtype=float,
+)
+PALETTE_SHARE = 0.62
+
+
+def starry(picture: Image.Image) -> Image.Image:
+    """Paint a picture in the style.
+
+    Args:
+        picture: RGB, its side a multiple of 128 px.
+
+    Returns:
+        A 64 × 64 RGB image.
+    """
+    source = np.asarray(picture.reduce(picture.width // WORK), dtype=np.float32)
+    rows, columns, strokes = _brush()
+    swirled = source[rows, columns]
+    grey = swirled @ np.array((0.30, 0.59, 0.11), dtype=np.float32)
+    steps = np.linspace(0, 255, len(PALETTE))
+    painted = np.stack([np.interp(grey, steps, PALETTE[:, channel]) for channel in range(3)], axis=-1)
+    mixed = PALETTE_SHARE * painted + (1 - PALETTE_SHARE) * swirled + strokes[..., None]
+    return Image.fromarray(mixed.clip(0, 255).round().astype(np.uint8), "RGB").reduce(WORK // SIZE)
+
+
+@cache
+def _brush() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each pixel takes its colour from (rows, columns), and the strokes' relief in grey levels."""
+    y, x = np.mgrid[0:WORK, 0:WORK] / (WORK - 1.0)
+    angle = TWIST * np.clip(np.hypot(x - 0.5, y - 0.55) / 0.5, 0, 1.3) ** 1.5
+    from_x, from_y = _turn(x, y, 0.5, 0.55, angle)
+    for centre_x, centre_y, radius, turn in VORTICES:
+        near = np.clip(1 - np.hypot(from_x - centre_x, from_y - centre_y) / radius, 0, 1)
+        from_x, from_y = _turn(from_x, from_y, centre_x, centre_y, turn * near**1.2)
+    columns, rows = (
+        np.clip((place * (WORK - 1)).round(), 0, WORK - 1).astype(int) for place in (from_x, from_y)
+    )
+    return rows, columns, _strokes(x, y)
+
+
+def _turn(
+    x: np.ndarray, y: np.ndarray, centre_x: float, centre_y: float, angle: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    across, down = x - centre_x, y - centre_y
+    return (
+        centre_x + across * np.cos(angle) - down * np.sin(angle),
+        centre_y + across * np.sin(angle) + down * np.cos(angle),
+    )
+
+
+def _strokes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Fixed noise, smeared along circles around the vortices and the middle."""
+    noise = np.random.default_rng(1889).normal(size=(WORK // 2, WORK // 2)).repeat(2, 0).repeat(2, 1)
+    flow_x, flow_y = np.full_like(x, 0.02), np.zeros_like(y)
+    for centre_x, centre_y, radius, turn in (*VORTICES, (0.5, 0.55, 0.30, 1.0)):
+        across, down = x - centre_x, y - centre_y
+        weight = np.sign(turn) * np.exp(-(across**2 + down**2) / (2 * radius**2))
+        flow_x, flow_y = flow_x - weight * down, flow_y + weight * across
+    length = np.hypot(flow_x, flow_y) + 1e-9
+    flow_x, flow_y = flow_x / length, flow_y / length
+    rows, columns = np.mgrid[0:WORK, 0:WORK].astype(float)
+    smeared = np.zeros_like(x)
+    for step in range(-STROKE_LENGTH, STROKE_LENGTH + 1):
+        row, column = (
+            (rows + step * flow_y).round().astype(int),
+            (columns + step * flow_x).round().astype(int),
+        )
+        smeared += noise[row.clip(0, WORK - 1), column.clip(0, WORK - 1)]
+    return (STROKE_STRENGTH * smeared / (3 * smeared.std())).astype(np.float32)
