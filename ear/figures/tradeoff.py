@@ -58,7 +58,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
         for ax in column:
             draw_points(ax, x, y, looks)
             for method, rows in of_seeds.groupby("method"):
-                style.mark_seeds(ax, looks[method], rows["value_x"], rows["value_y"], f"{method} seeds")
+                style.mark_seeds(ax, looks[str(method)], rows["value_x"], rows["value_y"], f"{method} seeds")
             ax.grid()
         column[0].set_title(style.concept_title(concept))
         without = [looks[method].label for method in looks if method in set(x["method"]) - set(y["method"])]
