@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +14,8 @@ from ear.errors import FULL, InputError
 from ear.machine import own_gpu
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+MARK = f" ERROR {__name__}: "
+"""In front of what a job says of its end."""
 QUIET_LIBRARIES = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -156,3 +158,28 @@ def _try_gpu() -> None:
         found = str(error).splitlines()[0].rstrip(".")
         wanted = f"wanted one that torch {torch.__version__} can use: `snakemake check` says more"
         raise InputError(f"GPU: found {found!r}, {wanted}") from None
+
+
+def failures(folder: str | Path, since: float) -> list[str]:
+    """The lines with which jobs ended, each behind its log.
+
+    Args:
+        folder: of the logs, one a job.
+        since: seconds since 1970; logs that were written before are of other runs.
+    """
+    logs = [log for log in sorted(Path(folder).glob("*.log")) if log.stat().st_mtime >= since]
+    return [
+        f"{log}: {line.split(MARK, 1)[1]}"
+        for log in logs
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if MARK in line
+    ]
+
+
+def told_again(lines: Sequence[str]) -> str:
+    """The lines as the end of a run shows them; nothing without any."""
+    if not lines:
+        return ""
+    return "\n".join(
+        ["What failed (all that does not need it was made; mend it and run the same command again):", *lines]
+    )

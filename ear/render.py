@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -267,8 +268,28 @@ def borrowed_rows(manifests: Sequence[str | Path], folder: str | Path) -> pd.Dat
     return pd.concat([table for table in tables if len(table)] or tables)[MANIFEST_COLUMNS]
 
 
-def in_order(prompts: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The images of prompts in the order of the prompts, from tables of rows that may hold others too."""
+def render_left(
+    backbone: Backbone,
+    prompts: pd.DataFrame,
+    folder: str | Path,
+    shared: Sequence[str | Path],
+    **settings: Any,
+) -> pd.DataFrame:
+    """Render the images of prompts that other jobs have not rendered with the same weights.
+
+    Args:
+        backbone: the model.
+        prompts: as in :func:`render_prompts`.
+        folder: where the PNGs go.
+        shared: manifests of the other jobs, which may list further images.
+        settings: of :func:`render_prompts`.
+
+    Returns:
+        The manifest's rows of all prompts, in their order.
+    """
+    others = borrowed_rows(shared, folder)
+    left = prompts[~prompts["prompt_id"].isin(others["prompt_id"])]
+    tables = [render_prompts(backbone, left, folder, **settings), others]
     rows = pd.concat([table for table in tables if len(table)] or tables).set_index("prompt_id")
     return rows.loc[prompts["prompt_id"]].reset_index()[MANIFEST_COLUMNS]
 

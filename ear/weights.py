@@ -5,14 +5,14 @@ model with random, cast or broken weights: libraries fill what they miss and go 
 assets are fetched without it too.
 """
 
-import json
 import math
-import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
 
 from ear.errors import InputError, one_line
 from ear.texts import read_json
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch.save's zip archive; a bare pickle
-METADATA = "__metadata__"  # the one key of a safetensors header that is no tensor
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 FLOATS = ("F64", "F32", "F16", "BF16", "torch.float64", "torch.float32", "torch.float16", "torch.bfloat16")
 COUNTERS = ("num_batches_tracked", "position_ids")
@@ -34,8 +33,6 @@ _HTML = (b"<!doctype html", b"<html", b"<head", b"<!--")
 _SAVED = (".bin", ".pt", ".pth", ".ckpt")
 _NEVER_EMPTY = (".safetensors", ".onnx", ".json", ".csv", ".zip", *_SAVED)
 _START = 1024  # bytes that tell what a file is
-_HEADER_SIZE = 8  # bytes of a safetensors file that hold its header's length
-_LARGEST_HEADER = 100_000_000  # bytes; the limit of safetensors itself
 _NAMED = 3  # tensors that an error names; it counts the others
 
 
@@ -58,7 +55,13 @@ def fault(path: str | Path, suffix: str | None = None) -> str | None:
     if not start and suffix in _NEVER_EMPTY:
         return "an empty file"
     if suffix == ".safetensors":
-        return _safetensors_fault(path, start)
+        try:
+            with safe_open(path, framework="numpy"):
+                return None
+        except SafetensorError as error:
+            if start.startswith(PICKLE_STARTS):
+                return "a pickle, which may hold code and is not opened"
+            return f"no whole safetensors file ({one_line(error)})"
     if suffix in _SAVED:
         if not start.startswith(PICKLE_STARTS):
             return "no whole file of torch.save"
@@ -79,30 +82,6 @@ def _json_fault(path: Path, start: bytes) -> str | None:
     if ends is None:
         return "no JSON"
     return None if end.endswith(ends) else "JSON that is cut off"
-
-
-def _safetensors_fault(path: Path, start: bytes) -> str | None:
-    try:
-        header, begin = _header(path)
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error):
-        # Only now: a header's length may begin with the same byte.
-        if start.startswith(PICKLE_STARTS):
-            return "a pickle, which may hold code and is not opened"
-        return "no whole safetensors file: its header cannot be read"
-    found, wanted = path.stat().st_size, begin + max(ends, default=0)
-    if found != wanted:
-        return f"no whole safetensors file: {found} bytes, and its header tells of {wanted}"
-    return None
-
-
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where its data begin."""
-    with path.open("rb") as handle:
-        (length,) = struct.unpack("<Q", handle.read(_HEADER_SIZE))
-        if length > _LARGEST_HEADER:
-            raise ValueError(length)
-        return json.loads(handle.read(length)), _HEADER_SIZE + length
 
 
 def check_file(path: str | Path, wanted: str, suffix: str | None = None) -> None:
@@ -174,23 +153,25 @@ def weight_files(folder: str | Path, wanted: str, names: Sequence[str] = WEIGHT_
 
 def dtypes(path: Path) -> dict[str, str]:
     """The tensors of a whole file → dtypes, in the words of safetensors or of torch. No data are read."""
-    if path.suffix == ".safetensors":
-        return {name: entry["dtype"] for name, entry in _header(path)[0].items() if name != METADATA}
-    import torch
-
-    with loading(path, "tensors alone, saved by torch"):
-        content = torch.load(path, weights_only=True, map_location="meta")
-        return {name: str(tensor.dtype) for name, tensor in content.items()}
+    return {name: dtype for name, (dtype, _) in _tensors(path).items()}
 
 
 def elements(path: Path) -> int:
     """Numbers in a whole file of weights. No data are read."""
+    return sum(count for _, count in _tensors(path).values())
+
+
+def _tensors(path: Path) -> dict[str, tuple[str, int]]:
+    """The tensors of a whole file → dtype and number of elements."""
     if path.suffix == ".safetensors":
-        tensors = [entry for name, entry in _header(path)[0].items() if name != METADATA]
-        return sum(math.prod(entry["shape"]) for entry in tensors)
+        with safe_open(path, framework="numpy") as handle:
+            slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
+            return {name: (one.get_dtype(), math.prod(one.get_shape())) for name, one in slices.items()}
     import torch
 
-    return sum(tensor.numel() for tensor in torch.load(path, weights_only=True, map_location="meta").values())
+    with loading(path, "tensors alone, saved by torch"):
+        content = torch.load(path, weights_only=True, map_location="meta")
+        return {name: (str(tensor.dtype), tensor.numel()) for name, tensor in content.items()}
 
 
 def check_dtypes(source: str | Path, found: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from ear.errors import InputError
-from ear.failures import failures, told_again
+from ear.jobs import failures, told_again
 from ear.fingerprint import code_fingerprint
 
 STARTED = time.time()

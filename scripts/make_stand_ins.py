@@ -5,8 +5,7 @@ from pathlib import Path
 from ear.jobs import job
 
 with job(snakemake, threads=snakemake.threads):
-    from ear.rehearsal.data import Counts
     from ear.rehearsal.stand_ins import make_stand_ins
 
     params = snakemake.params
-    make_stand_ins(Path(snakemake.output.lock).parent, params.names, params.seed, Counts(**params.counts))
+    make_stand_ins(Path(snakemake.output.lock).parent, params.names, params.seed, **params.counts)

@@ -14,14 +14,7 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
     from ear.questions import answer_shard
-    from ear.render import (
-        borrowed_rows,
-        in_order,
-        prompts_by_window,
-        render_prompts,
-        shard_rows,
-        write_manifest,
-    )
+    from ear.render import prompts_by_window, render_left, shard_rows, write_manifest
     from ear.sampling import Guidance
     from ear.tokens import read_tokens
 
@@ -41,33 +34,26 @@ with job(snakemake, threads=snakemake.params.threads):
     settings = {"guidance": guidance, "batch_size": batch_size, **params.sampling}
 
     rows = {shard: [] for shard in shards}
-    own, others = windows.own, list(windows.adapters)
-    tables = prompts_by_window(prompts, own, others, params.window_prompts, params.samples)
+    tables = prompts_by_window(
+        prompts, windows.own, list(windows.adapters), params.window_prompts, params.samples
+    )
     for window, table in tables.items():
-        desc = f"rendering {name}" + (f" W = {window}" if window else "")
+        settings["desc"] = f"rendering {name}" + (f" W = {window}" if window else "")
         with windows.applied(backbone, window):
             for shard, folder in shards.items():
-                wanted = shard_rows(table, shard, params.shards)
-                shared = borrowed_rows(source.shared, folder)  # of the same model, by other jobs
-                left = wanted[~wanted["prompt_id"].isin(shared["prompt_id"])]
-                rendered = render_prompts(backbone, left, folder, desc=desc, **settings)
-                rows[shard].append(in_order(wanted, [rendered, shared]))
+                part = shard_rows(table, shard, params.shards)
+                rows[shard].append(render_left(backbone, part, folder, source.shared, **settings))
 
     tokens = read_tokens(source.tokens, *original)
-    with windows.applied(backbone, own):
+    settings |= {"desc": f"rendering conditions of {name}", "window": windows.own}
+    with windows.applied(backbone, windows.own):
         for shard, folder in shards.items():
             part = (shard, params.shards)
-            desc = f"rendering conditions of {name}"
-            own_probes = of_shard(probes, *part)
-            rows[shard] += render_probes(
-                backbone, own_probes, tokens, folder, window=own, desc=desc, **settings
-            )
+            rows[shard] += render_probes(backbone, of_shard(probes, *part), tokens, folder, **settings)
             if output.captions:
-                desc = f"captioning {name}"
-                captions = caption_shard(backbone, source.captioned, *part, desc, params.question)
-                write_csv(folder / "captions.csv", captions)
+                asked = (source.captioned, *part, f"captioning {name}", params.question)
+                write_csv(folder / "captions.csv", caption_shard(backbone, *asked))
             if output.answers:
-                desc = f"asking {name}"
-                answers = answer_shard(backbone, source.captioned, *params.questions, *part, desc=desc)
-                write_csv(folder / "answers.csv", answers)
+                asked = (source.captioned, *params.questions, *part, f"asking {name}")
+                write_csv(folder / "answers.csv", answer_shard(backbone, *asked))
             write_manifest(folder / "manifest.csv", rows[shard])

@@ -5,8 +5,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from ear.metrics.columns import SCORES_CSV, VERDICTS_CSV
 from ear.metrics.intervals import Interval
-from ear.metrics.table import SCORE_COLUMNS, VERDICT_COLUMNS, Job, score_row
+from ear.metrics.table import Job, score_row
 
 CONCEPTS = ("church", "van-gogh", "fire")
 SEEDS = (0, 1, 2)
@@ -59,7 +60,7 @@ def _job(concept: str, method: str, seed: int, prompts: int, windows: tuple[int,
             "protocol": "p/1",
         }
         parts.append(pd.DataFrame(part))
-    verdicts = pd.concat(parts, ignore_index=True)[list(VERDICT_COLUMNS)]
+    verdicts = pd.concat(parts, ignore_index=True)[list(VERDICTS_CSV.columns)]
     fid, bleu = 12 + 150 * (1 - keeps) + rng.normal(), 30 * keeps + rng.normal(0, 0.3)
     scores = [
         score_row("fid", "general", Interval(fid, np.nan, np.nan, prompts), "f/1"),
@@ -67,7 +68,7 @@ def _job(concept: str, method: str, seed: int, prompts: int, windows: tuple[int,
         score_row("bleu", "captions", Interval(bleu, bleu - 1, bleu + 1, prompts), "b/1"),
     ]
     window = None if method in UNTRAINED else 16
-    return Job(concept, method, seed, window, verdicts, pd.DataFrame(scores, columns=list(SCORE_COLUMNS)))
+    return Job(concept, method, seed, window, verdicts, SCORES_CSV.frame(scores))
 
 
 def _moved(chance: float, by: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from ear.metrics.intervals import Interval, over_seeds, wilson
 from ear.metrics.columns import METRICS_CSV
+from ear.metrics.intervals import Interval, over_seeds, wilson
 from ear.metrics.table import numbers
 
 CONCEPTS = ("church", "van-gogh", "fire")

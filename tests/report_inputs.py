@@ -7,10 +7,10 @@ import pandas as pd
 from PIL import Image
 
 from ear.figures.images import ImageSource
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+from ear.metrics.columns import DEVIATIONS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.metrics.score_card import score_card
 from ear.prompts.tables import SAMPLE
 from ear.report.page import ReportFigure
-from ear.report.published import DEVIATION_COLUMNS
 
 CAPTIONS = Path(__file__).parents[1] / "report"
 HOSTILE = "<img src=x onerror=alert(1)> a \"church\" & 'boat' </script>"
@@ -32,13 +32,19 @@ def write_inputs(folder: Path) -> dict[str, object]:
                 ("target", "concept_rate"),
                 ("retention", "accuracy"),
                 ("general", "kid"),
+                ("prefix-4", "concept_rate"),
+                ("prefix-16", "concept_rate"),
             ):
-                if (concept, method, metric) != ("fire", "wga", "accuracy"):
+                lacking = (("fire", "wga", "retention"), ("church", "wga", "prefix-16"))
+                if (concept, method, prompt_set) not in lacking:
                     low, value, high = np.sort(rng.uniform(size=3))
                     rows.append((concept, method, 0, prompt_set, metric, value, low, high, 40))
-    pd.DataFrame(rows, columns=list(METRICS_COLUMNS)).to_csv(folder / "metrics.csv", index=False)
+    metrics = METRICS_CSV.frame(rows)
+    metrics.to_csv(folder / "metrics.csv", index=False)
+    card = score_card(pd.concat([metrics, metrics.assign(seed="all")]), image_tokens=64)
+    card.to_csv(folder / "score-card.csv", index=False)
     windows = [("church", "ear", 0, w, "concept_rate", 1 / w, 0.0, 1.0, 40) for w in (1, 4, 16)]
-    pd.DataFrame(windows, columns=list(WINDOW_COLUMNS)).to_csv(folder / "window-length.csv", index=False)
+    WINDOW_LENGTH_CSV.frame(windows).to_csv(folder / "window-length.csv", index=False)
     galleries = {
         concept: [write_images(folder, concept, method, seed) for method, seed in RUNS]
         for concept in ("church", "fire")
@@ -51,13 +57,13 @@ def write_inputs(folder: Path) -> dict[str, object]:
         ("nudity", "nudity", "original", "ANUS_EXPOSED", 1, 0.0, 7.5, 2.0, 12.25, 1539, "outside", HOSTILE),
         ("claims", "church", "ear", "bleu_drop", 1.2, np.nan, 0.4, 0.1, 0.7, 500, "inside", ""),
     ]
-    pd.DataFrame(deviations, columns=list(DEVIATION_COLUMNS)).to_csv(folder / "deviations.csv", index=False)
+    DEVIATIONS_CSV.frame(deviations).to_csv(folder / "deviations.csv", index=False)
     return {
         "title": f"Run {HOSTILE}",
         "deviations": folder / "deviations.csv",
         "warning": f"Stand-ins {HOSTILE}",
         "metrics": folder / "metrics.csv",
-        "image_tokens": 64,
+        "score_card": folder / "score-card.csv",
         "window_length": folder / "window-length.csv",
         "figures": figures,
         "galleries": galleries,

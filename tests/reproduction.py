@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ear.figures.nudity import DETECTION_COLUMNS
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+from ear.metrics.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
 from ear.metrics.intervals import bootstrap_mean, over_seeds, wilson
 from ear.published import NUDITY, WINDOW_LENGTH
 
@@ -20,7 +19,7 @@ def detections(images: int = 1539, methods: tuple[str, ...] = ()) -> pd.DataFram
         found = bootstrap_mean(rng.poisson(1.1 * value.value / 1539, images), n_resamples=200)
         numbers = [images * number for number in found[:3]]
         rows += [(value.concept, value.method, s, value.quantity, *numbers, images) for s in ("0", "all")]
-    table = pd.DataFrame(rows, columns=list(DETECTION_COLUMNS))
+    table = DETECTION_COUNTS_CSV.frame(rows)
     return table[table["method"].isin(methods)] if methods else table
 
 
@@ -38,7 +37,7 @@ def windows(methods: tuple[str, ...] = ("ear",), seeds: int = 1) -> pd.DataFrame
             for seed, one in [*enumerate(single), ("all", over_seeds(single, wilson(n * mean, n), (0, 1)))]:
                 rows.append((*named, str(seed), value.window, "concept_rate", *one))
                 rows.append((*named, str(seed), value.window, "clip_score", 30, 29, 31, n))
-    return pd.DataFrame(rows, columns=list(WINDOW_COLUMNS))
+    return WINDOW_LENGTH_CSV.frame(rows)
 
 
 def metrics(concepts: tuple[str, ...] = tuple(PROMPTS)) -> pd.DataFrame:
@@ -52,4 +51,4 @@ def metrics(concepts: tuple[str, ...] = tuple(PROMPTS)) -> pd.DataFrame:
                 rows.append((*named, "target", "concept_rate", rate, rate - 0.05, rate + 0.08, n))
                 rows.append((*named, "general", "clip_score", clip, clip - 0.3, clip + 0.4, 1000))
                 rows.append((*named, "captions", "bleu", bleu, bleu - 0.3, bleu + 0.4, 1000))
-    return pd.DataFrame(rows, columns=list(METRICS_COLUMNS))
+    return METRICS_CSV.frame(rows)

@@ -208,6 +208,7 @@ AXES: tuple[Axis, ...] = (
         RIGHT,
         "Neighbours",
         "images of what the original comes nearest to confusing with the concept, as asked for",
+        config="neighbours",
     ),
     Axis(
         "retention",

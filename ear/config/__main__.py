@@ -6,8 +6,7 @@ Editors complete and check configs by them.
 import sys
 
 from ear.assets.catalogue import load_catalogue, shapes_of
-from ear.config.files import is_recipe, read_config
-from ear.config.loading import parse_config
+from ear.config.loading import is_recipe, parse_config, read_config
 from ear.config.models import Config
 from ear.config.recipe import Recipe, parse_recipe
 from ear.config.section import Section

@@ -1,14 +1,20 @@
 """The config of a concept: how prompts carry it, who finds it in an image, where its prompts come from."""
 
-from typing import Annotated, Literal
+from itertools import product
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from ear.config.section import Positive, Section, Share
+from ear.world.captions import CONCEPTS, Frame, caption, shown_with
+from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
 
 Kind = Literal["object", "style", "attribute", "unsafe"]
 Phrase = Annotated[str, StringConstraints(min_length=1)]
 NUDENET_FLOOR = 0.2
+
+THINGS = tuple(words for names in CONCEPTS.values() for words in names)
+"""How a caption of the mini world names what its pictures may show."""
 
 
 class ClassifierJudge(Section):
@@ -19,15 +25,15 @@ class ClassifierJudge(Section):
         "", description="head of the mini world's classifier; none for ResNet-50"
     )
     label: str = Field(description="label that means the concept is shown")
-    top_k: Positive = Field(description="k")
+    top_k: Positive = Field(description="k, the number of most likely labels that count")
 
 
 class ArtistJudge(Section):
     """The artist classifier of Diffusion-MU-Attack: as a classifier, with artists for labels."""
 
     by: Literal["artist"] = Field(description="kind of judge")
-    label: str = Field(description="the artist")
-    top_k: Positive = Field(description="k")
+    label: str = Field(description="label of the artist")
+    top_k: Positive = Field(description="k, the number of most likely labels that count")
 
 
 class NudenetJudge(Section):
@@ -48,12 +54,43 @@ class ZeroShotJudge(Section):
     by: Literal["zero-shot"] = Field(description="kind of judge")
     positive: list[Phrase] | None = Field(
         None,
-        description="phrases of images that show the concept; none: from the concept's words",
+        description="phrases of images that show the concept; none: made of the concept's words",
         min_length=1,
     )
     negative: list[Phrase] | None = Field(
-        None, description="phrases of images that do not; none: from the concept's words", min_length=1
+        None,
+        description="phrases of images without the concept; none: made of the concept's words",
+        min_length=1,
     )
+
+    def filled_in(self, kind: str, words: str, world: bool) -> dict[str, Any]:
+        """All keys, with default phrases where the config gives none.
+
+        In the mini world all that a picture can show otherwise is known: an object stands against the other
+        objects, a style or an attribute on each object against the same object without it. Elsewhere the
+        concept stands against a picture of nothing in particular.
+
+        Args:
+            kind: kind of the concept.
+            words: how a prompt names it.
+            world: whether pictures are of the mini world.
+        """
+        if world:
+            # Whole captions, in every colour, place and time: the small model has read no others.
+            frames = [Frame(0, *scene) for scene in product((None, *COLOURS), PLACES, TIMES)]
+            named, others = (
+                [words] if kind == "object" else OBJECTS,
+                [name for name in OBJECTS if name != words],
+            )
+            positive = [caption(frame, name, **shown_with(words)) for name in named for frame in frames]
+            negative = [caption(frame, name, False, False) for name in others for frame in frames]
+        elif kind == "object":
+            article = "an" if words[0].lower() in "aeiou" else "a"
+            positive, negative = [f"a photo of {article} {words}"], ["a photo"]
+        else:
+            positive, negative = [f"a picture, {words}"], ["a picture"]
+        own = {"positive": self.positive or positive, "negative": self.negative or negative}
+        return self.model_dump() | own
 
 
 Judge = Annotated[ClassifierJudge | ArtistJudge | NudenetJudge | ZeroShotJudge, Field(discriminator="by")]
@@ -65,37 +102,43 @@ class PublishedPrompts(Section):
     """The authors' files of a concept, in the asset ``prompts``."""
 
     pairs: str = Field(description="file of prompt pairs")
-    pair_rows: Positive = Field(description="its first rows that are used")
+    pair_rows: Positive = Field(description="number of pairs that are used, the first ones of the file")
     target: str = Field(description="file of test prompts")
     target_rows: Positive = Field(
-        description="rows that it must have; those of an unsafe concept that speak of minors are not drawn"
+        description="rows that the file of test prompts must have; rows of an unsafe concept that speak of "
+        "minors are left out"
     )
-    target_used: Positive | None = Field(None, description="its first rows that are used; none: all of them")
+    target_used: Positive | None = Field(
+        None, description="number of test prompts that are used, the first ones of the file; none: all"
+    )
 
 
 class Concept(Section):
     """A concept to be erased."""
 
-    kind: Kind = Field(description="how prompts carry it: as subject, style or attribute; or unsafe content")
-    words: str = Field(description="how a prompt names it", min_length=1)
+    kind: Kind = Field(
+        description="how prompts carry the concept: as subject, style or attribute; or unsafe content"
+    )
+    words: str = Field(description="how a prompt names the concept", min_length=1)
     also_named: list[str] = Field(
-        default_factory=list, description="further words that name it: a safe prompt holds none of them"
+        default_factory=list, description="further names of the concept: a safe prompt holds none of them"
     )
-    judge: Judge = Field(description="who says whether an image shows it")
+    judge: Judge = Field(description="who says whether an image shows the concept")
     second_judge: Judge | None = Field(
-        None, description="who is asked beside that judge: its agreement and its rate are reported"
+        None, description="who is asked beside the judge: its agreement and its rate are reported"
     )
-    window: Positive = Field(description="W, image tokens a window")
+    window: Positive = Field(description="W, image tokens of a window")
     implicit: list[Phrase] = Field(
         default_factory=list,
-        description="prompts that describe it without its words, where no grammar makes them",
+        description="prompts that describe the concept without its words, where no grammar makes them",
     )
     neighbours: dict[str, Phrase] = Field(
         default_factory=dict,
-        description="what is close to it, where no grammar tells: the judge's label → how a prompt names it",
+        description="what is close to the concept, where no grammar tells: the judge's label → how a prompt "
+        "names it",
     )
     published: PublishedPrompts | None = Field(
-        None, description="its published prompts; none where they come from prompts.sources"
+        None, description="the concept's published prompts; none where they come from prompts.sources"
     )
 
     @property

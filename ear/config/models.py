@@ -6,17 +6,24 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
 from ear.chat import DESCRIBE
-from ear.config.assets import ROLES, Assets, World
-from ear.config.axes import Axes, Relearning, Search
-from ear.config.checks import check_axes, check_methods, check_numbers, check_sources
-from ear.config.concepts import Concept, Which
+from ear.config.concepts import THINGS, Concept, Which
 from ear.config.erasure import PUBLISHED, STABLE_DIFFUSION, Erasure, Method
-from ear.config.phrases import THINGS, default_phrases
 from ear.config.prompts import Prompts
-from ear.config.section import Name, Positive, Rate, Section, Seed
-from ear.config.texts import check_labels, check_texts
+from ear.config.section import (
+    ROLES,
+    Assets,
+    Axes,
+    Name,
+    Positive,
+    Rate,
+    Relearning,
+    Scale,
+    Search,
+    Section,
+    Seed,
+    World,
+)
 from ear.erasure.presets import TOGETHER, Settings
-from ear.names import ORIGINAL
 
 Run = tuple[str, str, int]
 """(concept, method, fine-tuning seed)"""
@@ -27,57 +34,57 @@ METHOD_ASSETS = {PUBLISHED: "ear-weights", STABLE_DIFFUSION: "stable-diffusion"}
 class Backbone(Section):
     """Which backbone, and how it computes."""
 
-    asset: Name = Field(description="asset with its weights")
-    device: Literal["cpu", "cuda"] = Field(description="where it runs; byte identity is promised on the CPU")
-    dtype: Literal["float32", "bfloat16"] = Field(description="of weights and activations")
+    asset: Name = Field(description="asset with the backbone's weights")
+    device: Literal["cpu", "cuda"] = Field(
+        description="where the backbone runs; byte identity is promised on the CPU"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(description="number format of weights and activations")
     threads: Positive = Field(
-        description="torch threads of every job; byte identity holds for one value of it"
+        description="torch threads of every job; byte identity holds for one number of threads"
     )
 
 
 class Sampling(Section):
     """How images are drawn."""
 
-    guidance: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
-        description="scale of classifier-free guidance"
-    )
-    temperature: Rate = Field(description="softmax temperature")
+    guidance: Scale = Field(description="scale of classifier-free guidance")
+    temperature: Rate = Field(description="temperature of the softmax over image tokens")
 
 
 class Utility(Section):
     """What is measured beside the concept: is everything else still drawn and understood?"""
 
     general: Positive = Field(
-        description="prompts without any concept, the same for all, for CLIP score, FID and KID; "
-        "captions of COCO-30k, but of the mini world its own"
+        description="number of prompts without any concept, the same for all, for CLIP score, FID and KID: "
+        "captions of COCO-30k or of the mini world"
     )
-    captions: Positive = Field(description="pictures that the model describes: BLEU")
+    captions: Positive = Field(description="number of pictures that the model describes, for BLEU")
     question: Annotated[str, StringConstraints(min_length=1)] = Field(
         DESCRIBE,
-        description="what it is asked for a description: one short sentence of models that talk; "
+        description="request for a description, which asks models that talk for one short sentence; "
         "the mini world's model knows the default alone",
     )
     features: Literal["classifier", "inception"] = Field(description="network of FID and KID")
     subsample: Literal["first", "seeded"] = Field(
-        "seeded", description="which of COCO-30k's captions, where general asks for fewer than all"
+        "seeded", description="which captions of COCO-30k are used, where general asks for fewer than all"
     )
     reference: Literal["val2014", "matched"] = Field(
         "val2014",
-        description="FID compares with all of COCO val2014, or with the pictures of the captions drawn",
+        description="pictures that FID compares with: all of COCO val2014, or those of the captions in use",
     )
 
 
 class Filter(Section):
     """The visual filter of prompt pairs."""
 
-    drop: bool = Field(description="drop the pairs that fail; false reports on them and keeps all")
+    drop: bool = Field(description="whether pairs that fail are dropped; false reports on them and keeps all")
 
 
 class Rendering(Section):
     """How drawing is cut into jobs and batches, and how images become bytes."""
 
-    shards: Positive = Field(description="render jobs a (concept, method, seed)")
-    batch_size: Positive = Field(description="images sampled at once")
+    shards: Positive = Field(description="render jobs of each concept, method and seed")
+    batch_size: Positive = Field(description="number of images that are sampled at once")
     protocol: Literal["lossless", "release"] = Field(
         "lossless",
         description="lossless: pixels are rounded, and CLIP score and FID see them as they are; "
@@ -89,11 +96,11 @@ class Evaluation(Section):
     """How results are measured and shown."""
 
     window_prompts: Positive = Field(
-        description="target prompts drawn for each window length of the ablation"
+        description="number of target prompts that are rendered for each window length of the ablation"
     )
-    sample_rows: Positive = Field(description="target prompts in a before/after grid")
-    shown_method: Name = Field(description="method beside the original in the overview figure")
-    published: bool = Field(False, description="compare with the paper's published values")
+    sample_rows: Positive = Field(description="number of target prompts in a before/after grid")
+    shown_method: Name = Field(description="method that the overview figure shows beside the original")
+    published: bool = Field(False, description="whether results are compared with the paper's values")
 
 
 class Shape(Protocol):
@@ -107,12 +114,12 @@ class Shape(Protocol):
 class Config(Section):
     """An experiment: all that decides its results.
 
-    Validated with the context ``shapes``: backbone asset → its :class:`Shape`.
+    Made by ``ear.config.parse_config``, which checks it across its keys.
     """
 
-    experiment: Name = Field(description="name of its folder under results/")
-    seed: Seed = Field(description="of prompts, drawn pictures and each image's uniforms")
-    seeds: list[Seed] = Field(description="fine-tuning seeds; each erases once", min_length=1)
+    experiment: Name = Field(description="name of the folder under results/")
+    seed: Seed = Field(description="seed of prompts, drawn pictures and each image's random numbers")
+    seeds: list[Seed] = Field(description="fine-tuning seeds; a method erases once with each", min_length=1)
     world: World | None = Field(
         None,
         description="drawn: pictures, prompts and judges of the mini world; "
@@ -125,50 +132,32 @@ class Config(Section):
         None, description="where prompts come from, and how many; none where all concepts have published ones"
     )
     filter: Filter
-    concepts: dict[Name, Concept] = Field(description="by name", min_length=1)
+    concepts: dict[Name, Concept] = Field(description="concepts to be erased, by name", min_length=1)
     erasure: Erasure
-    methods: dict[Name, Method] = Field(description="by name", min_length=1)
+    methods: dict[Name, Method] = Field(description="methods that are compared, by name", min_length=1)
     rendering: Rendering
     utility: Utility
     evaluation: Evaluation
     axes: Axes = Field(
         Axes.model_validate({}), description="what is measured beside the concept's own prompts"
     )
-    _layers: int = PrivateAttr()
     _image_tokens: int = PrivateAttr()
 
     @model_validator(mode="after")
-    def _consistent(self, info: ValidationInfo) -> Self:
+    def _on_a_backbone(self, info: ValidationInfo) -> Self:
         shapes: Mapping[str, Shape] = (info.context or {}).get("shapes", {})
-        check_sources(self, shapes)
-        check_texts(self)
-        check_labels(self)
-        shape = shapes[self.backbone.asset]
-        self._layers, self._image_tokens = shape.layers, shape.image_tokens
-        check_methods(self)
-        check_numbers(self)
-        check_axes(self)
+        if self.backbone.asset not in shapes:
+            known = ", ".join(shapes) or "none is listed"
+            raise ValueError(
+                f"backbone.asset: found {self.backbone.asset}, wanted an asset with a shape: {known}"
+            )
+        self._image_tokens = shapes[self.backbone.asset].image_tokens
         return self
 
     @property
     def image_tokens(self) -> int:
         """T, image tokens of an image."""
         return self._image_tokens
-
-    @property
-    def layers(self) -> int:
-        """Decoder layers of the backbone."""
-        return self._layers
-
-    @property
-    def erasing_methods(self) -> list[str]:
-        """All methods but the original."""
-        return [name for name in self.methods if name != ORIGINAL]
-
-    @property
-    def trained_methods(self) -> list[str]:
-        """Methods that train adapters."""
-        return [name for name, method in self.methods.items() if method.trains]
 
     @property
     def adapted_methods(self) -> list[str]:
@@ -274,13 +263,9 @@ class Config(Section):
         """All keys of a concept's judge, a zero-shot judge's phrases filled in; None for no second judge."""
         settings = self.concepts[concept]
         judge = settings.judges.get(which)
-        if judge is None:
-            return None
-        keys: dict[str, Any] = judge.model_dump()
-        if judge.by == "zero-shot":
-            phrases = default_phrases(settings.kind, settings.words, world=self.world is not None)
-            keys |= {side: keys[side] or default for side, default in phrases._asdict().items()}
-        return keys
+        if judge is not None and judge.by == "zero-shot":
+            return judge.filled_in(settings.kind, settings.words, world=self.world is not None)
+        return None if judge is None else judge.model_dump()
 
     def settings(self, concept: str, method: str) -> Settings:
         """All choices of a method's fine-tuning for a concept."""

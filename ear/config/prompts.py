@@ -22,41 +22,45 @@ class GrammarSource(Section):
     """The caption grammar of the mini world."""
 
     by: Literal["grammar"] = Field(description="kind of source")
-    pairs: Positive = Field(description="candidate pairs a concept, before the visual filter")
+    pairs: Positive = Field(description="candidate pairs of each concept, before the visual filter")
 
 
 class Budget(Section):
     """What a source may cost, a concept, all recorded answers counted. A run stops before it costs more."""
 
-    tokens: Positive | None = Field(None, description="prompt and answer tokens; none: any number")
-    cost: Rate | None = Field(None, description="in the currency of price; none: any")
+    tokens: Positive | None = Field(None, description="most prompt and answer tokens; none: any number")
+    cost: Rate | None = Field(
+        None, description="most that may be spent, in the currency of price; none: any amount"
+    )
 
 
 class Price(Section):
     """What an endpoint charges."""
 
-    input: NotNegative = Field(description="a million prompt tokens, in a currency of your own")
-    output: NotNegative = Field(description="a million answer tokens, in the same currency")
+    input: NotNegative = Field(description="price of a million prompt tokens, in a currency of your own")
+    output: NotNegative = Field(description="price of a million answer tokens, in the same currency")
 
 
 class _Model(Section):
     """What all language models are asked by. Another value of a key asks anew, but for ``pairs``."""
 
     pairs: Positive = Field(
-        description="candidate pairs a concept, before the visual filter; more go on from those there are"
+        description="candidate pairs of each concept, before the visual filter; more pairs go on from those "
+        "that there are"
     )
-    model: str = Field(description="its name at the endpoint, or on the hub", min_length=1)
+    model: str = Field(description="name of the model at the endpoint, or on the hub", min_length=1)
     temperature: NotNegative | None = Field(
-        1.0, description="of its sampling; none: the endpoint's own, where it takes no other"
+        1.0, description="temperature of sampling; none: the endpoint's own, where it takes no other"
     )
     seed: Seed | None = Field(
-        0, description="each request's seed is made from it; none where the endpoint takes no seeds"
+        0, description="seed that each request's is made from; none where the endpoint takes no seeds"
     )
-    per_request: Positive = Field(10, description="pairs that a request asks for")
+    per_request: Positive = Field(10, description="number of pairs that a request asks for")
     per_round: Positive = Field(
-        8, description="requests of a round; the next one is told the pairs that the rounds before it brought"
+        8,
+        description="requests of a round; the next round is told the pairs that the rounds before it brought",
     )
-    max_tokens: Positive = Field(2000, description="tokens of an answer, at most")
+    max_tokens: Positive = Field(2000, description="most tokens of an answer")
 
     def asks(self) -> dict[str, Any]:
         """What decides a request, as plain values."""
@@ -68,23 +72,24 @@ class ChatSource(_Model):
 
     by: Literal["chat"] = Field(description="kind of source")
     base_url: str = Field(
-        description="address of the API, as in http://localhost:8000/v1", json_schema_extra=SECRET
+        description="address of the endpoint, as in http://localhost:8000/v1", json_schema_extra=SECRET
     )
     key: Variable | None = Field(
         None,
-        description="NAME, in capitals, of the environment variable with the key; none for a server without",
+        description="NAME, in capitals, of the environment variable with the key; none for a server that "
+        "asks for none",
         json_schema_extra=SECRET,
     )
     length_key: Literal["max_tokens", "max_completion_tokens"] = Field(
-        "max_tokens", description="how the endpoint calls max_tokens; OpenAI's own wants the longer name"
+        "max_tokens", description="name of max_tokens at the endpoint; OpenAI's own wants the longer name"
     )
-    concurrency: Positive = Field(4, description="requests under way at once, a concept")
+    concurrency: Positive = Field(4, description="requests of a concept that are under way at once")
     timeout_s: Rate = Field(120.0, description="seconds without a sign of the answer, before a new attempt")
     attempts: Positive = Field(
         6, description="times that a request is sent before the job gives up, with growing pauses"
     )
-    budget: Budget = Field(Budget(tokens=None, cost=None), description="where a run stops")
-    price: Price | None = Field(None, description="what it charges; none: nothing, or not known")
+    budget: Budget = Field(Budget(tokens=None, cost=None), description="tokens and cost at which a run stops")
+    price: Price | None = Field(None, description="what the endpoint charges; none: nothing, or not known")
 
     @field_validator("base_url")
     @classmethod
@@ -112,7 +117,9 @@ class TransformersSource(_Model):
 
     by: Literal["transformers"] = Field(description="kind of source")
     revision: str | None = Field(None, description="commit of the model on the hub; none for a folder")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(description="of weights and activations")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        description="number format of weights and activations"
+    )
 
     @model_validator(mode="after")
     def _pinned(self) -> Self:
@@ -130,9 +137,9 @@ PromptSource = Annotated[GrammarSource | ChatSource | TransformersSource, Field(
 class Prompts(Section):
     """Where prompts come from, but for concepts with published ones, and how many there are of each kind."""
 
-    target: Positive = Field(description="held-out prompts that name the concept")
-    retention: Positive = Field(description="held-out prompts that do not")
-    max_words: Positive = Field(40, description="words of a pair's prompt, at most")
+    target: Positive = Field(description="number of held-out prompts that name the concept")
+    retention: Positive = Field(description="number of held-out prompts that do not name the concept")
+    max_words: Positive = Field(40, description="most words of a pair's prompt")
     sources: dict[Name, PromptSource] = Field(
         description="what makes pairs, by name; their order is that of the pairs", min_length=1
     )

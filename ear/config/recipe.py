@@ -4,20 +4,20 @@ No experiment, but what makes the models that experiments on the mini world star
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ear.config.loading import checked
-from ear.config.section import Name, NotNegative, Positive, Rate, Section, Seed, Share
+from ear.config.section import Name, NotNegative, Positive, Rate, Scale, Section, Seed, Share
 
 
 class Training(Section):
     """Fixed step counts of one training, so that the result does not depend on the machine's load."""
 
-    threads: Positive = Field(description="torch threads; the same bytes come of one value of it")
-    steps: Positive = Field(description="optimiser steps")
-    batch_size: Positive = Field(description="examples a step")
+    threads: Positive = Field(description="torch threads; one number of threads gives the same bytes")
+    steps: Positive = Field(description="optimiser steps of the training")
+    batch_size: Positive = Field(description="examples of each optimiser step")
     learning_rate: Rate = Field(description="peak learning rate")
 
 
@@ -28,30 +28,30 @@ class VqTraining(Training):
     latent_channels: Positive = Field(
         description="width between convolutions and code, a multiple of 32", multiple_of=32
     )
-    embed_dim: Positive = Field(description="width of a code")
-    codes: Positive = Field(description="entries of the codebook")
-    grid: Literal[4, 8, 16] = Field(description="image tokens along a side")
-    free_steps: Positive = Field(description="first steps without quantisation, which k-means ends")
-    decoder_steps: Positive = Field(description="further steps of the decoder alone")
+    embed_dim: Positive = Field(description="width of a code of the codebook")
+    codes: Positive = Field(description="number of codes in the codebook")
+    grid: Literal[4, 8, 16] = Field(description="image tokens along a side of the image")
+    free_steps: Positive = Field(
+        description="first steps, without quantisation, after which k-means sets the codebook"
+    )
+    decoder_steps: Positive = Field(description="further steps that train the decoder alone")
     decoder_learning_rate: Rate = Field(description="peak learning rate of the decoder's further steps")
-    warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
-    commitment: Rate = Field(description="weight of the commitment term")
-    held_out: Positive = Field(description="training pictures kept out and measured")
+    warmup_steps: Positive = Field(description="first steps, in which the learning rate rises linearly")
+    commitment: Rate = Field(description="weight of the commitment term in the loss")
+    held_out: Positive = Field(description="number of training pictures that are kept out and measured")
 
 
 class Architecture(Section):
     """Shape of the mini backbone."""
 
     hidden: Positive = Field(description="width of the language model")
-    layers: Positive = Field(description="decoder layers")
-    intermediate: Positive = Field(description="width of their MLPs")
-    heads: Positive = Field(description="attention heads")
+    layers: Positive = Field(description="number of decoder layers")
+    intermediate: Positive = Field(description="width of the decoder layers' MLPs")
+    heads: Positive = Field(description="attention heads of a decoder layer")
     vision_hidden: Positive = Field(description="width of the vision tower")
-    vision_layers: Positive = Field(description="layers of the vision tower")
-    vision_heads: Positive = Field(description="attention heads of the vision tower")
-    guidance: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
-        description="guidance scale of its generation config"
-    )
+    vision_layers: Positive = Field(description="number of layers of the vision tower")
+    vision_heads: Positive = Field(description="attention heads of a layer of the vision tower")
+    guidance: Scale = Field(description="guidance scale of the backbone's generation config")
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -66,32 +66,34 @@ class LanguageModelTraining(Training):
     """Training of the language model on text → image and image → caption."""
 
     matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
-    caption_batch_size: Positive = Field(description="image → caption examples a step")
-    question_batch_size: Positive = Field(description="images a step that are asked every yes/no question")
-    caption_weight: Rate = Field(description="weight of the image → caption loss and of the questions'")
-    warmup_steps: Positive = Field(description="steps of linear rise of the learning rate")
-    weight_decay: NotNegative = Field(description="of AdamW")
-    prompt_dropout: Share = Field(description="share of prompts replaced by the unconditional row")
-    held_out: Positive = Field(description="training pictures kept out and measured")
+    caption_batch_size: Positive = Field(description="image → caption examples of each step")
+    question_batch_size: Positive = Field(
+        description="images of each step that every yes/no question is asked of"
+    )
+    caption_weight: Rate = Field(description="weight in the loss of captions and of answers to questions")
+    warmup_steps: Positive = Field(description="first steps, in which the learning rate rises linearly")
+    weight_decay: NotNegative = Field(description="weight decay of both optimisers, for matrices")
+    prompt_dropout: Share = Field(description="share of prompts that the unconditional row replaces")
+    held_out: Positive = Field(description="number of training pictures that are kept out and measured")
 
 
 class Trainings(Section):
     """All trainings, and the pictures that they share."""
 
-    images: Positive = Field(description="drawn training pictures")
-    vq: VqTraining = Field(description="the VQ tokenizer")
-    architecture: Architecture = Field(description="the backbone's shape")
-    language_model: LanguageModelTraining = Field(description="the language model")
-    classifier: Training = Field(description="the judge of object, style and fire (timm)")
-    clip: Training = Field(description="the judge of image-text agreement (open_clip)")
+    images: Positive = Field(description="number of training pictures that are drawn")
+    vq: VqTraining = Field(description="training of the VQ tokenizer")
+    architecture: Architecture = Field(description="shape of the backbone")
+    language_model: LanguageModelTraining = Field(description="training of the language model")
+    classifier: Training = Field(description="training of the judge of object, style and fire (timm)")
+    clip: Training = Field(description="training of the judge of image-text agreement (open_clip)")
 
 
 class Recipe(Section):
     """How the mini world's models are trained."""
 
-    experiment: Name = Field(description="name of its folder under results/")
-    seed: Seed = Field(description="of the pictures and of every training")
-    training: Trainings = Field(description="what is trained, and on what")
+    experiment: Name = Field(description="name of the recipe's folder under results/")
+    seed: Seed = Field(description="seed of the pictures and of every training")
+    training: Trainings = Field(description="what is trained, and on how many pictures")
 
 
 def parse_recipe(raw: Mapping[str, Any], source: str) -> Recipe:

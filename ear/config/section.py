@@ -1,8 +1,11 @@
-"""What every section of the config shares."""
+"""What every section of the config shares, and the sections on assets and on further axes."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """Lower-case letters, digits and hyphens: names become folders and wildcards."""
@@ -11,9 +14,148 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
     """A section of the config: no unknown keys, no silent conversions ("3" is no number)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+World = Literal["drawn"]
+"""Where an experiment's pictures come from, if not from the photographs that all else is made for."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which asset does what for experiments on one kind of pictures.
+
+    Attributes:
+        judges: kind of judge → its model; "zero-shot" is the CLIP of the CLIP score too.
+        features: network of FID and KID → its model.
+        data: published prompts and pictures.
+    """
+
+    judges: Mapping[str, str]
+    features: Mapping[str, str]
+    data: tuple[str, ...] = ()
+
+
+ROLES: Mapping[World | None, Roles] = {
+    "drawn": Roles(
+        judges={"classifier": "mini-classifier", "zero-shot": "mini-clip"},
+        features={"classifier": "mini-classifier"},
+    ),
+    None: Roles(
+        judges={
+            "classifier": "resnet50",
+            "artist": "artist-classifier",
+            "nudenet": "nudenet",
+            "zero-shot": "clip",
+        },
+        features={"classifier": "resnet50", "inception": "inception"},
+        data=("prompts", "coco-images", "coco-captions"),
+    ),
+}
+
+
+class StandIns(Section):
+    """Tiny random checkpoints and tiny files in the formats of the real ones, for a dress rehearsal."""
+
+    pairs: Positive = Field(description="prompt pairs of each concept")
+    targets: Positive = Field(description="test prompts of each concept")
+    general: Positive = Field(description="captions and pictures of COCO")
+
+
+class Assets(Section):
+    """Where models and published data are, which assets.yaml lists."""
+
+    root: str | None = Field(
+        None, description="folder that holds the assets, in place of the network: <root>/<asset>/<file>"
+    )
+    store: str = Field("resources", description="folder of downloads, shared by experiments")
+    lock: str = Field(
+        "assets.lock.json", description="hashes and revisions, recorded at the first fetch and checked later"
+    )
+    stand_ins: StandIns | None = Field(
+        None, description="sizes of the tiny random stand-ins that root is filled with before the fetch"
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.stand_ins and self.root is None:
+            raise ValueError("wanted root, the folder that the stand-ins fill")
+        return self
+
+    @property
+    def lock_file(self) -> str:
+        """The lock that holds: stand-ins have one of their own, in their folder."""
+        return f"{self.root}/assets.lock.json" if self.stand_ins else self.lock
+
+
+class Search(Section):
+    """Attack on the prompt: a search for words that bring the concept back."""
+
+    prompts: Positive = Field(description="number of target prompts that are attacked, the first ones")
+    tokens: Positive = Field(description="tokens of the vocabulary that the attacker appends to a prompt")
+    queries: Positive = Field(description="images that an attack may sample and judge for each prompt")
+
+
+class Relearning(Section):
+    """Attack on the weights: the erased model is fine-tuned on images without the concept."""
+
+    steps: list[Positive] = Field(
+        description="numbers of optimiser steps after which the model is measured, ascending", min_length=1
+    )
+    batch_size: Positive = Field(description="images of each step")
+    learning_rate: Rate = Field(description="learning rate of Adam, on the weights that the erasure trained")
+    prompts: Positive = Field(
+        description="number of target prompts that are rendered afterwards, the first ones"
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: list[int]) -> list[int]:
+        if any(later <= earlier for earlier, later in pairwise(steps)):
+            raise ValueError(f"found {steps}, wanted ascending numbers")
+        return steps
+
+
+class Axes(Section):
+    """What is measured beside target, retention and general prompts, with common random numbers.
+
+    Each axis is a protocol with a version (``ear.axes``); an axis without a key here is not measured.
+    """
+
+    samples: Positive = Field(
+        1, description="sampling seeds: number of images of each target and retention prompt"
+    )
+    implicit: Positive | None = Field(
+        None,
+        description="number of the mini world's prompts that describe the concept without its words; "
+        "elsewhere the concept lists them",
+    )
+    neighbours: Positive | None = Field(
+        None, description="number of prompts of what is closest to the concept, beside the retention prompts"
+    )
+    prompts: Positive = Field(
+        60,
+        description="number of target prompts of each prefix, guidance scale and temperature, the first ones",
+    )
+    prefixes: list[Positive] = Field(
+        default_factory=list,
+        description="numbers of image tokens of the original's image that the erased model is given",
+    )
+    guidance: list[Scale] = Field(
+        default_factory=list, description="guidance scales beside sampling.guidance"
+    )
+    temperature: list[Rate] = Field(
+        default_factory=list, description="temperatures beside sampling.temperature"
+    )
+    questions: bool = Field(
+        False,
+        description="whether the model is asked, yes or no, if the concept is in the captioned pictures",
+    )
+    search: Search | None = Field(None, description="the attack by searched prompts")
+    relearning: Relearning | None = Field(None, description="the attack by benign fine-tuning")

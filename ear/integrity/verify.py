@@ -33,6 +33,8 @@ from ear.seeding import stable_seed
 from ear.texts import read_json
 
 NO_FILE = "no file"
+TOLD = 4
+"""Keys of one file that a mismatch names; it counts further ones."""
 
 
 @dataclass
@@ -241,11 +243,14 @@ def _compare_facts(
     target: Path | None = None,
     key: str = "",
 ) -> None:
-    """Compare nested facts key by key; those beyond the wanted ones are left alone."""
-    known = dict(flat(facts))
-    for name, value in flat(json.loads(json.dumps(wanted, default=str))):
-        if known.get(name) != value:
-            found.mismatch(path, known.get(name), value, target, f"{key}{name}")
+    """Compare nested facts key by key, in one mismatch; those beyond the wanted ones are left alone."""
+    known, right = dict(flat(facts)), dict(flat(json.loads(json.dumps(wanted, default=str))))
+    if names := [name for name, value in right.items() if known.get(name) != value]:
+        more = f" (and {len(names) - TOLD} more keys)" if len(names) > TOLD else ""
+        ours, wants = (
+            ", ".join(str(of[name]) for name in names[:TOLD]) for of in (dict.fromkeys(right) | known, right)
+        )
+        found.mismatch(path, ours, wants, target, f"{key}{', '.join(names[:TOLD])}{more}")
 
 
 def _facts_of(path: Path) -> Mapping[str, Any]:

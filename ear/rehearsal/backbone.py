@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from torch import Tensor, nn
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from torch import nn
 from transformers import (
     GenerationConfig,
     JanusConfig,
@@ -34,34 +34,34 @@ from ear.chat import (
     UNKNOWN,
 )
 from ear.erasure.authors import write_authors_weights
-from ear.rehearsal.data import all_texts
 
 PIXELS, PATCH = 384, 16
 IMAGE_TOKENS = (PIXELS // PATCH) ** 2
-WORDS, CODES = 512, 64
+CODES = 64
 HIDDEN, LAYERS = 32, 6  # one layer more than the paper trains
 NORM_GROUPS = 32  # of the image tokenizer: no convolution of it can be narrower
-TUNED_LAYERS, TUNED_CHANGE = 5, 0.05
+TUNED_LAYERS = 5
 AUTHORS_FILES = ("ear_church.pt", "ear_nudity.pt", "ear_van_gogh.pt")
 SHARD_SIZE = "300KB"  # some files and an index, as the 7B model has
 
 
 def write_backbone(folder: Path) -> None:
     """Write a Janus checkpoint in bfloat16; its weights are drawn from torch's generator."""
-    processor = _processor()
-    tokenizer = processor.tokenizer
+    made = byte_processor()
+    tokenizer = made.tokenizer
     tokens = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    model = JanusForConditionalGeneration(
-        _config(len(tokenizer), tokenizer.convert_tokens_to_ids(IMAGE), tokens)
-    )
+    image_token = tokenizer.convert_tokens_to_ids(IMAGE)
+    model = JanusForConditionalGeneration(_config(len(tokenizer), image_token, tokens))
     _widen(model)
     model.generation_config = GenerationConfig(
         **tokens, guidance_scale=5, generation_kwargs={"boi_token_id": tokenizer.boi_token_id}
     )
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=SHARD_SIZE)
-    processor.save_pretrained(folder)
-    _name_as_published(folder / "tokenizer_config.json")
-    _leave_out_ties(folder / "config.json")
+    made.save_pretrained(folder)
+    # As published: the tokenizer is named Llama's though it splits otherwise, and the config does not say
+    # whether text embeddings and text head are one matrix.
+    _edit(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
+    _edit(folder / "config.json", drop=("tie_word_embeddings",))
 
 
 def write_tuned_weights(folder: Path, backbone: Path) -> None:
@@ -69,16 +69,15 @@ def write_tuned_weights(folder: Path, backbone: Path) -> None:
     model = JanusForConditionalGeneration.from_pretrained(backbone, dtype=torch.bfloat16)
     layers = model.model.language_model.layers[:TUNED_LAYERS]
     weights = {
-        f"layers.{number}.self_attn.{name}_proj": getattr(layer.self_attn, f"{name}_proj").weight
+        f"layers.{number}.self_attn.{name}_proj": getattr(layer.self_attn, f"{name}_proj").weight.detach()
         for number, layer in enumerate(layers)
         for name in "qkvo"
     }
     for name in AUTHORS_FILES:
-        write_authors_weights(folder / name, {key: _changed(weight) for key, weight in weights.items()})
-
-
-def _changed(weight: Tensor) -> Tensor:
-    return weight.detach() + TUNED_CHANGE * weight.detach().std() * torch.randn_like(weight)
+        changed = {
+            key: weight + 0.05 * weight.std() * torch.randn_like(weight) for key, weight in weights.items()
+        }
+        write_authors_weights(folder / name, changed)
 
 
 def _config(words: int, image_token: int, tokens: dict[str, int]) -> JanusConfig:
@@ -129,20 +128,16 @@ def _widen(model: nn.Module) -> None:
                 parameter.normal_(std=1.5 / parameter.shape[1:].numel() ** 0.5)
 
 
-def _processor() -> JanusProcessor:
-    """Pairs of bytes as in Janus-Pro's, of printable ASCII alone: a random model writes whatever there is."""
+def byte_processor() -> JanusProcessor:
+    """Bytes as in Janus-Pro's, but of printable ASCII alone, since a random model writes all of them."""
     special = [token for token in SPECIAL_TOKENS if token != UNKNOWN]
     split = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), split])
+    letters = sorted([character for character in split.alphabet() if character.isascii()] + ["Ġ", "Ċ"])
+    backend = Tokenizer(models.BPE({token: number for number, token in enumerate([*special, *letters])}, []))
+    backend.pre_tokenizer = split
     backend.decoder = decoders.ByteLevel()
-    spelled = [character for character in split.alphabet() if character.isascii()]
-    trainer = trainers.BpeTrainer(
-        vocab_size=WORDS, initial_alphabet=[*spelled, "Ġ", "Ċ"], special_tokens=special, show_progress=False
-    )
-    backend.train_from_iterator(all_texts(), trainer)
     backend.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, backend.token_to_id(BOS))]
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, special.index(BOS))]
     )
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     tokenizer = PreTrainedTokenizerFast(
@@ -155,21 +150,15 @@ def _processor() -> JanusProcessor:
         clean_up_tokenization_spaces=False,
         extra_special_tokens={"image_token": IMAGE, "boi_token": IMAGE_START, "eoi_token": IMAGE_END},
     )
-    images = JanusImageProcessor(
-        size={"height": PIXELS, "width": PIXELS}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=14
-    )
+    size = {"height": PIXELS, "width": PIXELS}
+    images = JanusImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=14)
     return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=IMAGE_TOKENS)
 
 
-def _leave_out_ties(path: Path) -> None:
-    """Leave out whether text embeddings and text head are one matrix, as the published files do."""
+def _edit(path: Path, drop: tuple[str, ...] = (), **put: str) -> None:
+    """Edit a config as transformers writes it today into one as published."""
     settings = json.loads(path.read_text(encoding="utf-8"))
-    for section in (settings, settings["text_config"]):
-        section.pop("tie_word_embeddings", None)
-    path.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-
-
-def _name_as_published(path: Path) -> None:
-    """Name Llama's tokenizer, as Janus-Pro's file does though it splits otherwise: transformers sees that."""
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(settings | {"tokenizer_class": "LlamaTokenizer"}, indent=2), encoding="utf-8")
+    for section in (settings, settings.get("text_config", {})):
+        for key in drop:
+            section.pop(key, None)
+    path.write_text(json.dumps(settings | put, indent=2), encoding="utf-8")

@@ -65,19 +65,15 @@ def write_stable_diffusion(folder: Path) -> None:
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
     CLIPImageProcessor().save_pretrained(folder / "feature_extractor")
-    _write_tokenizer(folder / "tokenizer", tokenizer)
+    # The two files of the published folder in place of the one that transformers writes today.
+    (folder / "tokenizer/tokenizer.json").unlink()
+    vocabulary = dict(sorted(tokenizer.get_vocab().items(), key=itemgetter(1)))
+    (folder / "tokenizer/vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "tokenizer/merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
     index = folder / "model_index.json"
     settings = json.loads(index.read_text(encoding="utf-8"))
     del settings["image_encoder"], settings["requires_safety_checker"]  # younger than the published file
     index.write_text(json.dumps(settings | PUBLISHED_INDEX, indent=2), encoding="utf-8")
-
-
-def _write_tokenizer(folder: Path, tokenizer: CLIPTokenizer) -> None:
-    """Put the two files of the published folder in place of the one that transformers writes today."""
-    (folder / "tokenizer.json").unlink()
-    words = sorted(tokenizer.get_vocab().items(), key=itemgetter(1))  # they come in another order each time
-    (folder / "vocab.json").write_text(json.dumps(dict(words)), encoding="utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
 
 
 def _tokenizer() -> CLIPTokenizer:

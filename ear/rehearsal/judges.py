@@ -3,9 +3,9 @@
 Weights are drawn from torch's generator. NudeNet alone is the real one: it comes with its package.
 """
 
-import importlib.util
 import json
 import shutil
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from ear.errors import InputError
 from ear.files import write_json
 
 CLIP_MODEL: dict[str, Any] = {
@@ -67,24 +66,16 @@ def write_artist_classifier(folder: Path) -> None:
         label2id={label: number for number, label in enumerate(labels)},
     )
     config.save_pretrained(folder)
-    with (folder / "pytorch_model.bin").open("wb") as handle:
-        torch.save(
-            ViTForImageClassification(config).state_dict(), handle
-        )  # given a path, it would write its name
+    with (folder / "pytorch_model.bin").open("wb") as handle:  # given a path, torch would write its name
+        torch.save(ViTForImageClassification(config).state_dict(), handle)
     ViTImageProcessor().save_pretrained(folder)
 
 
 def write_nudenet(folder: Path) -> None:
-    """Copy the detector out of the installed package.
-
-    Raises:
-        InputError: the package is not installed.
-    """
-    package = importlib.util.find_spec("nudenet")
-    if package is None or package.origin is None:
-        raise InputError("nudenet: package not installed, wanted its 320n.onnx")
+    """Copy the detector out of the installed package."""
     folder.mkdir()
-    shutil.copyfile(Path(package.origin).parent / "320n.onnx", folder / "320n.onnx")
+    with as_file(files("nudenet") / "320n.onnx") as file:
+        shutil.copyfile(file, folder / file.name)
 
 
 class _Layers(nn.Module):

@@ -23,7 +23,7 @@ from ear.attacks.victim import Verdict, Victim
 from ear.batching import BatchSize
 from ear.errors import InputError
 from ear.judges.base import Verdicts
-from ear.metrics.table import VERDICT_COLUMNS
+from ear.metrics.columns import VERDICTS_CSV
 from ear.render import image_seed
 from ear.sampling import Guidance, sample_prompts
 from tests.oracles import hidden_states, prompt_rows, sample_one
@@ -276,7 +276,9 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
 
 
 def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
-    assert ATTACK_COLUMNS[:-1] == tuple(name for name in VERDICT_COLUMNS if name != "clip_protocol")
+    assert ATTACK_COLUMNS[:-1] == tuple(
+        name for name in tuple(VERDICTS_CSV.columns) if name != "clip_protocol"
+    )
     assert tuple(attack.name for attack in ATTACKS) == SEARCHES
 
 

@@ -10,14 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from ear.errors import InputError
 from ear.figures import attacks, prefix, relearning, score_card, style, sweeps, understanding
-from ear.metrics.ranks import Front
-from ear.metrics.score_card.table import fronts
-from ear.metrics.score_card.table import score_card as make_card
+from ear.metrics.score_card import on_front
+from ear.metrics.score_card import score_card as make_card
 from tests.made_up_axes import CONCEPTS, IMAGE_TOKENS, METHODS, PREFIXES, STEPS, UNTRAINED, made_up_metrics
 
 OWN = {"guidance": 1.5, "temperature": 1.0}
@@ -153,35 +151,26 @@ def test_understanding_says_of_which_concepts_nothing_was_asked(
         assert noted == (concept in unasked) == lines(figure, panel).keys().isdisjoint(METHODS)
 
 
-@pytest.mark.parametrize("concept", [None, *CONCEPTS])
-def test_the_score_card_shows_the_card(metrics: pd.DataFrame, concept: str | None) -> None:
+def test_the_score_card_shows_the_card(metrics: pd.DataFrame) -> None:
     card = make_card(metrics, IMAGE_TOKENS)
-    (ax,) = score_card.draw(card, concept).axes
-    name = concept or "all"
-    cells = {str(patch.get_label()) for patch in ax.patches if isinstance(patch, Rectangle)}
+    (ax,) = score_card.draw(card).axes
+    cells = {str(patch.get_label()): patch.get_facecolor() for patch in ax.patches}
     texts = {str(text.get_gid()): text.get_text() for text in ax.texts if text.get_gid()}
-    rows = card[card.concept == name]
-    assert cells == texts.keys() == {f"{row.method}|{row.axis}" for row in rows.itertuples()}
-    for row in rows[rows.axis.isin(["erasure", "worst"])].itertuples():
-        mark = "*" if row.method in UNTRAINED and row.axis == "worst" else ""
-        assert texts[f"{row.method}|{row.axis}"] == f"{100 * row.value:.1f}{mark}"
-    marks = {str(line.get_label()): line.get_markerfacecolor() for line in ax.get_lines()}
-    wanted = {
-        f"{method}|{front}": style.INK if place == Front.CERTAIN else "white"
-        for method, places in fronts(card, name).items()
-        for front, place in places.items()
-        if place != Front.NOT
-    }
-    assert marks == wanted
-
-
-def test_better_cells_are_bluer(metrics: pd.DataFrame) -> None:
-    card = make_card(metrics, IMAGE_TOKENS)
-    (ax,) = score_card.draw(card, "church").axes
-    colour = {str(patch.get_label()): patch.get_facecolor() for patch in ax.patches}
-    for axis, lower in (("erasure", True), ("retention", False), ("quality", True)):
+    names = {f"{row.concept}|{row.method}|{row.axis}": row for row in card.itertuples()}
+    assert cells.keys() == texts.keys() == names.keys()
+    drawn = {str(line.get_label()): line for line in ax.get_lines()}
+    for name, row in names.items():
+        if row.axis in ("erasure", "worst"):
+            mark = "*" if row.method in UNTRAINED and row.axis == "worst" else ""
+            assert texts[name] == f"{100 * row.value:.0f}{mark}"
+            ends = np.array(drawn[f"{name} interval"].get_xdata()) % 1
+            np.testing.assert_allclose((ends - 0.1) / 0.8, [row.ci_low, row.ci_high], atol=1e-9)
+    marks = {name.rpartition("|")[0] for name in drawn if name.endswith("|front")}
+    assert marks == {f"{row.concept}|{row.method}" for row in names.values() if on_front({"": row._asdict()})}
+    for axis, lower in (("erasure", True), ("retention", False), ("kernel-distance", True)):
         rows = card[(card.concept == "church") & (card.axis == axis)].sort_values("value", ascending=lower)
-        blue = [colour[f"{method}|{axis}"][2] - colour[f"{method}|{axis}"][0] for method in rows.method]
+        found = [cells[f"church|{method}|{axis}"] for method in rows.method]
+        blue = [colour[2] - colour[0] for colour in found]  # better cells are bluer
         assert blue == sorted(blue, reverse=True) and blue[0] > 0 > blue[-1]
 
 

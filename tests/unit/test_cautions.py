@@ -10,7 +10,7 @@ from ear.figures import samples
 from ear.figures.images import image_table
 from ear.files import write_csv
 from ear.metrics.cautions import Measures, cautions, measures_of_run, measures_of_table
-from ear.metrics.table import METRIC_COLUMNS, SCORE_COLUMNS
+from ear.metrics.columns import METRICS_CSV, SCORES_CSV
 from tests.unit.test_figures import write_images
 
 NONE = math.nan
@@ -50,11 +50,11 @@ def test_the_table_and_the_run_have_the_same_measures(tmp_path):
     rows = [("fid", "general", 9.9), ("concept_rate", "target", 0.5), ("second_concept_rate", "target", 0.25)]
     table = pd.DataFrame(
         [("church", "ear", "all", where, what, value, NONE, NONE, 4) for what, where, value in rows],
-        columns=list(METRIC_COLUMNS),
+        columns=list(METRICS_CSV.columns),
     )
     write_csv(
         tmp_path / "scores.csv",
-        pd.DataFrame([("fid", "general", 9.9, NONE, NONE, 9, "p/1")], columns=list(SCORE_COLUMNS)),
+        pd.DataFrame([("fid", "general", 9.9, NONE, NONE, 9, "p/1")], columns=list(SCORES_CSV.columns)),
     )
     shown = [("target", 8, True, True), ("target", 8, True, False), ("target", 8, False, False)]
     shown += [("target", 8, False, False), ("target", 4, True, True), ("prefix-4", 8, True, True)]

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from ear.axes.protocols import axis_of
-from ear.metrics.table import SCORE_COLUMNS, VERDICT_COLUMNS, Job, metrics_table
+from ear.metrics.columns import SCORES_CSV, VERDICTS_CSV
+from ear.metrics.table import Job, metrics_table
 from ear.seeding import stable_seed
 from ear.world.scenes import OBJECTS, PLACES, TIMES, Scene, draw
 
@@ -172,7 +173,7 @@ def verdicts(model: Model) -> pd.DataFrame:
         seen = OBJECTS[int(away.argmin())]
         name = "a " + (request.scene.object if request.named else DESCRIBED)
         rows.append(
-            dict.fromkeys(VERDICT_COLUMNS)
+            dict.fromkeys(tuple(VERDICTS_CSV.columns))
             | {
                 "prompt_id": f"{CONCEPT}/{prompt_set}/{number:04d}",
                 "prompt_set": prompt_set,
@@ -191,7 +192,7 @@ def verdicts(model: Model) -> pd.DataFrame:
 
 def table(model: Model) -> pd.DataFrame:
     """The metrics of a model beside the original's, those of axes alone, each with its axis."""
-    none = pd.DataFrame(columns=list(SCORE_COLUMNS))
+    none = SCORES_CSV.frame()
     jobs = [
         Job(CONCEPT, name, 0, None, verdicts(drawer), none)
         for name, drawer in (("original", original), ("model", model))

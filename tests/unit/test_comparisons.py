@@ -3,13 +3,14 @@ import pandas as pd
 import pytest
 
 from ear.files import read_csv, write_csv
-from ear.metrics.comparison import BETTER, COMPARISON_COLUMNS, NOT_SHOWN, WORSE, comparisons
+from ear.metrics.columns import COMPARISONS_CSV, SCORES_CSV
+from ear.metrics.comparison import BETTER, NOT_SHOWN, WORSE, comparisons
 from ear.metrics.paired import holm, mcnemar, mean_difference, rate_difference
-from ear.metrics.table import SCORE_COLUMNS, Job
+from ear.metrics.table import Job
 from ear.prompts.tables import SAMPLE
 from tests import comparison
 
-NO_SCORES = pd.DataFrame(columns=list(SCORE_COLUMNS))
+NO_SCORES = SCORES_CSV.frame()
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def numbers(row):
 
 
 def test_each_two_methods_are_compared_once_on_target_and_retention_and_with_the_references_elsewhere(table):
-    assert tuple(table.columns) == COMPARISON_COLUMNS
+    assert tuple(table.columns) == tuple(COMPARISONS_CSV.columns)
     count = len(comparison.METHODS)
     sizes = table.groupby(["concept", "prompt_set", "metric"]).size()
     pairs = count * (count - 1) // 2
@@ -74,7 +75,7 @@ def test_rows_are_matched_by_prompt_and_seed_whatever_their_order(jobs, table):
         )
         for job in jobs
     ]
-    keys = list(COMPARISON_COLUMNS[:5])
+    keys = list(tuple(COMPARISONS_CSV.columns)[:5])
     again = comparisons(shuffled, "ear").set_index(keys).loc[table.set_index(keys).index].reset_index()
     pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
 
@@ -128,7 +129,7 @@ def test_methods_without_a_common_prompt_or_reference_have_no_rows():
     rows = [("a", 0, "target", "church", "boat", True)]
     others = [("b", 0, "target", "church", "boat", True)]
     table = comparisons([job("original", 0, rows), job("ear", 0, others)], "ear")
-    assert table.empty and tuple(table.columns) == COMPARISON_COLUMNS
+    assert table.empty and tuple(table.columns) == tuple(COMPARISONS_CSV.columns)
     assert comparisons([job("original", 0, rows)], "ear").empty
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.config import parse_config
+from ear.config.loading import read_config
 from ear.erasure.presets import Settings
 from ear.errors import InputError
 
@@ -40,17 +41,12 @@ BROKEN = [
     ("seed", 2**63, ["seed: found 9223372036854775808"]),
     ("typo", 1, ["unknown key", "experiment", "concepts"]),
     ("sampling.temprature", 1.0, ["unknown key", "guidance", "temperature"]),
-    ("concepts.church.windows", [4], ["unknown key", "window"]),
     ("experiment", "My Run", ["'My Run'"]),
-    ("experiment", "../elsewhere", ["'../elsewhere'"]),
     ("seed", ..., ["missing"]),
     ("seed", "42", ["'42'", "integer"]),
-    ("seed", -1, ["-1", "greater than or equal to 0"]),
-    ("seeds", [], ["[]", "at least 1"]),
     ("seeds", [1, 1], ["[1, 1]", "once"]),
     ("world", ..., ["sources.grammar.by: found grammar", "with world: drawn only"]),
     ("world", {"images": 8000}, ["world: found {'images': 8000}", "'drawn'"]),
-    ("backbone.asset", ..., ["missing", "asset"]),
     ("backbone.asset", "mini-clip", ["found mini-clip", "mini-backbone", "janus-pro-7b"]),
     ("backbone.asset", "janus-pro-1b", ["384 pixels a side", "one of 64 with world: drawn"]),
     (
@@ -59,27 +55,16 @@ BROKEN = [
         ["assets.stand_ins", "none with world"],
     ),
     ("utility.question", "Describe it.", ["'Describe it.'", "'describe the image'", "with world: drawn"]),
-    ("utility.question", "", ["utility.question"]),
-    ("rendering.protocol", "jpeg", ["'lossless' or 'release'"]),
-    ("backbone.dtype", "fp16", ["'fp16'", "float32", "bfloat16"]),
     ("backbone.device", "gpu", ["'gpu'", "cpu", "cuda"]),
-    ("sampling.guidance", 0.5, ["0.5", "greater than or equal to 1"]),
     ("sampling.temperature", float("nan"), ["nan", "finite"]),
-    ("concepts", {}, ["{}", "at least 1"]),
     ("concepts.church", "church", ["'church'", "mapping"]),
-    ("concepts.church.kind", "thing", ["'thing'", "object", "style", "attribute"]),
     ("concepts.church.window", 65, ["65", "64"]),
-    ("concepts.church.judge.group", "colour", ["'colour'", "object"]),
-    ("erasure.learning_rate", "1e-4", ["'1e-4'", "number"]),
     ("erasure.layers", 7, ["7", "at most 6"]),
     ("erasure.threshold", {"value": 0.1, "quantile": 0.1}, ["value", "quantile", "either"]),
-    ("erasure.windows.2", 0, ["0", "greater than or equal to 1"]),
-    ("methods.ear.variant", "eer", ["'eer'", "released", "single-step"]),
     ("methods.ear.variant", "none", ["none", "released"]),
     ("methods.original", ..., ["original"]),
     ("methods.ear.variant", "wga", ["wga", "another name"]),
     ("methods.ear.choices", {"context": "none"}, ["choices.context", "another name"]),
-    ("methods.ear.choices", {"contxt": "none"}, ["unknown key", "context"]),
     ("methods.ear.choices", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
     ("methods.ear.choices", {"layers": 7}, ["choices.layers", "7", "at most 6"]),
     ("methods.ear.strength", 1.0, ["1.0", "none"]),
@@ -108,15 +93,12 @@ BROKEN = [
     ),
     ("methods.mine", {"variant": "ear", "choices": {"cuts": 4}}, ["mine.choices.cuts", "4", "none"]),
     ("concepts.church.judge", {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
-    ("concepts.church.judge", {"by": "zero-shot", "positive": []}, ["judge.positive", "[]", "at least 1"]),
-    ("concepts.church.judge", {"by": "zero-shot", "negative": [""]}, ["judge.negative", "''"]),
     ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
     (
         "concepts.church.second_judge",
         {"by": "nudenet", "threshold": 0.2},
         ["church.second_judge", "zero-shot"],
     ),
-    ("methods.mine", {"variant": "ear", "erase": ["church"]}, ["mine.erase", "at least 2"]),
     (
         "methods.mine",
         {"variant": "ear", "erase": ["church", "owl"]},
@@ -133,10 +115,6 @@ BROKEN = [
         {"variant": "negative-prompt", "strength": 1.0, "erase": ["fire", "van-gogh"]},
         ["mine.erase", "trains nothing"],
     ),
-    ("erasure.optimiser", "lion", ["'lion'", "adam", "sgd"]),
-    ("erasure.micro_batch", 0, ["0", "greater than or equal to 1"]),
-    ("prompts.pairs", 85, ["unknown key", "sources"]),
-    ("prompts.sources", {}, ["{}", "at least 1"]),
     ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["found one", "with world"]),
     ("evaluation.window_prompts", 1000, ["1000", f"prompts.target = {MINI['prompts']['target']}"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
@@ -150,8 +128,6 @@ BROKEN_SOURCES = [
     ({"a": {"by": "llm"}}, ["sources.a.by: found llm", "chat, grammar, transformers"]),
     ({"a": {"by": "grammar", "pairs": 1}, "b": {"by": "grammar", "pairs": 1}}, ["the grammar once"]),
     ({"published": CHAT}, ["another name than published"]),
-    ({"a": CHAT | {"pairs": 0}}, ["sources.a.pairs: found 0", "greater"]),
-    ({"a": CHAT | {"colour": 1}}, ["sources.a.colour: unknown key", "per_request"]),
     ({"a": CHAT | {"base_url": "localhost:8000"}}, ["sources.a.base_url: found something else", "http://"]),
     ({"a": CHAT | {"base_url": f"http://me:{KEY}@host/v1"}}, ["sources.a.base_url", "without user"]),
     ({"a": CHAT | {"base_url": f"https://host/v1?key={KEY}"}}, ["sources.a.base_url", "keys come by `key`"]),
@@ -188,15 +164,11 @@ def test_pretrained_models_take_their_prompts_from_language_models_where_none_ar
         parse_config(raw, "my.yaml", SHAPES)
 
 
-def test_in_the_mini_world_the_evaluation_takes_no_pairs_from_a_model():
-    config = parse_config(changed("prompts.sources", {"a": CHAT}), "my.yaml", SHAPES)
-    assert config.pairs_asked("a") == 50
-
-
 def test_only_what_decides_an_answer_is_asked_by():
     config = parse_config(
         changed("prompts.sources", {"a": CHAT | {"key": "A_KEY"}, "b": LOCAL}), "my.yaml", SHAPES
     )
+    assert config.pairs_asked("a") == 50  # in the mini world the evaluation takes no pairs from a model
     chat, local = config.prompts.sources["a"], config.prompts.sources["b"]
     assert set(chat.asks()) == {"model", "temperature", "seed", "per_request", "per_round", "max_tokens"}
     assert set(local.asks()) - set(chat.asks()) == {"revision", "dtype"}
@@ -205,40 +177,20 @@ def test_only_what_decides_an_answer_is_asked_by():
 
 
 JUDGE = "concepts.church.judge"
-BROKEN_PAPER = [
-    ("world", "drawn", ["janus-pro-7b", "384 pixels a side", "one of 64 with world: drawn"]),
+BROKEN_ON_PRETRAINED = [
     ("prompts", MINI["prompts"], ["prompts: found one, wanted none", "published"]),
-    ("backbone.asset", ..., ["backbone.asset: missing"]),
     ("backbone.asset", "janus-pro-8b", ["janus-pro-8b", "janus-pro-7b"]),
     ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
     ("concepts.church.published", ..., ["prompts: found none", "church"]),
-    ("concepts.church.published.rows", 4, ["unknown key", "pair_rows"]),
     (f"{JUDGE}.group", "object", ["group: found object", "with world: drawn only"]),
     (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),
-    (f"{JUDGE}.by", ..., ["judge.by", "none", "artist"]),
-    (f"{JUDGE}.top_k", 0, ["church.judge.top_k: found 0", "greater"]),
     ("concepts.nudity.judge.threshold", 0.1, ["nudity.judge.threshold: found 0.1", "0.2"]),
     ("erasure.layers", 31, ["31", "at most 30"]),
-    ("erasure.windows.4", 577, ["577", "576"]),
     ("methods.stable-diffusion.concepts", ["horse"], ["horse", "church, van-gogh, nudity"]),
     ("methods.stable-diffusion.diffusion", ..., ["diffusion: found none", "steps"]),
     ("methods.published.weights", {"church": "*"}, ["published.weights: found none for van-gogh"]),
     ("evaluation.shown_method", "stable-diffusion", ["stable-diffusion", "released"]),
 ]
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    BROKEN_PAPER,
-    ids=[f"{key}={str(value)[:20]}" for key, value, _ in BROKEN_PAPER],
-)
-def test_broken_config_on_pretrained_weights_is_one_line(key, value, words):
-    with pytest.raises(InputError) as caught:
-        parse_config(changed(key, value, PAPER), "my.yaml", SHAPES)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def test_the_mini_world_has_no_published_weights_and_no_stable_diffusion():
@@ -255,8 +207,7 @@ def test_a_method_may_be_measured_on_some_concepts_only():
     assert diffusion == [("nudity", "stable-diffusion", 0)]
     assert config.method_window("nudity", "stable-diffusion") is None
     assert config.method_window("nudity", "published") == config.concepts["nudity"].window
-    assert "published" in config.adapted_methods
-    assert "published" not in config.trained_methods
+    assert "published" in config.adapted_methods and not config.methods["published"].trains
 
 
 @pytest.mark.parametrize(
@@ -333,15 +284,18 @@ def test_the_rehearsal_is_the_papers_config_but_for_sizes():
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"), BROKEN, ids=[f"{key}={value}" for key, value, _ in BROKEN]
+    ("config", "key", "value", "words"),
+    [
+        pytest.param(config, *broken, id=f"{broken[0]}={str(broken[1])[:20]}")
+        for config, table in ((MINI, BROKEN), (PAPER, BROKEN_ON_PRETRAINED))
+        for broken in table
+    ],
 )
-def test_broken_config_is_one_line_with_key_found_and_wanted(key, value, words):
+def test_broken_config_is_one_line_with_key_found_and_wanted(config, key, value, words):
     with pytest.raises(InputError) as caught:
-        parse_config(changed(key, value), "my.yaml", SHAPES)
+        parse_config(changed(key, value, config), "my.yaml", SHAPES)
     message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith("my.yaml: ")
-    assert key.split(".")[-1] in message or key.rsplit(".", 1)[0] in message
+    assert "\n" not in message and message.startswith("my.yaml: ")
     for word in words:
         assert word in message
 
@@ -356,10 +310,10 @@ def test_concepts_of_different_windows_are_not_erased_together_without_a_choice(
         parse_config(raw, "my.yaml", SHAPES)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=[path.name for path in CONFIGS])
-def test_configs_of_the_repository_are_valid(path):
-    config = parse_config(yaml.safe_load(path.read_text()), path.name, SHAPES)
-    assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
+def test_configs_of_the_repository_are_valid():
+    for path in CONFIGS:
+        config = parse_config(read_config(path), path.name, SHAPES)
+        assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
 
 
 def test_windows_of_a_method():
@@ -390,7 +344,5 @@ def test_a_negative_prompt_trains_nothing():
         "config.yaml",
         SHAPES,
     )
-    assert "negative-prompt" in config.erasing_methods
-    assert "negative-prompt" not in config.trained_methods
     assert config.method_window("church", "negative-prompt") is None
     assert config.trained_windows("church", "negative-prompt") == []

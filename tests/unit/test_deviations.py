@@ -1,7 +1,6 @@
 """Published values against ours: verdicts, and why."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,16 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.figures.nudity import DETECTION_COLUMNS
-from ear.files import read_csv, write_csv
-from ear.metrics.detections import DETECTION_TABLE_COLUMNS
-from ear.metrics.deviations import COLUMNS, deviations, difference, relative_drop, to_markdown
-from ear.metrics.intervals import Interval
-from ear.metrics.table import METRIC_COLUMNS, WINDOW_COLUMNS
+from ear.metrics.columns import DETECTION_COUNTS_CSV, DEVIATIONS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.metrics.deviations import deviations, relative_drop
+from ear.metrics.intervals import Interval, difference
 from ear.published import VALUES
 from tests import reproduction
 
-EMPTY = [pd.DataFrame(columns=list(names)) for names in (METRIC_COLUMNS, WINDOW_COLUMNS, DETECTION_COLUMNS)]
+EMPTY = [table.frame() for table in (METRICS_CSV, WINDOW_LENGTH_CSV, DETECTION_COUNTS_CSV)]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +33,12 @@ def one(table: pd.DataFrame, concept: str, method: str, quantity: str) -> pd.Ser
 def counted(value: float, low: float, high: float, n: int = 1539) -> pd.Series:
     """The verdict on EAR's detections of feet, of which 11 are published."""
     rows = [("nudity", "ear", "all", "FEET_EXPOSED", value, low, high, n)]
-    detections = pd.DataFrame(rows, columns=list(DETECTION_COLUMNS))
+    detections = DETECTION_COUNTS_CSV.frame(rows)
     return one(deviations(EMPTY[0], EMPTY[1], detections), "nudity", "ear", "FEET_EXPOSED")
 
 
 def test_every_published_value_has_one_row_in_the_published_order(table: pd.DataFrame) -> None:
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == tuple(DEVIATIONS_CSV.columns)
     assert list(table["published"]) == [value.value for value in VALUES]
     assert set(table["verdict"]) <= {"inside", "outside", "not comparable", "not measured"}
     assert table["note"].str.len().min() > 0
@@ -110,7 +106,7 @@ def test_rates_by_window_are_compared_but_for_nudity(table: pd.DataFrame) -> Non
 def test_the_tolerance_of_a_reading_counts() -> None:
     rows = [("church", "ear", "all", 48, "concept_rate", 0.118, end, 0.13, 84) for end in (0.1149, 0.1151)]
     for row, verdict in zip(rows, ("inside", "outside"), strict=True):  # published: 0.11 ± 0.005
-        windows = pd.DataFrame([row], columns=list(WINDOW_COLUMNS))
+        windows = WINDOW_LENGTH_CSV.frame([row])
         table = deviations(EMPTY[0], windows, EMPTY[2])
         assert one(table, "church", "ear", "concept_rate at W = 48")["verdict"] == verdict
 
@@ -172,37 +168,6 @@ def test_intervals_of_drops_hold_the_value_and_are_no_narrower_than_either(numbe
 def test_the_share_of_nothing_is_nothing() -> None:
     nothing = relative_drop(Interval(0, 0, 0.1, 10), Interval(0.2, 0.1, 0.3, 10))
     assert np.isnan(nothing.value)
-
-
-def test_columns_of_detections_are_those_that_are_written() -> None:
-    assert DETECTION_COLUMNS == DETECTION_TABLE_COLUMNS
-
-
-def test_tables_are_written_for_readers(table: pd.DataFrame, tmp_path: Path) -> None:
-    write_csv(tmp_path / "deviations.csv", table)
-    pd.testing.assert_frame_equal(read_csv(tmp_path / "deviations.csv", COLUMNS), table)
-    lines = to_markdown(table).splitlines()
-    assert len(lines) == 2 + len(table)
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == [
-        "Figure",
-        "Concept",
-        "Method",
-        "Quantity",
-        "Published",
-        "Reproduced",
-        "n",
-        "Verdict",
-        "Note",
-    ]
-    published = {(row[1], row[3]): row[4] for row in cells[2:] if row[2] == "ear"}
-    assert published["nudity", "FEET_EXPOSED"] == "11"
-    assert published["church", "concept_rate at W = 24"] == "0.15 ± 0.005"
-    assert published["church", "bleu_drop"] == "< 1.2"
-    assert [row[5] for row in cells if row[1] == "church" and row[3] == "bleu_drop"] == ["2 [1.5, 2.5]"]
-    assert [row[5] for row in cells if row[1] == "nudity" and row[3] == "clip_score_drop"] == ["0.5 [0, 1]"]
-    missing = to_markdown(deviations(*EMPTY)).splitlines()[2].split("|")
-    assert [cell.strip() for cell in missing[6:9]] == ["-", "-", "not measured"]
 
 
 def test_tables_read_from_files_give_the_same(table: pd.DataFrame) -> None:

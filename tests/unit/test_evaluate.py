@@ -13,12 +13,19 @@ from ear.files import read_csv, sha256_file, write_csv
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
 from ear.judges.calibration import Calibration
 from ear.judges.zero_shot import WEIGHTS
-from ear.metrics.diversity import vendi_score
+from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
 from ear.metrics.evaluate import Reference
-from ear.metrics.fid import fid, image_features, kid, load_extractor, read_features, write_features
+from ear.metrics.fid import (
+    fid,
+    image_features,
+    kid,
+    load_extractor,
+    read_features,
+    vendi_score,
+    write_features,
+)
 from ear.metrics.inputs import read_captions
 from ear.metrics.parts import Parts
-from ear.metrics.table import DETECTION_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS
 from tests.evaluation import (
     CHURCH,
     classifier_folder,
@@ -57,7 +64,7 @@ def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
     looks = looks_of(judge, clip, extractor)
     inputs = (run, [run / "a.csv", run / "b.csv"], [run / "captions.csv"], reference, looks, 16)
     measure(*inputs, batch_size=4)
-    verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    verdicts = VERDICTS_CSV.read(run / "verdicts.csv")
     assert verdicts["prompt_id"].tolist() == [f"church/{number}" for number in range(14)]
     judged = verdicts[verdicts["prompt_set"] == "target"]
     assert (judged["shown"] == (judged["top1_object"] == "church")).all()
@@ -68,7 +75,7 @@ def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
         found = clip.cosines([Image.open(run / f"{number}.png")], ["a church"])[0]
         assert verdicts.loc[number, "clip_score"] == pytest.approx(max(0, 100 * found), abs=1e-3)
     assert set(verdicts["clip_protocol"]) == {"clip-score/1"}
-    scores = read_csv(run / "scores.csv", SCORE_COLUMNS)
+    scores = SCORES_CSV.read(run / "scores.csv")
     assert scores[["metric", "prompt_set", "n", "protocol"]].values.tolist()[:3] == [
         ["fid", "general", 4, "clean-fid-clean-classifier/1"],
         ["kid", "general", 4, "unbiased-mmd2-clean-classifier/1"],
@@ -81,7 +88,7 @@ def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
     assert scores.loc[0, "value"] == pytest.approx(fid(features, reference.features).value, rel=1e-4)
     assert scores.loc[1, "value"] == pytest.approx(kid(features, reference.features).value, rel=1e-4)
     assert scores.loc[2, "value"] == pytest.approx(vendi_score(features).value, rel=1e-4)
-    assert read_csv(run / "detections.csv", DETECTION_COLUMNS).empty
+    assert DETECTIONS_CSV.read(run / "detections.csv").empty
     first = [path.read_bytes() for path in outputs(run)]
     measure(*inputs, batch_size=4)
     assert first == [path.read_bytes() for path in outputs(run)]
@@ -90,10 +97,10 @@ def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
 def test_the_release_protocol_measures_jpegs_and_says_so(run, reference, judge, clip, extractor):
     manifests = [run / "a.csv", run / "b.csv"]
     measure(run, manifests, [], reference, looks_of(judge, clip, extractor), 16)
-    lossless = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    lossless = VERDICTS_CSV.read(run / "verdicts.csv")
     measure(run, manifests, [], reference, looks_of(judge, clip, extractor, jpeg=True), 16)
-    verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
-    scores = read_csv(run / "scores.csv", SCORE_COLUMNS)
+    verdicts = VERDICTS_CSV.read(run / "verdicts.csv")
+    scores = SCORES_CSV.read(run / "scores.csv")
     ways = ["clean-fid-clean-classifier-jpeg75/1", "unbiased-mmd2-clean-classifier-jpeg75/1"]
     assert scores["protocol"].tolist() == [*ways, "vendi-cosine-classifier-jpeg75/1"]
     assert set(verdicts["clip_protocol"]) == {"clip-score-jpeg75/1"}
@@ -113,9 +120,9 @@ def test_images_are_compared_with_the_pictures_of_their_own_prompts(run, referen
     general = pd.concat([pd.read_csv(path) for path in manifests]).query("prompt_set == 'general'")
     ids = ["church/none", *general["prompt_id"].head(4), "church/none"]
     measure(run, manifests, [], Reference(reference.features, pd.Series(ids)), looks, 16)
-    found = read_csv(run / "scores.csv", SCORE_COLUMNS)["value"]
+    found = SCORES_CSV.read(run / "scores.csv")["value"]
     measure(run, manifests, [], Reference(reference.features[1:5]), looks, 16)
-    assert found.tolist() == read_csv(run / "scores.csv", SCORE_COLUMNS)["value"].tolist()
+    assert found.tolist() == SCORES_CSV.read(run / "scores.csv")["value"].tolist()
 
 
 def test_a_detector_gives_detections_and_no_ranks(run, clip):
@@ -123,11 +130,11 @@ def test_a_detector_gives_detections_and_no_ranks(run, clip):
     manifests = [run / "a.csv", run / "b.csv"]
     measure(run, manifests, [], None, looks_of(detector, clip), 16, batch_size=4)
     assert detector.batches == [4, 4, 2]  # never all images at once, and none of the four general ones
-    assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty  # neither captions nor a reference
-    verdicts = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    assert SCORES_CSV.read(run / "scores.csv").empty  # neither captions nor a reference
+    verdicts = VERDICTS_CSV.read(run / "verdicts.csv")
     assert verdicts["rank"].isna().all() and verdicts["top1_object"].isna().all()
     assert set(verdicts["protocol"].dropna()) == {detector.protocol}
-    detections = read_csv(run / "detections.csv", DETECTION_COLUMNS)
+    detections = DETECTIONS_CSV.read(run / "detections.csv")
     counts = detections["prompt_id"].value_counts()
     wanted = {f"church/{number}": number % 3 for number in range(14) if number % 3 == 1}
     assert counts.to_dict() == wanted
@@ -141,8 +148,8 @@ def test_prompts_without_objects_and_without_general_images_are_judged(
     write_csv(run / "targets.csv", targets)
     looks = looks_of(judge, clip, extractor)
     measure(run, [run / "targets.csv"], [run / "captions.csv"], reference, looks, None)
-    assert len(read_csv(run / "verdicts.csv", VERDICT_COLUMNS)) == len(targets)
-    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == ["bleu", "length_ratio"]
+    assert len(VERDICTS_CSV.read(run / "verdicts.csv")) == len(targets)
+    assert SCORES_CSV.read(run / "scores.csv")["metric"].tolist() == ["bleu", "length_ratio"]
 
 
 def test_evaluation_says_what_is_missing(run, reference, judge, clip, extractor):
@@ -265,7 +272,7 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     params |= {"question": "describe the image", "code": "code"}
     whole = inputs | {"captions": [run / "captions.csv"], "extractor": config, "features": features}
     script("evaluate", log, whole, names, **params)
-    assert read_csv(run / "scores.csv", SCORE_COLUMNS)["metric"].tolist() == [
+    assert SCORES_CSV.read(run / "scores.csv")["metric"].tolist() == [
         "fid",
         "kid",
         "diversity",
@@ -281,16 +288,16 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     assert not (run / ".seen").exists() and not (run / ".judged").exists()
     bare = inputs | {"captions": [], "extractor": [], "features": []}
     script("evaluate", log, bare, names, **params)
-    assert read_csv(run / "scores.csv", SCORE_COLUMNS).empty
+    assert SCORES_CSV.read(run / "scores.csv").empty
     files = {"judge": [clip, run / "judge.json"], "second_judge": [config], "objects": [config]}
     calibration = Calibration(
         "z/1", sha256_file(clip.with_name(WEIGHTS)), ["a church"], ["a car"], 0.5, 1, 1, 1, 1, 1
     )
     calibration.write(run / "judge.json")
-    before = read_csv(run / "verdicts.csv", VERDICT_COLUMNS)
+    before = VERDICTS_CSV.read(run / "verdicts.csv")
     params["judges"] = [{"by": "zero-shot"}, CHURCH]
     script("evaluate", log, bare | files, names, **params)
-    verdicts = read_csv(run / "verdicts.csv", [*VERDICT_COLUMNS, *SECOND_COLUMNS])
+    verdicts = read_csv(run / "verdicts.csv", [*tuple(VERDICTS_CSV.columns), *SECOND_COLUMNS])
     pd.testing.assert_series_equal(verdicts["second_shown"], before["shown"], check_names=False)
     pd.testing.assert_series_equal(verdicts["top1_object"], before["top1_object"])
     judged = verdicts[verdicts["prompt_set"] == "target"]

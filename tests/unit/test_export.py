@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -19,9 +18,10 @@ from ear.axes.protocols import AXES
 from ear.chat import image_prompt
 from ear.erasure.adapter import FORMAT, AdapterFacts, apply_adapter, load_adapter, put_weights
 from ear.erasure.authors import read_authors_weights
-from ear.export.card import AUTHORS_FILE, CARD, COLUMNS, Subject, model_card
+from ear.export.card import AUTHORS_FILE, CARD, Subject, model_card
 from ear.export.model import export_model
 from ear.files import sha256_file, write_csv
+from ear.metrics.columns import METRICS_CSV
 from ear.world.tokenizer import build_processor
 from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
@@ -62,7 +62,7 @@ print(runpy.run_path(sys.argv[1])["tokens"].tolist())
 
 
 def metrics(path, rows):
-    write_csv(path, pd.DataFrame(rows, columns=COLUMNS))
+    write_csv(path, METRICS_CSV.frame(rows))
     return path
 
 
@@ -203,7 +203,7 @@ def test_a_model_that_lacks_two_concepts_says_so_and_counts_the_one_it_is_asked_
 
 
 def test_without_any_number_the_card_says_so(tmp_path):
-    text = card_of(tmp_path, pd.DataFrame(columns=COLUMNS))
+    text = card_of(tmp_path, METRICS_CSV.frame())
     assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.name != "ceiling"}
     assert lines_of(text) == []
 
@@ -224,7 +224,7 @@ def test_the_card_states_every_number_what_is_left_of_the_concept_first(tmp_path
 
 
 def test_weights_that_were_not_trained_here_have_their_numbers_too(tmp_path):
-    table = pd.DataFrame(ROWS, columns=COLUMNS)
+    table = METRICS_CSV.frame(ROWS)
     assert "0.123 [0.0561, 0.234]" in card_of(tmp_path, table, fine_tuning_seed=None)
 
 

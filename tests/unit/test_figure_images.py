@@ -8,8 +8,8 @@ from PIL import Image
 from ear.errors import InputError
 from ear.figures import tradeoff
 from ear.figures.images import blur, image_table, kept_set, wrong_object
-from ear.figures.rows import METRICS_COLUMNS
 from ear.figures.sources import sources_by_concept
+from ear.metrics.columns import METRICS_CSV
 from ear.report.gallery import make_gallery
 
 
@@ -89,7 +89,7 @@ def test_the_tradeoff_is_against_the_clip_score_where_no_accuracy_was_measured()
         for method, rate, score in (("original", 0.9, 31.2), ("ear", 0.1, 30.4))
         for prompt_set, metric, value in (("target", "concept_rate", rate), ("general", "clip_score", score))
     ]
-    figure = tradeoff.draw(pd.DataFrame(rows, columns=list(METRICS_COLUMNS)))
+    figure = tradeoff.draw(METRICS_CSV.frame(rows))
     points = {line.get_label(): line.get_xydata()[0] for line in figure.axes[0].get_lines()}
     np.testing.assert_allclose(points["ear"], [0.1, 30.4])
     np.testing.assert_allclose(points["original"], [0.9, 31.2])

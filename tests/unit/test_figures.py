@@ -29,7 +29,7 @@ from ear.figures import (
 )
 from ear.figures.grid import PROMPT_WIDTH_PER_INCH, wrap
 from ear.figures.images import IMAGE_COLUMNS, ImageSource, choose_prompts, image_table
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
 from ear.metrics.table import Job
 from ear.metrics.table import metrics_table as make_metrics_table
 from tests import comparison
@@ -46,7 +46,7 @@ def metrics_table(methods: tuple[str, ...] = ("original", "released", "ear")) ->
                 for seed in ("0",) if method == "original" else ("0", "1", "all"):
                     low, value, high = np.sort(rng.uniform(0.05, 0.95, 3))
                     rows.append((concept, method, seed, prompt_set, metric, value, low, high, 60))
-    return pd.DataFrame(rows, columns=list(METRICS_COLUMNS))
+    return METRICS_CSV.frame(rows)
 
 
 def expected(table: pd.DataFrame, concept: str, method: str, metric: str) -> pd.Series:
@@ -173,7 +173,7 @@ def test_tradeoff_names_points_directly_only_where_names_are_clear(gap: float, l
         for prompt_set, metric in (("target", "concept_rate"), ("retention", "accuracy")):
             value = 0.8 - gap * place
             rows.append(("church", method, 0, prompt_set, metric, value, value - 0.02, value + 0.02, 60))
-    figure = tradeoff.draw(pd.DataFrame(rows, columns=list(METRICS_COLUMNS)))
+    figure = tradeoff.draw(METRICS_CSV.frame(rows))
     names = {text.get_text() for text in figure.axes[0].texts} & {"Original", "EAR"}
     assert len(figure.legends) == legends
     assert names == (set() if legends else {"Original", "EAR"})
@@ -187,7 +187,7 @@ def test_window_length_shows_the_table_and_rings_the_own_window() -> None:
             low, value, high = np.sort(rng.uniform(size=3))
             rows.append((concept, "ear", 0, window, "concept_rate", value, low, high, 60))
             rows.append((concept, "ear", 0, window, "accuracy", 0.5, 0.4, 0.6, 60))
-    table = pd.DataFrame(rows, columns=list(WINDOW_COLUMNS))
+    table = WINDOW_LENGTH_CSV.frame(rows)
     figure = window_length.draw(table, {"church": 16, "van-gogh": 4, "fire": 12})
     ax = figure.axes[0]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "4", "16", "64"]

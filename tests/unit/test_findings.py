@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import findings
-from ear.figures.rows import METRICS_COLUMNS, WINDOW_COLUMNS
+from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
 
 METRICS = [
     ("church", "original", "all", "target", "concept_rate", 0.991, 0.973, 0.998, 300),
@@ -26,8 +26,8 @@ WINDOWS = [
 def results(tmp_path):
     (tmp_path / "tables").mkdir()
     for name, rows, columns in (
-        ("metrics", METRICS, METRICS_COLUMNS),
-        ("window-length", WINDOWS, WINDOW_COLUMNS),
+        ("metrics", METRICS, METRICS_CSV.columns),
+        ("window-length", WINDOWS, WINDOW_LENGTH_CSV.columns),
     ):
         pd.DataFrame(rows, columns=list(columns)).to_csv(tmp_path / f"tables/{name}.csv", index=False)
     return tmp_path

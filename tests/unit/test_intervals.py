@@ -160,7 +160,7 @@ def test_bootstrap_of_paired_samples_keeps_pairs_together():
 
 
 def test_figures_can_use_intervals_and_tables_without_torch():
-    code = "import sys, ear.metrics.table, ear.metrics.main_table; assert 'torch' not in sys.modules"
+    code = "import sys, ear.metrics.table, ear.metrics.score_card; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ear.errors import InputError
-from ear.jobs import job
+from ear.jobs import failures, job, told_again
 
 ROOT = Path(__file__).parents[2]
 TIMED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
@@ -137,3 +137,21 @@ def test_a_submitted_job_on_the_cpu_keeps_to_the_memory_that_it_asked_for(tmp_pa
     assert allocates(400).returncode == 0
     assert allocates(400, SLURM_JOB_ID="7").returncode == 0  # in somebody's allocation
     assert allocates(400, gpu=1, EAR_SUBMITTED="1").returncode == 0
+
+
+def test_what_failed_since_a_moment_is_told_again(tmp_path):
+    for name, text, time in [
+        ("old", "2026 ERROR ear.jobs: a.pt: not found\n", 10),
+        (
+            "fetch_asset-clip",
+            "2026 INFO a\n2026 ERROR ear.jobs: clip: found nothing, wanted it\n2026 INFO b",
+            20,
+        ),
+        ("erase-church", "2026 INFO ear.jobs: wall time 1.0 s", 30),
+    ]:
+        (tmp_path / f"{name}.log").write_text(text)
+        os.utime(tmp_path / f"{name}.log", (time, time))
+    lines = failures(tmp_path, 15)
+    assert lines == [f"{tmp_path}/fetch_asset-clip.log: clip: found nothing, wanted it"]
+    assert told_again(lines).splitlines()[1:] == lines
+    assert told_again(failures(tmp_path / "none", 0)) == ""

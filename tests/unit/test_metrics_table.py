@@ -1,29 +1,30 @@
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from ear.files import read_csv, write_csv
+from ear.files import write_csv
 from ear.judges.nudity import CLASSES
-from ear.metrics.clip_score import mean_clip_score
-from ear.metrics.detections import DETECTION_TABLE_COLUMNS, detection_table
+from ear.metrics.columns import (
+    DETECTION_COUNTS_CSV,
+    DETECTIONS_CSV,
+    METRICS_CSV,
+    SCORES_CSV,
+    TOP_K_CSV,
+    VERDICTS_CSV,
+    WINDOW_LENGTH_CSV,
+)
 from ear.metrics.intervals import Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
-from ear.metrics.main_table import main_table, to_latex, to_markdown
+from ear.metrics.rates import mean_clip_score
 from ear.metrics.table import (
-    DETECTION_COLUMNS,
-    METRIC_COLUMNS,
-    SCORE_COLUMNS,
-    VERDICT_COLUMNS,
-    WINDOW_COLUMNS,
     Job,
+    detection_table,
     lookup,
     metrics_table,
     score_row,
+    top_k_table,
     window_table,
 )
-from ear.metrics.top_k import TOP_K_COLUMNS, top_k_table
 
 
 def verdicts(seed, windows, protocol="p/1"):
@@ -51,7 +52,7 @@ def verdicts(seed, windows, protocol="p/1"):
                         protocol,
                     ]
                 )
-    frame = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+    frame = VERDICTS_CSV.frame(rows)
     said = ["shown", "score", "rank", "top1_object", "protocol"]  # of general images no judge says anything
     frame[said] = frame[said].where(frame["prompt_set"] != "general")
     return frame
@@ -63,7 +64,7 @@ def scores(fid, kid):
         score_row("kid", "general", kid, "k/1"),
         score_row("bleu", "captions", Interval(fid / 2, fid / 2 - 1, fid / 2 + 1, 9), "b/1"),
     ]
-    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+    return SCORES_CSV.frame(rows)
 
 
 def test_retention_prompts_of_concepts_erased_by_the_same_adapter_do_not_count():
@@ -97,10 +98,6 @@ def test_a_second_judges_rate_stands_beside_the_first_where_there_is_one():
     singles = target.loc[["0", "1"], "value"]
     assert target.loc["all", "value"] == pytest.approx(singles.mean())
     assert target.loc["all", "ci_low"] <= singles.mean() <= target.loc["all", "ci_high"]
-    main = main_table(table).set_index("concept")
-    assert main.loc["windmill", "second_concept_rate"] == pytest.approx(singles.mean())
-    assert np.isnan(main.loc["church", "second_concept_rate"])
-    assert "second judge" not in to_markdown(main.loc[["church"]].reset_index())
 
 
 @pytest.fixture
@@ -114,7 +111,7 @@ def jobs():
 
 def test_every_job_and_the_seeds_together_are_in_the_table_once(jobs):
     table = metrics_table(jobs)
-    assert tuple(table.columns) == METRIC_COLUMNS
+    assert tuple(table.columns) == tuple(METRICS_CSV.columns)
     assert not table.duplicated(["concept", "method", "seed", "prompt_set", "metric"]).any()
     assert table.groupby("method", sort=False)["seed"].unique().map(list).to_dict() == {
         "original": ["0", "all"],
@@ -170,7 +167,7 @@ def test_general_images_have_a_clip_score_and_no_rates(jobs):
 
 def test_window_table_has_every_window_of_the_erasing_methods(jobs):
     table = window_table(jobs)
-    assert tuple(table.columns) == WINDOW_COLUMNS
+    assert tuple(table.columns) == tuple(WINDOW_LENGTH_CSV.columns)
     assert set(table["method"]) == {"ear_1"}
     assert table["window"].tolist() == [4, 4, 16, 16] * 3
     images = [job.verdicts.query("window == 4") for job in jobs[1:]]
@@ -181,7 +178,7 @@ def test_window_table_has_every_window_of_the_erasing_methods(jobs):
 
 
 def test_a_table_without_windows_keeps_its_columns(jobs):
-    assert tuple(window_table(jobs[:1]).columns) == WINDOW_COLUMNS
+    assert tuple(window_table(jobs[:1]).columns) == tuple(WINDOW_LENGTH_CSV.columns)
 
 
 def test_tables_read_back_from_disk_give_the_same_bytes(jobs, tmp_path):
@@ -191,56 +188,17 @@ def test_tables_read_back_from_disk_give_the_same_bytes(jobs, tmp_path):
         write_csv(tmp_path / f"v{number}.csv", job.verdicts)
         write_csv(tmp_path / f"s{number}.csv", job.scores)
         read = (
-            read_csv(tmp_path / f"v{number}.csv", VERDICT_COLUMNS),
-            read_csv(tmp_path / f"s{number}.csv", SCORE_COLUMNS),
+            VERDICTS_CSV.read(tmp_path / f"v{number}.csv"),
+            SCORES_CSV.read(tmp_path / f"s{number}.csv"),
         )
         again.append(Job(job.concept, job.method, job.seed, job.window, *read))
     write_csv(tmp_path / "second.csv", metrics_table(again))
     assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
 
 
-def test_main_table_has_a_row_a_method_with_intervals(jobs):
-    main = main_table(metrics_table(jobs))
-    assert main["method"].tolist() == ["original", "ear_1"]
-    assert main.loc[1, "fid"] == 25 and np.isnan(main.loc[1, "fid_low"])
-    assert main.loc[1, "concept_rate_low"] < main.loc[1, "concept_rate"] < main.loc[1, "concept_rate_high"]
-    markdown = to_markdown(main)
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()]
-    assert cells[0] == [
-        "Concept",
-        "Method",
-        "Seeds",
-        "Concept rate",
-        "Retention accuracy",
-        "CLIP score",
-        "FID",
-        "BLEU",
-    ]
-    assert [row[2] for row in cells[2:]] == ["1", "2"] == main["seeds"].astype(str).tolist()
-    assert cells[2][7] == "5.00 [4.00, 6.00]" and cells[3][6] == "25.00"
-
-
-def test_latex_escapes_names_and_sets_ends_above_and_below(jobs):
-    latex = to_latex(main_table(metrics_table(jobs)))
-    assert r"ear\_1" in latex and r"\begin{tabular}" in latex
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1 and latex.count(r" \\") == 3
-
-
-def test_what_was_not_measured_is_a_dash_and_what_nothing_measured_no_column(jobs):
-    job = jobs[0]
-    bare = Job(job.concept, job.method, 0, None, job.verdicts, job.scores.iloc[:0])
-    both = to_markdown(main_table(metrics_table([bare, *jobs[1:]]))).splitlines()
-    assert "BLEU" in both[0]
-    assert both[2].rstrip("| ").endswith("-")
-    main = main_table(metrics_table([bare]))
-    assert main["bleu"].isna().all()
-    assert "BLEU" not in to_markdown(main)
-    assert pd.read_csv(io.StringIO(main.to_csv(index=False)))["fid"].isna().all()
-
-
 def test_top_k_is_the_share_of_ranks_up_to_k_at_the_methods_own_window(jobs):
     table = top_k_table(jobs)
-    assert tuple(table.columns) == TOP_K_COLUMNS
+    assert tuple(table.columns) == tuple(TOP_K_CSV.columns)
     assert table["k"].tolist() == list(range(1, 11)) * (2 + 3)
     own = [job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]]
     names = {"concept": "church", "method": "ear_1"}
@@ -260,7 +218,7 @@ def test_top_k_is_the_share_of_ranks_up_to_k_at_the_methods_own_window(jobs):
 def test_judges_that_do_not_rank_have_no_top_k(jobs):
     jobs[0].verdicts["rank"] = np.nan
     assert set(top_k_table(jobs)["method"]) == {"ear_1"}
-    assert top_k_table(jobs[:1]).empty and tuple(top_k_table(jobs[:1]).columns) == TOP_K_COLUMNS
+    assert top_k_table(jobs[:1]).empty and tuple(top_k_table(jobs[:1]).columns) == tuple(TOP_K_CSV.columns)
 
 
 PROTOCOL = "nudenet-3.4.2-320n-0.2/1"
@@ -273,7 +231,7 @@ def detections(prompt_set, window, counts):
         for (name, number), count in counts.items()
         for _ in range(count)
     ]
-    return pd.DataFrame(rows, columns=list(DETECTION_COLUMNS))
+    return DETECTIONS_CSV.frame(rows)
 
 
 @pytest.fixture
@@ -299,7 +257,7 @@ def nude():
 
 def test_detections_are_counted_by_class_on_the_target_images_of_the_own_window(nude):
     table = detection_table(nude)
-    assert tuple(table.columns) == DETECTION_TABLE_COLUMNS
+    assert tuple(table.columns) == tuple(DETECTION_COUNTS_CSV.columns)
     assert table["class"].tolist() == list(CLASSES) * (2 + 3)
     assert set(table["n"]) == {12}
     counts = {
@@ -321,7 +279,9 @@ def test_detections_are_counted_by_class_on_the_target_images_of_the_own_window(
 
 def test_only_detectors_have_a_table_of_detections(jobs, nude):
     assert set(detection_table([*jobs, *nude])["concept"]) == {"nudity"}
-    assert detection_table(jobs).empty and tuple(detection_table(jobs).columns) == DETECTION_TABLE_COLUMNS
+    assert detection_table(jobs).empty and tuple(detection_table(jobs).columns) == tuple(
+        DETECTION_COUNTS_CSV.columns
+    )
     nothing = Job("nudity", "original", 0, None, verdicts(0, [0], PROTOCOL), nude[0].scores)
     assert detection_table([nothing])["value"].tolist() == [0] * 18  # a detector that found nothing
 
@@ -331,8 +291,8 @@ def test_tables_of_ranks_and_detections_read_back_from_disk_are_the_same(nude, t
     for job in nude:
         write_csv(tmp_path / "verdicts.csv", job.verdicts)
         write_csv(tmp_path / "detections.csv", job.detections)
-        verdicts = read_csv(tmp_path / "verdicts.csv", VERDICT_COLUMNS)
-        found = read_csv(tmp_path / "detections.csv", DETECTION_COLUMNS)
+        verdicts = VERDICTS_CSV.read(tmp_path / "verdicts.csv")
+        found = DETECTIONS_CSV.read(tmp_path / "detections.csv")
         again.append(Job(job.concept, job.method, job.seed, job.window, verdicts, job.scores, found))
     pd.testing.assert_frame_equal(top_k_table(nude), top_k_table(again))
     pd.testing.assert_frame_equal(detection_table(nude), detection_table(again))
@@ -340,10 +300,6 @@ def test_tables_of_ranks_and_detections_read_back_from_disk_are_the_same(nude, t
 
 def test_jobs_without_any_score_of_a_set_go_beside_others(jobs, tmp_path):
     write_csv(tmp_path / "scores.csv", jobs[0].scores.iloc[:0])
-    bare = Job(
-        "nudity", "original", 0, None, jobs[0].verdicts, read_csv(tmp_path / "scores.csv", SCORE_COLUMNS)
-    )
+    bare = Job("nudity", "original", 0, None, jobs[0].verdicts, SCORES_CSV.read(tmp_path / "scores.csv"))
     table = metrics_table([bare, *jobs])
     assert not set(table.loc[table["concept"] == "nudity", "metric"]) & {"fid", "kid", "bleu"}
-    lines = to_markdown(main_table(table)).splitlines()
-    assert [cell.strip() for cell in lines[2].strip("|").split("|")][-2:] == ["-", "-"]

@@ -14,7 +14,7 @@ from ear.janus import Backbone
 from ear.prompts.checks import Reason, Rules, check_response
 from ear.prompts.minors import speaks_of_minors, without_minors
 from ear.prompts.published import read_pairs, read_targets
-from ear.rehearsal.backbone import _processor
+from ear.rehearsal.backbone import byte_processor
 from tests.tiny import tiny_backbone
 
 MINORS = [
@@ -146,7 +146,7 @@ def test_language_models_pairs_are_rejected_without_their_texts():
 
 def test_attackers_append_no_age_words():
     """Neither by one token nor put together from several, though each alone is harmless."""
-    processor = _processor()
+    processor = byte_processor()
     processor.tokenizer.add_tokens(["toddler"])
     backbone = Backbone(tiny_backbone().model, processor)
     backbone.model.resize_token_embeddings(len(processor.tokenizer))

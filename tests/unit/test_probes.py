@@ -4,13 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from ear.axes.drawing import of_shard, render_probes
 from ear.axes.probes import probes_of, sizes_of
-from ear.axes.protocols import AXES, axis_of, level_of, set_of
 from ear.batching import BatchSize
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
 from ear.render import image_seed, render_prompts
@@ -185,55 +182,3 @@ def test_ids_name_one_image_each():
     ids = pd.concat([probe.rows["prompt_id"] for probe in probes_of(PROMPTS, AXIS_KEYS, PAIRS)])
     assert ids.is_unique
     assert not set(ids) & set(PROMPTS["prompt_id"])
-
-
-@pytest.mark.parametrize(
-    ("prompt_set", "metric", "name", "better"),
-    [
-        ("target", "concept_rate", "erasure", "lower"),
-        ("implicit", "concept_rate", "implicit", "lower"),
-        ("neighbours", "accuracy", "neighbours", "higher"),
-        ("retention", "accuracy", "retention", "higher"),
-        ("captions", "bleu", None, "higher"),
-        ("questions-concept", "accuracy", None, "higher"),
-        ("questions-others", "accuracy", None, "higher"),
-        ("prefix-16", "concept_rate", "prefix", "lower"),
-        ("ceiling-0", "concept_rate", "ceiling", "lower"),
-        ("guidance-2.5", "concept_rate", "guidance", "lower"),
-        ("temperature-0.7", "concept_rate", "temperature", "lower"),
-        ("search-gradient", "concept_rate", None, "lower"),
-        ("relearned-50", "concept_rate", None, "lower"),
-        ("general", "fid", None, "lower"),
-        ("general", "kid", None, "lower"),
-        ("general", "clip_score", None, "higher"),
-        ("general", "diversity", None, "higher"),
-    ],
-)
-def test_every_row_of_the_table_finds_its_axis(prompt_set, metric, name, better):
-    axis = axis_of(prompt_set, metric)
-    assert axis is not None and axis.better == better
-    assert name in (None, axis.name)
-
-
-@pytest.mark.parametrize(
-    ("prompt_set", "metric"),
-    [("target", "clip_score"), ("target", "second_concept_rate"), ("prefixes", "concept_rate"), ("x", "fid")],
-)
-def test_other_rows_have_none(prompt_set, metric):
-    assert axis_of(prompt_set, metric) is None
-
-
-def test_protocols_have_names_of_their_own():
-    protocols = [axis.protocol for axis in AXES]
-    assert len(set(protocols)) == len(protocols)
-
-
-@given(st.sampled_from(["prefix", "ceiling", "guidance", "temperature"]), st.integers(0, 10_000))
-def test_a_level_is_read_from_the_set_that_it_names(kind, hundredths):
-    level = hundredths / 100
-    assert level_of(set_of(kind, level)) == level
-
-
-@pytest.mark.parametrize("prompt_set", ["target", "search-random", "questions-others", "16"])
-def test_sets_without_a_level_have_none(prompt_set):
-    assert level_of(prompt_set) is None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.config.phrases import default_phrases
+from ear.config.concepts import ZeroShotJudge
 from ear.errors import InputError
 from ear.filtering import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
 from ear.prompts.checks import Rules
@@ -105,9 +105,9 @@ def test_pairs_of_all_that_the_world_can_erase_pass_the_checks(kind, words):
     pairs = pd.DataFrame(result.pairs)
     for unsafe, safe in zip(pairs["unsafe_prompt"], pairs["safe_prompt"], strict=True):
         assert named(unsafe, [words]) and not named(safe, [words])
-    positive, negative = default_phrases(kind, words, world=True)
-    assert all(named(text, [words]) for text in positive)
-    assert not any(named(text, [words]) for text in negative)
+    phrases = ZeroShotJudge(by="zero-shot").filled_in(kind, words, world=True)
+    assert all(named(text, [words]) for text in phrases["positive"])
+    assert not any(named(text, [words]) for text in phrases["negative"])
 
 
 def test_pairs_differ_in_the_concept_only():

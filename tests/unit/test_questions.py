@@ -12,7 +12,7 @@ from ear.batching import BatchSize
 from ear.chat import caption_prompt, question
 from ear.errors import InputError
 from ear.files import write_csv
-from ear.metrics.questions import question_rows
+from ear.metrics.captions import question_rows
 from ear.questions import (
     ANSWER_COLUMNS,
     answer_shard,

@@ -14,7 +14,6 @@ from tests.unit.test_figures import lines
 BROKEN_RECIPE = [
     ("training.architecture.heads", 3, ["training.architecture", "multiple of twice its heads"]),
     ("training.architecture.vision_heads", 3, ["training.architecture", "multiple of vision_heads"]),
-    ("training.vq.grid", 7, ["vq.grid: found 7", "4, 8 or 16"]),
     ("training.clip.threads", ..., ["training.clip.threads: missing", "torch threads"]),
     ("concepts", {}, ["concepts: unknown key", "experiment, seed, training"]),
 ]

@@ -17,37 +17,26 @@ from ear.assets.catalogue import load_catalogue
 from ear.assets.fetch import fetch_asset
 from ear.captioning import caption_images
 from ear.erasure.adapter import load_adapter
-from ear.erasure.authors import import_authors_weights, read_authors_weights
+from ear.erasure.authors import import_authors_weights
 from ear.errors import InputError
 from ear.janus import Backbone
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judge
 from ear.prompts.published import read_pairs, read_targets
-from ear.rehearsal.data import GENERAL, SCENES, UNUSED_PICTURES, Counts, all_texts
+from ear.rehearsal.data import UNUSED_PICTURES
 from ear.rehearsal.stand_ins import make_stand_ins
 from ear.sampling import Guidance, sample_prompts
 
 REPOSITORY = Path(__file__).parents[2]
-NAMES = [
-    "ear-weights",
-    "janus-pro-7b",
-    "prompts",
-    "resnet50",
-    "clip",
-    "artist-classifier",
-    "nudenet",
-    "coco-images",
-    "coco-captions",
-    "inception",
-    "stable-diffusion",
-]
-COUNTS = Counts(pairs=5, targets=4, general=6)
+NAMES = ["ear-weights", "janus-pro-7b", "prompts", "resnet50", "clip", "artist-classifier", "nudenet"]
+NAMES += ["coco-images", "coco-captions", "inception", "stable-diffusion"]
+COUNTS = {"pairs": 5, "targets": 4, "general": 6}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("stand-ins")
-    make_stand_ins(root, NAMES, seed=3, counts=COUNTS)
+    make_stand_ins(root, NAMES, 3, **COUNTS)
     return root
 
 
@@ -57,8 +46,8 @@ def backbone(root):
 
 
 @pytest.fixture(scope="module")
-def pictures(root):
-    return [Image.open(file).convert("RGB") for file in sorted((root / "coco-images").rglob("*.jpg"))]
+def files(root):
+    return sorted((root / "coco-images").rglob("*.jpg"))
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -77,43 +66,30 @@ def test_each_is_taken_for_the_real_one_and_its_hashes_hold(root, tmp_path, name
     assert json.loads(record.read_text())["asset"] == name
 
 
-def test_the_lock_lists_every_file_once_and_trees_as_one(root):
-    lock = json.loads((root / "assets.lock.json").read_text())
-    assert sorted(lock) == sorted(NAMES)
-    assert list(lock["coco-images"]["files"]) == ["val2014/"]
-    listed = {f"{name}/{path}" for name, entry in lock.items() for path in entry["files"]}
-    written = {path for path in contents(root) if "val2014" not in path}
-    assert listed - {"coco-images/val2014/", "coco-captions/annotations/"} == written - {"assets.lock.json"}
-
-
-def test_the_same_seed_gives_the_same_bytes_in_any_process(root, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_in_any_process_and_another_seed_others(root, tmp_path):
     code = (
-        "import sys; from ear.rehearsal.data import Counts; from ear.rehearsal.stand_ins import make_stand_ins\n"
-        f"make_stand_ins(sys.argv[1], {NAMES[::-1]}, 3, {COUNTS!r})"
+        "import sys; from ear.rehearsal.stand_ins import make_stand_ins\n"
+        f"for seed in (3, 4): make_stand_ins(f'{{sys.argv[1]}}/{{seed}}', {NAMES[::-1]}, seed, **{COUNTS})"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7"}  # the order of sets
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=environment, cwd=REPOSITORY)
-    again, first = contents(tmp_path), contents(root)
+    first, again, other = contents(root), contents(tmp_path / "3"), contents(tmp_path / "4")
     assert [path for path in first if again.get(path) != first[path]] == []
     assert again.keys() == first.keys()
-
-
-def test_another_seed_gives_other_weights_pictures_and_numbers(root, tmp_path):
-    make_stand_ins(tmp_path, NAMES, seed=4, counts=COUNTS)
-    first = contents(root)
-    same = {path for path, content in contents(tmp_path).items() if first.get(path) == content}
+    same = {path for path, content in other.items() if first.get(path) == content}
     assert not [path for path in same if path.endswith((".safetensors", ".pt", ".jpg", "coco_30k.csv"))]
 
 
-def test_the_backbone_has_janus_pros_grid_and_special_tokens(backbone):
-    assert backbone.num_image_tokens == 576
-    assert len(backbone.language_model.layers) > 5
+def test_the_backbone_has_janus_pros_grid_and_special_tokens_and_spells_any_printable_text(backbone):
+    assert backbone.num_image_tokens == 576 and len(backbone.language_model.layers) > 5
     tokenizer = backbone.processor.tokenizer
     ids = backbone.encode(["A church by a lake", "A boat"], "chat").ids
     text = tokenizer.decode(ids[0])
     assert text == "<｜begin▁of▁sentence｜><|User|>: A church by a lake\n\n<|Assistant|>:<begin_of_image>"
     assert tokenizer.padding_side == "left" and ids[1, 0] == tokenizer.pad_token_id
     assert tokenizer.image_token == "<image_placeholder>"
+    text = "Xylophones, 1984: {a}\n\n(b) ~ "
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
 def test_a_config_without_a_word_on_ties_is_saved_with_the_right_one(root, backbone, tmp_path):
@@ -126,25 +102,12 @@ def test_a_config_without_a_word_on_ties_is_saved_with_the_right_one(root, backb
     assert Backbone.load(str(tmp_path), "float32", "cpu").fingerprint() == backbone.fingerprint()
 
 
-def test_the_tokenizer_spells_any_printable_text_in_bytes(backbone):
-    tokenizer = backbone.processor.tokenizer
-    for text in [*all_texts()[::97], "Xylophones, 1984: {a}\n\n(b) ~ "]:
-        assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
-    assert tokenizer.tokenize("The church 12") == ["The", "Ġchurch", "Ġ", "1", "2"]
-
-
-def test_the_backbone_draws_384_pixels_and_heeds_the_prompt(backbone):
+def test_the_backbone_heeds_the_prompt_and_captions_pictures(backbone, files):
     prompts = ["The church stands on a hill.", "The barn stands on a hill."]
     tokens = sample_prompts(backbone, prompts, [1, 1], "chat", Guidance(5.0), 1.0)
-    assert tokens.shape == (2, 576)
-    assert (tokens[0] != tokens[1]).float().mean() > 0.5
+    assert tokens.shape == (2, 576) and (tokens[0] != tokens[1]).float().mean() > 0.5
     first, second = backbone.pixels(tokens)
-    assert first.shape == (384, 384, 3) and first.std() > 5
-    assert (first != second).any()
-
-
-def test_the_backbone_captions_pictures(root, backbone):
-    files = sorted((root / "coco-images").rglob("*.jpg"))
+    assert first.shape == (384, 384, 3) and first.std() > 5 and (first != second).any()
     captions = caption_images(backbone, files[:3], "test")
     assert len(set(captions)) > 1 and all(captions)
     assert all(character.isprintable() or character == "\n" for character in "".join(captions))
@@ -153,66 +116,44 @@ def test_the_backbone_captions_pictures(root, backbone):
 @pytest.mark.parametrize("pattern", ["*church*", "*nud*", "*gogh*"])
 def test_the_authors_weights_become_an_adapter(root, backbone, tmp_path, pattern):
     (file,) = [path for path in (root / "ear-weights").iterdir() if fnmatch(path.name, pattern)]
-    weights = read_authors_weights(file)
-    assert len(weights) == 5 * 4 and {weight.dtype for weight in weights.values()} == {torch.bfloat16}
     facts = {"concept": "church", "method": "published"}
     import_authors_weights(file, backbone, facts, tmp_path / "adapter.safetensors", convert=True)
     loaded, _ = load_adapter(tmp_path / "adapter.safetensors")
+    assert len(loaded) == 5 * 4
     before = dict(backbone.language_model.named_parameters())
     for name, weight in loaded.items():
         assert 0 < (weight - before[f"{name}.weight"]).abs().mean() < 0.1 * before[f"{name}.weight"].std()
 
 
-def test_the_prompt_files_have_the_published_columns_and_oddities(root):
-    folder = root / "prompts"
-    for file, keys in {
-        "train_church.json": ["original_prompt", "modified_prompt", "concept", "replaced"],
-        "test_church.json": ["prompt"],
-        "train_nudity.json": ["unsafe_prompt", "safe_prompt", "concept", "category"],
-    }.items():
-        assert all(list(row) == keys for row in json.loads((folder / file).read_text()))
-    for file, header in {
-        "train_van_gogh.csv": "unsafe_prompt,safe_prompt",
-        "test_van_gogh.csv": ",case_number,prompt,evaluation_seed,artist",
-        "Six-CD_Nudity.csv": "case_number,evaluation_seed,prompt",
-        "coco_30k.csv": "image_id,source,prompt,evaluation_seed,width,height",
-    }.items():
-        assert (folder / file).read_text().splitlines()[0] == header
-    nudity = read_pairs(folder / "train_nudity.json", "nudity", "unsafe")
-    assert nudity["safe_prompt"].str.startswith(" ").all()
-    assert read_targets(folder / "test_church.json", "church", "object")["prompt"].duplicated().sum() == 1
-
-
-def test_the_prompt_files_are_as_long_as_asked_for_and_name_their_concept(root):
+def test_the_prompt_files_are_as_published_but_for_their_length(root):
     folder = root / "prompts"
     for concept, file, word in [
         ("church", "train_church.json", "church"),
         ("van-gogh", "train_van_gogh.csv", "Van Gogh"),
         ("nudity", "train_nudity.json", "nude"),
     ]:
-        pairs = read_pairs(folder / file, concept, "object")
-        assert len(pairs) == COUNTS.pairs
-        assert (
-            pairs["unsafe_prompt"].str.contains(word).all()
-            and not pairs["safe_prompt"].str.contains(word).any()
-        )
+        pairs = read_pairs(folder / file, concept, "unsafe")
+        assert len(pairs) == COUNTS["pairs"]
+        assert pairs["unsafe_prompt"].str.contains(word).all()
+        assert not pairs["safe_prompt"].str.contains(word).any()
+    assert pairs["safe_prompt"].str.startswith(" ").all()
     for file in ("test_church.json", "test_van_gogh.csv", "Six-CD_Nudity.csv"):
-        assert len(read_targets(folder / file, "x", "object")) == COUNTS.targets
-    assert len(pd.read_csv(folder / "coco_30k.csv")) == COUNTS.general
+        targets = read_targets(folder / file, "x", "unsafe")
+        assert len(targets) == COUNTS["targets"] and targets["prompt"].duplicated().sum() == 1
+    assert len(pd.read_csv(folder / "coco_30k.csv")) == COUNTS["general"]
 
 
 def test_cocos_prompts_pictures_and_captions_are_of_the_same_ids(root):
     prompts = pd.read_csv(root / "prompts" / "coco_30k.csv")
     annotations = json.loads((root / "coco-captions/annotations/captions_val2014.json").read_text())
-    spoken = pd.DataFrame(annotations["annotations"])
-    assert (spoken.groupby("image_id").size() == 5).all()
-    assert spoken["image_id"].nunique() == len(annotations["images"]) == COUNTS.general + UNUSED_PICTURES
+    captions = pd.DataFrame(annotations["annotations"])
+    assert (captions.groupby("image_id").size() == 5).all()
+    assert captions["image_id"].nunique() == COUNTS["general"] + UNUSED_PICTURES
     for row in prompts.itertuples():
         with Image.open(root / f"coco-images/val2014/COCO_val2014_{row.image_id:012d}.jpg") as image:
             assert image.size == (row.width, row.height)
-        assert row.prompt in set(spoken.loc[spoken["image_id"] == row.image_id, "caption"])
-    assert prompts["prompt"].duplicated().sum() == 1
-    assert not prompts["image_id"].is_monotonic_increasing
+        assert row.prompt in set(captions.loc[captions["image_id"] == row.image_id, "caption"])
+    assert prompts["prompt"].duplicated().sum() == 1 and not prompts["image_id"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize(
@@ -223,13 +164,15 @@ def test_cocos_prompts_pictures_and_captions_are_of_the_same_ids(root):
         ("nudenet", {"by": "nudenet", "threshold": 0.2}),
     ],
 )
-def test_the_judges_judge(root, pictures, folder, settings):
-    verdicts = load_judge(settings, root / folder, "cpu").judge(pictures[:3])
+def test_the_judges_judge(root, files, folder, settings):
+    pictures = [Image.open(file).convert("RGB") for file in files[:3]]
+    verdicts = load_judge(settings, root / folder, "cpu").judge(pictures)
     assert verdicts.shown.shape == verdicts.score.shape == (3,)
 
 
-def test_clip_compares(root, pictures):
-    cosines = Clip.load(root / "clip").cosines(pictures[:2], ["a boat", "a church by a lake"])
+def test_clip_compares(root, files):
+    pictures = [Image.open(file).convert("RGB") for file in files[:2]]
+    cosines = Clip.load(root / "clip").cosines(pictures, ["a boat", "a church by a lake"])
     assert np.isfinite(cosines).all() and cosines[0] != cosines[1]
 
 
@@ -239,21 +182,14 @@ def test_clean_fid_takes_the_inception(root):
 
     inception = InceptionV3W(str(root / "inception"), download=False)
     features = inception(255 * torch.rand(2, 3, 299, 299, generator=torch.Generator().manual_seed(0)))
-    assert features.shape == (2, 2048)
-    assert (features[0] != features[1]).any()
+    assert features.shape == (2, 2048) and (features[0] != features[1]).any()
 
 
 def test_what_has_no_stand_in_is_refused(tmp_path):
-    with pytest.raises(InputError, match="found 'emu3', wanted one of janus-pro-7b"):
-        make_stand_ins(tmp_path, ["prompts", "emu3"], 0, COUNTS)
-    with pytest.raises(InputError, match="found ear-weights alone, wanted janus-pro-7b or janus-pro-1b too"):
-        make_stand_ins(tmp_path, ["ear-weights"], 0, COUNTS)
+    for names, told in (
+        (["prompts", "emu3"], "found 'emu3', wanted one of janus-pro-7b"),
+        (["ear-weights"], "found 'ear-weights'"),
+    ):
+        with pytest.raises(InputError, match=told):
+            make_stand_ins(tmp_path, names, 0, **COUNTS)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_more_rows_than_there_are_texts_are_refused():
-    with pytest.raises(InputError, match=f"targets: found {len(SCENES) + 1}, wanted 1 to {len(SCENES)}"):
-        Counts(1, len(SCENES) + 1, 1)
-    with pytest.raises(InputError, match="general: found 0, wanted 1 to"):
-        Counts(1, 1, 0)
-    assert len(set(SCENES)) == len(SCENES) and len(set(GENERAL)) == len(GENERAL)

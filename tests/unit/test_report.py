@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
-from ear.figures.rows import METRICS_COLUMNS
-from ear.metrics.score_card.table import CARD_COLUMNS
+from ear.metrics.columns import METRICS_CSV
+from ear.metrics.score_card import score_card
 from ear.metrics.table import metrics_table
-from ear.report.numbers import main_table, summary
+from ear.report.numbers import results_table, summary
 from ear.report.page import render_caption, render_report
 from tests import comparison
 from tests.made_up_axes import made_up_metrics
@@ -75,19 +75,24 @@ def test_nothing_is_asked_of_the_network(page: Page, report: Path) -> None:
 
 
 def test_numbers_equal_the_table(page: Page, report: Path) -> None:
-    table = pd.read_csv(report.parent / "metrics.csv")
-    order = ("concept_rate", "accuracy", "kid")
+    card = pd.read_csv(report.parent / "score-card.csv")
+    order = ("erasure", "prefix", "worst", "retention", "kernel-distance")
     assert set(page.values) == {(concept, method) for concept in ("church", "fire") for method in METHODS}
     for (concept, method), values in page.values.items():
-        rows = table[(table.concept == concept) & (table.method == method)].set_index("metric")["value"]
-        assert values == [rows.get(metric) for metric in order]
+        own = card[(card.concept == concept) & (card.method == method)]
+        rows = own.set_index("axis")["value"]
+        assert values == [rows.get(axis) for axis in order]
+    text = report.read_text(encoding="utf-8")
+    worst = card[(card.axis == "prefix") & (card.method == "wga") & (card.concept == "church")].iloc[0]
+    wanted = f'title="prefix-4, n = 40">{100 * worst.value:.1f}* %<small>[{100 * worst.ci_low:.1f}, '
+    assert wanted in text and "Retention\u00a0↑" in text
 
 
 def test_summary_holds_the_numbers_of_the_table(page: Page, report: Path) -> None:
     table = pd.read_csv(report.parent / "metrics.csv")
     said = page.text.replace("\u00a0", " ").split("Results")[0]
     summarised = table[
-        table.metric.isin(["concept_rate", "accuracy"]) & table.method.isin(["original", "ear"])
+        table.prompt_set.isin(["target", "retention"]) & table.method.isin(["original", "ear"])
     ]
     assert len(summarised) == 2 * 2 * 2
     for row in summarised.itertuples():
@@ -96,20 +101,22 @@ def test_summary_holds_the_numbers_of_the_table(page: Page, report: Path) -> Non
 
 def test_the_first_lines_say_the_worst_axis_beside_the_plain_request() -> None:
     table = made_up_metrics()
-    said = summary(*main_table(table), table, image_tokens=64).sentences
+    said = summary(*results_table(score_card(table, 64))).sentences
     assert len(said) == 3 and said[0].startswith("Church: ")
     own = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "all")]
     rates = own[own.metric == "concept_rate"].set_index("prompt_set")
     shown = rates.drop(["target", "prefix-64", "prefix-128"])["value"]  # of 64 tokens a quarter is an attack
     worst = rates.loc[shown.idxmax()]
     first = said[0].replace("\u00a0", " ")
-    number = f"{100 * worst.value:.1f} % [{100 * worst.ci_low:.1f}, {100 * worst.ci_high:.1f}]"
-    assert re.search(rf"; at worst, by {shown.idxmax()} \([^)]*\), {re.escape(number)} after, then ", first)
+    rate = f"{100 * worst.value:.1f} % [{100 * worst.ci_low:.1f}, "
+    assert re.search(
+        rf"; at worst, by {shown.idxmax()} \([^)]*\), {re.escape(rate)}[0-9.]+\] after, then ", first
+    )
     named = re.findall(r"(?:by|,|then) ([a-z]+(?:-[a-z0-9.]+)?) (?:\(|[0-9])", first.split("at worst")[1])
     of_axes = shown.groupby(lambda name: name.partition("-")[0]).idxmax()
     assert named == sorted(of_axes, key=lambda name: -shown[name])
     plain = table[table.prompt_set.isin(["target", "retention"])]
-    assert "at worst" not in " ".join(summary(*main_table(plain), plain, image_tokens=64).sentences)
+    assert "at worst" not in " ".join(summary(*results_table(score_card(plain, 64))).sentences)
 
 
 def test_a_method_whose_images_no_judge_has_seen_has_a_caution(tmp_path: Path) -> None:
@@ -118,7 +125,7 @@ def test_a_method_whose_images_no_judge_has_seen_has_a_caution(tmp_path: Path) -
         ("church", one, "all", "general", "fid", fid, "", "", 9)
         for one, fid in (("original", 1.2), ("wga", 9.9))
     ]
-    added = pd.DataFrame(rows, columns=list(METRICS_COLUMNS))
+    added = METRICS_CSV.frame(rows)
     added.to_csv(tmp_path / "metrics.csv", mode="a", header=False, index=False)
     render_report(tmp_path / "report.html", tmp_path / "report", **inputs)  # type: ignore[arg-type]
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
@@ -127,7 +134,7 @@ def test_a_method_whose_images_no_judge_has_seen_has_a_caution(tmp_path: Path) -
 
 
 def test_lines_name_their_number_of_seeds() -> None:
-    _, lines = main_table(metrics_table(comparison.jobs(20, windows=(16,))))
+    _, lines = results_table(score_card(metrics_table(comparison.jobs(20, windows=(16,))), 64))
     assert len(lines) == 3 * len(comparison.METHODS)
     assert {line.method for line in lines if line.seeds == 1} == set(comparison.UNTRAINED)
     assert {line.seeds for line in lines} == {1, 3}
@@ -181,29 +188,6 @@ def test_the_same_input_gives_the_same_bytes(report: Path, tmp_path: Path) -> No
 def test_captions_are_sound(caption: Path) -> None:
     html = render_caption(caption, {"concept": "church"})
     assert html.startswith("<p>") and "system-message" not in html and "{{" not in html
-
-
-def test_the_score_card_is_shown_where_there_is_one(page: Page, report: Path, tmp_path: Path) -> None:
-    assert "Score card" not in page.text
-    rows = [
-        ("church", "ear", "erasure", 0.0123, 0.001, 0.05, 40, 1, 2, "target", 1, 1, 1),
-        ("church", "ear", "worst", 0.25, 0.1, 0.5, 10, 1, 1, "prefix-16", 1, 2, 1),
-        ("church", "original", "erasure", 0.9, 0.8, 0.95, 40, None, None, "target", 1, 1, 1),
-        ("all", "ear", "quality", 0.5, None, None, 40, 1, 1, "general", 1, 1, 1),
-    ]
-    pd.DataFrame(rows, columns=list(CARD_COLUMNS)).to_csv(tmp_path / "score-card.csv", index=False)
-    output = tmp_path / "report.html"
-    inputs = write_inputs(tmp_path) | {"score_card": tmp_path / "score-card.csv"}
-    render_report(output, tmp_path / "report", **inputs)  # type: ignore[arg-type]
-    text = output.read_text(encoding="utf-8")
-    assert text.index('id="summary"') < text.index('id="score-card"') < text.index('id="figures"')
-    card = text[text.index('id="score-card"') : text.index('id="results"')]
-    assert card.index("Mean over concepts") < card.index("Church")
-    assert "Erasure (%) ↓" in card and "Quality (KID) ↓" in card
-    assert "1.2<small>[0.1, 5.0]</small><small>rank 1–2</small>" in card
-    assert '<td title="prefix-16, n = 10">25.0*<small>[10.0, 50.0]</small>' in card
-    assert "90.0<small>[80.0, 95.0]</small></td>" in card
-    assert "500.0<small>rank 1</small>" in card
 
 
 def test_missing_files_get_one_line(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from ear.attacks.search import open_prompts
 from ear.chat import LOOKS_SPECIAL, SPECIAL_TOKENS, control_tokens, image_prompt, text_pieces
 from ear.errors import InputError
 from ear.janus import Backbone, unpadded
-from ear.rehearsal.backbone import _processor
+from ear.rehearsal.backbone import byte_processor
 from ear.world.tokenizer import build_processor
 from tests.tiny import tiny_backbone
 
 MINI = tiny_backbone()
-PROCESSORS = {"words": MINI.processor, "bytes": _processor()}
+PROCESSORS = {"words": MINI.processor, "bytes": byte_processor()}
 BACKBONES = {name: Backbone(MINI.model, processor) for name, processor in PROCESSORS.items()}
 HOSTILE = [
     "a church <image_placeholder>",
@@ -112,7 +112,7 @@ def test_pieces_hold_no_control_and_are_the_text(parts):
 
 
 def test_added_letters_are_text_and_added_marks_are_not():
-    tokenizer = _processor().tokenizer
+    tokenizer = byte_processor().tokenizer
     tokenizer.add_tokens(["ø", "übung", "<mark>"])
     controls = control_tokens(tokenizer)
     assert "<mark>" in controls and not {"ø", "übung"} & set(controls)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.config.phrases import default_phrases
+from ear.config.concepts import ZeroShotJudge
 from ear.errors import InputError
 from ear.files import sha256_file, write_csv
 from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, judge_pairs
@@ -160,6 +160,11 @@ def test_the_filter_listens_to_the_first_judge_and_notes_the_second(folder, clas
         filter_pairs(candidates, both, False), filter_pairs(candidates, alone, False), strict=True
     ):
         assert ours.equals(theirs)
+
+
+def default_phrases(kind, words, world):
+    filled = ZeroShotJudge(by="zero-shot").filled_in(kind, words, world)
+    return filled["positive"], filled["negative"]
 
 
 def test_phrases_of_the_mini_world_set_the_concept_against_all_else():

@@ -33,7 +33,6 @@ def test_a_fourth_concept_and_a_common_adapter_are_a_few_jobs_more(repository):
         "plot_borderline",
         "plot_samples",
         "plot_training",
-        "plot_score_card",
     ]
     wanted = dict.fromkeys(once, 1) | {"sample_streams": 2, "erase": methods - 1 + 1}
     wanted |= {"render_images": methods - 1 + together, "evaluate": methods + together}

@@ -42,8 +42,7 @@ COUNTS = {
     "tabulate": 1,
     "compare_published": 1,
     "score_card": 1,
-    "publish_score_card": 1,
-    "plot_score_card": 1 + 3,  # the mean over concepts, and each
+    "plot_score_card": 1,
     **{f"plot_{name}": 1 for name in ("attacks", "prefix", "sweeps", "relearning", "understanding")},
     "plot_concept_rate": 1,
     "plot_tradeoff": 1,

@@ -13,10 +13,9 @@ import yaml
 from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, planned_counts, snakemake
 
 REPORT = {"write_report": 1}
-CARD = {"publish_score_card": 1}  # it holds a hash of the config
 TABLES = {"tabulate": 1, "plot_concept_rate": 1, "plot_tradeoff": 1, "plot_window_length": 1} | REPORT
 AXES = {f"plot_{name}": 1 for name in ("attacks", "prefix", "sweeps", "relearning", "understanding")}
-TABLES |= {"score_card": 1, "plot_score_card": 1} | CARD | AXES
+TABLES |= {"score_card": 1, "plot_score_card": 1} | AXES
 SHOWN = {"plot_overview": 1, "plot_samples": 1} | TABLES
 # The smoke experiment: a concept, two methods that train, two seeds, two shards; original and negative-prompt train nothing.
 MEASURED = {"render_images": 8, "evaluate": 4, "attack": 4} | SHOWN
@@ -68,8 +67,7 @@ KEYS = {
         BOAT,
         dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts"], 1)
         | OF_CONCEPT
-        | ALL_DRAWN
-        | {"plot_score_card": 3},  # of each, and the mean
+        | ALL_DRAWN,
     ),
     "a seed more": (
         "seeds",
@@ -95,13 +93,13 @@ KEYS = {
         {"sample_streams": 4} | FILTERED | TRAINED,
     ),
     "guidance or temperature": ("sampling.temperature", 0.5, FROM_BACKBONE),
-    "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | CARD | REPORT),
+    "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | REPORT),
     "the number of shards": (
         "rendering.shards",
         3,
         ALL_IMAGES | {"render_general": 3, "render_images": 15},
     ),
-    "the batch size": ("rendering.batch_size", 5, CARD | REPORT),
+    "the batch size": ("rendering.batch_size", 5, REPORT),
     "the experiment's seed": ("seed", 8, FROM_PROMPTS),
 }
 FILES = {
@@ -118,7 +116,7 @@ MODULES = {
         FIGURES | REPORT,
     ),
     "one figure": ("ear/figures/tradeoff.py", {"plot_tradeoff": 1} | REPORT),
-    "a metric": ("ear/metrics/bleu.py", {"evaluate": 6} | SHOWN),
+    "a metric": ("ear/metrics/captions.py", {"evaluate": 6} | SHOWN),
     "the training loop": ("ear/erasure/trainer.py", TRAINED),
     "the report's page": ("ear/report/page.py", REPORT),
     "a caption of the report": ("report/tradeoff.rst", REPORT),
