@@ -33,5 +33,5 @@ def draw(metrics: pd.DataFrame) -> Figure:
     for ax, concept in zip(axes[0], concepts, strict=True):
         draw_rows(ax, rows[rows["concept"] == concept], seeds[seeds["concept"] == concept], looks)
         ax.set_title(style.concept_title(concept))
-    figure.supxlabel("target images that show the concept (%)  ← lower is better", fontsize=8)
+    figure.supxlabel("target images with the concept (%)  ← lower is better", fontsize=8)
     return figure

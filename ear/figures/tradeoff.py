@@ -80,7 +80,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
         for whole, part in axes.T:
             _enlarge(whole, part)
         axes[1, 0].set_ylabel("retention (%)")
-    figure.supxlabel("target images that show the concept (%)  ← lower is better", fontsize=8)
+    figure.supxlabel("target images with the concept (%)  ← lower is better", fontsize=8)
     style.add_legend(figure, looks.values())
     return figure
 
