@@ -101,7 +101,11 @@
   function card(one, place) {
     const button = element("button", { type: "button", textContent: "Larger", ariaLabel: `Larger view of ${one.id}` });
     button.addEventListener("focus", () => { current = place; write(one.id); });
-    button.addEventListener("click", () => { enlarge(place); larger.showModal(); });
+    button.addEventListener("click", () => {
+      enlarge(place);
+      button.blur();  // closing would give the focus back to it, whatever case is shown by then
+      larger.showModal();
+    });
     const made = element("article", { className: "case" },
       element("h3", { textContent: one.prompt, title: one.prompt }),
       element("div", { className: "pair" }, ...one.pictures.map(figureOf)),
