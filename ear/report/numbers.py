@@ -175,7 +175,7 @@ def published_lines(deviations: pd.DataFrame) -> list[PublishedLine]:
     """The rows of tables/deviations.csv, in their order."""
     return [
         PublishedLine(
-            concept=capital(concept_style(str(row["concept"])).label),
+            concept=concept_title(str(row["concept"])),
             method=method_style(str(row["method"])).label,
             quantity=str(row["quantity"]).replace("_", " "),
             published=("< " if math.isnan(row["tolerance"]) else "") + _short(row["published"]),
