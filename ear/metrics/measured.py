@@ -1,4 +1,4 @@
-"""What a model was measured on: what each axis finds of the concept, worst first; what is kept, and missing.
+"""How much of a concept each axis finds in a model, the worst first.
 
 The one place that finds the worst axis, for whatever states it.
 """
@@ -63,34 +63,6 @@ def left_of_concept(rows: pd.DataFrame, image_tokens: int) -> list[Measurement]:
             mine = mine[within]
         found.append(Measurement(axis, mine.iloc[int(mine["value"].argmax())], len(mine)))
     return sorted(found, key=lambda one: -float(one.row["value"]))
-
-
-def kept_of_rest(rows: pd.DataFrame) -> list[Measurement]:
-    """What a model still does, in the order of ``AXES``: a measurement a prompt set and metric.
-
-    Args:
-        rows: as for :func:`left_of_concept`.
-    """
-    return [
-        Measurement(axis, row, 1)
-        for axis in AXES
-        for metric in axis.metrics
-        if metric != SHOWN
-        for _, row in _rows_of(rows, axis, metric).iterrows()
-    ]
-
-
-def not_measured(rows: pd.DataFrame) -> list[Axis]:
-    """Axes of a model that the rows have no number of, in the order of ``AXES``.
-
-    Args:
-        rows: as for :func:`left_of_concept`.
-    """
-    return [
-        axis
-        for axis in AXES
-        if axis.name != CEILING and all(_rows_of(rows, axis, metric).empty for metric in axis.metrics)
-    ]
 
 
 def _rows_of(rows: pd.DataFrame, axis: Axis, metric: str) -> pd.DataFrame:
