@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.files import write_csv
-    from ear.prompts.grammar import general_prompts
+    from ear.workflow.files import write_csv
     from ear.world.dataset import draw_captioned, draw_reference
+    from ear.world.grammar import general_prompts
 
     params, counts = snakemake.params, snakemake.params.counts
     write_csv(snakemake.output.general, general_prompts(counts["general"], params.seed))

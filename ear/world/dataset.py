@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
-from ear.files import atomic_path, read_csv, sha256_file, write_csv
-from ear.progress import progress
-from ear.prompts.grammar import general_prompts, general_subjects
-from ear.seeding import stable_seed
-from ear.world.captions import KINDS, Kind, caption, describe, frames_of, scene_of
+from ear.workflow.files import atomic_path, read_csv, sha256_file, write_csv
+from ear.workflow.progress import progress
+from ear.workflow.seeding import stable_seed
 from ear.world.drawing import SIZE
+from ear.world.grammar import general_prompts, general_subjects
 from ear.world.scenes import OBJECTS, Scene, draw
+from ear.world.sentences import KINDS, Kind, caption, describe, frames_of, scene_of
 
 IMAGES_FILE, CAPTIONS_FILE = "images.npy", "captions.csv"
 CAPTION_COLUMNS = (
