@@ -29,6 +29,16 @@ FEATURES_FILE = paths.asset(experiment.features_asset)
 # What the checkpoint is known to draw on a GPU; none of most, and none of stand-ins.
 CANARY = CATALOGUE[experiment.backbone.asset].canary if GPU and not REHEARSED else None
 
+SAMPLING = dict(
+    temperature=experiment.sampling.temperature,
+    experiment_seed=experiment.seed,
+)
+PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
+# Reaches every job that loads the backbone; how pixels become bytes, those that draw.
+BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
+DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
+SHARDS = range(experiment.rendering.shards)
+
 # Memory of a job that loads the backbone, MB: its weights twice and some for what it computes.
 BACKBONE_MB = 4000 + (0 if REHEARSED else 2 * CATALOGUE[experiment.backbone.asset].size // 10**6)
 # Of a job whose judges may run on a GPU: a CUDA context takes 3 GB by itself.
@@ -369,3 +379,8 @@ def of_trained(setting):
     return lambda wildcards: {
         method: setting(wildcards.concept, method) for method in trained_for(wildcards.concept)
     }
+
+
+def images(file):
+    """A file beside the images of a (concept, method, seed)."""
+    return paths.run("images", "{concept}", "{method}", "{seed}", file)

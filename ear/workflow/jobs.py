@@ -29,7 +29,7 @@ CACHES = {
 }
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SUBMITTED = "EAR_SUBMITTED"
-"""Set by rules/machine.smk in jobs that our Slurm profile submitted; others may be in an allocation too."""
+"""Set by rules/workflow.smk in jobs that our Slurm profile submitted; others may be in an allocation too."""
 BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 logger = logging.getLogger(__name__)

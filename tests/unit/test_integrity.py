@@ -250,7 +250,7 @@ def test_the_script_prints_all_and_its_exit_code_tells(results, damaged, capsys)
     snakemake = SimpleNamespace(params=params, log=["verify.log"], threads=2)
     code = 0
     try:
-        runpy.run_path(str(ROOT / "scripts/verify.py"), {"snakemake": snakemake})
+        runpy.run_path(str(ROOT / "scripts/commands_verify.py"), {"snakemake": snakemake})
     except SystemExit as end:
         code = end.code
     lines = capsys.readouterr().out.splitlines()

@@ -16,7 +16,7 @@ import ear.workflow.machine
 ear.workflow.machine.memory_mb = lambda: 1000
 
 
-include: "rules/machine.smk"
+include: "rules/workflow.smk"
 
 
 onstart:

@@ -9,7 +9,7 @@ rule sample_streams:
     output:
         streams=paths.streams("{concept}", "{seed}", "{context}", "{encoding}"),
     params:
-        code=code("sample_streams"),
+        code=code("erasure_sample_streams"),
         backbone=BACKBONE,
         guidance=experiment.sampling.guidance,
         temperature=experiment.sampling.temperature,
@@ -33,7 +33,7 @@ rule sample_streams:
     message:
         "sample token sequences of {wildcards.concept} · {wildcards.encoding} prompts · {wildcards.context} context · seed {wildcards.seed}"
     script:
-        "../scripts/sample_streams.py"
+        "../scripts/erasure_sample_streams.py"
 
 
 rule erase:
@@ -46,7 +46,7 @@ rule erase:
         training=paths.run("erased", "{erased}", "{method}", "{seed}", "training.csv"),
         windows=paths.run("erased", "{erased}", "{method}", "{seed}", "windows.csv"),
     params:
-        code=code("erase"),
+        code=code("erasure_erase"),
         backbone=BACKBONE,
         settings=lambda wildcards: asdict(experiment.settings(first_erased(wildcards), wildcards.method)),
         windows=lambda wildcards: experiment.trained_windows(first_erased(wildcards), wildcards.method),
@@ -72,7 +72,7 @@ rule erase:
     message:
         "erase {wildcards.erased} · {wildcards.method} · W = {params.windows} · seed {wildcards.seed}"
     script:
-        "../scripts/erase.py"
+        "../scripts/erasure_erase.py"
 
 
 rule import_published:
@@ -83,7 +83,7 @@ rule import_published:
         adapter=paths.run("erased", "{concept}", "{method}", "{seed}", "adapter.safetensors"),
         windows=paths.run("erased", "{concept}", "{method}", "{seed}", "windows.csv"),
     params:
-        code=code("import_published"),
+        code=code("erasure_import_published"),
         backbone=BACKBONE,
         pattern=lambda wildcards: experiment.methods[wildcards.method].weights[wildcards.concept],
         window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
@@ -104,4 +104,98 @@ rule import_published:
     message:
         "import published weights of {wildcards.concept} · {wildcards.method}"
     script:
-        "../scripts/import_published.py"
+        "../scripts/erasure_import_published.py"
+
+
+# Export, on demand: an erased model as a plain transformers folder and a concept's pairs as a data set, each asked for by the path of
+# its card, and `snakemake archive`.
+
+
+rule export_model:
+    input:
+        backbone=BACKBONE_FILE,
+        adapter=exported_adapter,
+        prompts=paths.evaluation_prompts("{concept}"),
+        metrics=paths.table("metrics.csv"),
+    output:
+        card=paths.export("{concept}", "{method}", "{seed}"),
+    params:
+        code=code("erasure_export_model"),
+        dtype=experiment.backbone.dtype,
+        subject=lambda wildcards: dict(
+            experiment=experiment.experiment,
+            concept=wildcards.concept,
+            **experiment.concepts[wildcards.concept].model_dump(include={"kind", "words"}),
+        ),
+        sampling=experiment.sampling.model_dump(include={"guidance", "temperature"}),
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/export_model-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/export_model-{concept}-{method}-{seed}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        mem_mb=growing(BACKBONE_MB),
+        runtime=growing(20),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "export {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
+    script:
+        "../scripts/erasure_export_model.py"
+
+
+rule write_dataset:
+    input:
+        pairs=paths.pairs("{concept}"),
+        failed=paths.dropped("{concept}"),
+        prompts=paths.evaluation_prompts("{concept}"),
+        manifest=paths.pair_manifest("{concept}"),
+    output:
+        card=paths.dataset("{concept}"),
+    params:
+        code=code("erasure_write_dataset"),
+        making=lambda wildcards: dict(
+            experiment=experiment.experiment,
+            licence="mit" if experiment.world else "other",
+            judge=experiment.concepts[wildcards.concept].judge.by,
+            drop=experiment.filter.drop,
+            backbone=CATALOGUE[experiment.backbone.asset].title,
+            **experiment.concepts[wildcards.concept].model_dump(include={"kind", "words"}),
+            **experiment.sampling.model_dump(include={"guidance", "temperature"}),
+        ),
+    log:
+        paths("logs/write_dataset-{concept}.log"),
+    benchmark:
+        paths("benchmarks/write_dataset-{concept}.tsv")
+    resources:
+        runtime=growing(20),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "write the data set of {wildcards.concept}"
+    script:
+        "../scripts/erasure_write_dataset.py"
+
+
+rule archive:
+    input:
+        results(),
+    output:
+        archive=paths.archive,
+    params:
+        code=code("erasure_archive"),
+        config=config,
+    log:
+        paths("logs/archive.log"),
+    benchmark:
+        paths("benchmarks/archive.tsv")
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "pack the archive"
+    script:
+        "../scripts/erasure_archive.py"

@@ -1,4 +1,39 @@
+# What all runs share: how a config is read, the fingerprint of a rule's code, the machine, the terminal.
+
+
+import sys
+import time
+from pathlib import Path
+
+from ear.errors import InputError
+from ear.workflow.jobs import failures
+from ear.workflow.jobs import told_again
+from ear.workflow.fingerprint import code_fingerprint
+
+STARTED = time.time()
+ROOT = Path(workflow.basedir)
+
+
+def read_or_exit(parse, **context):
+    """The typed config; each wrong key of it ends the run in a line of its own."""
+    try:
+        return parse(config, source=str((workflow.configfiles or ["--config"])[-1]), **context)
+    except InputError as error:
+        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+
+
+def code(script, *modules):
+    """Fingerprint of a script and of what it reaches: an edit reruns the stages that use it, a comment reruns nothing."""
+    return code_fingerprint(ROOT / "scripts" / f"{script}.py", ROOT, modules)
+
+
+def growing(amount):
+    """A resource that grows with each attempt: a job that ran out of it is tried again with more."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 # Machine: what a run needs to know of where it runs, and what Snakemake would leave to the user.
+
 
 import os
 import subprocess
@@ -85,3 +120,47 @@ def check_machine():
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     if subprocess.run(command, input=json.dumps(given), text=True, env=environment).returncode:
         sys.exit(1)
+
+
+# Terminal: a line a finished job. All that Snakemake says of a run is in .snakemake/log, and on the terminal with --verbose.
+
+
+from snakemake.logging import DefaultFormatter, logger
+
+from ear.report.summary import summary
+from ear.workflow.terminal import Terminal
+
+
+def ending():
+    """What a run ends with: a small table and the report's path, where the report was asked for."""
+    wanted = (file for job in workflow.dag.targetjobs for file in (*job.input, *job.output))
+    if paths.report not in wanted:
+        return ""
+    return summary(
+        paths.table("metrics.csv"),
+        paths.report,
+        list(experiment.concepts),
+        experiment.evaluation.shown_method,
+    )
+
+
+class WholeFormatter(DefaultFormatter):
+    """Snakemake's own, whose entry of a job with a message leaves out files, wildcards and resources."""
+
+    def format_job_info(self, msg):
+        whole = super().format_job_info(msg | {"rule_msg": None})
+        return f"{whole}\n    message: {msg['rule_msg']}"
+
+
+for handler in list(logger.handlers):
+    handler.setFormatter(
+        WholeFormatter(workflow.output_settings.quiet, workflow.output_settings.show_failed_logs)
+    )
+    shown = workflow.is_main_process and not workflow.output_settings.verbose
+    if shown and handler.name == "DefaultStreamHandler":
+        terminal = Terminal(handler.stream, dry=workflow.output_settings.dryrun, at_rest=ending)
+        terminal.setFormatter(handler.formatter)
+        for one in handler.filters:
+            terminal.addFilter(one)
+        logger.removeHandler(handler)
+        logger.addHandler(terminal)

@@ -8,7 +8,7 @@ rule calibrate_judge:
     output:
         calibration=paths.calibration("{concept}", "{which}"),
     params:
-        code=code("calibrate_judge"),
+        code=code("judges_calibrate_judge"),
         judge=lambda wildcards: experiment.judge_settings(wildcards.concept, wildcards.which),
         device=experiment.backbone.device,
         threads=experiment.backbone.threads,
@@ -28,7 +28,7 @@ rule calibrate_judge:
     message:
         "calibrate {wildcards.concept} · {wildcards.which}"
     script:
-        "../scripts/calibrate_judge.py"
+        "../scripts/judges_calibrate_judge.py"
 
 
 rule filter_pairs:
@@ -42,7 +42,7 @@ rule filter_pairs:
         pairs=paths.pairs("{concept}"),
         dropped=paths.dropped("{concept}"),
     params:
-        code=code("filter_pairs"),
+        code=code("judges_filter_pairs"),
         judges=judges_of,
         drop=experiment.filter.drop,
         device=experiment.backbone.device,
@@ -61,7 +61,7 @@ rule filter_pairs:
     message:
         "filter pairs of {wildcards.concept}"
     script:
-        "../scripts/filter_pairs.py"
+        "../scripts/judges_filter_pairs.py"
 
 
 rule tabulate_filter:
@@ -73,19 +73,15 @@ rule tabulate_filter:
         filter=report(paths.table("filter.csv"), caption="../report/filter-table.rst", category="Tables"),
         agreement=report(paths.table("agreement.csv"), caption="../report/agreement.rst", category="Tables"),
     params:
-        code=code("tabulate_filter"),
+        code=code("judges_tabulate_filter"),
         concepts=list(experiment.concepts),
     log:
         paths("logs/tabulate_filter.log"),
     benchmark:
         paths("benchmarks/tabulate_filter.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     message:
         "tabulate what the visual filter did"
     script:
-        "../scripts/tabulate_filter.py"
+        "../scripts/judges_tabulate_filter.py"

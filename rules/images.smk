@@ -3,21 +3,6 @@
 # from them. They follow from the weights, the prompts and the sampling alone, so that nothing else runs those jobs again. What is
 # left to the original are few images, all drawn by one job that loads the model.
 
-SAMPLING = dict(
-    temperature=experiment.sampling.temperature,
-    experiment_seed=experiment.seed,
-)
-PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
-# Reaches every job that loads the backbone; how pixels become bytes, those that draw.
-BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
-DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
-SHARDS = range(experiment.rendering.shards)
-
-
-def images(file):
-    """A file beside the images of a (concept, method, seed)."""
-    return paths.run("images", "{concept}", "{method}", "{seed}", file)
-
 
 rule render_pairs:
     input:
@@ -27,7 +12,7 @@ rule render_pairs:
         manifest=paths.pair_manifest("{concept}"),
         tokens=paths.pair_tokens("{concept}"),
     params:
-        code=code("render_with_tokens"),
+        code=code("images_render_with_tokens"),
         backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
@@ -47,7 +32,7 @@ rule render_pairs:
     message:
         "sample images of the pairs of {wildcards.concept}"
     script:
-        "../scripts/render_with_tokens.py"
+        "../scripts/images_render_with_tokens.py"
 
 
 use rule render_pairs as render_targets with:
@@ -84,7 +69,7 @@ rule render_images:
         captions=[images("shard{shard}/captions.csv")],
         answers=[images("shard{shard}/answers.csv")] if ASKED else [],
     params:
-        code=code("render_images"),
+        code=code("images_render_images"),
         backbone=DRAWING,
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
@@ -113,7 +98,7 @@ rule render_images:
     message:
         "sample images of {wildcards.concept} · {wildcards.method} · seed {wildcards.seed} · shard {wildcards.shard}"
     script:
-        "../scripts/render_images.py"
+        "../scripts/images_render_images.py"
 
 
 use rule render_images as render_general with:
@@ -192,7 +177,7 @@ rule render_diffusion:
     output:
         manifest=images("shard{shard}/manifest.csv"),
     params:
-        code=code("render_diffusion"),
+        code=code("images_render_diffusion"),
         device=experiment.backbone.device,
         dtype=experiment.backbone.dtype,
         experiment_seed=experiment.seed,
@@ -216,4 +201,4 @@ rule render_diffusion:
     message:
         "sample images of {wildcards.concept} · {wildcards.method} · shard {wildcards.shard}"
     script:
-        "../scripts/render_diffusion.py"
+        "../scripts/images_render_diffusion.py"

@@ -10,7 +10,7 @@ rule extract_features:
     output:
         features=paths.reference_features,
     params:
-        code=code("extract_features"),
+        code=code("evaluation_extract_features"),
         features=experiment.utility.features,
         device=experiment.backbone.device,
         threads=experiment.backbone.threads,
@@ -28,7 +28,7 @@ rule extract_features:
     message:
         "extract features of the reference images"
     script:
-        "../scripts/extract_features.py"
+        "../scripts/evaluation_extract_features.py"
 
 
 JPEG = experiment.rendering.protocol == "release"
@@ -45,7 +45,7 @@ rule measure_images:
     output:
         seen=temp(paths.run("evaluation", "{concept}", "{method}", "{seed}", "seen.npz")),
     params:
-        code=code("measure_images"),
+        code=code("evaluation_measure_images"),
         judges=judges_of,
         features=experiment.utility.features,
         jpeg=JPEG,
@@ -65,7 +65,7 @@ rule measure_images:
     message:
         "judge {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
     script:
-        "../scripts/measure_images.py"
+        "../scripts/evaluation_measure_images.py"
 
 
 rule evaluate:
@@ -90,7 +90,7 @@ rule evaluate:
         scores=paths.run("evaluation", "{concept}", "{method}", "{seed}", "scores.csv"),
         detections=paths.run("evaluation", "{concept}", "{method}", "{seed}", "detections.csv"),
     params:
-        code=code("evaluate"),
+        code=code("evaluation_evaluate"),
         judges=judges_of,
         features=experiment.utility.features,
         jpeg=JPEG,
@@ -112,7 +112,7 @@ rule evaluate:
     message:
         "judge and score {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
     script:
-        "../scripts/evaluate.py"
+        "../scripts/evaluation_evaluate.py"
 
 
 rule tabulate:
@@ -132,7 +132,7 @@ rule tabulate:
             paths.table("comparisons.csv"), caption="../report/comparisons.rst", category="Tables"
         ),
     params:
-        code=code("tabulate"),
+        code=code("evaluation_tabulate"),
         shown_method=experiment.evaluation.shown_method,
         runs=experiment.runs(),
         attacked=experiment.attacked_runs(),
@@ -149,16 +149,12 @@ rule tabulate:
         paths("logs/tabulate.log"),
     benchmark:
         paths("benchmarks/tabulate.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     message:
         "tabulate all metrics"
     script:
-        "../scripts/tabulate.py"
+        "../scripts/evaluation_tabulate.py"
 
 
 rule compare_published:
@@ -169,18 +165,84 @@ rule compare_published:
     output:
         csv=report(paths.table("deviations.csv"), caption="../report/deviations.rst", category="Tables"),
     params:
-        code=code("compare_published"),
+        code=code("evaluation_compare_published"),
     log:
         paths("logs/compare_published.log"),
     benchmark:
         paths("benchmarks/compare_published.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     message:
         "compare with published values"
     script:
-        "../scripts/compare_published.py"
+        "../scripts/evaluation_compare_published.py"
+
+
+# Attack: the prompts and the weights of each (concept, method, seed), by one job that loads the models once.
+
+
+rule attack:
+    input:
+        backbone=BACKBONE_FILE,
+        prompts=paths.evaluation_prompts("{concept}"),
+        pairs=relearning_pairs,
+        tokens=attack_tokens,
+        adapters=adapters_of,
+        judge=judge_files("judge"),
+        objects=objects_file,
+    output:
+        verdicts=paths.run("attacks", "{concept}", "{method}", "{seed}", "verdicts.csv"),
+    params:
+        code=code("evaluation_attack"),
+        backbone=DRAWING,
+        sampling=SAMPLING,
+        guidance=experiment.sampling.guidance,
+        negative=negative_prompt,
+        words=lambda wildcards: experiment.names_of(wildcards.concept),
+        kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
+        search=attack_settings("search"),
+        relearning=attack_settings("relearning"),
+        judges=lambda wildcards: judges_of(wildcards)[:1],
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/attack-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/attack-{concept}-{method}-{seed}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        gpu=GPU,
+        mem_mb=growing((1 if experiment.world else 2) * BACKBONE_MB),
+        runtime=planned("attack-{concept}-{method}-{seed}", 120),
+        batch_size=experiment.rendering.batch_size,
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        method=BY_BACKBONE,
+    message:
+        "attack {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
+    script:
+        "../scripts/evaluation_attack.py"
+
+
+# The score card: each axis as one number a method, and the Pareto front.
+
+
+rule score_card:
+    input:
+        metrics=paths.table("metrics.csv"),
+    output:
+        csv=report(paths.table("score-card.csv"), caption="../report/score-card.rst", category="Tables"),
+        latex=paths.table("score-card.tex"),
+    params:
+        code=code("evaluation_score_card"),
+        image_tokens=experiment.image_tokens,
+    log:
+        paths("logs/score_card.log"),
+    benchmark:
+        paths("benchmarks/score_card.tsv")
+    conda:
+        "../envs/ear.yaml"
+    message:
+        "make the score card"
+    script:
+        "../scripts/evaluation_score_card.py"

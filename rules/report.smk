@@ -1,6 +1,7 @@
 # Figures of the paper and of the axes, before/after grids, and the report page. A figure is a row of FIGURES, a module of
 # ear/figures with a function `plot`, and a caption in report/.
 
+
 PAGE_CAPTIONS = [
     *("overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"),
     *("filter-scores", "borderline"),
@@ -100,22 +101,18 @@ for figure, of in FIGURES.items():
             pdf=paths.figure(file, "pdf"),
         params:
             **of.get("params", {}),
-            code=code("plot", f"ear.figures.{figure}"),
+            code=code("report_plot", f"ear.figures.{figure}"),
             figure=figure,
         log:
             paths(f"logs/plot_{file}.log"),
         benchmark:
             paths(f"benchmarks/plot_{file}.tsv")
-        threads: 1
-        resources:
-            mem_mb=growing(1000),
-            runtime=growing(10),
         conda:
             "../envs/ear.yaml"
         message:
             f"plot {file.replace('{', '{wildcards.')}"
         script:
-            "../scripts/plot.py"
+            "../scripts/report_plot.py"
 
 
 rule write_report:
@@ -133,7 +130,7 @@ rule write_report:
         side_files=directory(paths.report_files),
         provenance=paths.provenance,
     params:
-        code=code("write_report"),
+        code=code("report_write_report"),
         captions=[f"report/{name}.rst" for name in PAGE_CAPTIONS],
         captions_sha256=fingerprints([f"report/{name}.rst" for name in PAGE_CAPTIONS]),
         logs=paths("logs"),
@@ -144,13 +141,11 @@ rule write_report:
         paths("logs/write_report.log"),
     benchmark:
         paths("benchmarks/write_report.tsv")
-    threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     message:
         "write the report"
     script:
-        "../scripts/write_report.py"
+        "../scripts/report_write_report.py"
