@@ -14,8 +14,8 @@ from ear.names import GRAMMAR, ORIGINAL
 from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import fold, named
 from ear.texts import text_fault
+from ear.world.canvas import SIZE
 from ear.world.captions import CONCEPTS
-from ear.world.drawing import SIZE
 from ear.world.scenes import GROUPS
 
 DRAWN = "with world: drawn"

@@ -18,8 +18,8 @@ from transformers import (
 
 from ear.chat import IMAGE
 from ear.files import atomic_path
+from ear.world.canvas import SIZE
 from ear.world.dataset import load_training_set
-from ear.world.drawing import SIZE
 from ear.world.tokenizer import build_processor
 from ear.world.training import train_language_model
 from ear.world.vq import load_vq

@@ -23,9 +23,9 @@ from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
 from ear.progress import progress
 from ear.seeding import stable_seed
+from ear.world.canvas import SIZE
 from ear.world.captions import caption, frames_of, scene_of
 from ear.world.dataset import load_training_set
-from ear.world.drawing import SIZE
 from ear.world.scenes import FIRES, GROUPS, OBJECTS, STYLES, draw
 from ear.world.schedule import LossCurve
 from ear.world.tokenizer import build_clip_tokenizer

@@ -16,8 +16,8 @@ from ear.chat import (
     UNKNOWN,
     question,
 )
+from ear.world.canvas import SIZE
 from ear.world.captions import words
-from ear.world.drawing import SIZE
 
 CLIP_PAD, CLIP_UNKNOWN, CLIP_START, CLIP_END = "<pad>", "<unk>", "<start>", "<end>"
 
