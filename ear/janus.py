@@ -141,10 +141,10 @@ class Backbone:
         if not isinstance(settings, dict):
             found = type(settings).__name__
             raise InputError(f"{reference}: config.json: found a {found}, wanted an object: that of {WANTED}")
-        if (found := settings.get("model_type")) != JANUS:
-            whose = ", DeepSeek's own format" if found == DEEPSEEK else ""
+        if (kind := settings.get("model_type")) != JANUS:
+            whose = ", DeepSeek's own format" if kind == DEEPSEEK else ""
             raise InputError(
-                f"{reference}: config.json: model_type: found {found!r}{whose}, wanted {JANUS!r}: {WANTED}"
+                f"{reference}: config.json: model_type: found {kind!r}{whose}, wanted {JANUS!r}: {WANTED}"
             )
         if "quantization_config" in settings:
             raise InputError(

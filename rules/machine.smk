@@ -80,7 +80,8 @@ def check_machine():
         "memory_mb": BACKBONE_MB,
         "backbone": any(hasattr(job.input, "backbone") for job in jobs),
     }
-    command = [sys.executable, "-m", "ear.check.findings"]  # a process of its own: torch would stay in this one
+    # A process of its own: torch would stay in this one.
+    command = [sys.executable, "-m", "ear.check.findings"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     if subprocess.run(command, input=json.dumps(given), text=True, env=environment).returncode:
         sys.exit(1)

@@ -1,6 +1,5 @@
 """A real Chromium, driven by its DevTools protocol over a pipe: real keys, sizes, errors and requests."""
 
-import base64
 import fcntl
 import json
 import os
@@ -11,22 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-KEYS = {
-    "Enter": (13, "\r"),
-    "Escape": (27, ""),
-    "Tab": (9, ""),
-    "ArrowRight": (39, ""),
-    "ArrowLeft": (37, ""),
-    "j": (74, "j"),
-    "k": (75, "k"),
-}
+KEYS = {"Enter": 13, "Escape": 27, "Tab": 9, "ArrowRight": 39, "ArrowLeft": 37, "j": 74, "k": 75}
+TEXTS = {"Enter": "\r", "j": "j", "k": "k"}
 
 
 class Tab:
     """One page of the browser, with all that went wrong and all that was asked for since it was opened."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
-        self._out, self._in = to_browser, os.fdopen(from_browser, "rb")
+        self._out, self._in = to_browser, from_browser
         self._number, self._session, self._buffer = 0, None, b""
         self.errors: list[str] = []
         self.requests: list[str] = []
@@ -49,20 +41,18 @@ class Tab:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            part = os.read(self._in.fileno(), 1 << 20)
+            part = os.read(self._in, 1 << 20)
             assert part, "the browser is gone"
             self._buffer += part
         text, _, self._buffer = self._buffer.partition(b"\0")
         answer: dict[str, Any] = json.loads(text)
-        method, params = answer.get("method"), answer.get("params", {})
-        if method == "Runtime.exceptionThrown":
-            self.errors.append(str(params["exceptionDetails"]))
-        if method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
-            self.errors.append(str(params["args"]))
-        if method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
-            self.errors.append(params["entry"]["text"])
-        if method == "Network.requestWillBeSent":
-            self.requests.append(params["request"]["url"])
+        match answer:
+            case {"method": "Runtime.exceptionThrown", "params": {"exceptionDetails": details}}:
+                self.errors.append(str(details))
+            case {"method": "Log.entryAdded", "params": {"entry": {"level": "error" | "warning"} as entry}}:
+                self.errors.append(entry["text"])
+            case {"method": "Network.requestWillBeSent", "params": {"request": {"url": url}}}:
+                self.requests.append(url)
         return answer
 
     def run(self, script: str) -> Any:
@@ -77,35 +67,23 @@ class Tab:
             assert time.monotonic() < end, f"never true: {script}; {self.errors}"
             time.sleep(0.05)
 
-    def open(self, address: str) -> None:
+    def open(self, address: str, until: str = "document.documentElement.dataset.gallery === 'ready'") -> None:
         """Open a report page and wait until its gallery is drawn."""
         self.call("Page.navigate", url="about:blank")
         self.errors.clear()
         self.requests.clear()
         self.call("Page.navigate", url=address)
-        self.wait(
-            "document.readyState === 'complete' && document.documentElement.dataset.gallery === 'ready'"
-        )
+        self.wait(f"document.readyState === 'complete' && {until}")
 
     def key(self, key: str) -> None:
-        code, text = KEYS[key]
-        for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code,
-                **({"text": text} if text and kind == "keyDown" else {}),
-            )  # fmt: skip
+        pressed: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": KEYS[key]}
+        text = {"text": TEXTS[key]} if key in TEXTS else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **pressed, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
     def size(self, width: int, height: int, phone: bool = False) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=phone,
-        )
-
-    def picture(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
 
 def _pipe() -> list[int]:
@@ -122,15 +100,8 @@ def browser(profile: Path) -> Iterator[Tab]:
     """Chromium without a window and without a network: every host name is unknown to it."""
     read_by_browser, to_browser = _pipe()
     from_browser, written_by_browser = _pipe()
-    command = [
-        "chromium",
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--remote-debugging-pipe",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={profile}",
-    ]
+    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+    command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"]
     process = subprocess.Popen(
         ["bash", "-c", f'exec "$@" 3<&{read_by_browser} 4>&{written_by_browser}', "bash", *command],
         pass_fds=(read_by_browser, written_by_browser),
@@ -145,3 +116,4 @@ def browser(profile: Path) -> Iterator[Tab]:
         process.terminate()
         process.wait(30)
         os.close(to_browser)
+        os.close(from_browser)

@@ -105,6 +105,5 @@ def write_images(folder: Path, concept: str, method: str, seed: int) -> ImageSou
     pd.DataFrame(verdicts, columns=["prompt_id", "shown", "top1_object", "score"]).to_csv(
         place / "verdicts.csv", index=False
     )
-    return ImageSource(
-        method, [place / "manifest.csv"], place / "verdicts.csv", None, concept == SENSITIVE, seed
-    )
+    files = (place / "manifest.csv",), place / "verdicts.csv"
+    return ImageSource(concept, method, seed, None, concept == SENSITIVE, *files)

@@ -85,11 +85,11 @@ def draw(images: pd.DataFrame, concept: str, count: int = 8) -> Figure:
     figure, grid = image_grid(heights, pair_columns(across, SIDE))
     for number, pair_id in enumerate(pairs):
         row, left = 1 + number // across * 3, 1 + number % across * 4
-        of_pair = images[images["prompt_id"] == pair_id].set_index("method")
-        prompts = [f"{sign} {of_pair.loc[side, 'prompt']}" for sign, side in zip("+−", SIDES, strict=True)]
+        of_pair: dict[Any, Any] = images[images["prompt_id"] == pair_id].set_index("method").to_dict("index")
+        prompts = [f"{sign} {of_pair[side]['prompt']}" for sign, side in zip("+−", SIDES, strict=True)]
         for column, side in zip((left, left + 2), SIDES, strict=True):
             show_image(figure, grid[row, column], images, side, pair_id)
-            write(figure, grid[row + 1, column], f"{of_pair.loc[side, 'score']:.3f}", fontsize=7.5)
+            write(figure, grid[row + 1, column], f"{of_pair[side]['score']:.3f}", fontsize=7.5)
         text = "\n".join(wrap(prompt, 2 * SIDE, 2) for prompt in prompts)
         write(figure, grid[row + 2, left : left + 3], text, ha="left", va="top")
     threshold = images["threshold"].iloc[0]

@@ -31,7 +31,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
     size = style.panel_width(len(concepts)), 0.78 + 0.2 * len(looks)
     figure, axes = style.panels(1, len(concepts), *size, sharex=True, sharey=True)
     for ax, concept in zip(axes[0], concepts, strict=True):
-        draw_rows(ax, *(table[table["concept"] == concept] for table in (rows, seeds)), looks)
+        draw_rows(ax, rows[rows["concept"] == concept], seeds[seeds["concept"] == concept], looks)
         ax.set_title(style.concept_title(concept))
-    figure.supxlabel("target images that show the concept (%)  ← lower is better", fontsize=8)
+    figure.supxlabel("target images with the concept (%)  ← lower is better", fontsize=8)
     return figure

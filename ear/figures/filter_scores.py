@@ -51,12 +51,17 @@ def draw(verdicts: Mapping[str, pd.DataFrame]) -> Figure:
     columns = min(COLUMNS, len(drawn))
     rows = -(-len(drawn) // columns)
     figure, axes = style.panels(rows, columns, style.panel_width(columns), 0.75 + 1.35 * rows)
-    legend = {}
+    legend: dict[str, Any] = {}
     for ax, (concept, prefix) in zip(axes.flat, drawn, strict=False):
         images = verdicts[concept]
         for side, (colour, words) in SIDES.items():
             scores = images.loc[images["prompt_set"] == side, f"{prefix}score"]
-            look = {"facecolor": (colour, 0.45), "edgecolor": colour, "linewidth": 0.9, "label": words}
+            look: dict[str, Any] = {
+                "facecolor": (colour, 0.45),
+                "edgecolor": colour,
+                "linewidth": 0.9,
+                "label": words,
+            }
             ax.hist(scores, BINS, histtype="stepfilled", **look)
         threshold = images[f"{prefix}threshold"].iloc[0]
         if pd.notna(threshold):
@@ -71,6 +76,6 @@ def draw(verdicts: Mapping[str, pd.DataFrame]) -> Figure:
     figure.supxlabel("judge's score", fontsize=8)
     figure.supylabel("images", fontsize=8)
     across = 3 if columns > 1 else 1  # side by side they are wider than one panel
-    place = {"loc": "outside upper center", "ncols": across, "columnspacing": 1.4}
+    place: dict[str, Any] = {"loc": "outside upper center", "ncols": across, "columnspacing": 1.4}
     figure.legend(list(legend.values()), list(legend), **place)
     return figure

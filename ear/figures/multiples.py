@@ -111,7 +111,12 @@ def draw_sweeps(
 
 
 def _draw_curve(ax: Axes, rows: pd.DataFrame, x: np.ndarray, method: str, look: style.Look) -> None:
-    band = {"color": look.colour, "alpha": 0.09, "linewidth": 0, "label": f"{method} interval"}
+    band: dict[str, Any] = {
+        "color": look.colour,
+        "alpha": 0.09,
+        "linewidth": 0,
+        "label": f"{method} interval",
+    }
     ax.fill_between(x, rows["ci_low"], rows["ci_high"], **band)
     ax.plot(
         x,
@@ -144,8 +149,8 @@ def draw_rows(ax: Axes, rows: pd.DataFrame, seeds: pd.DataFrame, looks: Mapping[
         if found.empty:
             style.note_missing(ax, 0.5, y, "not measured", ha="center")
             continue
-        (row,) = found.itertuples()
-        line = {"color": look.colour, "linewidth": 1.3, "clip_on": False}
+        row: Any = next(found.itertuples())
+        line: dict[str, Any] = {"color": look.colour, "linewidth": 1.3, "clip_on": False}
         ax.plot([row.ci_low, row.ci_high], [y, y], label=f"{method} interval", **line)
         of_seeds = seeds.loc[seeds["method"] == method, "value"]
         style.mark_seeds(ax, look, of_seeds, [y + 0.3] * len(of_seeds), f"{method} seeds")
@@ -175,9 +180,10 @@ def draw_points(
         looks: method → its look.
         scale: method → how much larger its point is than others.
     """
+    row: Any
     for row in x.merge(y, on="method", suffixes=("_x", "_y")).itertuples():
         look = looks[row.method]
-        lines = {"color": look.colour, "linewidth": 1.0, "alpha": 0.5}
+        lines: dict[str, Any] = {"color": look.colour, "linewidth": 1.0, "alpha": 0.5}
         ax.hlines(row.value_y, row.ci_low_x, row.ci_high_x, **lines)
         ax.vlines(row.value_x, row.ci_low_y, row.ci_high_y, **lines)
         style.mark(ax, look, row.value_x, row.value_y, row.method, (scale or {}).get(row.method, 1.0))

@@ -52,7 +52,7 @@ def draw(
     }
     heights = [TITLE, HEAD, *[SIDE, CAPTION] * target_prompts, HEAD, *[SIDE, CAPTION] * kept_prompts, LEGEND]
     figure, grid = image_grid(heights, pair_columns(len(concepts), SIDE))
-    quiet = {"fontsize": 8, "color": style.MUTED}
+    quiet: dict[str, Any] = {"fontsize": 8, "color": style.MUTED}
     names = {ORIGINAL: "original", method: f"after {style.method_style(method).label}"}
     for number, concept in enumerate(concepts):
         left = 1 + 4 * number

@@ -62,7 +62,8 @@ def draw(
     heights += [NOTE * (notes.count("\n") + 1) if notes else GAP, LEGEND]
     figure, grid = image_grid(heights, widths)
     for column, look in enumerate(looks.values()):
-        name, heading = wrap(look.label, 0.8 * side, 3), {"fontsize": 7.5, "fontweight": "bold"}
+        heading: dict[str, Any] = {"fontsize": 7.5, "fontweight": "bold"}
+        name = wrap(look.label, 0.8 * side, 3)
         write(figure, grid[0, 2 * column + 2], name, va="bottom", **heading)
     row = 1
     for title, prompt_ids in blocks.items():

@@ -1,11 +1,11 @@
 """One look for all figures: fonts, sizes, one colour, marker and label for each method, marks and legends."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from ear.files import atomic_path
 
 P = ParamSpec("P")
+LineStyle = Literal["-", "--", "-.", ":"]
 
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 6.9  # inches, of a two-column page
 DPI = 300
@@ -66,7 +67,7 @@ class Look:
     colour: str
     marker: str
     size: float = 4.6
-    line: str = "-"
+    line: LineStyle = "-"
 
 
 METHODS: dict[str, Look] = {
@@ -213,10 +214,16 @@ def mark(ax: Axes, look: Look, x: ArrayLike, y: ArrayLike, label: str, scale: fl
     )
 
 
-def mark_seeds(ax: Axes, look: Look, x: Collection[float], y: Collection[float], label: str) -> None:
+def mark_seeds(ax: Axes, look: Look, x: ArrayLike, y: ArrayLike, label: str) -> None:
     """Draw a small faint mark for each single seed, below the mark of all seeds together."""
-    if len(x):
-        faint = {"markersize": 2.8, "markeredgewidth": 0, "alpha": 0.5, "zorder": 2.5, "clip_on": False}
+    if np.size(x):
+        faint: dict[str, Any] = {
+            "markersize": 2.8,
+            "markeredgewidth": 0,
+            "alpha": 0.5,
+            "zorder": 2.5,
+            "clip_on": False,
+        }
         ax.plot(x, y, look.marker, color=look.colour, label=label, **faint)
 
 
@@ -242,7 +249,7 @@ def add_legend(figure: Figure, looks: Iterable[Look]) -> None:
     ]
     rows = -(-len(handles) // max(2, int(figure.get_figwidth() / LEGEND_COLUMN)))
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
-    spacing = {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.2}
+    spacing: dict[str, Any] = {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.2}
     figure.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // rows), **spacing)
 
 

@@ -58,7 +58,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
         for ax in column:
             draw_points(ax, x, y, looks)
             for method, rows in of_seeds.groupby("method"):
-                style.mark_seeds(ax, looks[method], rows["value_x"], rows["value_y"], f"{method} seeds")
+                style.mark_seeds(ax, looks[str(method)], rows["value_x"], rows["value_y"], f"{method} seeds")
             ax.grid()
         column[0].set_title(style.concept_title(concept))
         without = [looks[method].label for method in looks if method in set(x["method"]) - set(y["method"])]
@@ -80,7 +80,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
         for whole, part in axes.T:
             _enlarge(whole, part)
         axes[1, 0].set_ylabel("retention (%)")
-    figure.supxlabel("target images that show the concept (%)  ← lower is better", fontsize=8)
+    figure.supxlabel("target images with the concept (%)  ← lower is better", fontsize=8)
     style.add_legend(figure, looks.values())
     return figure
 

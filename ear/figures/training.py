@@ -65,14 +65,19 @@ def draw(training: pd.DataFrame, objectives: Mapping[str, str]) -> Figure:
     columns = min(3, len(looks))
     rows = -(-len(looks) // columns)
     figure, axes = style.panels(rows, columns, style.panel_width(columns), 0.55 + 1.7 * rows)
-    marks = {}
+    marks: dict[str, Any] = {}
     for ax, (method, look) in zip(axes.flat, looks.items(), strict=False):
         curve = training[training["method"] == method].sort_values("step")
         _draw_curve(ax, curve, look.colour)
         ax.set_title(look.label, fontsize=7.5, pad=13)
-        above = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "fontsize": 6.5}
+        above: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "ha": "center",
+            "fontsize": 6.5,
+        }
         ax.annotate(_heading(curve, LOSSES[objectives[method]]), (0.5, 1), (0, 4), **above)
-        marks |= {line.get_label(): line for line in ax.get_lines()}
+        marks |= {str(line.get_label()): line for line in ax.get_lines()}
     spare = axes.flat[len(looks) :]
     for ax in spare:
         ax.axis("off")
@@ -80,16 +85,20 @@ def draw(training: pd.DataFrame, objectives: Mapping[str, str]) -> Figure:
     linear = ", linear for negative losses" if (training["loss"] <= 0).any() else ""
     figure.supylabel(f"window loss (log scale{linear})", fontsize=8)
     shown = {text: marks[label] for label, text in LEGEND.items() if label in marks}
-    place = {"loc": "outside upper center", "ncols": 4 if columns > 1 else 2, "columnspacing": 1.4}
+    place: dict[str, Any] = {
+        "loc": "outside upper center",
+        "ncols": 4 if columns > 1 else 2,
+        "columnspacing": 1.4,
+    }
     figure.legend(list(shown.values()), list(shown), **place)
     return figure
 
 
 def _draw_curve(ax: Axes, curve: pd.DataFrame, colour: str) -> None:
     skipped = curve["skipped"].astype(bool)
-    dots = {"color": colour, "alpha": 0.45, "markersize": 3.2 if len(curve) < 500 else 1.2}
+    dots: dict[str, Any] = {"color": colour, "alpha": 0.45, "markersize": 3.2 if len(curve) < 500 else 1.2}
     ax.plot(curve["step"], curve["loss"], ".", markeredgewidth=0, label="loss", rasterized=True, **dots)
-    ticks = {"color": style.INK, "markersize": 4, "markeredgewidth": 0.6, "rasterized": True}
+    ticks: dict[str, Any] = {"color": style.INK, "markersize": 4, "markeredgewidth": 0.6, "rasterized": True}
     top = ax.get_xaxis_transform()
     ax.plot(curve["step"][skipped], [0.97] * skipped.sum(), "|", transform=top, label="skipped", **ticks)
     span = max(MEDIAN_LEAST, len(curve) // MEDIAN_SHARE)

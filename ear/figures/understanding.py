@@ -54,7 +54,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
     axes[0, 0].set(xlim=limits, ylim=limits, ylabel="right answers about\nother things (%)")
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):
         style.percent(axis)
-    figure.supxlabel("right answers about the concept (%); dotted: chance, 50 %", fontsize=8)
+    figure.supxlabel("right answers about the concept (%); dotted: chance", fontsize=8)
     if looks:
         style.add_legend(figure, looks.values())
     return figure

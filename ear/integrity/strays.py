@@ -50,9 +50,8 @@ def behind(results: Iterable[str], records: Mapping[str, Record], root: Path) ->
 def strays(root: Path, records: Mapping[str, Record], jobs: Collection[str]) -> list[Path]:
     """Files below the experiment's folder that none of its jobs made, in a fixed order.
 
-    They stay when a concept, a method or a seed is taken out of the config, and are nobody's results. Logs
-    and benchmarks are strays where their job is none of the experiment's. Hidden files and files that lie in
-    the folder itself are none.
+    They stay when a concept, a method or a seed is taken out of the config. Logs and benchmarks are strays
+    where their job is none of the experiment's. Hidden files and files of the folder itself are none.
 
     Args:
         root: the folder.
@@ -60,7 +59,7 @@ def strays(root: Path, records: Mapping[str, Record], jobs: Collection[str]) -> 
         jobs: names of those that the experiment has.
     """
     outputs = outputs_of(records[name] for name in jobs)
-    known = set(outputs).union(*(listed(path) for path in outputs if path.name in LISTS and path.exists()))
+    known = set(outputs).union(*(listed(path) for path in outputs if path.name in LISTS))
     folders = {path for path in outputs if path.is_dir()}
     folders |= {path.parent for path in outputs if path.name in WHOLE_FOLDERS}
     over = {name for name, record in records.items() if record["outputs"] and name not in jobs}

@@ -123,7 +123,7 @@ def verify(
     _check_config(found, config, paths.report, jobs)
     _check_assets(found, config, catalogue, paths, whole)
     _check_weights(found, config, paths, whole)
-    if over := strays(found.root, records, jobs):
+    if not found.mismatches and (over := strays(found.root, records, jobs)):  # a damaged table lists nothing
         what = "1 file is" if len(over) == 1 else f"{len(over)} files are"
         found.notes.append(f"{what} of nothing that the experiment has, the first {over[0]}: not archived")
     return found

@@ -1,4 +1,4 @@
-"""What the page says in numbers: tables of the score card and of window lengths, and the summary."""
+"""What the page says in numbers: score card, window lengths, published values beside ours, the summary."""
 
 import math
 from collections.abc import Mapping
@@ -155,3 +155,40 @@ def _worst(columns: list[Axis], cells: Mapping[str, Cell]) -> list[str]:
 
 def _phrase(cell: Cell) -> str:
     return f"{cell.text} {cell.interval}".strip().replace(" ", NO_BREAK)
+
+
+@dataclass(frozen=True)
+class PublishedLine:
+    """A published value and ours: all texts but the verdict's name, which the page also colours by."""
+
+    concept: str
+    method: str
+    quantity: str
+    published: str
+    reproduced: str
+    interval: str
+    verdict: str
+    note: str
+
+
+def published_lines(deviations: pd.DataFrame) -> list[PublishedLine]:
+    """The rows of tables/deviations.csv, in their order."""
+    return [
+        PublishedLine(
+            concept=concept_title(str(row["concept"])),
+            method=method_style(str(row["method"])).label,
+            quantity=str(row["quantity"]).replace("_", " "),
+            published=("< " if math.isnan(row["tolerance"]) else "") + _short(row["published"]),
+            reproduced=_short(row["reproduced"]),
+            interval=""
+            if math.isnan(row["ci_low"])
+            else f"[{_short(row['ci_low'])}, {_short(row['ci_high'])}]",
+            verdict=str(row["verdict"]),
+            note="" if pd.isna(row["note"]) else str(row["note"]),
+        )
+        for row in deviations.to_dict(orient="records")
+    ]
+
+
+def _short(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -18,10 +18,9 @@ from ear.files import atomic_path
 from ear.metrics.cautions import cautions, measures_of_table
 from ear.metrics.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV, WINDOW_LENGTH_CSV
 from ear.names import ORIGINAL
-from ear.report.gallery import EMBEDDED_PIXELS, Gallery, make_gallery, script_json
-from ear.report.numbers import Line, results_table, summary, window_table
+from ear.report.gallery import make_gallery, script_json
+from ear.report.numbers import Line, published_lines, results_table, summary, window_table
 from ear.report.pictures import figure_uri
-from ear.report.published import published_lines
 from ear.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -45,54 +44,40 @@ class ReportFigure:
     wildcards: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Shown:
-    title: str
-    uri: str
-    width: int
-    height: int
-    caption: Markup
-
-
 def render_report(
     output: Path,
     side_files: Path,
     title: str,
     metrics: Path,
     score_card: Path,
-    window_length: Path | None,
+    window_length: Path,
     figures: Sequence[ReportFigure],
     galleries: Mapping[str, Sequence[ImageSource]],
     provenance: Mapping[str, str | Mapping[str, object]],
     deviations: Path | None = None,
     warning: str = "",
-    embedded_pixels: int = EMBEDDED_PIXELS,
 ) -> None:
     """Write the report: one HTML file that asks nothing of the network.
 
     Args:
         output: the page, written atomically. The same input gives the same bytes.
-        side_files: a folder "report" beside the page, written whole before it: pictures too many for the
-            page, and unblurred ones.
+        side_files: a folder "report" beside the page, written whole before it: unblurred pictures.
         title: heading of the page.
         metrics: tables/metrics.csv.
         score_card: tables/score-card.csv.
-        window_length: tables/window-length.csv, or None where the experiment has none.
+        window_length: tables/window-length.csv.
         figures: in the order of the page.
         galleries: concept → the images of each run.
         provenance: heading → a text (shown as it is, for example the config as YAML) or names and values.
         deviations: tables/deviations.csv, or None where nothing is compared with published values.
         warning: what a reader has to know before anything else.
-        embedded_pixels: most pixels of thumbnails in the page itself.
 
     Raises:
         InputError: a file is missing, unreadable or does not fit the others.
     """
     columns, lines = results_table(SCORE_CARD_CSV.read(score_card))
-    windows, window_lines = (
-        ([], []) if window_length is None else window_table(WINDOW_LENGTH_CSV.read(window_length))
-    )
-    gallery = make_gallery(galleries, embedded_pixels)
+    windows, window_lines = window_table(WINDOW_LENGTH_CSV.read(window_length))
+    gallery = make_gallery(galleries)
     page = load_template(TEMPLATE, {"script_json": _script_json}, autoescape=True).render(
         title=title,
         warning=warning,
@@ -103,12 +88,11 @@ def render_report(
         windows=windows,
         window_lines=_by_concept(window_lines),
         deviations=[] if deviations is None else published_lines(DEVIATIONS_CSV.read(deviations)),
-        figures=[_show(figure) for figure in figures],
-        gallery=gallery if galleries else None,
-        gallery_pictures=_pictures(gallery),
+        figures=[_shown(figure) for figure in figures],
+        gallery=gallery,
         css=Markup(TEMPLATE.with_name("page.css").read_text(encoding="utf-8")),
         js=Markup(TEMPLATE.with_name("page.js").read_text(encoding="utf-8")),
-        provenance={name: _entries(value) for name, value in provenance.items()},
+        provenance=provenance,
     )
     with atomic_path(side_files) as folder:
         folder.mkdir()
@@ -120,11 +104,6 @@ def render_report(
 
 def _script_json(value: object) -> Markup:
     return Markup(script_json(value))
-
-
-def _pictures(gallery: Gallery) -> int:
-    runs = [run for concept in gallery.cases["concepts"] for run in concept["runs"]]
-    return sum(len(one["verdicts"].replace("-", "")) for run in runs for one in run["sets"].values())
 
 
 def _cautions(metrics: pd.DataFrame) -> list[str]:
@@ -141,15 +120,13 @@ def _by_concept(lines: Sequence[Line]) -> list[list[Line]]:
     return [list(group) for _, group in groupby(lines, key=lambda line: line.concept)]
 
 
-def _entries(value: str | Mapping[str, object]) -> str | dict[str, str]:
-    return value if isinstance(value, str) else {str(name): str(entry) for name, entry in value.items()}
-
-
-def _show(figure: ReportFigure) -> _Shown:
-    uri = figure_uri(figure.path)
+def _shown(figure: ReportFigure) -> dict[str, object]:
+    """A figure as the template takes it."""
     with Image.open(figure.path) as image:
         width, height = (round(pixels / DPI * PAGE_PIXELS_PER_INCH) for pixels in image.size)
-    return _Shown(figure.title, uri, width, height, render_caption(figure.caption, figure.wildcards))
+    caption = render_caption(figure.caption, figure.wildcards)
+    uri = figure_uri(figure.path)
+    return {"title": figure.title, "uri": uri, "width": width, "height": height, "caption": caption}
 
 
 def render_caption(caption: Path, wildcards: Mapping[str, str]) -> Markup:

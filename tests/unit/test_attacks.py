@@ -276,9 +276,7 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
 
 
 def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
-    assert ATTACK_COLUMNS[:-1] == tuple(
-        name for name in tuple(VERDICTS_CSV.columns) if name != "clip_protocol"
-    )
+    assert ATTACK_COLUMNS[:-1] == tuple(name for name in VERDICTS_CSV.columns if name != "clip_protocol")
     assert tuple(attack.name for attack in ATTACKS) == SEARCHES
 
 

@@ -11,7 +11,7 @@ from ear.figures.images import image_table
 from ear.files import write_csv
 from ear.metrics.cautions import Measures, cautions, measures_of_run, measures_of_table
 from ear.metrics.columns import METRICS_CSV, SCORES_CSV
-from tests.unit.test_figures import write_images
+from tests.unit.test_figure_images import write_images
 
 NONE = math.nan
 ORIGINAL = Measures(1.2, 0.99, 0.97)
@@ -71,8 +71,8 @@ def test_the_table_and_the_run_have_the_same_measures(tmp_path):
 def test_the_sample_figure_tells_it_inside_of_its_edges(tmp_path):
     told = "caution: the judge has not seen such images (FID 9.9, original 1.2); the concept is found in 98 %"
     table = image_table(write_images(tmp_path))
-    figure = samples.draw(table, "church", 2, 1, cautions={"ear": told, "wga": told})
-    assert f"EAR: {told}" in " ".join(text.get_text() for text in figure.texts)
+    figure = samples.draw(table, "church", 2, 1, cautions={"ear": told, "original": told})
+    assert f"EAR: {told}" in " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
     figure.canvas.draw()
     width, height = figure.bbox.size
     for text in figure.texts:

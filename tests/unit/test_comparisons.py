@@ -75,7 +75,7 @@ def test_rows_are_matched_by_prompt_and_seed_whatever_their_order(jobs, table):
         )
         for job in jobs
     ]
-    keys = list(tuple(COMPARISONS_CSV.columns)[:5])
+    keys = list(COMPARISONS_CSV.columns)[:5]
     again = comparisons(shuffled, "ear").set_index(keys).loc[table.set_index(keys).index].reset_index()
     pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
 

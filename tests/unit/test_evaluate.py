@@ -297,14 +297,13 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     before = VERDICTS_CSV.read(run / "verdicts.csv")
     params["judges"] = [{"by": "zero-shot"}, CHURCH]
     script("evaluate", log, bare | files, names, **params)
-    verdicts = read_csv(run / "verdicts.csv", [*tuple(VERDICTS_CSV.columns), *SECOND_COLUMNS])
+    verdicts = read_csv(run / "verdicts.csv", [*VERDICTS_CSV.columns, *SECOND_COLUMNS])
     pd.testing.assert_series_equal(verdicts["second_shown"], before["shown"], check_names=False)
     pd.testing.assert_series_equal(verdicts["top1_object"], before["top1_object"])
     judged = verdicts[verdicts["prompt_set"] == "target"]
     assert judged["shown"].tolist() == (judged["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
     names_of_tables = ("metrics", "windows", "top_k", "detections", "comparisons")
     tables = {name: run / f"{name}-table.csv" for name in names_of_tables}
-    tables["main"] = [run / f"main.{suffix}" for suffix in ("csv", "md", "tex")]
     script(
         "tabulate",
         log,
@@ -324,6 +323,4 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     target = verdicts[verdicts["prompt_set"] == "target"]
     assert found.loc["concept_rate", "value"] == pytest.approx(target["shown"].mean())
     assert found.loc["second_concept_rate", "value"] == pytest.approx(target["second_shown"].mean())
-    assert "Concept rate, second judge" in tables["main"][1].read_text()
     assert pd.read_csv(tables["detections"]).empty and pd.read_csv(tables["windows"]).empty
-    assert "FID" not in tables["main"][1].read_text()

@@ -1,7 +1,8 @@
-"""Figures show the numbers of their tables, exactly, and the same figure gives the same bytes."""
+"""Figures show the numbers of their tables, exactly, in one look, with text that is large enough and inside."""
 
 import io
-import itertools
+from collections.abc import Callable, Iterable
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -10,48 +11,61 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.collections import LineCollection
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from PIL import Image
 
 from ear.erasure.presets import Objective
 from ear.errors import InputError
 from ear.figures import (
+    attacks,
     concept_rate,
-    overview,
-    samples,
+    nudity,
+    prefix,
+    relearning,
+    score_card,
     style,
+    sweeps,
     tradeoff,
     training,
+    understanding,
     window_length,
 )
-from ear.figures.grid import PROMPT_WIDTH_PER_INCH, wrap
-from ear.figures.images import IMAGE_COLUMNS, ImageSource, choose_prompts, image_table
-from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
-from ear.metrics.table import Job
-from ear.metrics.table import metrics_table as make_metrics_table
-from tests import comparison
+from ear.metrics.columns import METRICS_CSV
+from ear.metrics.score_card import on_front
+from ear.metrics.score_card import score_card as make_card
+from ear.metrics.table import metrics_table
+from ear.published import NUDITY, WINDOW_LENGTH
+from tests import comparison, reproduction
+from tests.made_up_axes import CONCEPTS, IMAGE_TOKENS, METHODS, PREFIXES, STEPS, UNTRAINED, made_up_metrics
 
-CONCEPTS = ("church", "van-gogh", "fire")
+OBJECTIVES = dict.fromkeys(comparison.METHODS, "mse") | {"gradient-ascent": "ascent", "obliviate": "kl"}
+DRAW: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "score-card": lambda table: score_card.draw(make_card(table, IMAGE_TOKENS)),
+    "prefix": lambda table: prefix.draw(table, IMAGE_TOKENS),
+    "sweeps": lambda table: sweeps.draw(table, {"guidance": 1.5, "temperature": 1.0}),
+    "attacks": attacks.draw,
+    "relearning": relearning.draw,
+    "understanding": understanding.draw,
+    "concept-rate": concept_rate.draw,
+    "tradeoff": tradeoff.draw,
+}
 
 
-def metrics_table(methods: tuple[str, ...] = ("original", "released", "ear")) -> pd.DataFrame:
-    rng = np.random.default_rng(7)
-    rows = []
-    for concept in CONCEPTS:
-        for method in methods:
-            for prompt_set, metric in (("target", "concept_rate"), ("retention", "accuracy")):
-                for seed in ("0",) if method == "original" else ("0", "1", "all"):
-                    low, value, high = np.sort(rng.uniform(0.05, 0.95, 3))
-                    rows.append((concept, method, seed, prompt_set, metric, value, low, high, 60))
-    return METRICS_CSV.frame(rows)
+@pytest.fixture(scope="module")
+def metrics() -> pd.DataFrame:
+    return made_up_metrics()
 
 
-def expected(table: pd.DataFrame, concept: str, method: str, metric: str) -> pd.Series:
-    rows = table[(table.concept == concept) & (table.method == method) & (table.metric == metric)]
-    return rows.iloc[-1]  # the row over all seeds is the last; the original has one row
+@pytest.fixture(scope="module")
+def ten_methods() -> pd.DataFrame:
+    table = metrics_table(comparison.jobs(60, windows=(16,)))
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)))
 
 
 def lines(figure: Figure, panel: int) -> dict[str, Line2D]:
@@ -63,215 +77,292 @@ def segments(figure: Figure, panel: int) -> set[tuple[float, ...]]:
     return {tuple(np.asarray(segment).ravel()) for c in collections for segment in c.get_segments()}
 
 
-def test_concept_rate_shows_the_table() -> None:
-    table = metrics_table()
-    figure = concept_rate.draw(table)
-    assert [ax.get_title() for ax in figure.axes] == ["Church", "Van Gogh", "Fire"]
+def rows_of(table: pd.DataFrame, concept: str, method: str, sets: Iterable[str], metric: str) -> pd.DataFrame:
+    rows = table[(table.concept == concept) & (table.method == method) & (table.seed == "all")]
+    return rows[rows.metric == metric].set_index("prompt_set").loc[list(sets)]
+
+
+def holds(figure: Figure, panel: int, method: str, wanted: pd.DataFrame) -> None:
+    """The line of a method and its band are these rows."""
+    line = lines(figure, panel)[method]
+    np.testing.assert_array_equal(line.get_ydata(), wanted["value"])
+    assert line.get_color() == style.METHODS[method].colour
+    bands = [one for one in figure.axes[panel].collections if isinstance(one, PolyCollection)]
+    (band,) = (one for one in bands if one.get_label() == f"{method} interval")
+    corners = {tuple(corner) for corner in np.asarray(band.get_paths()[0].vertices)}
+    for x, low, high in zip(line.get_xdata(), wanted["ci_low"], wanted["ci_high"], strict=True):  # type: ignore[arg-type]
+        assert (x, low) in corners and (x, high) in corners
+
+
+def ticks(figure: Figure, panel: int = 0) -> list[str]:
+    return [label.get_text() for label in figure.axes[panel].get_xticklabels()]
+
+
+def test_the_prefix_figure_begins_at_the_target_prompts(metrics: pd.DataFrame) -> None:
+    figure = DRAW["prefix"](metrics)
     for panel, concept in enumerate(CONCEPTS):
-        drawn = lines(figure, panel)
-        for method in ("original", "released", "ear"):
-            row = expected(table, concept, method, "concept_rate")
-            np.testing.assert_array_equal(drawn[method].get_xdata(), [row.value])
-            np.testing.assert_array_equal(drawn[f"{method} interval"].get_xdata(), [row.ci_low, row.ci_high])
-            assert drawn[method].get_color() == style.METHODS[method].colour
-    assert "lower is better" in figure.get_supxlabel()
+        for method in METHODS:
+            sets = ["target", *(f"prefix-{k}" for k in PREFIXES)]
+            holds(figure, panel, method, rows_of(metrics, concept, method, sets, "concept_rate"))
+        sets = [f"ceiling-{k}" for k in PREFIXES]
+        ceiling = rows_of(metrics, concept, "original", sets, "concept_rate")
+        drawn = lines(figure, panel)["ceiling"]
+        np.testing.assert_array_equal(drawn.get_ydata(), ceiling.value)
+        assert drawn.get_linestyle() == "--" and list(drawn.get_xdata()) == [1, 2, 3, 4, 5]
+    shares = [("0", "0"), ("1", "0.39"), ("4", "1.6"), ("16", "6.2"), ("64", "25"), ("128", "50")]
+    assert ticks(figure) == ["\n".join(share) for share in shares]
 
 
-def test_concept_rate_says_what_was_not_measured() -> None:
-    table = metrics_table()
-    lost = (table.concept == "fire") & (table.method == "ear")
-    table.loc[lost, "value"] = np.nan
-    figure = concept_rate.draw(table)
-    assert "ear" not in lines(figure, 2)
-    assert [text.get_text() for text in figure.axes[2].texts] == ["not measured"]
+def test_the_sweeps_have_the_experiments_own_setting_between_the_others(metrics: pd.DataFrame) -> None:
+    figure = DRAW["sweeps"](metrics)
+    wanted = {
+        0: ["guidance-1", "target", "guidance-3", "guidance-7"],
+        3: ["temperature-0.5", "target", "temperature-2"],
+    }
+    for first, sets in wanted.items():
+        for panel, concept in enumerate(CONCEPTS, start=first):
+            for method in METHODS:
+                holds(figure, panel, method, rows_of(metrics, concept, method, sets, "concept_rate"))
+            assert figure.axes[panel].get_lines()[0].get_xdata() == [1, 1]  # marked
+    assert ticks(figure) == ["1", "1.5", "3", "7"]
+    one = metrics[~metrics.prompt_set.str.startswith("temperature")]
+    assert len(DRAW["sweeps"](one).axes) == len(CONCEPTS)
 
 
-def test_tradeoff_shows_the_table() -> None:
-    table = metrics_table()
-    figure = tradeoff.draw(table)
+def test_relearning_begins_at_the_target_prompts_of_methods_that_have_weights(metrics: pd.DataFrame) -> None:
+    figure = DRAW["relearning"](metrics)
     for panel, concept in enumerate(CONCEPTS):
-        for method in ("original", "released", "ear"):
-            x = expected(table, concept, method, "concept_rate")
-            y = expected(table, concept, method, "accuracy")
-            np.testing.assert_array_equal(lines(figure, panel)[method].get_xydata(), [[x.value, y.value]])
-            assert (x.ci_low, y.value, x.ci_high, y.value) in segments(figure, panel)
-            assert (x.value, y.ci_low, x.value, y.ci_high) in segments(figure, panel)
+        assert not set(UNTRAINED) & lines(figure, panel).keys()
+        for method in METHODS.keys() - set(UNTRAINED):
+            sets = ["target", *(f"relearned-{n}" for n in STEPS)]
+            holds(figure, panel, method, rows_of(metrics, concept, method, sets, "concept_rate"))
 
 
-@pytest.fixture(scope="module")
-def ten_methods() -> pd.DataFrame:
-    return read_metrics(comparison.jobs(60, windows=(16,)))
+@pytest.mark.parametrize("methods", [("ear",), ("wga", "ear")])
+def test_window_length_shows_published_rates_beside_ours(methods: tuple[str, ...]) -> None:
+    table = reproduction.windows(methods, seeds=2)
+    figure = window_length.draw(table, reproduction.OWN_WINDOW, WINDOW_LENGTH)
+    assert [ax.get_title() for ax in figure.axes] == ["Church", "Van Gogh", "Nudity"]
+    assert ticks(figure) == ["12", "24", "48", "100", "256"]
+    rows = table[(table.metric == "concept_rate") & (table.seed == "all")]
+    for panel, concept in enumerate(("church", "van-gogh", "nudity")):
+        for method in methods:
+            holds(figure, panel, method, rows[(rows.concept == concept) & (rows.method == method)])
+        drawn = lines(figure, panel)["published rate"]
+        theirs = [value.value for value in WINDOW_LENGTH if value.concept == concept]
+        np.testing.assert_array_equal(drawn.get_ydata(), theirs)
+        own = [12, 24, 48, 100, 256].index(reproduction.OWN_WINDOW[concept])
+        assert figure.axes[panel].get_lines()[0].get_xdata() == [own, own]
+    notes = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert notes == [[], [], ["definition of the\npublished rate unknown"]]
+    part = table[(table.concept == "church") & (table.window != 256)]
+    figure = window_length.draw(part, {"church": 36}, WINDOW_LENGTH)
+    assert [ax.get_title() for ax in figure.axes] == ["Church"]
+    assert ticks(figure)[-1] == "256"  # published and not measured
+    figure = window_length.draw(part, {})
+    assert lines(figure, 0).keys() == {*methods} and ticks(figure)[-1] == "100"
 
 
-def read_metrics(jobs: list[Job]) -> pd.DataFrame:
-    table = make_metrics_table(jobs)
-    return pd.read_csv(io.StringIO(table.to_csv(index=False)))
+def test_attacks_show_the_table(metrics: pd.DataFrame) -> None:
+    lost = (metrics.method == "ear") & (metrics.prompt_set == "implicit") & (metrics.concept == "fire")
+    figure = attacks.draw(metrics[~lost])
+    panels = iter(range(len(figure.axes)))
+    for concept in CONCEPTS:
+        for prompt_set in attacks.ATTACKS:
+            drawn = lines(figure, next(panels))
+            for method in METHODS:
+                if (concept, prompt_set, method) == ("fire", "implicit", "ear"):
+                    assert method not in drawn
+                    continue
+                (row,) = rows_of(metrics, concept, method, [prompt_set], "concept_rate").itertuples()
+                assert list(drawn[method].get_xdata()) == [row.value]
+                assert list(drawn[f"{method} interval"].get_xdata()) == [row.ci_low, row.ci_high]
+    assert sum(text.get_text() == "not measured" for ax in figure.axes for text in ax.texts) == 1
 
 
-def seed_values(table: pd.DataFrame, concept: str, method: str, metric: str, prompt_set: str) -> list[float]:
-    rows = table[(table.concept == concept) & (table.method == method) & (table.seed != "all")]
-    return rows.loc[(rows.metric == metric) & (rows.prompt_set == prompt_set), "value"].tolist()
-
-
-def test_single_seeds_are_drawn_beside_their_mean_as_they_are_in_the_table(ten_methods: pd.DataFrame) -> None:
+def test_concept_rate_and_tradeoff_show_the_table_and_its_single_seeds(ten_methods: pd.DataFrame) -> None:
     rates, corners = concept_rate.draw(ten_methods), tradeoff.draw(ten_methods)
     for panel, concept in enumerate(CONCEPTS):
         for method in comparison.METHODS:
-            x = seed_values(ten_methods, concept, method, "concept_rate", "target")
-            y = seed_values(ten_methods, concept, method, "accuracy", "retention")
-            for figure, below in ((rates, panel), (corners, panel), (corners, panel + 3)):
-                drawn = lines(figure, below)
-                assert (f"{method} seeds" in drawn) == (len(x) > 1) == (method not in comparison.UNTRAINED)
-            if len(x) > 1:
-                assert list(lines(rates, panel)[f"{method} seeds"].get_xdata()) == x
-                assert lines(rates, panel)[method].get_xdata() == pytest.approx([np.mean(x)])
-                seeds = lines(corners, panel)[f"{method} seeds"].get_xydata()
-                np.testing.assert_array_equal(seeds, np.column_stack([x, y]))
+            (x,) = rows_of(ten_methods, concept, method, ["target"], "concept_rate").itertuples()
+            (y,) = rows_of(ten_methods, concept, method, ["retention"], "accuracy").itertuples()
+            row, corner = lines(rates, panel), lines(corners, panel)
+            assert list(row[method].get_xdata()) == [x.value]
+            assert list(row[f"{method} interval"].get_xdata()) == [x.ci_low, x.ci_high]
+            np.testing.assert_array_equal(corner[method].get_xydata(), [[x.value, y.value]])
+            assert (x.ci_low, y.value, x.ci_high, y.value) in segments(corners, panel)
+            assert (x.value, y.ci_low, x.value, y.ci_high) in segments(corners, panel)
+            own = ten_methods[(ten_methods.concept == concept) & (ten_methods.method == method)]
+            own = own[own.seed != "all"]
+            xs = list(own.loc[(own.metric == "concept_rate") & (own.prompt_set == "target"), "value"])
+            ys = list(own.loc[(own.metric == "accuracy") & (own.prompt_set == "retention"), "value"])
+            seeds = f"{method} seeds"
+            assert (seeds in row) == (seeds in corner) == (len(xs) > 1) == (method not in UNTRAINED)
+            if len(xs) > 1:
+                assert list(row[seeds].get_xdata()) == xs
+                np.testing.assert_array_equal(corner[seeds].get_xydata(), np.column_stack([xs, ys]))
+    shown = [label.get_text() for label in rates.axes[0].get_yticklabels()]
+    known = [look.label for method, look in style.METHODS.items() if method in comparison.METHODS]
+    assert shown == [text.get_text() for text in corners.legends[0].get_texts()]
+    assert shown == [*known, "EAR conditional"]
 
 
 def test_tradeoff_enlarges_a_crowded_corner_and_nothing_else(ten_methods: pd.DataFrame) -> None:
     figure = tradeoff.draw(ten_methods)
-    assert len(figure.axes) == 6 and len(figure.legends) == 1
+    assert len(figure.axes) == 6
     whole, part = figure.axes[0], figure.axes[3]
     np.testing.assert_array_equal(lines(figure, 0)["ear"].get_xydata(), lines(figure, 3)["ear"].get_xydata())
     (frame,) = (patch for patch in whole.patches if isinstance(patch, Rectangle))
     assert frame.get_bbox().intervalx == pytest.approx(part.get_xlim())
     assert frame.get_bbox().intervaly == pytest.approx(part.get_ylim())
-    figure.canvas.draw()
-    assert not any(line.get_clip_on() is False for line in part.get_lines())
+    assert all(line.get_clip_on() for line in part.get_lines())
     sparse = ten_methods[ten_methods.method.isin(["original", "paper", "ear"])]
     assert len(tradeoff.draw(sparse).axes) == 3
 
 
-def test_ten_methods_stand_in_their_order(ten_methods: pd.DataFrame) -> None:
-    rows = [label.get_text() for label in concept_rate.draw(ten_methods).axes[0].get_yticklabels()]
-    legend = [text.get_text() for text in tradeoff.draw(ten_methods).legends[0].get_texts()]
-    known = [look.label for method, look in style.METHODS.items() if method in comparison.METHODS]
-    wanted = [*known, "EAR conditional"]
-    assert rows == legend == wanted
-
-
-def test_tradeoff_leaves_out_and_names_methods_without_retention() -> None:
-    table = metrics_table()
-    table = table[~((table.concept == "church") & (table.method == "ear") & (table.metric == "accuracy"))]
-    figure = tradeoff.draw(table)
+def test_tradeoff_names_methods_without_retention_and_falls_back_on_the_clip_score(
+    metrics: pd.DataFrame,
+) -> None:
+    lost = (metrics.concept == "church") & (metrics.method == "ear") & (metrics.prompt_set == "retention")
+    figure = tradeoff.draw(metrics[~lost])
     assert "ear" not in lines(figure, 0) and "ear" in lines(figure, 1)
     assert "no retention: EAR" in [text.get_text() for text in figure.axes[0].texts]
+    none = metrics[metrics.prompt_set != "retention"]
+    with pytest.raises(InputError, match="metric = clip_score"):
+        tradeoff.draw(none)  # no other accuracy stands for retention
+    clip = none[none.metric == "diversity"].assign(metric="clip_score", value=31.2)
+    figure = tradeoff.draw(pd.concat([none, clip]))
+    assert "CLIP score" in figure.axes[0].get_ylabel() and len(figure.axes) == len(CONCEPTS)
+    assert lines(figure, 0)["ear"].get_ydata() == [31.2]
 
 
-def test_tradeoff_takes_no_other_accuracy_for_retention() -> None:
-    rates = metrics_table().query("metric == 'concept_rate'")
-    others = [rates.assign(prompt_set="neighbours", metric="accuracy")]
-    others.append(rates.assign(prompt_set="general", metric="clip_score"))
-    assert tradeoff.draw(pd.concat([rates, *others])).axes[0].get_ylabel().startswith("CLIP score")
+def test_understanding_shows_the_table_and_what_was_not_asked(metrics: pd.DataFrame) -> None:
+    asked = metrics.prompt_set.str.startswith("questions-")
+    for unasked in ([], CONCEPTS[:1], CONCEPTS):
+        figure = understanding.draw(metrics[~(asked & metrics.concept.isin(unasked))])
+        assert len(figure.axes) == len(CONCEPTS)
+        for panel, concept in enumerate(CONCEPTS):
+            noted = any("nothing was asked" in text.get_text() for text in figure.axes[panel].texts)
+            drawn = lines(figure, panel)
+            assert noted == (concept in unasked) == drawn.keys().isdisjoint(METHODS)
+            for method in METHODS if not noted else ():
+                sets = ["questions-concept", "questions-others"]
+                wanted = rows_of(metrics, concept, method, sets, "accuracy")
+                np.testing.assert_array_equal(drawn[method].get_xydata(), [wanted.value])
 
 
-@pytest.mark.parametrize(("gap", "legends"), [(0.6, 0), (0.004, 1)])
-def test_tradeoff_names_points_directly_only_where_names_are_clear(gap: float, legends: int) -> None:
-    rows = []
-    for place, method in enumerate(("original", "ear")):
-        for prompt_set, metric in (("target", "concept_rate"), ("retention", "accuracy")):
-            value = 0.8 - gap * place
-            rows.append(("church", method, 0, prompt_set, metric, value, value - 0.02, value + 0.02, 60))
-    figure = tradeoff.draw(METRICS_CSV.frame(rows))
-    names = {text.get_text() for text in figure.axes[0].texts} & {"Original", "EAR"}
-    assert len(figure.legends) == legends
-    assert names == (set() if legends else {"Original", "EAR"})
-
-
-def test_window_length_shows_the_table_and_rings_the_own_window() -> None:
-    rng = np.random.default_rng(3)
-    rows = []
-    for concept in CONCEPTS:
-        for window in (64, 1, 16, 4):
-            low, value, high = np.sort(rng.uniform(size=3))
-            rows.append((concept, "ear", 0, window, "concept_rate", value, low, high, 60))
-            rows.append((concept, "ear", 0, window, "accuracy", 0.5, 0.4, 0.6, 60))
-    table = WINDOW_LENGTH_CSV.frame(rows)
-    figure = window_length.draw(table, {"church": 16, "van-gogh": 4, "fire": 12})
-    ax = figure.axes[0]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "4", "16", "64"]
-    for concept in CONCEPTS:
-        wanted = table[(table.concept == concept) & (table.metric == "concept_rate")].sort_values("window")
-        np.testing.assert_array_equal(lines(figure, 0)[concept].get_xydata(), wanted[["window", "value"]])
-        for row in wanted.itertuples():
-            assert (row.window, row.ci_low, row.window, row.ci_high) in segments(figure, 0)
-    own = table[(table.concept == "church") & (table.metric == "concept_rate") & (table.window == 16)]
-    np.testing.assert_array_equal(lines(figure, 0)["church own"].get_xydata(), own[["window", "value"]])
-    assert not np.size(lines(figure, 0)["fire own"].get_xdata())  # W = 12 was not measured
-
-
-def training_table() -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    parts = []
-    for method, window, threshold in (("ear", 16, 1.0), ("wga", 16, np.nan), ("single-step", 1, np.nan)):
-        loss = rng.lognormal(size=120)
-        part = pd.DataFrame({"method": method, "window_length": window, "step": range(120), "loss": loss})
-        skipped = loss <= threshold
-        parts.append(part.assign(threshold=threshold, skipped=skipped, kept=1.0 - skipped))
-    return pd.concat(parts, ignore_index=True)
+def test_the_score_card_shows_the_card(metrics: pd.DataFrame) -> None:
+    card = make_card(metrics, IMAGE_TOKENS)
+    (ax,) = score_card.draw(card).axes
+    cells = {str(patch.get_label()): patch.get_facecolor() for patch in ax.patches}
+    texts = {str(text.get_gid()): text.get_text() for text in ax.texts if text.get_gid()}
+    names = {f"{row.concept}|{row.method}|{row.axis}": row for row in card.itertuples()}
+    assert cells.keys() == texts.keys() == names.keys()
+    drawn = {str(line.get_label()): line for line in ax.get_lines()}
+    for name, row in names.items():
+        if row.axis in ("erasure", "worst"):
+            mark = "*" if row.method in UNTRAINED and row.axis == "worst" else ""
+            assert texts[name] == f"{100 * row.value:.0f}{mark}"
+            ends = np.array(drawn[f"{name} interval"].get_xdata()) % 1
+            np.testing.assert_allclose((ends - 0.1) / 0.8, [row.ci_low, row.ci_high], atol=1e-9)
+    marks = {name.rpartition("|")[0] for name in drawn if name.endswith("|front")}
+    assert marks == {f"{row.concept}|{row.method}" for row in names.values() if on_front({"": row._asdict()})}
+    for axis, lower in (("erasure", True), ("retention", False), ("kernel-distance", True)):
+        rows = card[(card.concept == "church") & (card.axis == axis)].sort_values("value", ascending=lower)
+        found = [cells[f"church|{method}|{axis}"] for method in rows.method]
+        blue = [colour[2] - colour[0] for colour in found]  # better cells are bluer
+        assert blue == sorted(blue, reverse=True) and blue[0] > 0 > blue[-1]
 
 
 def test_training_curves_show_losses_skipped_windows_and_median() -> None:
-    table = training_table()
-    figure = training.draw(table)
-    for panel, method in enumerate(("single-step", "wga", "ear")):
-        curve, drawn = table[table.method == method], lines(figure, panel)
+    table = comparison.training()
+    figure = training.draw(table, OBJECTIVES)
+    methods = [name for name in comparison.METHODS if name not in UNTRAINED]
+    for panel, method in enumerate(methods):
+        curve, drawn, ax = table[table.method == method], lines(figure, panel), figure.axes[panel]
         np.testing.assert_array_equal(drawn["loss"].get_xydata(), curve[["step", "loss"]])
         np.testing.assert_array_equal(drawn["skipped"].get_xdata(), curve.loc[curve.skipped, "step"])
-        middle = np.median(curve.loss.to_numpy()[60 - 5 : 60 + 5])  # ten windows, a twelfth
-        assert np.asarray(drawn["median"].get_ydata())[60] == pytest.approx(middle)
-        assert figure.axes[panel].get_yscale() == "log"
-        assert ("threshold" in drawn) == (method == "ear")
-    skipped = table[table.method == "ear"].skipped.mean()
-    assert f"{skipped:.0%} skipped" in figure.axes[2].texts[0].get_text()
+        span, place = len(curve) // 12, len(curve) // 2
+        start = place - span // 2
+        middle = np.median(curve.loss.to_numpy()[start : start + span])
+        assert np.asarray(drawn["median"].get_ydata())[place] == pytest.approx(middle)
+        assert ax.get_yscale() == ("linear" if method == "gradient-ascent" else "log")
+        # A threshold on tokens is no height of windows.
+        assert ("threshold" in drawn) == (method in ("released", "paper", "ear"))
+        objective = "log-likelihood" if method == "gradient-ascent" else "KL divergence"
+        wanted = "squared error" if OBJECTIVES[method] == "mse" else objective
+        assert ax.texts[0].get_text().startswith(f"{wanted}, W = ")
+        assert ("of tokens kept" in ax.texts[0].get_text()) == (method == "ear-conditional")
+    assert "15% skipped" in figure.axes[0].texts[0].get_text()
+    assert {*get_args(Objective)} == training.LOSSES.keys()
+    with pytest.raises(InputError, match=r"training\.csv: ear: step 3: found loss nan, wanted a number"):
+        training.draw(
+            table[table.method == "ear"].assign(loss=lambda t: t.loss.mask(t.step == 3)), OBJECTIVES
+        )
 
 
-@pytest.mark.parametrize("objective", get_args(Objective))
-def test_training_curves_name_every_objective(objective: str) -> None:
-    heading = training.draw(training_table(), {"ear": objective}).axes[2].texts[0].get_text()
-    assert heading.startswith(f"{training.LOSSES[objective]}, W = 16")
+@pytest.mark.parametrize("images", [1539, 400])
+def test_nudity_shows_published_and_reproduced_detections_on_one_scale(images: int) -> None:
+    lost = "FEET_EXPOSED"
+    table = reproduction.detections(images, ("original", "ear"))
+    table = table[~((table.method == "ear") & (table["class"] == lost))]
+    figure = nudity.draw(table)
+    assert len({ax.get_xlim() for ax in figure.axes}) == 1
+    notes = [[text.get_text().strip() for text in ax.texts].count("not measured") for ax in figure.axes]
+    assert notes == [1, 0, 1, 1]
+    for ax, method in zip(figure.axes, nudity.TITLES, strict=True):
+        bars = {str(bar.get_label()): bar for bar in ax.containers if len(bar) > 2}
+        theirs = [100 * value.value / 1539 for value in NUDITY if value.method == method]
+        assert [bar.get_width() for bar in bars["published"]] == pytest.approx(theirs)
+        ours = table[(table.method == method) & (table.seed == "all")]
+        assert ("reproduced" in bars) == (method in ("original", "ear"))
+        if ours.empty:
+            continue
+        widths = [bar.get_width() for bar in bars["reproduced"]]
+        assert widths == pytest.approx(list(100 * ours.value / images))
+        assert len(widths) == (8 if method == "ear" else 9)
+        ends = [segment[:, 0] for segment in bars["reproduced"].errorbar.lines[2][0].get_segments()]
+        np.testing.assert_allclose(ends, 100 * ours[["ci_low", "ci_high"]] / images)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [text.split()[0].strip(",") for text in legend] == ["reproduced", "published"]
+    with pytest.raises(InputError, match=r"detections\.csv: found no row with concept = nudity"):
+        nudity.draw(table[table.method == "none"])
 
 
-def test_training_curves_of_other_objectives_and_thresholds() -> None:
-    objectives = dict.fromkeys(comparison.METHODS, "mse") | {"gradient-ascent": "ascent", "obliviate": "kl"}
-    figure = training.draw(comparison.training(), objectives)
-    panels = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
-    labels = [style.method_style(method).label for method in comparison.METHODS]
-    assert list(panels) == [label for label in labels if label not in ("Original", "Negative prompt")]
-    scales = {label: ax.get_yscale() for label, ax in panels.items()}
-    assert {label for label, scale in scales.items() if scale == "linear"} == {"Gradient ascent"}
-    assert panels["Obliviate (KL)"].texts[0].get_text() == "KL divergence, W = 64"
-    assert "of tokens kept" in panels["EAR conditional"].texts[0].get_text()
-    with_line = [
-        label for label, ax in panels.items() if "threshold" in [line.get_label() for line in ax.get_lines()]
-    ]
-    assert with_line == ["Released", "Paper", "EAR"]  # a threshold on tokens is no height of windows
+@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize("concepts", [CONCEPTS, CONCEPTS[:1]])
+def test_text_is_large_enough_inside_and_apart(
+    metrics: pd.DataFrame, name: str, concepts: tuple[str, ...]
+) -> None:
+    figure = DRAW[name](metrics[metrics.concept.isin(concepts)])
+    FigureCanvasAgg(figure).draw()
+    assert figure.get_figwidth() <= style.TEXT_WIDTH + 1e-9
+    written = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    assert min(text.get_fontsize() for text in written) >= 6.5
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0, width - drawn.x1, height - drawn.y1) >= -0.01
+    for ax in figure.axes:
+        places = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+        assert not any(left.x1 > right.x0 for left, right in pairwise(places))
 
 
-def test_training_curves_want_one_window_length_a_method() -> None:
-    table = training_table()
-    table.loc[table.step < 9, "window_length"] = 4
-    with pytest.raises(InputError, match=r"single-step: found window lengths 4, 1, wanted one"):
-        training.draw(table)
+@pytest.mark.parametrize("name", [name for name in DRAW if name not in ("understanding", "tradeoff")])
+def test_without_its_rows_there_is_no_figure(metrics: pd.DataFrame, name: str) -> None:
+    only = "" if name in ("score-card", "concept-rate") else "target"
+    with pytest.raises(InputError, match=r"(metrics|score-card)\.csv: found no row"):
+        DRAW[name](metrics[metrics.prompt_set == only])
 
 
-def test_several_seeds_without_a_row_over_all_are_an_error() -> None:
-    table = metrics_table()
-    table = table[~((table.concept == "fire") & (table.method == "ear") & (table.seed == "all"))]
+def test_several_seeds_without_a_row_over_all_are_an_error(metrics: pd.DataFrame) -> None:
+    lost = (metrics.concept == "fire") & (metrics.method == "ear") & (metrics.seed == "all")
     with pytest.raises(InputError, match=r"metrics\.csv: fire/ear: found several rows"):
-        concept_rate.draw(table)
-
-
-def test_missing_rows_are_errors() -> None:
-    table = metrics_table()
-    with pytest.raises(InputError, match="metric = clip_score"):
-        tradeoff.draw(table[table.metric == "concept_rate"])
+        concept_rate.draw(metrics[~lost])
 
 
 def test_saved_figures_are_the_same_bytes(tmp_path: Path) -> None:
+    table = METRICS_CSV.frame([("fire", "ear", "all", "target", "concept_rate", 0.5, 0.4, 0.6, 60)])
     for name in ("a", "b"):
-        style.save(concept_rate.draw(metrics_table()), tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
+        style.save(concept_rate.draw(table), tmp_path / f"{name}.png", tmp_path / f"{name}.pdf")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
@@ -279,122 +370,46 @@ def test_saved_figures_are_the_same_bytes(tmp_path: Path) -> None:
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-# The original misses the concept in target prompt 0; the erased model shows it at W = 4 and not at W = 16.
-def write_images(folder: Path, methods: tuple[str, ...] = ("original", "ear")) -> list[ImageSource]:
-    sources = []
-    for number, method in enumerate(methods):
-        manifest, verdicts = [], []
-        for prompt_set in ("target", "retention"):
-            for place in range(3):
-                prompt_id = f"church/{prompt_set}/{place}"
-                for window in ("",) if method == "original" else (4, 16):
-                    file = f"{prompt_set}{place}-{window}.png"
-                    (folder / method).mkdir(parents=True, exist_ok=True)
-                    Image.new("RGB", (64, 64), (40 * place, 90, 60 * number)).save(folder / method / file)
-                    named = "church" if prompt_set == "target" else "boat"
-                    manifest.append(
-                        (prompt_id, prompt_set, f"a {named} {place}", named, window, 5, file, "0")
-                    )
-                    shown = prompt_set == "target" and place > 0 and (method == "original" or window == 4)
-                    seen = "house" if place == 2 and method != "original" else named
-                    verdicts.append((prompt_id, window, shown, seen))
-        columns = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file", "sha256"]
-        pd.DataFrame(manifest, columns=columns).to_csv(folder / method / "manifest.csv", index=False)
-        columns = ["prompt_id", "window", "shown", "top1_object"]
-        pd.DataFrame(verdicts, columns=columns).to_csv(folder / method / "verdicts.csv", index=False)
-        files = [folder / method / name for name in ("manifest.csv", "verdicts.csv")]
-        sources.append(ImageSource(method, files[:1], files[1], None if method == "original" else 16))
-    return sources
+# What each kind of colour blindness makes of linear RGB: Machado, Oliveira and Fernandes (2009), severity 1.
+BLIND = {
+    "none": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 
-def frames(figure: Figure) -> dict[str, str]:
-    return {
-        str(ax.get_label()): str(patch.get_label())
-        for ax in figure.axes
-        for patch in ax.patches
-        if "|" in str(ax.get_label()) and isinstance(patch, Rectangle)
-    }
+def lab(colour: str, seen: np.ndarray) -> np.ndarray:
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    x, y, z = np.cbrt(XYZ @ np.clip(seen @ linear, 0, 1) / XYZ.sum(axis=1))  # all but black: no linear part
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def test_image_table_joins_verdicts_of_the_wanted_window(tmp_path: Path) -> None:
-    table = image_table(write_images(tmp_path)[::-1])
-    assert list(table.columns) == list(IMAGE_COLUMNS)
-    assert list(table.method) == ["original"] * 6 + ["ear"] * 6
-    assert not table.loc[table.method == "ear", "shown"].any()  # W = 4 shows the concept, W = 16 does not
-    assert all(path.endswith("-16.png") for path in table.loc[table.method == "ear", "path"])
+@pytest.mark.parametrize("kind", BLIND)
+def test_methods_look_different_for_the_colour_blind_too(kind: str) -> None:
+    for one, other in combinations(style.METHODS.values(), 2):
+        seen = np.array(BLIND[kind])
+        assert np.linalg.norm(lab(one.colour, seen) - lab(other.colour, seen)) > 15, (one, other)
+        assert one.marker != other.marker
 
 
-def test_image_table_names_the_image_without_a_verdict(tmp_path: Path) -> None:
-    sources = write_images(tmp_path)
-    verdicts = pd.read_csv(sources[0].verdicts)
-    verdicts.iloc[:-1].to_csv(sources[0].verdicts, index=False)
-    with pytest.raises(InputError, match="found no verdict on church/retention/2"):
-        image_table(sources)
-
-
-def test_prompts_are_chosen_by_the_original_alone(tmp_path: Path) -> None:
-    table = image_table(write_images(tmp_path))
-    assert choose_prompts(table, "target", 2) == ["church/target/1", "church/target/2"]
-    assert choose_prompts(table, "target", 3)[2] == "church/target/0", "others only fill the number"
-    assert choose_prompts(table, "retention", 2) == ["church/retention/0", "church/retention/1"]
-
-
-def test_samples_frame_each_image_by_its_verdict(tmp_path: Path) -> None:
-    figure = samples.draw(image_table(write_images(tmp_path)), "church", target_prompts=2, kept_prompts=3)
-    assert frames(figure) == {
-        "original|church/target/1": "shown",
-        "original|church/target/2": "shown",
-        "ear|church/target/1": "none",
-        "ear|church/target/2": "none",  # a house where a church was asked: that is erasure, not a fault
-        "original|church/retention/0": "none",
-        "original|church/retention/1": "none",
-        "original|church/retention/2": "none",
-        "ear|church/retention/0": "none",
-        "ear|church/retention/1": "none",
-        "ear|church/retention/2": "wrong",
-    }
-
-
-def test_text_of_the_grids_stays_inside(tmp_path: Path) -> None:
-    table = image_table(write_images(tmp_path))
-    table["prompt"] = (
-        "a landscape with a yellow lighthouse on fire by the sea at sunset, in the style of Van Gogh"
-    )
-    for figure in (samples.draw(table, "church"), overview.draw({"church": table}, "ear", 2)):
-        figure.canvas.draw()
-        width, height = figure.bbox.size
-        for text in figure.texts:
-            box = text.get_window_extent()
-            assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0, text.get_text()
-
-
-def test_many_methods_share_the_width_of_a_page(tmp_path: Path) -> None:
-    table = image_table(write_images(tmp_path, tuple(comparison.METHODS)))
-    figure = samples.draw(table, "church")
-    assert figure.get_figwidth() <= samples.MAX_WIDTH + 1e-9
-    figure.canvas.draw()
-    heads = [
-        text
-        for text in figure.texts
-        if text.get_text().replace("\n", " ")
-        in {style.method_style(method).label for method in comparison.METHODS}
-    ]
-    boxes = sorted((text.get_window_extent() for text in heads), key=lambda box: box.x0)
-    assert len(boxes) == 10 and boxes[-1].x1 <= figure.bbox.x1
-    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
-
-
-def test_overview_shows_original_and_method_of_every_concept(tmp_path: Path) -> None:
-    table = image_table(write_images(tmp_path))
-    figure = overview.draw({"church": table, "fire": table}, "ear", target_prompts=2, kept_prompts=1)
-    assert len([ax for ax in figure.axes if ax.images]) == 2 * 2 * 3
-    with pytest.raises(InputError, match="target: found 3 prompts, wanted 4"):
-        overview.draw({"church": table}, "ear", target_prompts=4)
-
-
-@given(st.lists(st.text("abcdefgh", min_size=1, max_size=12), max_size=30), st.integers(1, 4))
-def test_wrapped_prompts_lose_words_only_with_an_ellipsis(words: list[str], lines: int) -> None:
-    wrapped = wrap(" ".join(words), 2.0, lines)
-    assert wrapped.count("\n") < lines
-    assert all(len(line) <= 2.0 * PROMPT_WIDTH_PER_INCH for line in wrapped.split("\n"))
-    assert wrapped.split() == words or wrapped.endswith("…")
+@given(st.sets(st.text("abc-", min_size=1, max_size=6), max_size=12))
+def test_methods_of_the_configs_own_come_last_and_are_kept_apart(names: set[str]) -> None:
+    looks = style.looks_of([*names, "ear", "original"])
+    assert list(looks) == ["original", "ear", *sorted(names)]
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
+    assert style.method_style("my-ear").label == "My EAR"

@@ -1,19 +1,12 @@
-"""Tables and figures of the visual filter: counts against naive ones, and what stands in the panels."""
-
-import itertools
+"""Tables of the visual filter: counts against naive ones."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.patches import StepPatch
-from PIL import Image
 
-from ear.errors import InputError
-from ear.figures import borderline, filter_scores
-from ear.files import write_csv
-from ear.filtering import PAIR_VERDICT_COLUMNS, filter_pairs, pair_outcomes
+from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes
 from ear.metrics.filtering import agreement_table, cohens_kappa, filter_table
 from ear.metrics.intervals import wilson
 from ear.prompts.tables import PAIR_COLUMNS
@@ -41,6 +34,13 @@ def test_kappa_is_that_of_its_definition(both, first_only, second_only, neither)
     else:
         assert kappa == pytest.approx(naive_kappa(first, second), abs=1e-9)
         assert -1 <= kappa <= 1
+
+
+def test_kappa_of_known_tables():
+    assert cohens_kappa(20, 5, 10, 15) == pytest.approx(0.4)  # the example of Wikipedia
+    assert cohens_kappa(7, 0, 0, 3) == 1
+    assert cohens_kappa(25, 25, 25, 25) == 0
+    assert cohens_kappa(0, 10, 10, 0) == -1
 
 
 def candidates(sources):
@@ -99,87 +99,5 @@ def test_agreement_is_counted_where_there_are_two_judges():
     assert agreement_table({"fire": one}).empty
 
 
-def test_histograms_hold_every_image_once_and_show_the_threshold():
-    rng = np.random.default_rng(0)
-    images = verdicts([True] * 40, [False] * 30, score=rng.random(70))
-    second = images.assign(
-        second_shown=True, second_score=rng.random(70), second_protocol="c/1", second_threshold=np.nan
-    )
-    figure = filter_scores.draw({"church": images, "windmill": second})
-    titles = ["Church", "Windmill", "Windmill, second judge"]
-    assert [ax.get_title() for ax in figure.axes] == titles  # none of the church: it has no second judge
-    for number, (table, column) in enumerate(
-        [(images, "score"), (second, "score"), (second, "second_score")]
-    ):
-        patches = {p.get_label(): p for p in figure.axes[number].patches if isinstance(p, StepPatch)}
-        for side in ("unsafe", "safe"):
-            values, edges, _ = patches[side].get_data()
-            scores = table.loc[table["prompt_set"] == side, column]
-            assert values.sum() == len(scores)
-            naive = [((scores >= a) & (scores < b)).sum() for a, b in itertools.pairwise(edges)]
-            assert values.tolist() == naive
-        lines = [
-            line.get_xdata()[0] for line in figure.axes[number].get_lines() if line.get_label() == "threshold"
-        ]
-        assert lines == ([0.5] if column == "score" else [])
-    with pytest.raises(InputError, match="found no concept"):
-        filter_scores.draw({})
-    for tables in ({"church": images}, {"church": images, "windmill": second}):
-        figure = filter_scores.draw(tables)
-        figure.draw_without_rendering()
-        legend = figure.legends[0].get_window_extent()
-        assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
-
-
-@pytest.fixture
-def pair_files(tmp_path):
-    """Five pairs with images, and the judge's verdicts on them."""
-    rows, scores = [], {"unsafe": [0.9, 0.52, 0.99, 0.4, 1.0], "safe": [0.1, 0.2, 0.49, 0.0, 0.0]}
-    for side, of_side in scores.items():
-        for number, score in enumerate(of_side):
-            name = f"{side}{number}.png"
-            Image.new("RGB", (16, 16), (10 * number, 90, 200)).save(tmp_path / name)
-            rows.append((f"church/pair/{number}/{side}", side, f"{side} prompt {number}", name, score))
-    images = pd.DataFrame(rows, columns=["prompt_id", "prompt_set", "prompt", "file", "score"])
-    write_csv(tmp_path / "manifest.csv", images.drop(columns="score"))
-    table = images[["prompt_id", "prompt_set", "score"]].assign(
-        shown=images["score"] >= 0.5, threshold=0.5, protocol="z/1"
-    )
-    write_csv(tmp_path / "verdicts.csv", table[PAIR_VERDICT_COLUMNS])
-    return tmp_path / "manifest.csv", tmp_path / "verdicts.csv"
-
-
-def test_borderline_pairs_are_the_nearest_to_the_threshold(pair_files):
-    images = borderline.pair_images(*pair_files, blurred=False)
-    nearest = borderline.nearest_pairs(images, 5)
-    assert nearest == [f"church/pair/{number}" for number in (2, 1, 3, 0, 4)]
-    assert borderline.nearest_pairs(images, 2) == nearest[:2]
-    unknown = images.assign(threshold=np.nan)
-    assert borderline.nearest_pairs(unknown, 5) == nearest  # one half stands for the threshold
-    figure = borderline.draw(images, "church", count=3)
-    labels = [ax.get_label() for ax in figure.axes]
-    assert labels == [f"{side}|{pair}" for pair in nearest[:3] for side in ("unsafe", "safe")]
-    written = {text.get_text() for text in figure.texts}
-    assert {"0.990", "0.490", "+ unsafe prompt 2", "− safe prompt 2", "Church, threshold 0.500"} <= written
-    frames = [ax.patches[-1].get_label() for ax in figure.axes]
-    assert frames == ["shown", "none", "shown", "none", "none", "none"]
-
-
-def test_borderline_pairs_of_unsafe_concepts_are_blurred(pair_files):
-    pixels = {}
-    for blurred in (False, True):
-        rows = borderline.pair_images(*pair_files, blurred=blurred)
-        Image.fromarray(np.indices((16, 16)).sum(axis=0).astype(np.uint8) % 2 * 255).convert("RGB").save(
-            rows["path"].iloc[2]
-        )
-        figure = borderline.draw(rows, "nudity", count=1)
-        pixels[blurred] = np.asarray(figure.axes[0].images[0].get_array())
-    assert pixels[False].std() > 3 * pixels[True].std() > 0
-
-
-def test_pairs_without_verdicts_are_one_line(pair_files):
-    manifest, verdicts_file = pair_files
-    lines = verdicts_file.read_text().splitlines()
-    verdicts_file.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(InputError, match="found no verdict on church/pair/4/safe"):
-        borderline.pair_images(manifest, verdicts_file, blurred=False)
+def test_second_columns_follow_the_first():
+    assert not set(SECOND_PAIR_COLUMNS) & set(PAIR_VERDICT_COLUMNS)

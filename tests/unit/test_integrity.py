@@ -79,6 +79,11 @@ DAMAGE = {
         "prompts/reference/manifest.csv",
     ),
     "a flipped byte in a manifest": (flip, f"{SHARD}/manifest.csv", f"{SHARD}/manifest.csv"),
+    "a manifest that is none": (
+        lambda path: path.write_bytes(b"\xff\xfe\x00"),
+        f"{SHARD}/manifest.csv",
+        f"{SHARD}/manifest.csv",
+    ),
     "a missing manifest": (os.remove, f"{SHARD}/manifest.csv", f"{SHARD}/manifest.csv"),
     "an edited pair": (flip, "ecgvf/church/pairs.csv", "ecgvf/church/pairs.csv"),
     "an edited verdict": (flip, VERDICTS, VERDICTS),

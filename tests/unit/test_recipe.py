@@ -46,7 +46,7 @@ def test_loss_curves_are_those_of_the_tables():
     drawn = {
         name: (list(line.get_xdata()), list(line.get_ydata())) for name, line in lines(figure, 0).items()
     }
-    assert drawn == {"image": ([25, 50], [4.0, 3.0]), "caption": ([25, 50], [2.0, 0.5])}
-    assert lines(figure, 1).keys() == {"clip"}
+    assert drawn == {"image tokens": ([25, 50], [4.0, 3.0]), "captions": ([25, 50], [2.0, 0.5])}
+    assert lines(figure, 1).keys() == {"pairs"}
     with pytest.raises(InputError, match="CLIP: found loss nan at step 25, wanted losses above zero"):
         loss_curves.draw({"CLIP": clip.assign(loss=np.nan)})

@@ -5,6 +5,7 @@ import io
 import json
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ear.figures.images import ImageSource
-from ear.figures.sources import sources_of_runs
-from ear.report import gallery as module
+from ear.figures.images import ImageSource, image_sources
 from ear.report.gallery import Gallery, make_gallery, script_json, side_file
 from ear.report.pictures import SHEET_COLUMNS, sheet
 from tests.report_inputs import PROMPTS, RUNS, SIDE, colour, write_inputs
@@ -98,18 +97,12 @@ def test_all_seeds_and_sets_are_there_in_order(gallery: Gallery) -> None:
 
 def test_verdicts_are_those_of_the_first_sample(gallery: Gallery) -> None:
     runs = runs_of(gallery, "church")
-    verdicts = {
-        (run, prompt_set): runs[run]["sets"][prompt_set]["verdicts"]
-        for run in runs
-        for prompt_set in ("target", "retention", "prefix-4")
-    }
-    for (run, prompt_set), found in verdicts.items():
-        if run == ("original", 0) and prompt_set != "retention":
-            assert found == "ssss"  # meant to be shown
-        elif run[0] == "ear":
-            assert found == {"target": "kSkk", "retention": "kWkk", "prefix-4": "kkkk"}[prompt_set]
-        else:
-            assert found == "kkkk"
+    failed = {"target": "kskk", "retention": "kwkk", "prefix-4": "kkkk"}
+    for (method, seed), run in runs.items():
+        for prompt_set, of_ear in failed.items():
+            original = "ssss" if prompt_set != "retention" else "kkkk"
+            wanted = {"original": original, "wga": "kkkk", "ear": of_ear}[method]
+            assert run["sets"][prompt_set]["verdicts"] == wanted, (method, seed, prompt_set)
     assert runs["ear", 1]["sets"]["target"]["scores"] == [0.121, 0.901, 0.101, 0.111]
 
 
@@ -117,7 +110,7 @@ def test_tiles_show_the_right_pictures(gallery: Gallery) -> None:
     for method, seed in RUNS:
         for prompt_set in ("target", "prefix-16"):
             for number in range(PROMPTS):
-                found = tile(gallery.embedded[f"church-{method}-{seed}/{prompt_set}"], number)
+                found = tile(gallery.sheets[f"church-{method}-{seed}/{prompt_set}"], number)
                 wanted = colour("church", method, seed, prompt_set, number)
                 assert np.abs(found[32, 12].astype(int) - wanted).max() < 25
                 assert found[32, 32].min() > 230
@@ -129,53 +122,39 @@ def test_sensitive_pictures_are_unblurred_in_their_own_files_only(gallery: Galle
     for method, seed in RUNS:
         name = f"fire-{method}-{seed}"
         blurred = {"target", "prefix-4", "prefix-16"} | ({"ceiling-16"} if method == "original" else set())
-        assert set(runs[method, seed]["blurred"]) == blurred
+        assert {key for key, one in runs[method, seed]["sets"].items() if one["blurred"]} == blurred
         plain = read_side_file(gallery.files[f"sensitive-{name}.js"])
-        assert set(plain) == {f"sensitive/{name}/{prompt_set}" for prompt_set in blurred}
+        assert set(plain) == {f"{name}/{prompt_set}/unblurred" for prompt_set in blurred}
         for prompt_set in blurred:
 
             def edge(text: str) -> int:  # the steepest step across the white bar, left of it
                 row = tile(text, 0)[32, :, 0].astype(int)
                 return max(abs(b - a) for a, b in pairwise(row[20:32]))
 
-            dark = plain[f"sensitive/{name}/{prompt_set}"]
-            assert edge(gallery.embedded[f"{name}/{prompt_set}"]) < edge(dark) / 2
-    assert not any("blurred" in run for run in runs_of(gallery, "church").values())
+            dark = plain[f"{name}/{prompt_set}/unblurred"]
+            assert edge(gallery.sheets[f"{name}/{prompt_set}"]) < edge(dark) / 2
+    assert not any("sensitive" in run for run in runs_of(gallery, "church").values())
 
 
-def test_pictures_too_many_for_the_page_lie_beside_it(sources: dict[str, list[ImageSource]]) -> None:
-    whole, split = make_gallery(sources), make_gallery(sources, embedded_pixels=1000)
-    assert split.embedded == {}
-    beside: dict[str, str] = {}
-    for run in (run for concept in split.cases["concepts"] for run in concept["runs"]):
-        beside |= read_side_file(split.files[run["file"]])
-    assert beside == whole.embedded
-    assert {name for name in split.files if name.startswith("sensitive-")} == set(whole.files)
-
-
-def test_fewer_prompts_are_shown_before_files_are_split(
-    sources: dict[str, list[ImageSource]], monkeypatch: pytest.MonkeyPatch
+def test_fewer_prompts_are_shown_where_the_page_would_be_too_large(
+    sources: dict[str, list[ImageSource]],
 ) -> None:
-    monkeypatch.setattr(module, "PROMPTS", (4, 2, 1))
     sheets = 2 * (4 * 4 + 1)
-    found = make_gallery(sources, embedded_pixels=sheets * 3 * SIDE**2)
-    assert found.embedded and found.cases["prompts"] == 2
-    for concept in found.cases["concepts"]:
-        assert {len(one["ids"]) for one in concept["sets"].values()} == {2}
-        assert {one["total"] for one in concept["sets"].values()} == {PROMPTS}
+    for pixels, prompts in ((sheets * 3 * SIDE**2, 3), (sheets * 3 * SIDE**2 - 1, 2), (0, 1)):
+        for concept in make_gallery(sources, pixels).cases["concepts"]:
+            assert {len(one["ids"]) for one in concept["sets"].values()} == {prompts}
+            assert {one["total"] for one in concept["sets"].values()} == {PROMPTS}
 
 
 def test_files_of_runs_are_told_apart() -> None:
-    runs = [("a", "original", 0), ("a", "ear", 0), ("a", "ear", 1), ("b", "ear", 7)]
-    manifests = [f"{'-'.join(map(str, run))}/{shard}" for run in runs for shard in range(2)]
-    windows = {"a": {"original": None, "ear": 4}, "b": {"ear": 8}}
-    found = sources_of_runs(runs, windows, manifests, [f"{run}" for run in runs], {"b"})
-    assert list(found) == ["a", "b"]
-    assert [(one.method, one.run_seed, one.window, one.blurred) for one in found["a"]] == [
-        ("original", 0, None, False),
-        ("ear", 0, 4, False),
-        ("ear", 1, 4, False),
+    runs = [
+        ("a", "original", 0, None, False),
+        ("a", "ear", 1, 4, False),
+        ("b", "ear", 7, 8, True),
     ]
-    assert found["b"] == [
-        ImageSource("ear", [Path("b-ear-7/0"), Path("b-ear-7/1")], Path(str(runs[3])), 8, True, 7)
-    ]
+    names = ["-".join(map(str, run[:3])) for run in runs]
+    manifests = [f"{name}/{shard}" for name in names for shard in range(2)]
+    found = image_sources(runs, SimpleNamespace(manifests=manifests, verdicts=names))
+    assert list(found) == ["a", "b"] and [one.method for one in found["a"]] == ["original", "ear"]
+    files = (Path("b-ear-7/0"), Path("b-ear-7/1")), Path("b-ear-7")
+    assert found["b"] == [ImageSource("b", "ear", 7, 8, True, *files)]

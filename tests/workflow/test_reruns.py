@@ -65,9 +65,7 @@ KEYS = {
     "a concept more": (
         "concepts.boat",
         BOAT,
-        dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts"], 1)
-        | OF_CONCEPT
-        | ALL_DRAWN,
+        dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts"], 1) | OF_CONCEPT | ALL_DRAWN,
     ),
     "a seed more": (
         "seeds",
