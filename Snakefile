@@ -10,7 +10,8 @@ min_version("9.27")
 # What Snakemake reads without a word, or refuses without a place: several configs, a key given twice, a tab.
 sys.path.insert(0, workflow.basedir)
 
-from ear.config.loading import check_config_files, is_recipe
+from ear.config.parsing import check_config_files
+from ear.config.parsing import is_recipe
 from ear.errors import InputError
 
 try:

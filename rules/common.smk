@@ -5,13 +5,15 @@ import re
 from dataclasses import asdict
 from hashlib import sha256
 
-from ear.assets.catalogue import Repository, load_catalogue, shapes_of
-from ear.axes.protocols import AXES
+from ear.models.catalogue import Repository
+from ear.models.catalogue import load_catalogue
+from ear.models.catalogue import shapes_of
+from ear.evaluation.protocols import AXES
 from ear.config import parse_config
-from ear.erasure.presets import TOGETHER
-from ear.names import ORIGINAL
-from ear.paths import Paths
-from ear.world.captions import is_described
+from ear.erasure.variants import TOGETHER
+from ear.workflow.seeding import ORIGINAL
+from ear.config.paths import Paths
+from ear.world.sentences import is_described
 
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 experiment = read_or_exit(parse_config, shapes=shapes_of(CATALOGUE))
@@ -41,7 +43,7 @@ def fingerprints(files):
 # Minutes of each job by the plan's stated rates, which are known on a GPU alone; the plan is not even imported without one.
 PLANNED = {}
 if GPU:
-    from ear.plan.estimate import run_times
+    from ear.commands.plan.estimate import run_times
 
     PLANNED = run_times(experiment, CATALOGUE)
 

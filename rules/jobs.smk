@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 from ear.errors import InputError
-from ear.jobs import failures, told_again
-from ear.fingerprint import code_fingerprint
+from ear.workflow.jobs import failures
+from ear.workflow.jobs import told_again
+from ear.workflow.fingerprint import code_fingerprint
 
 STARTED = time.time()
 ROOT = Path(workflow.basedir)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from shlex import quote
 
-from ear.machine import memory_mb
+from ear.workflow.machine import memory_mb
 
 # Many containers set it; importing torch and transformers then takes 12 s in place of 6, in every job.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -30,7 +30,7 @@ for letter in "{}" + '$`"\\' * CLUSTER:
         )
 
 if workflow.remote_exec:
-    # A job that a cluster's executor submitted, here by profiles/slurm: see ear/jobs.py.
+    # A job that a cluster's executor submitted, here by profiles/slurm: see ear/workflow/jobs.py.
     os.environ.update(EAR_SUBMITTED="1")
 elif not CLUSTER:
     # One machine. GPU jobs take turns unless there are more, and so do jobs that ask a chat endpoint. A rule that asks for
@@ -81,7 +81,7 @@ def check_machine():
         "backbone": any(hasattr(job.input, "backbone") for job in jobs),
     }
     # A process of its own: torch would stay in this one.
-    command = [sys.executable, "-m", "ear.check.findings"]
+    command = [sys.executable, "-m", "ear.commands.check.findings"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     if subprocess.run(command, input=json.dumps(given), text=True, env=environment).returncode:
         sys.exit(1)

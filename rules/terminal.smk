@@ -3,7 +3,7 @@
 from snakemake.logging import DefaultFormatter, logger
 
 from ear.report.summary import summary
-from ear.terminal import Terminal
+from ear.workflow.terminal import Terminal
 
 
 def ending():

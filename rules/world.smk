@@ -4,7 +4,7 @@
 import os
 
 from ear.config.recipe import parse_recipe
-from ear.paths import Paths
+from ear.config.paths import Paths
 
 recipe = read_or_exit(parse_recipe)
 training = recipe.training

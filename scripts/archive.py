@@ -1,12 +1,12 @@
 """What a reviewer needs of the experiment, in one file."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
     import yaml
 
-    from ear.export.archive import write_archive
-    from ear.provenance import LOCK
+    from ear.commands.archive import write_archive
+    from ear.workflow.provenance import LOCK
 
     added = {
         "config.yaml": yaml.safe_dump(snakemake.params.config, sort_keys=False, allow_unicode=True),

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.files import write_csv
-    from ear.prompts.checks import Rules
-    from ear.prompts.models.asking import Asking, ModelSource
-    from ear.prompts.models.base import Budget
-    from ear.prompts.models.chat import ChatEndpoint
-    from ear.prompts.models.recordings import Recording
-    from ear.prompts.models.templates.filling import load_template
-    from ear.prompts.sources import rejected_pairs, source_pairs, usage_row
+    from ear.prompts.llm.asking import Asking, ModelSource
+    from ear.prompts.llm.checks import Rules
+    from ear.prompts.llm.endpoint import ChatEndpoint
+    from ear.prompts.llm.recordings import Recording
+    from ear.prompts.llm.source import Budget
+    from ear.prompts.llm.templates.filling import load_template
+    from ear.prompts.pairs import rejected_pairs, source_pairs, usage_row
+    from ear.workflow.files import write_csv
 
     params, output, source = snakemake.params, snakemake.output, snakemake.wildcards.source
     rules = Rules(**params.rules)

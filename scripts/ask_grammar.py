@@ -1,14 +1,13 @@
 """Pairs of one concept by the mini world's grammar."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.files import write_csv
-    from ear.names import GRAMMAR
-    from ear.prompts.checks import Rules
-    from ear.prompts.grammar import Grammar
-    from ear.prompts.models.grammar import grammar_pairs
-    from ear.prompts.sources import rejected_pairs, source_pairs, usage_row
+    from ear.prompts.llm.checks import Rules
+    from ear.prompts.pairs import rejected_pairs, source_pairs, usage_row
+    from ear.workflow.files import write_csv
+    from ear.workflow.seeding import GRAMMAR
+    from ear.world.grammar import Grammar, grammar_pairs
 
     params, output, source = snakemake.params, snakemake.output, snakemake.wildcards.source
     rules = Rules(**params.rules)

@@ -2,24 +2,24 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     import pandas as pd
 
-    from ear.attacks.relearning import relearn
-    from ear.attacks.search import search, vocabulary
-    from ear.attacks.victim import Victim
-    from ear.batching import BatchSize
-    from ear.erasure.adapter import load_adapter, read_windows
-    from ear.files import read_csv, write_csv
-    from ear.filtering import pair_prompts
-    from ear.janus import Backbone
+    from ear.erasure.edited_weights import load_adapter, read_windows
+    from ear.evaluation.attacks.attacked_model import Victim
+    from ear.evaluation.attacks.relearning_set import relearn
+    from ear.evaluation.attacks.search import search, vocabulary
+    from ear.images.batching import BatchSize
+    from ear.images.rendering import image_rows
+    from ear.images.sampling import Guidance
+    from ear.images.tokens import read_tokens
+    from ear.judges.filter import pair_prompts
     from ear.judges.loading import load_judges
+    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, first_targets
-    from ear.render import image_rows
-    from ear.sampling import Guidance
-    from ear.tokens import read_tokens
+    from ear.workflow.files import read_csv, write_csv
 
     files, params = snakemake.input, snakemake.params
     seed, temperature = params.sampling["experiment_seed"], params.sampling["temperature"]

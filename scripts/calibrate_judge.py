@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.judges.zero_shot import calibrate

@@ -2,12 +2,12 @@
 
 import sys
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.assets.catalogue import load_catalogue, shapes_of
-    from ear.check.findings import check_all
+    from ear.commands.check.findings import check_all
     from ear.config import parse_config
+    from ear.models.catalogue import load_catalogue, shapes_of
 
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)

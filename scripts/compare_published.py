@@ -1,11 +1,11 @@
 """Published values beside the reproduced ones, and which of them lie outside our intervals."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.files import write_csv
-    from ear.metrics.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
-    from ear.metrics.deviations import deviations
+    from ear.evaluation.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+    from ear.evaluation.deviations import deviations
+    from ear.workflow.files import write_csv
 
     table = deviations(
         METRICS_CSV.read(snakemake.input.metrics),

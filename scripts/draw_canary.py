@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.canary import compare
-    from ear.janus import Backbone
+    from ear.images.canary import compare
+    from ear.models.janus import Backbone
 
     params = snakemake.params
     backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)

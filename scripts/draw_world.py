@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
     from ear.world.dataset import draw_training_set

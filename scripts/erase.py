@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.erasure.presets import Settings
+    from ear.erasure.joint import hash_of_pairs, joined, without_others
     from ear.erasure.run import erase
-    from ear.erasure.streams import load_streams, made_from, read_pairs
-    from ear.erasure.together import hash_of_pairs, joined, without_others
-    from ear.files import sha256_file
-    from ear.janus import Backbone
-    from ear.seeding import stable_seed
+    from ear.erasure.sequences import load_streams, made_from, read_pairs
+    from ear.erasure.variants import Settings
+    from ear.models.janus import Backbone
+    from ear.workflow.files import sha256_file
+    from ear.workflow.seeding import stable_seed
 
     files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.files import read_csv
-    from ear.metrics.evaluate import Reference, evaluate
-    from ear.metrics.fid import read_features
-    from ear.metrics.inputs import read_manifests
-    from ear.metrics.looks import load_looks, read_seen
-    from ear.metrics.parts import Parts
+    from ear.evaluation.evaluate import Reference, evaluate
+    from ear.evaluation.metrics.fid import read_features
+    from ear.evaluation.metrics.image_scores import load_looks, read_seen
+    from ear.evaluation.metrics.parts import Parts
+    from ear.images.reading import read_manifests
+    from ear.workflow.files import read_csv
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     reference = None

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.export.card import Subject
-    from ear.export.model import export_model
-    from ear.files import read_csv
-    from ear.janus import Backbone
+    from ear.commands.export import export_model
+    from ear.commands.model_card import Subject
+    from ear.models.janus import Backbone
     from ear.prompts.tables import PROMPT_COLUMNS
+    from ear.workflow.files import read_csv
 
     source, params = snakemake.input, snakemake.params
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.metrics.fid import image_features, load_extractor, write_features
-    from ear.metrics.inputs import reference_files
+    from ear.evaluation.metrics.fid import image_features, load_extractor, write_features
+    from ear.images.reading import reference_files
 
     params = snakemake.params
     extractor = load_extractor(params.features, Path(snakemake.input.extractor).parent, params.device)

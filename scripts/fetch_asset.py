@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.assets.catalogue import Asset
-    from ear.assets.fetch import fetch_asset
+    from ear.models.catalogue import Asset
+    from ear.models.fetch import fetch_asset
 
     params = snakemake.params
     fetch_asset(

@@ -1,12 +1,12 @@
 """The visual filter: which candidate pairs are kept, which are dropped and why."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.files import read_csv, write_csv
-    from ear.filtering import filter_pairs, judge_pairs
+    from ear.judges.filter import filter_pairs, judge_pairs
     from ear.judges.loading import load_judges
     from ear.prompts.tables import PAIR_COLUMNS
+    from ear.workflow.files import read_csv, write_csv
 
     files, params = snakemake.input, snakemake.params
     judges = load_judges(params.judges, (files.judge, files.second_judge), params.device)

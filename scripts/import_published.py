@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.erasure.authors import import_published
-    from ear.janus import Backbone
+    from ear.erasure.release import import_published
+    from ear.models.janus import Backbone
 
     params, wildcards = snakemake.params, snakemake.wildcards
     import_published(

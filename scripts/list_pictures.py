@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.files import write_csv
     from ear.prompts import coco
+    from ear.workflow.files import write_csv
 
     params, utility = snakemake.params, snakemake.params.utility
     prompts = Path(snakemake.input.prompts).parent / coco.PROMPTS_FILE

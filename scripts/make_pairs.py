@@ -1,13 +1,13 @@
 """Pairs of all sources of one concept, none with a text that is trained on or evaluated on elsewhere."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.files import read_csv, write_csv
-    from ear.prompts.checks import Rules
-    from ear.prompts.sources import REJECTED_COLUMNS, gather_rejected, merge_pairs
+    from ear.prompts.llm.checks import Rules
+    from ear.prompts.pairs import REJECTED_COLUMNS, gather_rejected, merge_pairs
     from ear.prompts.tables import PAIR_COLUMNS, check_prompts
-    from ear.world.captions import captions_of
+    from ear.workflow.files import read_csv, write_csv
+    from ear.world.sentences import captions_of
 
     files, output, rules = snakemake.input, snakemake.output, Rules(**snakemake.params.rules)
     training = set(captions_of("train"))

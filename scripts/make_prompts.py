@@ -1,14 +1,14 @@
 """Evaluation prompts of one concept, checked against all captions that the models may be trained on."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
     import pandas as pd
 
-    from ear.files import read_csv, write_csv
-    from ear.prompts.grammar import Grammar
     from ear.prompts.tables import PROMPT_COLUMNS, check_prompts, general_of
-    from ear.world.captions import captions_of
+    from ear.workflow.files import read_csv, write_csv
+    from ear.world.grammar import Grammar
+    from ear.world.sentences import captions_of
 
     params, concept, counts = snakemake.params, snakemake.wildcards.concept, snakemake.params.counts
     grammar = Grammar(concept, params.kind, params.words, params.seed)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.threads):
-    from ear.rehearsal.stand_ins import make_stand_ins
+    from ear.commands.stand_ins.make import make_stand_ins
 
     params = snakemake.params
     make_stand_ins(Path(snakemake.output.lock).parent, params.names, params.seed, **params.counts)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.metrics.inputs import read_manifests
-    from ear.metrics.looks import load_looks, write_seen
-    from ear.metrics.parts import Parts
+    from ear.evaluation.metrics.image_scores import load_looks, write_seen
+    from ear.evaluation.metrics.parts import Parts
+    from ear.images.reading import read_manifests
 
     files, params = snakemake.input, snakemake.params
     output = Path(snakemake.output.seen)

@@ -1,12 +1,12 @@
 """The plan of the experiment, on the terminal and as JSON."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.assets.catalogue import load_catalogue, shapes_of
+    from ear.commands.plan.estimate import as_text, make_plan
     from ear.config import parse_config
-    from ear.files import write_json
-    from ear.plan.estimate import as_text, make_plan
+    from ear.models.catalogue import load_catalogue, shapes_of
+    from ear.workflow.files import write_json
 
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)

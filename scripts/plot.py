@@ -2,10 +2,10 @@
 
 from importlib import import_module
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.figures import style
+    from ear.report import style
 
     module = import_module(f"ear.figures.{snakemake.params.figure}")
     figure = module.plot(snakemake.input, snakemake.params)

@@ -1,12 +1,13 @@
 """Loss curves of all trainings of the mini world's models."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 TITLES = ("Image tokenizer", "Language model", "Classifier", "CLIP")
 
 with job(snakemake):
-    from ear.figures import loss_curves, style
-    from ear.files import read_csv
+    from ear.report import style
+    from ear.report.figures import loss_curves
+    from ear.workflow.files import read_csv
 
     tables = [read_csv(path, loss_curves.COLUMNS) for path in snakemake.input.curves]
     figure = loss_curves.draw(dict(zip(TITLES, tables, strict=True)))

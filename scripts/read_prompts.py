@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
     import pandas as pd
 
-    from ear.files import read_csv, write_csv
     from ear.prompts.published import read_pairs, read_targets
     from ear.prompts.tables import PROMPT_COLUMNS, indirect_prompts
+    from ear.workflow.files import read_csv, write_csv
 
     params, output, concept = snakemake.params, snakemake.output, snakemake.wildcards.concept
     folder, files = Path(snakemake.input.prompts).parent, params.files

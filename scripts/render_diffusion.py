@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.batching import BatchSize
-    from ear.diffusion import render_diffusion
-    from ear.files import read_csv
+    from ear.images.batching import BatchSize
+    from ear.images.diffusion import render_diffusion
+    from ear.images.rendering import shard_rows, write_manifest
     from ear.prompts.tables import PROMPT_COLUMNS
-    from ear.render import shard_rows, write_manifest
+    from ear.workflow.files import read_csv
 
     params, wildcards = snakemake.params, snakemake.wildcards
     manifest = Path(snakemake.output.manifest)

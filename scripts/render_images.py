@@ -2,21 +2,19 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.axes.drawing import of_shard, render_probes
-    from ear.axes.probes import probes_of
-    from ear.batching import BatchSize
-    from ear.captioning import caption_shard
-    from ear.erasure.adapter import read_windows
-    from ear.files import read_csv, write_csv
-    from ear.janus import Backbone
+    from ear.erasure.edited_weights import read_windows
+    from ear.evaluation.conditions import of_shard, probes_of, render_probes
+    from ear.images.batching import BatchSize
+    from ear.images.captions import answer_shard, caption_shard
+    from ear.images.rendering import prompts_by_window, render_left, shard_rows, write_manifest
+    from ear.images.sampling import Guidance
+    from ear.images.tokens import read_tokens
+    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
-    from ear.questions import answer_shard
-    from ear.render import prompts_by_window, render_left, shard_rows, write_manifest
-    from ear.sampling import Guidance
-    from ear.tokens import read_tokens
+    from ear.workflow.files import read_csv, write_csv
 
     source, params, output = snakemake.input, snakemake.params, snakemake.output
     folders = [Path(path).parent for path in output.manifests]

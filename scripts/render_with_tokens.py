@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.batching import BatchSize
-    from ear.files import read_csv
-    from ear.filtering import pair_prompts
-    from ear.janus import Backbone
+    from ear.images.batching import BatchSize
+    from ear.images.rendering import render_prompts, write_manifest
+    from ear.images.sampling import Guidance
+    from ear.images.tokens import SavedTokens
+    from ear.judges.filter import pair_prompts
+    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
-    from ear.render import render_prompts, write_manifest
-    from ear.sampling import Guidance
-    from ear.tokens import SavedTokens
+    from ear.workflow.files import read_csv
 
     source, params = snakemake.input, snakemake.params
     manifest = Path(snakemake.output.manifest)

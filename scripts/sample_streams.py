@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.erasure.streams import made_from, read_pairs, sample_streams, save_streams
-    from ear.janus import Backbone
-    from ear.seeding import stable_seed
+    from ear.erasure.sequences import made_from, read_pairs, sample_streams, save_streams
+    from ear.models.janus import Backbone
+    from ear.workflow.seeding import stable_seed
 
     params, wildcards = snakemake.params, snakemake.wildcards
     pairs = read_pairs(snakemake.input.pairs)

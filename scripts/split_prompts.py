@@ -1,14 +1,14 @@
 """Pairs of all sources of one concept, some of them held out as evaluation prompts."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
     import pandas as pd
 
-    from ear.files import read_csv, write_csv
-    from ear.prompts.checks import Rules
-    from ear.prompts.sources import REJECTED_COLUMNS, gather_rejected, hold_out, merge_pairs
+    from ear.prompts.llm.checks import Rules
+    from ear.prompts.pairs import REJECTED_COLUMNS, gather_rejected, hold_out, merge_pairs
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, check_prompts, indirect_prompts
+    from ear.workflow.files import read_csv, write_csv
 
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     rules = Rules(**params.rules)

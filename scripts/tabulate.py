@@ -1,13 +1,12 @@
 """The tidy tables of the whole experiment."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.attacks.budget import ATTACK_COLUMNS
-    from ear.files import read_csv, write_csv
-    from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
-    from ear.metrics.comparison import comparisons
-    from ear.metrics.table import (
+    from ear.evaluation.attacks.attacked_model import ATTACK_COLUMNS
+    from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
+    from ear.evaluation.comparison import comparisons
+    from ear.evaluation.metrics_table import (
         Job,
         detection_table,
         metrics_table,
@@ -15,6 +14,7 @@ with job(snakemake):
         window_table,
         with_attacks,
     )
+    from ear.workflow.files import read_csv, write_csv
 
     files, params = snakemake.input, snakemake.params
     attacks = dict(zip(map(tuple, params.attacked), files.attacks, strict=True))

@@ -1,12 +1,12 @@
 """What the visual filter did with the pairs of all concepts, and how two judges of them agree."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.files import read_csv, write_csv
-    from ear.filtering import PAIR_VERDICT_COLUMNS, pair_outcomes
-    from ear.metrics.filtering import agreement_table, filter_table
+    from ear.evaluation.filter_table import agreement_table, filter_table
+    from ear.judges.filter import PAIR_VERDICT_COLUMNS, pair_outcomes
     from ear.prompts.tables import PAIR_COLUMNS
+    from ear.workflow.files import read_csv, write_csv
 
     files, concepts = snakemake.input, snakemake.params.concepts
     kept = [read_csv(path, PAIR_COLUMNS) for path in files.pairs]

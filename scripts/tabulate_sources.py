@@ -1,13 +1,13 @@
 """What became of each source's pairs."""
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
     import pandas as pd
 
-    from ear.files import read_csv, write_csv
-    from ear.prompts.sources import USAGE_COLUMNS, sources_table
+    from ear.prompts.pairs import USAGE_COLUMNS, sources_table
     from ear.prompts.tables import PAIR_COLUMNS
+    from ear.workflow.files import read_csv, write_csv
 
     files = snakemake.input
     usage = pd.concat([read_csv(path, USAGE_COLUMNS) for path in files.usage])

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.files import write_csv
-    from ear.world.judges import train_classifier
+    from ear.workflow.files import write_csv
+    from ear.world.classifiers import train_classifier
 
     curve = train_classifier(
         Path(snakemake.input.world).parent,

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.files import write_csv
-    from ear.world.judges import train_clip
+    from ear.workflow.files import write_csv
+    from ear.world.classifiers import train_clip
 
     curve = train_clip(
         Path(snakemake.input.world).parent,

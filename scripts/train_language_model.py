@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.files import write_csv, write_json
+    from ear.workflow.files import write_csv, write_json
     from ear.world.backbone import train_backbone
 
     metrics, curve = train_backbone(

@@ -2,12 +2,12 @@
 
 import sys
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.assets.catalogue import load_catalogue, shapes_of
+    from ear.commands.verify import as_text, verify
     from ear.config import parse_config
-    from ear.integrity.verify import as_text, verify
+    from ear.models.catalogue import load_catalogue, shapes_of
 
     params = snakemake.params
     catalogue = load_catalogue(params.catalogue)

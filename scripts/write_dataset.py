@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.export.dataset import SCORES, Making, write_dataset
-    from ear.files import read_csv
+    from ear.commands.dataset_folder import SCORES, Making, write_dataset
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
+    from ear.workflow.files import read_csv
 
     files = snakemake.input
     write_dataset(

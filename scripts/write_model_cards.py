@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 with job(snakemake):
     import yaml
 
-    from ear.files import write_text
+    from ear.workflow.files import write_text
     from ear.world.cards import qualities, write_model
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers and images mean nothing."
 
 with job(snakemake):
-    from ear.figures.images import image_sources
-    from ear.files import write_json
-    from ear.report.page import render_report
-    from ear.report.parts import collect_provenance, page_figures, provenance_sections
+    from ear.report.figures.images import image_sources
+    from ear.report.page import collect_provenance, page_figures, provenance_sections, render_report
+    from ear.workflow.files import write_json
 
     source, params = snakemake.input, snakemake.params
     tables = [source.metrics, source.window_length, source.score_card, *source.tables]

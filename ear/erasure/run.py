@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from ear.erasure.adapter import WINDOW_COLUMNS, backbone_facts, save_adapter
-from ear.erasure.checkpoint import SECONDS_BETWEEN, Checkpoint, Kept
-from ear.erasure.presets import Settings
-from ear.erasure.streams import Pair
-from ear.erasure.trainer import Trainer
-from ear.files import sha256_file, write_csv
-from ear.janus import Backbone
+from ear.erasure.edited_weights import WINDOW_COLUMNS, backbone_facts, save_adapter
+from ear.erasure.sequences import Pair
+from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Kept, Trainer
+from ear.erasure.variants import Settings
+from ear.models.janus import Backbone
+from ear.workflow.files import sha256_file, write_csv
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from ear.images import open_image
-from ear.progress import progress
+from ear.images.reading import open_image
+from ear.workflow.progress import progress
 
 BATCH = 64  # images in memory at once
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.judges.base import BATCH
-from ear.weights import check_file, check_finite, check_folder, loading
+from ear.models.weights import check_file, check_finite, check_folder, loading
 
 WANTED, WEIGHTS = "an open_clip folder", "open_clip_model.safetensors"
 

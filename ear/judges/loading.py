@@ -37,7 +37,7 @@ def load_judge(
             artists = ArtistClassifier.load(folder, device)
             return ConceptJudge(artists, UNGROUPED, settings["label"], settings["top_k"], of="artist")
         case "nudenet":
-            from ear.judges.nudity import NudityJudge
+            from ear.judges.nudenet import NudityJudge
 
             return NudityJudge(folder, settings["threshold"])
         case "zero-shot":

@@ -22,10 +22,10 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ear.errors import InputError
-from ear.files import read_csv, sha256_file, write_json
 from ear.judges.base import Verdicts, image_batches
 from ear.judges.clip import WEIGHTS, Clip
-from ear.texts import read_json, validated
+from ear.workflow.files import read_csv, sha256_file, write_json
+from ear.workflow.texts import read_json, validated
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from ear.axes.protocols import METRICS, SHOWN, Axis, axis
-from ear.figures.rows import one_row, pooled
-from ear.figures.style import concept_title, method_style, order_concepts, order_methods
-from ear.metrics.score_card import WORST, card_rows, columns_of, fewer_mark
-from ear.names import ORIGINAL
+from ear.evaluation.protocols import METRICS, SHOWN, Axis, axis
+from ear.evaluation.score_card import WORST, card_rows, columns_of, fewer_mark
+from ear.report.rows import one_row, pooled
+from ear.report.style import concept_title, method_style, order_concepts, order_methods
+from ear.workflow.seeding import ORIGINAL
 
 HEADLINE_METHOD = "ear"
 NO_BREAK = "\u00a0"
@@ -61,7 +61,7 @@ def results_table(card: pd.DataFrame) -> tuple[list[Axis], list[Line]]:
     """The score card: its columns, and lines (concept and method).
 
     Args:
-        card: ``ear.metrics.score_card.score_card``.
+        card: ``ear.evaluation.score_card.score_card``.
     """
     columns, lines = columns_of(card), []
     for concept in order_concepts(card["concept"]):

@@ -10,10 +10,9 @@ import yaml
 from huggingface_hub import ModelCard
 
 from ear.errors import InputError
-from ear.files import atomic_path, sha256_file
-from ear.provenance import Record, read_records
-from ear.templates import load_template
-from ear.texts import read_json
+from ear.workflow.files import atomic_path, load_template, sha256_file
+from ear.workflow.provenance import Record, read_records
+from ear.workflow.texts import read_json
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
-from ear.files import atomic_path, read_csv, sha256_file, write_csv
-from ear.progress import progress
-from ear.seeding import stable_seed
-from ear.world.canvas import SIZE
-from ear.world.captions import KINDS, Frame, Kind, caption, describe, frames_of, scene_of
+from ear.workflow.files import atomic_path, read_csv, sha256_file, write_csv
+from ear.workflow.progress import progress
+from ear.workflow.seeding import stable_seed
+from ear.world.drawing import SIZE
+from ear.world.grammar import general_prompts, general_subjects
 from ear.world.scenes import OBJECTS, Scene, draw
+from ear.world.sentences import KINDS, Kind, caption, describe, frames_of, scene_of
 
 IMAGES_FILE, CAPTIONS_FILE = "images.npy", "captions.csv"
 CAPTION_COLUMNS = (
@@ -91,21 +92,20 @@ def load_training_set(folder: str | Path) -> tuple[np.ndarray, pd.DataFrame]:
     return pixels, table
 
 
-def draw_reference(
-    folder: str | Path, subjects: Sequence[tuple[Frame, str]], prompt_ids: Sequence[str], seed: int
-) -> None:
-    """Draw general prompts as the world draws them.
+def draw_reference(folder: str | Path, count: int, seed: int) -> None:
+    """Draw the shared general prompts as the world draws them.
 
     The folder appears whole: PNGs and manifest.csv (image_id, file, references, prompt_id, sha256).
 
     Args:
         folder: folder of the pictures.
-        subjects: (N,) frame and object of each prompt.
-        prompt_ids: (N,) their ids.
+        count: general prompts of a concept.
         seed: seed of the experiment.
     """
-    scenes = [scene_of(frame, name, fire=False, van_gogh=False) for frame, name in subjects]
-    _draw_all(folder, "reference", scenes, seed, prompt_id=prompt_ids)
+    scenes = [
+        scene_of(frame, name, fire=False, van_gogh=False) for frame, name in general_subjects(count, seed)
+    ]
+    _draw_all(folder, "reference", scenes, seed, prompt_id=general_prompts(count, seed)["prompt_id"])
 
 
 def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
@@ -128,7 +128,7 @@ def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
 
 
 def _draw_all(
-    folder: str | Path, name: str, scenes: Sequence[Scene], seed: int, **further: Sequence[str]
+    folder: str | Path, name: str, scenes: Sequence[Scene], seed: int, **further: pd.Series
 ) -> None:
     """Draw scenes into a folder with a manifest, which gets further columns."""
     rows = [

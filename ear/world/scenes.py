@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageOps
 
-from ear.world.canvas import (
+from ear.world.drawing import (
     COLOUR_VALUES,
     OBJECT_SPRITES,
     SIZE,

@@ -1,7 +1,9 @@
-"""Training of the mini world's image tokenizer: transformers' JanusVQVAE with a straight-through pass."""
+"""The learning-rate schedule and the loss curve of the mini world's trainings."""
 
 import json
 import logging
+from collections.abc import Mapping
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,47 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import JanusVQVAE, JanusVQVAEConfig
 
-from ear.files import atomic_path
-from ear.progress import progress
-from ear.seeding import stable_seed
-from ear.weights import check_file, check_finite, loading
+from ear.models.weights import check_file, check_finite, loading
+from ear.workflow.files import atomic_path
+from ear.workflow.progress import progress
+from ear.workflow.seeding import stable_seed
 from ear.world.dataset import load_training_set
-from ear.world.schedule import LossCurve, rate_at
+
+LOG_EVERY = 25  # steps a point of the curve
+
+
+def rate_at(step: int, steps: int, warmup_steps: int, peak: float) -> float:
+    """Linear rise to ``peak`` over ``warmup_steps``, then a cosine to zero at ``steps``."""
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return peak * 0.5 * (1 + cos(pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
+
+
+class LossCurve:
+    """Means of one or more losses over every ``LOG_EVERY`` steps.
+
+    Args:
+        steps: steps of the training; the last point ends with it.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._points: list[tuple[int, str, float]] = []
+        self._recent: list[Mapping[str, float]] = []
+
+    def add(self, step: int, losses: Mapping[str, float]) -> None:
+        """Take the losses of one step, counted from 0, by the name of what they train."""
+        self._recent.append(losses)
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == self._steps:
+            for stage in losses:
+                mean = sum(each[stage] for each in self._recent) / len(self._recent)
+                self._points.append((step + 1, stage, mean))
+            self._recent.clear()
+
+    def table(self) -> pd.DataFrame:
+        """One row a point and stage: columns step, stage and loss."""
+        return pd.DataFrame(self._points, columns=["step", "stage", "loss"])
+
 
 logger = logging.getLogger(__name__)
 

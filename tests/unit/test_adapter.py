@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ear.erasure.adapter import (
+from ear.erasure.edited_weights import (
     FORMAT,
     apply_adapter,
     backbone_facts,
@@ -16,10 +16,10 @@ from ear.erasure.adapter import (
     read_windows,
     save_adapter,
 )
-from ear.erasure.presets import VARIANTS, Threshold
 from ear.erasure.run import erase
-from ear.erasure.streams import load_streams, made_from, save_streams
+from ear.erasure.sequences import load_streams, made_from, save_streams
 from ear.erasure.trainer import trained_modules
+from ear.erasure.variants import VARIANTS, Threshold
 from ear.errors import InputError
 from tests.tiny import tiny_backbone
 from tests.unit.test_erasure import chosen, streams_of

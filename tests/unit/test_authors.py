@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ear.erasure.adapter import (
+from ear.erasure.edited_weights import (
     WINDOW_COLUMNS,
     apply_adapter,
     backbone_facts,
@@ -17,7 +17,7 @@ from ear.erasure.adapter import (
     read_windows,
     save_adapter,
 )
-from ear.erasure.authors import (
+from ear.erasure.release import (
     PREFIXES,
     find_weights,
     import_authors_weights,
@@ -26,7 +26,7 @@ from ear.erasure.authors import (
     read_authors_weights,
     write_authors_weights,
 )
-from ear.files import read_csv
+from ear.workflow.files import read_csv
 from tests.tiny import tiny_backbone
 from tests.unit.test_adapter import JOB, QUERY, TRAINING, Touch, changed, refused, same, save, weights_of
 

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ear.axes.protocols import axis_of
-from ear.metrics.columns import SCORES_CSV, VERDICTS_CSV
-from ear.metrics.table import Job, metrics_table
-from ear.seeding import stable_seed
+from ear.evaluation.columns import SCORES_CSV, VERDICTS_CSV
+from ear.evaluation.metrics_table import Job, metrics_table
+from ear.evaluation.protocols import axis_of
+from ear.workflow.seeding import stable_seed
 from ear.world.scenes import OBJECTS, PLACES, TIMES, Scene, draw
 
 CONCEPT, SAFE = "church", "tree"

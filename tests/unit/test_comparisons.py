@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ear.files import read_csv, write_csv
-from ear.metrics.columns import COMPARISONS_CSV, SCORES_CSV
-from ear.metrics.comparison import BETTER, NOT_SHOWN, WORSE, comparisons
-from ear.metrics.paired import holm, mcnemar, mean_difference, rate_difference
-from ear.metrics.table import Job
+from ear.evaluation.columns import COMPARISONS_CSV, SCORES_CSV
+from ear.evaluation.comparison import BETTER, NOT_SHOWN, WORSE, comparisons
+from ear.evaluation.metrics_table import Job
+from ear.evaluation.statistics.paired import holm, mcnemar, mean_difference, rate_difference
 from ear.prompts.tables import SAMPLE
+from ear.workflow.files import read_csv, write_csv
 from tests import comparison
 
 NO_SCORES = SCORES_CSV.frame()

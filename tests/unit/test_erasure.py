@@ -7,9 +7,9 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.presets import VARIANTS, Settings, Threshold, Variant
-from ear.erasure.streams import cuts, sample_streams
+from ear.erasure.sequences import cuts, sample_streams
 from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
+from ear.erasure.variants import VARIANTS, Settings, Threshold, Variant
 from ear.errors import InputError
 from tests import oracles
 from tests.tiny import tiny_backbone

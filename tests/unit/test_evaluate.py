@@ -10,12 +10,9 @@ from ear.judges.calibration import Calibration
 from PIL import Image
 
 from ear.errors import InputError
-from ear.files import read_csv, sha256_file, write_csv
-from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
-from ear.judges.zero_shot import WEIGHTS
-from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
-from ear.metrics.evaluate import Reference
-from ear.metrics.fid import (
+from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
+from ear.evaluation.evaluate import Reference
+from ear.evaluation.metrics.fid import (
     fid,
     image_features,
     kid,
@@ -24,8 +21,11 @@ from ear.metrics.fid import (
     vendi_score,
     write_features,
 )
-from ear.metrics.inputs import read_captions
-from ear.metrics.parts import Parts
+from ear.evaluation.metrics.parts import Parts
+from ear.images.reading import read_captions
+from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
+from ear.judges.zero_shot import WEIGHTS
+from ear.workflow.files import read_csv, sha256_file, write_csv
 from tests.evaluation import (
     CHURCH,
     classifier_folder,

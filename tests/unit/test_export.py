@@ -14,15 +14,15 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from transformers import GenerationConfig, JanusForConditionalGeneration
 
-from ear.axes.protocols import AXES
-from ear.chat import image_prompt
-from ear.erasure.adapter import FORMAT, AdapterFacts, apply_adapter, load_adapter, put_weights
-from ear.erasure.authors import read_authors_weights
-from ear.export.card import AUTHORS_FILE, CARD, Subject, model_card
-from ear.export.model import export_model
-from ear.files import sha256_file, write_csv
-from ear.metrics.columns import METRICS_CSV
-from ear.world.tokenizer import build_processor
+from ear.commands.export import export_model
+from ear.commands.model_card import AUTHORS_FILE, CARD, Subject, model_card
+from ear.erasure.edited_weights import FORMAT, AdapterFacts, apply_adapter, load_adapter, put_weights
+from ear.erasure.release import read_authors_weights
+from ear.evaluation.columns import METRICS_CSV
+from ear.evaluation.protocols import AXES
+from ear.models.chat_format import image_prompt
+from ear.workflow.files import sha256_file, write_csv
+from ear.world.backbone import build_processor
 from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
 from tests.unit.test_adapter import JOB, TRAINING, refused, same, save, weights_of

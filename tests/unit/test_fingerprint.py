@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ear.errors import InputError
-from ear.fingerprint import code_fingerprint
+from ear.workflow.fingerprint import code_fingerprint
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -155,7 +155,7 @@ def test_a_missing_script_is_named(tmp_path):
 
 def test_reading_the_code_loads_none_of_it():
     code = (
-        "import sys; from pathlib import Path; from ear.fingerprint import code_fingerprint\n"
+        "import sys; from pathlib import Path; from ear.workflow.fingerprint import code_fingerprint\n"
         f"root = Path({str(REPOSITORY)!r})\n"
         "for script in (root / 'ear').rglob('*.py'): code_fingerprint(script, root)\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'numpy', 'pandas'}))"

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from ear.assets.catalogue import Asset
-from ear.assets.fetch import fetch_asset
-from ear.config.section import Section
-from ear.erasure.adapter import load_adapter, save_adapter
+from ear.commands.verify import Verification, _check_assets, as_text, verify
+from ear.config.paths import Paths
+from ear.config.sections import Section
+from ear.erasure.edited_weights import load_adapter, save_adapter
 from ear.errors import InputError
-from ear.files import read_csv, sha256_file, write_csv, write_text
-from ear.integrity.verify import Verification, _check_assets, as_text, verify
-from ear.paths import Paths
+from ear.models.catalogue import Asset
+from ear.models.fetch import fetch_asset
+from ear.workflow.files import read_csv, sha256_file, write_csv, write_text
 from tests.finished import BACKBONE, RESULTS, make_results, record, record_training
 from tests.smoke_configs import CATALOGUE, ROOT, joint_config, smoke_config
 

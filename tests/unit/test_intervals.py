@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ear.errors import InputError
-from ear.metrics.intervals import (
+from ear.evaluation.statistics.intervals import (
     NOTHING,
     Interval,
     bootstrap_ends,
@@ -106,7 +106,7 @@ def test_bootstrap_repeats_itself_and_depends_on_its_seed():
 def test_blocks_of_resamples_do_not_change_the_interval(monkeypatch):
     values = np.random.default_rng(3).normal(size=50)
     whole = bootstrap_mean(values)
-    monkeypatch.setattr("ear.metrics.intervals._BLOCK", 999)
+    monkeypatch.setattr("ear.evaluation.statistics.intervals._BLOCK", 999)
     assert bootstrap_mean(values) == whole
 
 
@@ -128,7 +128,7 @@ def test_bootstrap_of_paired_samples_keeps_pairs_together():
 
 
 def test_figures_can_use_intervals_and_tables_without_torch():
-    code = "import sys, ear.metrics.table, ear.metrics.score_card; assert 'torch' not in sys.modules"
+    code = "import sys, ear.evaluation.metrics_table, ear.evaluation.score_card; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ear.errors import InputError
-from ear.jobs import failures, job, told_again
+from ear.workflow.jobs import failures, job, told_again
 
 ROOT = Path(__file__).parents[2]
 TIMED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
@@ -28,13 +28,13 @@ def log_lines(snakemake):
 
 def test_the_log_holds_what_was_logged_and_closes_with_time_and_memory(snakemake, capsys):
     with job(snakemake):
-        logging.getLogger("ear.render").info("rendering")
-        logging.getLogger("ear.render").debug("detail")
-        logging.getLogger("ear.render").warning("one shard is empty")
+        logging.getLogger("ear.images.rendering").info("rendering")
+        logging.getLogger("ear.images.rendering").debug("detail")
+        logging.getLogger("ear.images.rendering").warning("one shard is empty")
         warnings.warn("an old argument", UserWarning, stacklevel=1)
     lines = log_lines(snakemake)
     assert TIMED.match(lines[0])
-    assert lines[0].endswith("INFO ear.render: rendering")
+    assert lines[0].endswith("INFO ear.images.rendering: rendering")
     assert any("an old argument" in line for line in lines)
     assert not any("detail" in line for line in lines)
     closing = re.search(r"wall time (\d+\.\d) s, peak memory (\d+) MB$", lines[-1])
@@ -62,7 +62,7 @@ def run_script(tmp_path, body, **environment):
             "import sys",
             "from types import SimpleNamespace",
             "from ear.errors import InputError",
-            "from ear.jobs import job",
+            "from ear.workflow.jobs import job",
             f"snakemake = SimpleNamespace(log=[{str(tmp_path / 'job.log')!r}])",
             body,
         ]
@@ -128,13 +128,13 @@ def test_a_submitted_job_on_the_cpu_keeps_to_the_memory_that_it_asked_for(tmp_pa
 
 def test_what_failed_since_a_moment_is_told_again(tmp_path):
     for name, text, time in [
-        ("old", "2026 ERROR ear.jobs: a.pt: not found\n", 10),
+        ("old", "2026 ERROR ear.workflow.jobs: a.pt: not found\n", 10),
         (
             "fetch_asset-clip",
-            "2026 INFO a\n2026 ERROR ear.jobs: clip: found nothing, wanted it\n2026 INFO b",
+            "2026 INFO a\n2026 ERROR ear.workflow.jobs: clip: found nothing, wanted it\n2026 INFO b",
             20,
         ),
-        ("erase-church", "2026 INFO ear.jobs: wall time 1.0 s", 30),
+        ("erase-church", "2026 INFO ear.workflow.jobs: wall time 1.0 s", 30),
     ]:
         (tmp_path / f"{name}.log").write_text(text)
         os.utime(tmp_path / f"{name}.log", (time, time))

@@ -9,11 +9,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import JanusForConditionalGeneration
 
-from ear.chat import BOS
-from ear.diffusion import load_pipeline
+from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
 from ear.errors import InputError
-from ear.janus import Backbone
-from ear.rehearsal.diffusion import write_stable_diffusion
+from ear.images.diffusion import load_pipeline
+from ear.models.chat_format import BOS
+from ear.models.janus import Backbone
 from tests.tiny import tiny_backbone
 
 

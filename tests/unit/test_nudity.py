@@ -11,11 +11,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ear.errors import InputError
-from ear.files import write_csv
-from ear.filtering import filter_pairs, judge_pairs, pair_prompts
 from ear.judges.base import Detection
+from ear.judges.filter import filter_pairs, judge_pairs, pair_prompts
 from ear.judges.loading import load_judge
-from ear.judges.nudity import CLASSES, CORE_CLASSES, NudityJudge, detects
+from ear.judges.nudenet import CLASSES, CORE_CLASSES, NudityJudge, detects
+from ear.workflow.files import write_csv
 
 FOLDER = Path(nudenet.__file__).parent
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"

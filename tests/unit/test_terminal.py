@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from ear.terminal import Terminal, because, clock
+from ear.workflow.terminal import Terminal, because, clock
 
 
 class Screen(io.StringIO):

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.erasure.adapter import load_adapter
-from ear.erasure.presets import VARIANTS, Settings, Threshold
+from ear.erasure.edited_weights import load_adapter
+from ear.erasure.joint import hash_of_pairs, in_passes, joined, training_order, without_others
 from ear.erasure.run import erase
-from ear.erasure.streams import sample_streams
-from ear.erasure.together import hash_of_pairs, in_passes, joined, training_order, without_others
+from ear.erasure.sequences import sample_streams
 from ear.erasure.trainer import Trainer
+from ear.erasure.variants import VARIANTS, Settings, Threshold
 from ear.errors import InputError
 from tests.tiny import tiny_backbone
 

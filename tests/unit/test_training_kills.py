@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ear.erasure.checkpoint import Checkpoint
-from ear.erasure.presets import VARIANTS, Threshold
 from ear.erasure.run import erase
-from ear.erasure.streams import Pair
-from ear.erasure.trainer import Trainer
-from ear.prompts.grammar import Grammar
+from ear.erasure.sequences import Pair
+from ear.erasure.trainer import Checkpoint, Trainer
+from ear.erasure.variants import VARIANTS, Threshold
+from ear.world.grammar import Grammar
 from tests.kill import run_and_kill, run_to_the_end
 from tests.tiny import tiny_backbone
 from tests.unit.test_erasure import chosen, streams_of

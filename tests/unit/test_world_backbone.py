@@ -9,16 +9,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
-from ear.chat import caption_prompt, image_prompt, question
-from ear.files import sha256_file
-from ear.world.backbone import build_backbone, train_backbone
-from ear.world.captions import caption, describe, frames, scene_of
+from ear.models.chat_format import caption_prompt, image_prompt, question
+from ear.workflow.files import sha256_file
+from ear.world.backbone import build_backbone, build_processor, train_backbone
 from ear.world.dataset import draw_training_set, load_training_set
+from ear.world.language_model import ASKED, Examples
 from ear.world.scenes import OBJECTS
-from ear.world.schedule import rate_at
-from ear.world.tokenizer import build_processor
-from ear.world.training import ASKED, Examples
-from ear.world.vq import decode, load_vq, quantise, to_pixels, train_tokenizer, train_vq
+from ear.world.sentences import caption, describe, frames, scene_of
+from ear.world.vq import decode, load_vq, quantise, rate_at, to_pixels, train_tokenizer, train_vq
 
 pytestmark = pytest.mark.slow
 

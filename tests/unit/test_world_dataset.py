@@ -8,19 +8,7 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
-from ear.files import sha256_file
-from ear.world.captions import (
-    FIRE_DESCRIPTION,
-    FIRE_PHRASE,
-    KINDS,
-    OBJECT_DESCRIPTIONS,
-    SEPIA_PHRASE,
-    STYLE_DESCRIPTION,
-    STYLE_PHRASE,
-    caption,
-    captions_of,
-    frames_of,
-)
+from ear.workflow.files import sha256_file
 from ear.world.dataset import (
     CAPTION_COLUMNS,
     DESCRIBED_SHARE,
@@ -32,6 +20,18 @@ from ear.world.dataset import (
     load_training_set,
 )
 from ear.world.scenes import OBJECTS
+from ear.world.sentences import (
+    FIRE_DESCRIPTION,
+    FIRE_PHRASE,
+    KINDS,
+    OBJECT_DESCRIPTIONS,
+    SEPIA_PHRASE,
+    STYLE_DESCRIPTION,
+    STYLE_PHRASE,
+    caption,
+    captions_of,
+    frames_of,
+)
 
 IMAGES = 40
 

@@ -7,10 +7,10 @@ from open_clip import SimpleTokenizer
 
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
-from ear.world.captions import KINDS, caption, frames
+from ear.world.classifiers import CLIP_MODEL, GROUPS, SIZE, train_classifier, train_clip
 from ear.world.dataset import draw_training_set
-from ear.world.judges import CLIP_MODEL, GROUPS, SIZE, train_classifier, train_clip
 from ear.world.scenes import OBJECTS
+from ear.world.sentences import KINDS, caption, frames
 
 pytestmark = pytest.mark.slow
 

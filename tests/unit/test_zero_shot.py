@@ -14,12 +14,12 @@ from PIL import Image
 
 from ear.config.concepts import ZeroShotJudge
 from ear.errors import InputError
-from ear.files import sha256_file, write_csv
-from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, judge_pairs
 from ear.judges.clip import Clip
+from ear.judges.filter import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, judge_pairs
 from ear.judges.loading import load_judge, load_judges
 from ear.judges.zero_shot import CHANCE, Calibration, PhraseScorer, calibrate, choose_threshold
 from ear.prompts.tables import PAIR_COLUMNS
+from ear.workflow.files import sha256_file, write_csv
 from tests.small_judges import SIZE, small_classifier, small_clip
 
 POSITIVE, NEGATIVE = ["a church", "a photo of a church"], ["a house", "a car", "a tree"]

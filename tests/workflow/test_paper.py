@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import yaml
 
-from ear.plan.estimate import run_times
+from ear.commands.plan.estimate import run_times
 from tests.unit.test_plan import CATALOGUE, config_of
 from tests.workflow.repository import (
     ROOT,

@@ -1,0 +1,39 @@
+"""Relearning: the erased model is fine-tuned on images without the concept; does it come back?"""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ear.errors import InputError
+from ear.evaluation import protocols
+from ear.report import style
+from ear.report.figures.multiples import METRICS, Sweep, draw_sweeps, read_metrics, swept
+
+RELEARNED = f"{protocols.RELEARNED}-"
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_metrics(files))
+
+
+@style.styled
+def draw(metrics: pd.DataFrame) -> Figure:
+    """Concept rate against the steps of benign fine-tuning.
+
+    Args:
+        metrics: the tidy table of metrics; its rows ``concept_rate`` on ``relearned-<n>`` and, for 0 steps,
+            ``target`` are plotted. Methods without weights have none.
+
+    Returns:
+        The figure of :func:`ear.report.figures.multiples.draw_sweeps`.
+
+    Raises:
+        InputError: the table has no such rows or several for one point.
+    """
+    rows = swept(metrics, RELEARNED, start=0)
+    if rows.empty:
+        raise InputError(f"{METRICS}: found no row of a prompt set {RELEARNED}<n>, wanted at least one")
+    sweep = Sweep(rows, "steps of fine-tuning on images without the concept")
+    return draw_sweeps([sweep], "target images that show", style.looks_of(rows["method"]))[0]
