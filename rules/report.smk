@@ -1,5 +1,5 @@
 # Figures of the paper and of the axes, before/after grids, and the report page. A figure is a row of FIGURES, a module of
-# ear/figures with a function `plot`, and a caption in report/.
+# ear/report/figures with a function `plot`, and a caption in report/.
 
 
 PAGE_CAPTIONS = [
@@ -101,7 +101,7 @@ for figure, of in FIGURES.items():
             pdf=paths.figure(file, "pdf"),
         params:
             **of.get("params", {}),
-            code=code("report_plot", f"ear.figures.{figure}"),
+            code=code("report_plot", f"ear.report.figures.{figure}"),
             figure=figure,
         log:
             paths(f"logs/plot_{file}.log"),
