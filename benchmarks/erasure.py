@@ -1,4 +1,4 @@
-"""Fine-tuned pairs a second, streams included, next to the naive loops, in one process.
+"""Fine-tuned pairs a second, sequences included, next to the naive loops, in one process.
 
 Usage: ``python -m benchmarks.erasure [--shape SHAPE] [--pairs N] [--window W] [--layers K] …``.
 Prints one JSON line: for context "none" (`released`) and "aligned" (`wga`), the ratio of medians of five
@@ -18,7 +18,7 @@ import torch
 from benchmarks.measure import compare, report, seconds, take_turns
 from benchmarks.naive import aligned_loop, released_loop
 from benchmarks.shapes import SHAPES, random_backbone
-from ear.erasure.sequences import Pair, sample_streams
+from ear.erasure.sequences import Pair, sample_sequences
 from ear.erasure.trainer import Trainer, trained_modules
 from ear.erasure.variants import VARIANTS, Settings
 from ear.models.janus import DTYPES, Backbone
@@ -39,12 +39,12 @@ def pairs_of(count: int) -> list[Pair]:
 
 
 def ours(backbone: Backbone, pairs: list[Pair], settings: Settings, window: int) -> None:
-    """Streams of all pairs in lockstep, then one forward and one backward pass a window."""
+    """Token sequences of all pairs in lockstep, then one forward and one backward pass a window."""
     variant = settings.variant
-    streams = sample_streams(
+    sequences = sample_sequences(
         backbone, pairs, variant.context, variant.encoding, SEED, GUIDANCE, TEMPERATURE, BATCH_SIZE
     )
-    trainer = Trainer(backbone, pairs, streams, settings, seed=0)
+    trainer = Trainer(backbone, pairs, sequences, settings, seed=0)
     trainer.run(window, desc="erasing")
     trainer.restore()
 
@@ -81,8 +81,8 @@ def measure(
 def main() -> None:
     """Measure and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--shape", choices=SHAPES, default="mini", help="of the random weights")
-    parser.add_argument("--dtype", choices=DTYPES, help="float32 on the CPU, bfloat16 on a GPU")
+    parser.add_argument("--shape", overrides=SHAPES, default="mini", help="of the random weights")
+    parser.add_argument("--dtype", overrides=DTYPES, help="float32 on the CPU, bfloat16 on a GPU")
     parser.add_argument("--pairs", type=int, default=50, help="prompt pairs (50, as in the paper)")
     parser.add_argument("--naive-pairs", type=int, default=8, help="of them, in a naive measurement")
     parser.add_argument("--window", type=int, default=16, help="W, image tokens")

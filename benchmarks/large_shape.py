@@ -21,7 +21,7 @@ import torch
 from benchmarks.erasure import pairs_of
 from benchmarks.measure import report, seconds
 from benchmarks.shapes import SHAPES, random_backbone
-from ear.erasure.sequences import Pair, sample_streams
+from ear.erasure.sequences import Pair, sample_sequences
 from ear.erasure.trainer import Trainer
 from ear.erasure.variants import VARIANTS, Settings, Threshold
 from ear.images.batching import BatchSize
@@ -89,14 +89,14 @@ def paper_settings(window: int) -> Settings:
 
 
 def measure(backbone: Backbone, pairs: list[Pair], images: int, whole: bool, steps: Steps) -> dict[str, Any]:
-    """Render, sample streams and train.
+    """Render, sample sequences and train.
 
     Args:
         backbone: the model.
         pairs: prompt pairs.
         images: how many to draw.
         whole: train on all windows of the pairs; else on the first window alone.
-        steps: gets the steps "render", "streams", "targets" (what the frozen model says) and "windows".
+        steps: gets the steps "render", "sequences", "targets" (what the frozen model says) and "windows".
 
     Returns:
         How many windows there were, and how many of them the threshold left out.
@@ -104,15 +104,15 @@ def measure(backbone: Backbone, pairs: list[Pair], images: int, whole: bool, ste
     window = min(WINDOW, backbone.num_image_tokens)
     settings = paper_settings(window)
     steps.take("render", lambda: render(backbone, pairs, images))
-    streams = steps.take(
-        "streams",
-        lambda: sample_streams(
+    sequences = steps.take(
+        "sequences",
+        lambda: sample_sequences(
             backbone, pairs, "aligned", "chat", SEED, GUIDANCE.scale, TEMPERATURE, BATCH_SIZE
         ),
     )
     if not whole:
-        streams = {name: stream[:, :window] for name, stream in streams.items()}
-    trainer = steps.take("targets", lambda: Trainer(backbone, pairs, streams, settings, SEED))
+        sequences = {name: sequence[:, :window] for name, sequence in sequences.items()}
+    trainer = steps.take("targets", lambda: Trainer(backbone, pairs, sequences, settings, SEED))
     log = steps.take("windows", lambda: trainer.run(window, desc="erasing"))
     return {"window": window, "windows": len(log), "skipped": int(log["skipped"].sum())}
 
@@ -120,9 +120,9 @@ def measure(backbone: Backbone, pairs: list[Pair], images: int, whole: bool, ste
 def main() -> None:
     """Measure and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--shape", choices=SHAPES, default="mini", help="of the random weights")
-    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="of the weights")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--shape", overrides=SHAPES, default="mini", help="of the random weights")
+    parser.add_argument("--dtype", overrides=DTYPES, default="bfloat16", help="of the weights")
+    parser.add_argument("--device", overrides=("cpu", "cuda"), default="cpu")
     parser.add_argument("--pairs", type=int, help="train on all windows of so many pairs (the paper: 50)")
     parser.add_argument("--images", type=int, help=f"draw so many (1, or {CONCEPT_IMAGES} with --pairs)")
     arguments = parser.parse_args()

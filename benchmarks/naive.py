@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from ear.erasure.sequences import Pair, fitted, read_prompt
+from ear.erasure.sequences import SEEDED_BY, Pair, fitted, read_prompt
 from ear.erasure.trainer import make_optimiser, trained_modules, window_bounds
 from ear.erasure.variants import Settings
 from ear.images.sampling import Guidance, choose, guided, uniforms
 from ear.models.janus import Backbone, Tokens, left_padded
 from ear.workflow.seeding import stable_seed
 
-STREAMS = ("unsafe", "target", "neutral")
+SEQUENCES = ("unsafe", "safe", "safe-2")
 
 
 def released_loop(
@@ -28,9 +28,9 @@ def released_loop(
     window: int,
     guidance: float,
     temperature: float,
-    stream_seed: int,
+    sequence_seed: int,
 ) -> None:
-    """The release's training: streams sampled inside of the loop, every token read alone.
+    """The release's training: sequences sampled inside of the loop, every token read alone.
 
     Args:
         backbone: θ, trained in place.
@@ -40,26 +40,26 @@ def released_loop(
         window: W.
         guidance: scale of classifier-free guidance.
         temperature: softmax temperature.
-        stream_seed: of the streams' uniforms.
+        stream_seed: of the sequences' uniforms.
     """
     optimiser, scale = _optimiser(backbone, settings), Guidance(guidance)
     for pair_id, unsafe_text, safe_text in pairs:
         unsafe, safe = (backbone.encode([text], "raw") for text in (unsafe_text, safe_text))
         safe = left_padded([fitted(safe.ids[0], unsafe.length, backbone.pad_id)], backbone.pad_id)
-        prompts = {name: backbone.with_unconditional(safe) for name in STREAMS}
+        prompts = {name: backbone.with_unconditional(safe) for name in SEQUENCES}
         prompts["unsafe"] = backbone.with_unconditional(unsafe)
-        uniform = {name: _uniform(backbone, stream_seed, pair_id, name) for name in STREAMS}
+        uniform = {name: _uniform(backbone, sequence_seed, pair_id, name) for name in SEQUENCES}
         drawn: dict[str, Tensor] = {}
         for start, stop in window_bounds(backbone.num_image_tokens, window, "drop"):
             loss = torch.zeros((), device=backbone.device)
             for step in range(start, stop):
                 with torch.no_grad():
-                    goal = {name: _alone(frozen, prompts[name], drawn.get(name)) for name in STREAMS}
+                    teacher = {name: _alone(frozen, prompts[name], drawn.get(name)) for name in SEQUENCES}
                 state = _alone(backbone, prompts["unsafe"], drawn.get("unsafe"))
-                target = goal["target"] - settings.eta * (goal["unsafe"] - goal["neutral"])
+                target = teacher["safe"] - settings.eta * (teacher["unsafe"] - teacher["safe-2"])
                 loss = loss + (state - target).square().mean()
-                for name in STREAMS:
-                    logits = guided(frozen.image_logits(goal[name][:, -1]), scale)
+                for name in SEQUENCES:
+                    logits = guided(frozen.image_logits(teacher[name][:, -1]), scale)
                     drawn[name] = choose(logits, temperature, uniform[name][:, step])
             _step(optimiser, loss)
 
@@ -72,7 +72,7 @@ def aligned_loop(
     window: int,
     guidance: float,
     temperature: float,
-    stream_seed: int,
+    sequence_seed: int,
     prefix_at_once: bool = False,
 ) -> None:
     """The variant `wga` token by token: growing caches of θ* for both prompts, and of θ for the unsafe one.
@@ -88,7 +88,7 @@ def aligned_loop(
             backbone.with_unconditional(Tokens(both.ids[row : row + 1], both.mask[row : row + 1]))
             for row in (0, 1)
         )
-        uniform = _uniform(backbone, stream_seed, pair_id, "unsafe")
+        uniform = _uniform(backbone, sequence_seed, pair_id, "unsafe")
         of_unsafe, of_safe = _cache(frozen), _cache(frozen)
         drawn: list[Tensor] = []
         for start, stop in window_bounds(backbone.num_image_tokens, window, "drop"):
@@ -99,12 +99,12 @@ def aligned_loop(
             loss = torch.zeros((), device=backbone.device)
             for step in range(start, stop):
                 with torch.no_grad():
-                    unsafe_goal = _next(frozen, unsafe, drawn[:step], of_unsafe)
-                    safe_goal = _next(frozen, safe, drawn[:step], of_safe)
+                    unsafe_teacher = _next(frozen, unsafe, drawn[:step], of_unsafe)
+                    safe_teacher = _next(frozen, safe, drawn[:step], of_safe)
                 state = _next(backbone, unsafe, drawn[:step], ours)
-                target = safe_goal - settings.eta * (unsafe_goal - safe_goal)
+                target = safe_teacher - settings.eta * (unsafe_teacher - safe_teacher)
                 loss = loss + (state - target).square().mean()
-                logits = guided(frozen.image_logits(unsafe_goal), scale)
+                logits = guided(frozen.image_logits(unsafe_teacher), scale)
                 drawn.append(choose(logits, temperature, uniform[:, step]))
             _step(optimiser, loss)
 
@@ -123,7 +123,7 @@ def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
 
 
 def _uniform(backbone: Backbone, seed: int, pair_id: str, name: str) -> Tensor:
-    return uniforms([stable_seed(seed, pair_id, name)], backbone.num_image_tokens)  # (1, T)
+    return uniforms([stable_seed(seed, pair_id, SEEDED_BY[name])], backbone.num_image_tokens)  # (1, T)
 
 
 def _alone(backbone: Backbone, prompt: Tokens, token: Tensor | None) -> Tensor:

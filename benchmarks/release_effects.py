@@ -24,7 +24,7 @@ from torch.nn import functional
 from ear.config import Config, parse_config
 from ear.config.concepts import ClassifierJudge
 from ear.config.sources import Prompts
-from ear.erasure.sequences import Pair, sample_streams
+from ear.erasure.sequences import Pair, sample_sequences
 from ear.erasure.trainer import Trainer, trained_modules
 from ear.erasure.variants import Settings, Threshold, ThresholdOn
 from ear.evaluation.metrics.fid import Extractor, features_of, fid
@@ -68,21 +68,21 @@ class World:
         table = self.grammar(concept).pairs(self.prompts.pairs)
         return list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
 
-    def settings(self, concept: str, method: str, **choices: Any) -> Settings:
-        """Settings of a method of the config, with some choices of its variant replaced."""
+    def settings(self, concept: str, method: str, **overrides: Any) -> Settings:
+        """Settings of a method of the config, with some overrides of its variant replaced."""
         settings = self.config.settings(concept, method)
-        return replace(settings, variant=replace(settings.variant, **choices))
+        return replace(settings, variant=replace(settings.variant, **overrides))
 
-    def streams(self, pairs: Sequence[Pair], settings: Settings) -> dict[str, Tensor]:
-        """Token streams of the frozen model for the first fine-tuning seed."""
-        chosen, seed = settings.variant, stable_seed(self.config.seed, 0, "streams")
+    def sequences(self, pairs: Sequence[Pair], settings: Settings) -> dict[str, Tensor]:
+        """Token sequences of the frozen model for the first fine-tuning seed."""
+        chosen, seed = settings.variant, stable_seed(self.config.seed, 0, "sequences")
         how = self.config.sampling.guidance, self.config.sampling.temperature, BATCH_SIZE
-        return sample_streams(self.backbone, pairs, chosen.context, chosen.encoding, seed, *how)
+        return sample_sequences(self.backbone, pairs, chosen.context, chosen.encoding, seed, *how)
 
     def trainer(self, concept: str, settings: Settings) -> Trainer:
         """The fine-tuning of the first seed."""
         pairs, seed = self.pairs(concept), stable_seed(self.config.seed, 0)
-        return Trainer(self.backbone, pairs, self.streams(pairs, settings), settings, seed)
+        return Trainer(self.backbone, pairs, self.sequences(pairs, settings), settings, seed)
 
     @contextmanager
     def erased(self, concept: str, settings: Settings) -> Iterator[None]:
@@ -136,7 +136,7 @@ class World:
 
 
 def states_along(backbone: Backbone, prompts: Tokens, codes: Tensor) -> Tensor:
-    """States after the first image token of prompts read along a stream: (B, L), (B, T) → (B, T − 1, D)."""
+    """States after the first image token of prompts read along a sequence: (B, L), (B, T) → (B, T − 1, D)."""
     mask = torch.cat([prompts.mask, prompts.mask.new_ones(len(prompts), codes.shape[1] - 1)], dim=1)
     embeds = torch.cat([backbone.embed_text(prompts.ids), backbone.embed_image(codes[:, :-1])], dim=1)
     positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
@@ -181,9 +181,9 @@ def largest_gradients(backbone: Backbone, layers: int, read: Callable[[], Tensor
 
 @torch.no_grad()
 def no_context(world: World) -> Facts:
-    """Row 1: what do attention, guidance and the streams lose without context?"""
+    """Row 1: what do attention, guidance and the sequences lose without context?"""
     backbone, settings, pairs = world.backbone, world.settings("church", "ear"), world.pairs("church")
-    codes = world.streams(pairs, settings)["unsafe"].repeat(2, 1)
+    codes = world.sequences(pairs, settings)["unsafe"].repeat(2, 1)
     rows = backbone.with_unconditional(backbone.encode([unsafe for _, unsafe, _ in pairs], "chat"))
     facts: Facts = {
         "gradients, alone": largest_gradients(
@@ -197,19 +197,19 @@ def no_context(world: World) -> Facts:
     }
     for concept in world.config.concepts:
         for method in ("released", "ear"):
-            drawn = world.streams(world.pairs(concept), world.settings(concept, method))
-            facts[f"{concept} in unsafe streams, {method}"] = world.shown(concept, drawn["unsafe"])
+            drawn = world.sequences(world.pairs(concept), world.settings(concept, method))
+            facts[f"{concept} in unsafe sequences, {method}"] = world.shown(concept, drawn["unsafe"])
     return facts
 
 
 @torch.no_grad()
-def independent_streams(world: World, concept: str) -> Facts:
-    """Row 2: how much of what independent streams ask for has to do with the concept?"""
+def independent_sequences(world: World, concept: str) -> Facts:
+    """Row 2: how much of what independent sequences ask for has to do with the concept?"""
     backbone, pairs = world.backbone, world.pairs(concept)
     settings = world.settings(concept, "ear", context="independent")
     unsafe, safe = (backbone.encode([pair[side] for pair in pairs], "chat") for side in (1, 2))
-    drawn = world.streams(pairs, settings)
-    same = world.streams([(pair_id, text, text) for pair_id, text, _ in pairs], settings)
+    drawn = world.sequences(pairs, settings)
+    same = world.sequences([(pair_id, text, text) for pair_id, text, _ in pairs], settings)
     own = states_along(backbone, unsafe, drawn["unsafe"])
 
     def asked(twin: Tokens, target: Tensor, neutral: Tensor) -> Tensor:
@@ -217,12 +217,12 @@ def independent_streams(world: World, concept: str) -> Facts:
         wanted, away = (states_along(backbone, twin, codes) for codes in (target, neutral))
         return wanted - settings.eta * (own - away) - own
 
-    independent = asked(safe, drawn["target"], drawn["neutral"])
+    independent = asked(safe, drawn["safe"], drawn["safe-2"])
     aligned = asked(safe, drawn["unsafe"], drawn["unsafe"])
-    equal_prompts = asked(unsafe, same["target"], same["neutral"])
+    equal_prompts = asked(unsafe, same["safe"], same["safe-2"])
     return {
-        "equal tokens, unsafe and target": (drawn["unsafe"] == drawn["target"]).float().mean(),
-        "equal tokens, target and neutral": (drawn["target"] == drawn["neutral"]).float().mean(),
+        "equal tokens, unsafe and safe": (drawn["unsafe"] == drawn["safe"]).float().mean(),
+        "equal tokens, safe and safe-2": (drawn["safe"] == drawn["safe-2"]).float().mean(),
         "loss, independent over aligned": independent.square().mean() / aligned.square().mean(),
         "loss, equal prompts over independent": equal_prompts.square().mean() / independent.square().mean(),
         "cosine of independent and aligned": functional.cosine_similarity(
@@ -389,8 +389,8 @@ def cut_off_pixels(world: World) -> Facts:
 
 EFFECTS: dict[str, Callable[[World], Facts]] = {
     "no-context": no_context,
-    "independent-streams": lambda world: {
-        concept: independent_streams(world, concept) for concept in world.config.concepts
+    "independent-sequences": lambda world: {
+        concept: independent_sequences(world, concept) for concept in world.config.concepts
     },
     "one-change": one_change,
     "threshold-on-sum": threshold_on_sum,

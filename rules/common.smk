@@ -10,7 +10,7 @@ from ear.models.catalogue import load_catalogue
 from ear.models.catalogue import shapes_of
 from ear.evaluation.protocols import AXES
 from ear.config import parse_config
-from ear.erasure.variants import TOGETHER
+from ear.erasure.variants import JOINT
 from ear.workflow.seeding import ORIGINAL
 from ear.config.paths import Paths
 from ear.world.sentences import is_described
@@ -33,7 +33,7 @@ SAMPLING = dict(
     temperature=experiment.sampling.temperature,
     experiment_seed=experiment.seed,
 )
-PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
+CONDITIONS = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
 # Reaches every job that loads the backbone; how pixels become bytes, those that draw.
 BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
 DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
@@ -197,48 +197,50 @@ def questions_of(wildcards):
 
 
 def erased(concept, method, seed, file):
-    """A file of the adapter that a run is drawn with, which may serve several concepts."""
-    return paths.run("erased", *experiment.adapter((concept, method, seed)), file)
+    """A file of the edited that a run is drawn with, which may serve several concepts."""
+    return paths.run("erasure", *experiment.edited((concept, method, seed)), file)
 
 
-def adapters_of(wildcards):
-    """List of the method's adapters; some methods have none."""
+def edited_weights_of(wildcards):
+    """List of the method's edited_weights; some methods have none."""
     if not experiment.methods[wildcards.method].adapts:
         return []
     return erased(wildcards.concept, wildcards.method, wildcards.seed, "windows.csv")
 
 
-def exported_adapter(wildcards):
-    """The adapter of an erased model; a method without adapters has no model of its own."""
+def exported_weights(wildcards):
+    """The edited of an erased model; a method without edited_weights has no model of its own."""
     if wildcards.method not in experiment.adapted_methods:
         raise InputError(
             f"export/{wildcards.concept}/{wildcards.method}: found a method that trains no weights, "
             f"wanted one of {', '.join(experiment.adapted_methods)}"
         )
-    return erased(wildcards.concept, wildcards.method, wildcards.seed, "adapter.safetensors")
+    return erased(wildcards.concept, wildcards.method, wildcards.seed, "edited.safetensors")
 
 
 def pairs_of(wildcards):
-    """Pairs of the concepts that an adapter erases, in order."""
-    concepts = wildcards.erased.split(TOGETHER)
+    """Pairs of the concepts that an edited erases, in order."""
+    concepts = wildcards.erased.split(JOINT)
     wanted = experiment.erased_with(concepts[0], wildcards.method)
     if concepts != wanted:
         raise InputError(
-            f"erased/{wildcards.erased}/{wildcards.method}: found {wildcards.erased}, wanted {TOGETHER.join(wanted)}"
+            f"erasure/{wildcards.erased}/{wildcards.method}: found {wildcards.erased}, wanted {TOGETHER.join(wanted)}"
         )
     return [paths.training_pairs(concept, experiment.filter.drop) for concept in concepts]
 
 
 def first_erased(wildcards):
-    """The first concept of an adapter: all of them share settings and windows."""
-    return wildcards.erased.split(TOGETHER)[0]
+    """The first concept of an edited: all of them share settings and windows."""
+    return wildcards.erased.split(JOINT)[0]
 
 
-def streams_of(wildcards):
-    """The streams of these concepts that the method's variant reads."""
-    concepts = wildcards.erased.split(TOGETHER)
+def sequences_of(wildcards):
+    """The sequences of these concepts that the method's variant reads."""
+    concepts = wildcards.erased.split(JOINT)
     variant = experiment.settings(concepts[0], wildcards.method).variant
-    return [paths.streams(concept, wildcards.seed, variant.context, variant.encoding) for concept in concepts]
+    return [
+        paths.sequences(concept, wildcards.seed, variant.context, variant.encoding) for concept in concepts
+    ]
 
 
 def attack_settings(attack):
@@ -320,7 +322,7 @@ def gallery_runs():
 
 
 def trained_for(concept):
-    """Methods that train an adapter for a concept."""
+    """Methods that train an edited for a concept."""
     return [name for name in experiment.methods_of(concept) if experiment.methods[name].trains]
 
 
@@ -339,7 +341,7 @@ def verdicts_of(runs):
 
 
 def described(runs):
-    """Runs with their own window length, none for those without adapters, and whether they are shown blurred."""
+    """Runs with their own window length, none for those without edited_weights, and whether they are shown blurred."""
     return [
         (concept, method, seed, experiment.method_window(concept, method), concept in BLURRED)
         for concept, method, seed in runs

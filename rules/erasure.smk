@@ -1,29 +1,29 @@
-# Erase: token streams of the frozen model, then fine-tuning. One job trains all windows of a (concept, method, seed), or of
+# Erase: token sequences of the frozen model, then fine-tuning. One job trains all windows of a (concept, method, seed), or of
 # several concepts that a method erases together, whose windows are the same.
 
 
-rule sample_streams:
+rule sample_sequences:
     input:
         backbone=BACKBONE_FILE,
         pairs=paths.training_pairs("{concept}", experiment.filter.drop),
     output:
-        streams=paths.streams("{concept}", "{seed}", "{context}", "{encoding}"),
+        sequences=paths.sequences("{concept}", "{seed}", "{context}", "{encoding}"),
     params:
-        code=code("erasure_sample_streams"),
+        code=code("erasure_sample_sequences"),
         backbone=BACKBONE,
         guidance=experiment.sampling.guidance,
         temperature=experiment.sampling.temperature,
         seed=experiment.seed,
         threads=experiment.backbone.threads,
     log:
-        paths("logs/sample_streams-{concept}-{seed}-{context}-{encoding}.log"),
+        paths("logs/sample_sequences-{concept}-{seed}-{context}-{encoding}.log"),
     benchmark:
-        paths("benchmarks/sample_streams-{concept}-{seed}-{context}-{encoding}.tsv")
+        paths("benchmarks/sample_sequences-{concept}-{seed}-{context}-{encoding}.tsv")
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
         mem_mb=growing(BACKBONE_MB),
-        runtime=planned("sample_streams-{concept}-{seed}-{context}-{encoding}", 30),
+        runtime=planned("sample_sequences-{concept}-{seed}-{context}-{encoding}", 30),
         batch_size=experiment.rendering.batch_size,
     conda:
         "../envs/ear.yaml"
@@ -33,25 +33,25 @@ rule sample_streams:
     message:
         "sample token sequences of {wildcards.concept} · {wildcards.encoding} prompts · {wildcards.context} context · seed {wildcards.seed}"
     script:
-        "../scripts/erasure_sample_streams.py"
+        "../scripts/erasure_sample_sequences.py"
 
 
 rule erase:
     input:
         backbone=BACKBONE_FILE,
         pairs=pairs_of,
-        streams=streams_of,
+        sequences=sequences_of,
     output:
-        adapter=paths.run("erased", "{erased}", "{method}", "{seed}", "adapter.safetensors"),
-        training=paths.run("erased", "{erased}", "{method}", "{seed}", "training.csv"),
-        windows=paths.run("erased", "{erased}", "{method}", "{seed}", "windows.csv"),
+        edited=paths.run("erasure", "{erased}", "{method}", "{seed}", "edited.safetensors"),
+        training=paths.run("erasure", "{erased}", "{method}", "{seed}", "training.csv"),
+        windows=paths.run("erasure", "{erased}", "{method}", "{seed}", "windows.csv"),
     params:
         code=code("erasure_erase"),
         backbone=BACKBONE,
         settings=lambda wildcards: asdict(experiment.settings(first_erased(wildcards), wildcards.method)),
         windows=lambda wildcards: experiment.trained_windows(first_erased(wildcards), wildcards.method),
         others=lambda wildcards: [
-            experiment.also_erased(concept, wildcards.method) for concept in wildcards.erased.split(TOGETHER)
+            experiment.also_erased(concept, wildcards.method) for concept in wildcards.erased.split(JOINT)
         ],
         seed=experiment.seed,
         threads=experiment.backbone.threads,
@@ -67,7 +67,7 @@ rule erase:
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
-        erased="|".join(map(re.escape, {experiment.adapter(run)[0] for run in experiment.runs()})),
+        erased="|".join(map(re.escape, {experiment.edited(run)[0] for run in experiment.runs()})),
         method=TRAINED,
     message:
         "erase {wildcards.erased} · {wildcards.method} · W = {params.windows} · seed {wildcards.seed}"
@@ -80,8 +80,8 @@ rule import_published:
         backbone=BACKBONE_FILE,
         weights=paths.asset("ear-weights"),
     output:
-        adapter=paths.run("erased", "{concept}", "{method}", "{seed}", "adapter.safetensors"),
-        windows=paths.run("erased", "{concept}", "{method}", "{seed}", "windows.csv"),
+        edited=paths.run("erasure", "{concept}", "{method}", "{seed}", "edited.safetensors"),
+        windows=paths.run("erasure", "{concept}", "{method}", "{seed}", "windows.csv"),
     params:
         code=code("erasure_import_published"),
         backbone=BACKBONE,
@@ -114,7 +114,7 @@ rule import_published:
 rule export_model:
     input:
         backbone=BACKBONE_FILE,
-        adapter=exported_adapter,
+        edited=exported_weights,
         prompts=paths.evaluation_prompts("{concept}"),
         metrics=paths.table("metrics.csv"),
     output:

@@ -187,7 +187,7 @@ rule attack:
         prompts=paths.evaluation_prompts("{concept}"),
         pairs=relearning_pairs,
         tokens=attack_tokens,
-        adapters=adapters_of,
+        edited_weights=edited_weights_of,
         judge=judge_files("judge"),
         objects=objects_file,
     output:

@@ -62,8 +62,8 @@ rule render_images:
         candidates=[],
         captioned=paths.captioned,
         shared=[],
-        adapters=adapters_of,
-        tokens=[paths.target_tokens("{concept}")] if PROBES["prefixes"] else [],
+        edited_weights=edited_weights_of,
+        tokens=[paths.target_tokens("{concept}")] if CONDITIONS["prefixes"] else [],
     output:
         manifests=[images("shard{shard}/manifest.csv")],
         captions=[images("shard{shard}/captions.csv")],
@@ -78,7 +78,7 @@ rule render_images:
         question=experiment.utility.question,
         questions=questions_of,
         window_prompts=experiment.evaluation.window_prompts,
-        axes=PROBES,
+        axes=CONDITIONS,
         samples=experiment.axes.samples,
         threads=experiment.backbone.threads,
     log:
@@ -108,7 +108,7 @@ use rule render_images as render_general with:
         candidates=[],
         captioned=paths.captioned,
         shared=[],
-        adapters=[],
+        edited_weights=[],
         tokens=[],
     output:
         manifests=[paths.general("{shard}", "manifest.csv")],
@@ -143,9 +143,11 @@ use rule render_images as render_original with:
             paths.target_manifest("{concept}"),
             *(paths.general(shard, "manifest.csv") for shard in SHARDS),
         ],
-        adapters=[],
+        edited_weights=[],
         tokens=(
-            [paths.target_tokens("{concept}"), paths.pair_tokens("{concept}")] if PROBES["prefixes"] else []
+            [paths.target_tokens("{concept}"), paths.pair_tokens("{concept}")]
+            if CONDITIONS["prefixes"]
+            else []
         ),
     output:
         manifests=[images(f"shard{shard}/manifest.csv") for shard in SHARDS],

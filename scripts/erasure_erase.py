@@ -7,7 +7,7 @@ from ear.workflow.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     from ear.erasure.joint import hash_of_pairs, joined, without_others
     from ear.erasure.run import erase
-    from ear.erasure.sequences import load_streams, made_from, read_pairs
+    from ear.erasure.sequences import load_sequences, made_from, read_pairs
     from ear.erasure.variants import Settings
     from ear.models.janus import Backbone
     from ear.workflow.files import sha256_file
@@ -16,12 +16,12 @@ with job(snakemake, threads=snakemake.params.threads):
     files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
     settings, parts = Settings.from_dict(params.settings), []
-    for pairs_file, streams_file, others in zip(files.pairs, files.streams, params.others, strict=True):
+    for pairs_file, sequences_file, others in zip(files.pairs, files.sequences, params.others, strict=True):
         pairs = read_pairs(pairs_file)
-        streams = load_streams(streams_file, made_from(backbone, pairs), settings.variant.context)
-        parts.append(without_others(pairs, streams, others))
+        sequences = load_sequences(sequences_file, made_from(backbone, pairs), settings.variant.context)
+        parts.append(without_others(pairs, sequences, others))
     erase(
-        Path(snakemake.output.adapter).parent,
+        Path(snakemake.output.edited).parent,
         backbone,
         *joined(parts),
         settings,

@@ -17,7 +17,7 @@ with job(snakemake, threads=snakemake.params.threads):
     export_model(
         Path(snakemake.output.card).parent,
         Backbone.load(str(Path(source.backbone).parent), params.dtype, device="cpu"),
-        source.adapter,
+        source.edited,
         source.metrics,
         Subject(prompt=target, **params.subject, **params.sampling),
     )

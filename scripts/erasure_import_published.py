@@ -1,4 +1,4 @@
-"""The authors' published weights of one concept as an adapter."""
+"""The authors' published weights of one concept as edited weights."""
 
 from pathlib import Path
 
@@ -15,5 +15,5 @@ with job(snakemake):
         Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone),
         params.window,
         {"concept": wildcards.concept, "method": wildcards.method},
-        Path(snakemake.output.adapter).parent,
+        Path(snakemake.output.edited).parent,
     )

@@ -7,8 +7,8 @@ from ear.workflow.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     import pandas as pd
 
-    from ear.erasure.edited_weights import load_adapter, read_windows
-    from ear.evaluation.attacks.attacked_model import Victim
+    from ear.erasure.edited_weights import load_edited, read_windows
+    from ear.evaluation.attacks.attacked_model import AttackedModel
     from ear.evaluation.attacks.relearning_set import relearn
     from ear.evaluation.attacks.search import search, vocabulary
     from ear.images.batching import BatchSize
@@ -24,28 +24,30 @@ with job(snakemake, threads=snakemake.params.threads):
     files, params = snakemake.input, snakemake.params
     seed, temperature = params.sampling["experiment_seed"], params.sampling["temperature"]
     backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
-    windows = read_windows(files.adapters or None)
+    windows = read_windows(files.edited_weights or None)
     judge, _ = load_judges(params.judges, [files.judge], params.backbone["device"], files.objects)
     prompts = read_csv(files.prompts, PROMPT_COLUMNS).assign(window=windows.own)
     guidance = Guidance(params.guidance, **(params.negative or {}))
-    victim = Victim(backbone, judge, guidance, temperature, BatchSize(snakemake.resources.batch_size))
-    # Of the original, before an adapter is put in.
+    attacked = AttackedModel(
+        backbone, judge, guidance, temperature, BatchSize(snakemake.resources.batch_size)
+    )
+    # Of the original, before edited weights are put in.
     tokens = read_tokens(files.tokens, backbone, Guidance(params.guidance), temperature)
     rows = []
     with windows.applied(backbone, windows.own):
         if params.search:
-            attacked = first_targets(prompts, params.search["prompts"])
-            images = tokens.of(attacked["prompt"], image_rows(attacked, seed)["seed"])
+            targets = first_targets(prompts, params.search["prompts"])
+            images = tokens.of(targets["prompt"], image_rows(targets, seed)["seed"])
             words, budget = vocabulary(backbone, params.words, params.kind), params.search
             counts = budget["tokens"], budget["queries"]
-            rows.append(search(victim, attacked, images, words, *counts, seed, params.kind))
+            rows.append(search(attacked, targets, images, words, *counts, seed, params.kind))
         if params.relearning:
             training = dict(params.relearning)
             targets = first_targets(prompts, training.pop("prompts"))
             pairs = image_rows(pair_prompts(read_csv(files.pairs, PAIR_COLUMNS)), seed)
             safe = pairs[pairs["prompt_set"] == "safe"]
-            names = list(load_adapter(windows.adapters[windows.own])[0])
+            names = list(load_edited(windows.edited_weights[windows.own])[0])
             images = tokens.of(safe["prompt"], safe["seed"])
-            lesson = (list(safe["prompt"]), images)
-            rows.append(relearn(victim, names, *lesson, targets, **training, experiment_seed=seed))
+            relearning_set = (list(safe["prompt"]), images)
+            rows.append(relearn(attacked, names, *relearning_set, targets, **training, experiment_seed=seed))
     write_csv(snakemake.output.verdicts, pd.concat(rows, ignore_index=True))

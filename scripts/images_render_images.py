@@ -6,7 +6,7 @@ from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.erasure.edited_weights import read_windows
-    from ear.evaluation.conditions import of_shard, probes_of, render_probes
+    from ear.evaluation.conditions import conditions_of, of_shard, render_conditions
     from ear.images.batching import BatchSize
     from ear.images.captions import answer_shard, caption_shard
     from ear.images.rendering import prompts_by_window, render_left, shard_rows, write_manifest
@@ -22,10 +22,10 @@ with job(snakemake, threads=snakemake.params.threads):
     name = "/".join(folders[0].parts[3:-1])  # below results/<experiment>/images
 
     backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
-    windows = read_windows(source.adapters or None)
+    windows = read_windows(source.edited_weights or None)
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)
     pairs = read_csv(source.candidates, PAIR_COLUMNS) if source.candidates else None
-    probes = probes_of(prompts, params.axes, pairs) if params.axes else []
+    conditions = conditions_of(prompts, params.axes, pairs) if params.axes else []
     original = (backbone, Guidance(params.guidance), params.sampling["temperature"])
     guidance = Guidance(params.guidance, **(params.negative or {}))
     batch_size = BatchSize(snakemake.resources.batch_size)
@@ -33,7 +33,7 @@ with job(snakemake, threads=snakemake.params.threads):
 
     rows = {shard: [] for shard in shards}
     tables = prompts_by_window(
-        prompts, windows.own, list(windows.adapters), params.window_prompts, params.samples
+        prompts, windows.own, list(windows.edited_weights), params.window_prompts, params.samples
     )
     for window, table in tables.items():
         settings["desc"] = f"rendering {name}" + (f" W = {window}" if window else "")
@@ -47,7 +47,9 @@ with job(snakemake, threads=snakemake.params.threads):
     with windows.applied(backbone, windows.own):
         for shard, folder in shards.items():
             part = (shard, params.shards)
-            rows[shard] += render_probes(backbone, of_shard(probes, *part), tokens, folder, **settings)
+            rows[shard] += render_conditions(
+                backbone, of_shard(conditions, *part), tokens, folder, **settings
+            )
             if output.captions:
                 asked = (source.captioned, *part, f"captioning {name}", params.question)
                 write_csv(folder / "captions.csv", caption_shard(backbone, *asked))

@@ -1,4 +1,4 @@
-"""One figure of the report: the module of ear/report/figures named like it reads the rule's input and draws."""
+"""One figure of the report, by the module of ear/report/figures that is named like it."""
 
 from importlib import import_module
 

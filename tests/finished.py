@@ -12,14 +12,14 @@ import torch
 
 from ear.config import Config
 from ear.config.paths import Paths
-from ear.erasure.edited_weights import WINDOW_COLUMNS, save_adapter
+from ear.erasure.edited_weights import WINDOW_COLUMNS, save_edited
 from ear.erasure.joint import hash_of_pairs
-from ear.erasure.variants import TOGETHER
+from ear.erasure.variants import JOINT
 from ear.workflow.files import sha256_file, write_csv, write_json, write_text
 from ear.workflow.provenance import record_job
 from ear.workflow.seeding import stable_seed
 
-BACKBONE = {"reference": "results/smoke/assets/mini-backbone", "revision": None, "sha256": "b" * 64}
+BACKBONE = {"reference": "results/smoke/models/mini-backbone", "revision": None, "sha256": "b" * 64}
 RESULTS = ["results/smoke/tables/metrics.csv", "results/smoke/report.html"]
 
 
@@ -53,7 +53,7 @@ def make_results(config: Config) -> None:
             write_text(file, f"pair_id,unsafe_prompt\n{concept}/0,a {concept}\n")
         record(f"make_pairs-{concept}", [], [paths.candidates(concept)])
         record(f"filter_pairs-{concept}", [paths.candidates(concept)], [paths.pairs(concept)])
-    for run in config.adapters():
+    for run in config.edited_weights():
         _train(config, paths, *run)
     for run in config.runs():
         _measure(config, paths, run)
@@ -79,12 +79,12 @@ def _images(manifest: str, name: str, also: str | None = None) -> None:
 
 
 def _train(config: Config, paths: Paths, erased: str, method: str, seed: int) -> None:
-    concepts = erased.split(TOGETHER)
+    concepts = erased.split(JOINT)
     pairs = [paths.training_pairs(concept, config.filter.drop) for concept in concepts]
-    table, rows = Path(paths.run("erased", erased, method, seed, "windows.csv")), []
+    table, rows = Path(paths.run("erasure", erased, method, seed, "windows.csv")), []
     for window in config.trained_windows(concepts[0], method):
         own = window == config.method_window(concepts[0], method)
-        file = table.parent / ("adapter.safetensors" if own else f"windows/W{window}.safetensors")
+        file = table.parent / ("weights.safetensors" if own else f"windows/W{window}.safetensors")
         facts = {
             "concept": erased,
             "method": method,
@@ -97,7 +97,7 @@ def _train(config: Config, paths: Paths, erased: str, method: str, seed: int) ->
             "threshold": 0.5,
         }
         weight = torch.full((2, 2), float(stable_seed(method, seed, window) % 1000))
-        save_adapter(file, {"layers.0.self_attn.q_proj": weight}, BACKBONE, facts)
+        save_edited(file, {"layers.0.self_attn.q_proj": weight}, BACKBONE, facts)
         rows.append((window, own, str(file.relative_to(table.parent)), sha256_file(file), 0.5, 0.0))
     write_csv(table, pd.DataFrame(rows, columns=WINDOW_COLUMNS))
     record_training(erased, method, seed, pairs)
@@ -105,19 +105,19 @@ def _train(config: Config, paths: Paths, erased: str, method: str, seed: int) ->
 
 def record_training(erased: str, method: str, seed: int, pairs: Iterable[str]) -> None:
     """Record a fine-tuning job whose files are there."""
-    folder = f"results/smoke/erased/{erased}/{method}/seed{seed}"
-    outputs = [f"{folder}/adapter.safetensors", f"{folder}/windows.csv"]
+    folder = f"results/smoke/erasure/{erased}/{method}/seed{seed}"
+    outputs = [f"{folder}/weights.safetensors", f"{folder}/windows.csv"]
     record(f"erase-{erased}-{method}-{seed}", pairs, outputs)
 
 
 def _measure(config: Config, paths: Paths, run: tuple[str, str, int]) -> None:
     name = "-".join(map(str, run))
-    adapters = (
-        [paths.run("erased", *config.adapter(run), "windows.csv")] if config.methods[run[1]].adapts else []
+    edited_weights = (
+        [paths.run("erasure", *config.edited(run), "windows.csv")] if config.methods[run[1]].adapts else []
     )
     general, manifest = paths.general(0, "manifest.csv"), paths.run("images", *run, "shard0/manifest.csv")
     _images(manifest, "target", also="../../../../general/shard0/general-0.png")
-    record(f"render_images-{name}-0", [general, *adapters], [manifest])
+    record(f"render_images-{name}-0", [general, *edited_weights], [manifest])
     for stage in ["evaluation", *(["attacks"] if run in config.attacked_runs() else [])]:
         verdicts = paths.run(stage, *run, "verdicts.csv")
         write_text(verdicts, f"shown\n{stage} {name}\n")

@@ -75,10 +75,10 @@ def sample_one_without_context(backbone, prompt, unsafe, uniforms, guidance, tem
     return tokens
 
 
-def train(backbone, pairs, streams, settings, window, threshold):
+def train(backbone, pairs, sequences, settings, window, threshold):
     """Fine-tune step by step, as the equations read. Returns (final weights, [(loss, skipped), …]).
 
-    In context mixed ``streams`` holds each pair's "cuts" too.
+    In context mixed ``sequences`` holds each pair's "cuts" too.
     """
     variant = settings.variant
     lm = backbone.model.model.language_model
@@ -89,8 +89,8 @@ def train(backbone, pairs, streams, settings, window, threshold):
     ]
     make = {"none": _context_free_steps, "mixed": _safe_steps}.get(variant.context, _context_steps)
     with torch.no_grad():
-        goals = [
-            make(backbone, pair, {k: v[row] for k, v in streams.items()}, settings)
+        teacher = [
+            make(backbone, pair, {k: v[row] for k, v in sequences.items()}, settings)
             for row, pair in enumerate(pairs)
         ]
     for parameter in parameters:
@@ -99,17 +99,17 @@ def train(backbone, pairs, streams, settings, window, threshold):
         parameters, lr=settings.learning_rate
     )
     history = []
-    prepared = list(zip(pairs, goals, streams["unsafe"].tolist(), range(len(pairs)), strict=True))
-    for (_, unsafe, safe), targets, stream, row in prepared * settings.passes:
-        for start in range(0, len(stream), window):
-            stop = min(start + window, len(stream))
+    prepared = list(zip(pairs, teacher, sequences["unsafe"].tolist(), range(len(pairs)), strict=True))
+    for (_, unsafe, safe), targets, sequence, row in prepared * settings.passes:
+        for start in range(0, len(sequence), window):
+            stop = min(start + window, len(sequence))
             if stop - start < window and variant.tail == "drop":
                 break
             if variant.context == "mixed":
-                of_pair = {name: rows[row].tolist() for name, rows in streams.items()}
+                of_pair = {name: rows[row].tolist() for name, rows in sequences.items()}
                 losses = _mixed_losses(backbone, (unsafe, safe), of_pair, targets, start, stop, variant)
             else:
-                losses = _window_losses(backbone, (unsafe, safe), stream, targets, start, stop, variant)
+                losses = _window_losses(backbone, (unsafe, safe), sequence, targets, start, stop, variant)
             counted = _counted(losses, variant.threshold, threshold)
             history.append((sum(loss.item() for loss in losses), not counted))
             if counted:
@@ -121,44 +121,44 @@ def train(backbone, pairs, streams, settings, window, threshold):
     return [parameter.detach().clone() for parameter in parameters], history
 
 
-def _window_losses(backbone, pair, stream, targets, start, stop, variant):
-    """L_t of a window's tokens: both prompts of a pair are read along one stream."""
+def _window_losses(backbone, pair, sequence, targets, start, stop, variant):
+    """L_t of a window's tokens: both prompts of a pair are read along one sequence."""
     unsafe, safe = pair
     if variant.context == "none":
         states = [
-            _state_alone(backbone, unsafe, stream, step, variant.encoding) for step in range(start, stop)
+            _state_alone(backbone, unsafe, sequence, step, variant.encoding) for step in range(start, stop)
         ]
     else:
         missing = _missing(backbone, unsafe, (unsafe, safe), variant.encoding)
-        states = _states_with_cache(backbone, unsafe, variant.encoding, stream, start, stop, missing)
+        states = _states_with_cache(backbone, unsafe, variant.encoding, sequence, start, stop, missing)
     if variant.rows == "conditional":
         states = [state[:1] for state in states]
     return [
-        _loss(backbone, variant, state, targets[start + i], stream[start + i])
+        _loss(backbone, variant, state, targets[start + i], sequence[start + i])
         for i, state in enumerate(states)
     ]
 
 
-def _safe_steps(backbone, pair, streams, settings):
-    """What the frozen model would draw next of the safe prompt, along its own stream: T distributions."""
+def _safe_steps(backbone, pair, sequences, settings):
+    """What the frozen model would draw next of the safe prompt, along its own sequence: T distributions."""
     _, unsafe, safe = pair
     encoding, head = settings.variant.encoding, backbone.model.model.generation_head
     ids, missing = (
         prompt_rows(backbone, safe, encoding)[0],
         _missing(backbone, safe, (unsafe, safe), encoding),
     )
-    states = hidden_states(backbone, ids, streams["target"].tolist()[:-1], missing)[len(ids) - 1 :]
+    states = hidden_states(backbone, ids, sequences["safe"].tolist()[:-1], missing)[len(ids) - 1 :]
     return list(torch.softmax(head(states), dim=-1))
 
 
-def _mixed_losses(backbone, pair, streams, targets, start, stop, variant):
+def _mixed_losses(backbone, pair, sequences, targets, start, stop, variant):
     """L_t of a window's tokens: the unsafe prompt after each beginning, and the safe prompt, one by one."""
     head, losses = backbone.model.model.generation_head, [0.0] * (stop - start)
-    reads = [(pair[0], cut, 1 / len(streams["cuts"])) for cut in streams["cuts"]] + [
+    reads = [(pair[0], cut, 1 / len(sequences["cuts"])) for cut in sequences["cuts"]] + [
         (pair[1], 0, variant.retain)
     ]
     for prompt, cut, weight in reads:
-        tokens = streams["unsafe"][:cut] + streams["target"][cut:]
+        tokens = sequences["unsafe"][:cut] + sequences["safe"][cut:]
         missing = _missing(backbone, prompt, pair, variant.encoding)
         states = _states_with_cache(backbone, prompt, variant.encoding, tokens, start, stop, missing)
         for i, state in enumerate(states):
@@ -189,15 +189,15 @@ def _loss(backbone, variant, state, target, token):
     return sum(p * (torch.log(p) - torch.log(q)) for p, q in zip(target, student, strict=True))
 
 
-def _state_alone(backbone, prompt, stream, step, encoding):
+def _state_alone(backbone, prompt, sequence, step, encoding):
     """Release: step 0 is the prompt, all positions; a later step is the token before it, alone; both rows."""
     if step == 0:
         rows = prompt_rows(backbone, prompt, encoding)
         return torch.stack([hidden_states(backbone, ids, []) for ids in rows])
-    return torch.stack([hidden_states(backbone, [], stream[step - 1 : step])] * 2)
+    return torch.stack([hidden_states(backbone, [], sequence[step - 1 : step])] * 2)
 
 
-def _context_free_steps(backbone, pair, streams, settings):
+def _context_free_steps(backbone, pair, sequences, settings):
     _, unsafe, safe = pair
     encoding, eta = settings.variant.encoding, settings.eta
     rows = prompt_rows(backbone, unsafe, encoding)
@@ -209,12 +209,12 @@ def _context_free_steps(backbone, pair, streams, settings):
         for pair_rows in (rows, safe_rows)
     )
     targets = [safe_first - eta * (unsafe_first - safe_first)]
-    for step in range(1, len(streams["unsafe"])):
+    for step in range(1, len(sequences["unsafe"])):
         state = {
-            name: hidden_states(backbone, [], stream.tolist()[step - 1 : step])
-            for name, stream in streams.items()
+            name: hidden_states(backbone, [], sequence.tolist()[step - 1 : step])
+            for name, sequence in sequences.items()
         }
-        targets.append(torch.stack([state["target"] - eta * (state["unsafe"] - state["neutral"])] * 2))
+        targets.append(torch.stack([state["safe"] - eta * (state["unsafe"] - state["safe-2"])] * 2))
     return _trained_rows(targets, settings)
 
 
@@ -222,18 +222,18 @@ def _trained_rows(targets, settings):
     return [target[:1] for target in targets] if settings.variant.rows == "conditional" else targets
 
 
-def _context_steps(backbone, pair, streams, settings):
+def _context_steps(backbone, pair, sequences, settings):
     _, unsafe, safe = pair
     variant, eta = settings.variant, settings.eta
-    stream = {name: streams[name].tolist() for name in streams}
+    sequence = {name: sequences[name].tolist() for name in sequences}
     read = [("unsafe", unsafe), ("unsafe", safe), ("unsafe", safe)]
     if variant.context == "independent":
-        read = [("unsafe", unsafe), ("target", safe), ("neutral", safe)]
+        read = [("unsafe", unsafe), ("safe", safe), ("safe-2", safe)]
     states = []
     for name, prompt in read:
         rows, missing = [], _missing(backbone, prompt, (unsafe, safe), variant.encoding)
         for ids in prompt_rows(backbone, prompt, variant.encoding):
-            rows.append(hidden_states(backbone, ids, stream[name][:-1], missing)[len(ids) - 1 :])
+            rows.append(hidden_states(backbone, ids, sequence[name][:-1], missing)[len(ids) - 1 :])
         states.append(torch.stack(rows))  # (2, T, D)
     if variant.objective == "kl":
         cond, uncond = backbone.model.model.generation_head(states[0])  # (T, V) each
@@ -249,7 +249,7 @@ def _missing(backbone, prompt, both, encoding):
     )
 
 
-def _states_with_cache(backbone, prompt, encoding, stream, start, stop, first_position):
+def _states_with_cache(backbone, prompt, encoding, sequence, start, stop, first_position):
     """One token at a time with a growing cache; what lies before the window is read without gradient."""
     lm, rows = backbone.model.model.language_model, prompt_rows(backbone, prompt, encoding)
     embed = backbone.model.get_input_embeddings()
@@ -267,7 +267,9 @@ def _states_with_cache(backbone, prompt, encoding, stream, start, stop, first_po
         if start == 0:
             found.append(out.last_hidden_state[0, -1])
         for step in range(1, stop):
-            token = backbone.model.prepare_embeddings_for_image_generation(torch.tensor([[stream[step - 1]]]))
+            token = backbone.model.prepare_embeddings_for_image_generation(
+                torch.tensor([[sequence[step - 1]]])
+            )
             with torch.set_grad_enabled(step >= start):
                 position = torch.tensor([[first_position + len(ids) + step - 1]])
                 out = lm(inputs_embeds=token, position_ids=position, past_key_values=cache, use_cache=True)

@@ -1,11 +1,11 @@
-"""Export: a backbone with an adapter in it, as a folder that transformers alone loads and draws with."""
+"""Export: a backbone with edited weights in it, as a folder that transformers alone loads and draws with."""
 
 from pathlib import Path
 
 from transformers import GenerationConfig
 
 from ear.commands.model_card import AUTHORS_FILE, CARD, Subject, model_card
-from ear.erasure.edited_weights import apply_adapter, load_adapter, put_weights
+from ear.erasure.edited_weights import apply_edited, load_edited, put_weights
 from ear.erasure.release import write_authors_weights
 from ear.errors import InputError
 from ear.models.janus import Backbone
@@ -15,7 +15,7 @@ from ear.workflow.files import atomic_path, sha256_file
 def export_model(
     folder: str | Path,
     backbone: Backbone,
-    adapter: str | Path,
+    edited: str | Path,
     metrics: str | Path,
     subject: Subject,
 ) -> None:
@@ -27,23 +27,23 @@ def export_model(
 
     Args:
         folder: of the model; what is there is replaced.
-        backbone: the frozen model that the adapter was made from.
-        adapter: an adapter.safetensors.
+        backbone: the frozen model that the edited weights were made from.
+        edited weights: an weights.safetensors.
         metrics: tables/metrics.csv, where the card's numbers come from.
         subject: what was erased, and how the card's sample code makes an image.
 
     Raises:
-        InputError: the adapter does not belong to the backbone, a file is missing or damaged, or transformers
-            cannot draw with the guidance.
+        InputError: the edited weights do not belong to the backbone, a file is missing or damaged, or
+            transformers cannot draw with the guidance.
     """
     if subject.guidance <= 1:
         raise InputError(
             f"sampling.guidance: found {subject.guidance}, wanted more than 1: "
             "transformers draws images under guidance alone"
         )
-    weights, facts = load_adapter(adapter)
-    card = model_card(facts, list(weights), sha256_file(adapter), metrics, subject)
-    replaced = apply_adapter(backbone, adapter)
+    weights, facts = load_edited(edited)
+    card = model_card(facts, list(weights), sha256_file(edited), metrics, subject)
+    replaced = apply_edited(backbone, edited)
     try:
         with atomic_path(folder) as partial:
             backbone.model.save_pretrained(partial)

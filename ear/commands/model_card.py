@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
-from ear.erasure.edited_weights import AdapterFacts, BackboneFacts, flat
-from ear.erasure.variants import TOGETHER
+from ear.erasure.edited_weights import BackboneFacts, EditedFacts, flat
+from ear.erasure.variants import JOINT
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.protocols import AXES, SHOWN, axis_of
 from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
@@ -46,7 +46,7 @@ class Subject:
 
 
 def model_card(
-    facts: AdapterFacts, modules: Sequence[str], weights_sha256: str, metrics: str | Path, subject: Subject
+    facts: EditedFacts, modules: Sequence[str], weights_sha256: str, metrics: str | Path, subject: Subject
 ) -> str:
     """The text of the card. The same input gives the same text.
 
@@ -71,8 +71,8 @@ def model_card(
         template_path=str(TEMPLATE),
         **asdict(subject),
         facts=facts,
-        title=" and ".join(facts.concept.split(TOGETHER)),
-        others=[name for name in facts.concept.split(TOGETHER) if name != subject.concept],
+        title=" and ".join(facts.concept.split(JOINT)),
+        others=[name for name in facts.concept.split(JOINT) if name != subject.concept],
         modules=len(modules),
         layers=len({name.split(".")[1] for name in modules}),
         weights_sha256=weights_sha256,

@@ -16,7 +16,7 @@ from ear.config import Config
 from ear.config.paths import Paths
 from ear.erasure.edited_weights import FORMAT, KEY, WINDOW_COLUMNS, flat
 from ear.erasure.joint import hash_of_pairs
-from ear.erasure.variants import TOGETHER
+from ear.erasure.variants import JOINT
 from ear.errors import InputError
 from ear.models.catalogue import Asset
 from ear.models.lock import measure
@@ -217,10 +217,10 @@ def as_text(found: Verification, configfiles: Sequence[str] = ()) -> str:
 
 
 def _promised(config: Config, paths: Paths) -> list[str]:
-    """What the config promises of each run and each adapter."""
+    """What the config promises of each run and each edited weights."""
     verdicts = [paths.run("evaluation", *run, "verdicts.csv") for run in config.runs()]
     attacks = [paths.run("attacks", *run, "verdicts.csv") for run in config.attacked_runs()]
-    return verdicts + attacks + [paths.run("erased", *run, "windows.csv") for run in config.adapters()]
+    return verdicts + attacks + [paths.run("erasure", *run, "windows.csv") for run in config.edited_weights()]
 
 
 def _check_config(found: Verification, config: Config, report: str, jobs: Mapping[str, Record]) -> None:
@@ -256,12 +256,12 @@ def _check_assets(
 def _check_weights(found: Verification, config: Config, paths: Paths, whole: set[Path]) -> None:
     """Edited weights say that they are of this config, these pairs and one backbone."""
     backbones: dict[Path, str] = {}
-    for run in config.adapters():
-        table = Path(paths.run("erased", *run, "windows.csv"))
+    for run in config.edited_weights():
+        table = Path(paths.run("erasure", *run, "windows.csv"))
         if table not in whole:
             continue
         windows = read_csv(table, WINDOW_COLUMNS)
-        trained = config.trained_windows(run[0].split(TOGETHER)[0], run[1])
+        trained = config.trained_windows(run[0].split(JOINT)[0], run[1])
         if sorted(windows["window"]) != sorted(trained):
             found.mismatch(table, f"windows {sorted(windows['window'])}", sorted(trained))
         for row in windows.to_dict("records"):
@@ -288,7 +288,7 @@ def _wanted_facts(
     facts: dict[str, Any] = {"format": FORMAT, "concept": erased, "method": method, "window": window}
     if not config.methods[method].trains:
         return facts
-    concepts = erased.split(TOGETHER)
+    concepts = erased.split(JOINT)
     pairs = [Path(paths.training_pairs(concept, config.filter.drop)) for concept in concepts]
     if whole.issuperset(pairs):
         facts["pairs_sha256"] = hash_of_pairs([sha256_file(path) for path in pairs])

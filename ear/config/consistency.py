@@ -169,7 +169,7 @@ def _check_methods(config: Config) -> None:
             if unknown := sorted(set(among or ()) - set(config.concepts)):
                 raise _wrong(f"methods.{name}.{key}", unknown[0], f"some of {', '.join(config.concepts)}")
         if method.erase:
-            _check_together(config, f"methods.{name}", method, method.erase)
+            _check_joint(config, f"methods.{name}", method, method.erase)
         if method.weights is not None:
             concerned = [concept for concept in config.concepts if method.concerns(concept)]
             if missing := [concept for concept in concerned if concept not in method.weights]:
@@ -190,9 +190,9 @@ def _check_method(key: str, name: str, method: Method) -> None:
     if name in (NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS):
         if variant != name:
             raise _wrong(f"{key}.variant", variant, f"{name}, or another name")
-        if changed := sorted(BOUND & set(method.choices)):
+        if changed := sorted(BOUND & set(method.overrides)):
             found = f"a change of what makes a method {name}"
-            raise _wrong(f"{key}.choices.{changed[0]}", found, "another name for it")
+            raise _wrong(f"{key}.overrides.{changed[0]}", found, "another name for it")
     for own, owner, what in (
         ("strength", NEGATIVE_PROMPT, "a number"),
         ("weights", PUBLISHED, "a pattern for each concept"),
@@ -202,11 +202,11 @@ def _check_method(key: str, name: str, method: Method) -> None:
         if (variant == owner) != (value is not None):
             found, wanted = ("none", what) if value is None else (value, "none")
             raise _wrong(f"{key}.{own}", found, f"{wanted} with variant {variant}")
-    if method.in_turn and not method.erase:
-        raise _wrong(f"{key}.in_turn", "true", "it beside erase only")
+    if method.sequential and not method.erase:
+        raise _wrong(f"{key}.sequential", "true", "it beside erase only")
     if method.trains:
-        _check_variant(f"{key}.choices", method)
-    elif given := [own for own in ("erase", "sweep", "choices") if getattr(method, own)]:
+        _check_variant(f"{key}.overrides", method)
+    elif given := [own for own in ("erase", "sweep", "overrides") if getattr(method, own)]:
         raise ValueError(f"{key}.{given[0]}: wanted none, variant {variant} trains nothing")
 
 
@@ -228,8 +228,8 @@ def _check_variant(key: str, method: Method) -> None:
         raise _wrong(f"{key}.cuts", "none", "some in context mixed")
 
 
-def _check_together(config: Config, key: str, method: Method, erased: Sequence[str]) -> None:
-    """Concepts of one adapter are each named once, and agree on a window unless the method has its own."""
+def _check_joint(config: Config, key: str, method: Method, erased: Sequence[str]) -> None:
+    """Concepts erased together are each named once, and agree on a window unless the method has its own."""
     if len(set(erased)) < len(erased):
         raise _wrong(f"{key}.erase", ", ".join(erased), "each concept once")
     if method.concepts is not None:
@@ -237,7 +237,7 @@ def _check_together(config: Config, key: str, method: Method, erased: Sequence[s
     windows = {concept: config.concepts[concept].window for concept in erased}
     if method.own_variant.window is None and len(set(windows.values())) > 1:
         listed = ", ".join(f"{window} of {concept}" for concept, window in windows.items())
-        raise _wrong(f"{key}.choices.window", f"none and the windows {listed}", "one for all of them")
+        raise _wrong(f"{key}.overrides.window", f"none and the windows {listed}", "one for all of them")
 
 
 def _check_numbers(config: Config, shape: Shape) -> None:
@@ -247,14 +247,18 @@ def _check_numbers(config: Config, shape: Shape) -> None:
     shown = config.evaluation.window_prompts
     if config.world and config.prompts and shown > config.prompts.target:
         raise _wrong("evaluation.window_prompts", shown, f"at most prompts.target = {config.prompts.target}")
-    chosen = {f"methods.{name}.choices": method.choices for name, method in config.methods.items()}
+    chosen = {f"methods.{name}.overrides": method.overrides for name, method in config.methods.items()}
     windows: dict[str, Any] = {
         **{f"concepts.{name}.window": concept.window for name, concept in config.concepts.items()},
         **{f"erasure.windows[{place}]": window for place, window in enumerate(config.erasure.windows)},
-        **{f"{key}.window": choices["window"] for key, choices in chosen.items() if "window" in choices},
+        **{
+            f"{key}.window": overrides["window"] for key, overrides in chosen.items() if "window" in overrides
+        },
     }
     layers = {"erasure.layers": config.erasure.layers}
-    layers |= {f"{key}.layers": choices["layers"] for key, choices in chosen.items() if "layers" in choices}
+    layers |= {
+        f"{key}.layers": overrides["layers"] for key, overrides in chosen.items() if "layers" in overrides
+    }
     prefixes = {f"axes.prefixes[{place}]": given for place, given in enumerate(config.axes.prefixes)}
     for values, most, of in (
         (windows, shape.image_tokens, "the tokens of an image"),

@@ -22,7 +22,7 @@ from ear.config.sections import (
     World,
 )
 from ear.config.sources import Prompts
-from ear.erasure.variants import TOGETHER, Settings
+from ear.erasure.variants import JOINT, Settings
 from ear.models.chat_format import DESCRIBE
 
 Run = tuple[str, str, int]
@@ -161,7 +161,7 @@ class Config(Section):
 
     @property
     def adapted_methods(self) -> list[str]:
-        """Methods that have adapters, trained here or published."""
+        """Methods that have edited weights, trained here or published."""
         return [name for name, method in self.methods.items() if method.adapts]
 
     @property
@@ -206,26 +206,26 @@ class Config(Section):
         return [name for name, method in self.methods.items() if method.concerns(concept)]
 
     def erased_with(self, concept: str, method: str) -> list[str]:
-        """Concepts that a method erases with the adapter that it has for a concept, in order."""
+        """Concepts that a method erases with the edited weights that it has for a concept, in order."""
         return self.methods[method].erase or [concept]
 
     def also_erased(self, concept: str, method: str) -> list[str]:
-        """Words of the further concepts that a method erases with the adapter that it has for a concept."""
+        """Words of the further concepts that a method erases together with a concept."""
         together = self.erased_with(concept, method)
         return [self.concepts[other].words for other in together if other != concept]
 
-    def adapter(self, run: Run) -> Run:
-        """The run that an adapter belongs to: concepts that are erased together are joined by "+"."""
+    def edited(self, run: Run) -> Run:
+        """The run that edited weights belong to: concepts that are erased together are joined by "+"."""
         concept, method, seed = run
-        return TOGETHER.join(self.erased_with(concept, method)), method, seed
+        return JOINT.join(self.erased_with(concept, method)), method, seed
 
-    def adapters(self) -> list[Run]:
-        """All adapters, each once, by the runs that they belong to (see :meth:`adapter`)."""
-        adapted = [self.adapter(run) for run in self.runs() if self.methods[run[1]].adapts]
+    def edited_weights(self) -> list[Run]:
+        """All edited weights, each once, by the runs that they belong to (see :meth:`edited weights`)."""
+        adapted = [self.edited(run) for run in self.runs() if self.methods[run[1]].adapts]
         return list(dict.fromkeys(adapted))
 
-    def streams(self) -> list[tuple[str, int, str, str]]:
-        """(concept, seed, context, encoding) of all token streams that a training reads, each once."""
+    def sequences(self) -> list[tuple[str, int, str, str]]:
+        """(concept, seed, context, encoding) of all token sequences that a training reads, each once."""
         runs = [(*run, self.settings(*run[:2]).variant) for run in self.runs() if self.methods[run[1]].trains]
         read = [(concept, seed, variant.context, variant.encoding) for concept, _, seed, variant in runs]
         return list(dict.fromkeys(read))
@@ -268,11 +268,11 @@ class Config(Section):
         return None if judge is None else judge.model_dump()
 
     def settings(self, concept: str, method: str) -> Settings:
-        """All choices of a method's fine-tuning for a concept."""
+        """All overrides of a method's fine-tuning for a concept."""
         return self.methods[method].settings(self.erasure, self.concepts[concept].window, self.image_tokens)
 
     def method_window(self, concept: str, method: str) -> int | None:
-        """The method's own window length for a concept; None for methods without adapters."""
+        """The method's own window length for a concept; None for methods without edited weights."""
         if not self.methods[method].adapts:
             return None
         if not self.methods[method].trains:

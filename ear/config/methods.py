@@ -71,7 +71,7 @@ class Choices(TypedDict, total=False):
         Positive | Literal["image"], Field(description="W in image tokens, or all tokens of an image")
     ]
     max_grad_norm: Annotated[Rate | None, Field(description="norm that gradients are scaled down to")]
-    cuts: Annotated[Positive, Field(description="context mixed: mixed streams that a step reads")]
+    cuts: Annotated[Positive, Field(description="context mixed: mixed sequences that a step reads")]
     retain: Annotated[
         NotNegative, Field(description="λ of context mixed: weight of keeping what the safe prompt gives")
     ]
@@ -102,14 +102,14 @@ class Method(Section):
     )
     erase: list[Name] | None = Field(
         None,
-        description="concepts that one adapter erases together, each measured; none: each has its own",
+        description="concepts that are erased together, each measured; none: each has weights of its own",
         min_length=2,
     )
-    in_turn: bool = Field(
+    sequential: bool = Field(
         False, description="with erase: train one concept after the other; else their pairs alternate"
     )
     sweep: bool = Field(False, description="train every window length of erasure.windows too")
-    choices: Choices = Field(
+    overrides: Choices = Field(
         default_factory=Choices,
         description="what the method does otherwise than its variant and the section erasure",
     )
@@ -123,12 +123,12 @@ class Method(Section):
 
     @property
     def trains(self) -> bool:
-        """Whether adapters are trained for it here."""
+        """Whether edited weights are trained for it here."""
         return self.variant in VARIANTS
 
     @property
     def adapts(self) -> bool:
-        """Whether it has adapters, trained here or published."""
+        """Whether it has edited weights, trained here or published."""
         return self.trains or self.variant == PUBLISHED
 
     @property
@@ -143,12 +143,12 @@ class Method(Section):
 
     @property
     def own_variant(self) -> Variant:
-        """The variant of a method that trains, with its choices; W is None where it is the concept's."""
-        bound = {key: value for key, value in self.choices.items() if key in BOUND}
+        """The variant of a method that trains, with its overrides; W is None where it is the concept's."""
+        bound = {key: value for key, value in self.overrides.items() if key in BOUND}
         return replace(VARIANTS[self.variant], **bound)  # type: ignore[arg-type]
 
     def settings(self, erasure: Erasure, own_window: int, tokens: int) -> Settings:
-        """All choices of the method's fine-tuning.
+        """All overrides of the method's fine-tuning.
 
         Args:
             erasure: the section that methods share.
@@ -158,9 +158,9 @@ class Method(Section):
         variant = self.own_variant
         window = tokens if variant.window == "image" else variant.window or own_window
         masked = variant.threshold != "off"
-        free = {key: value for key, value in self.choices.items() if key not in BOUND}
+        free = {key: value for key, value in self.overrides.items() if key not in BOUND}
         shared = {name: getattr(erasure, name) for name in Erasure.model_fields if name != "windows"}
         chosen = {"threshold": presets.Threshold(**erasure.threshold.model_dump()) if masked else None}
         return Settings(
-            **shared | free | chosen, variant=replace(variant, window=window), in_turn=self.in_turn
+            **shared | free | chosen, variant=replace(variant, window=window), sequential=self.sequential
         )

@@ -58,7 +58,7 @@ class Paths:
 
     def asset(self, name: str) -> str:
         """Record of an asset, in a folder with links to what it holds."""
-        return self(f"assets/{name}/asset.json")
+        return self(f"models/{name}/asset.json")
 
     def candidates(self, concept: str) -> str:
         """Candidate pairs, before the visual filter."""
@@ -79,7 +79,7 @@ class Paths:
     @property
     def canary(self) -> str:
         """First tokens that the backbone draws, beside those that it is known to draw."""
-        return self("backbone/canary.json")
+        return self("models/canary.json")
 
     @property
     def general_prompts(self) -> str:
@@ -123,7 +123,7 @@ class Paths:
 
     def pairs(self, concept: str) -> str:
         """Pairs that passed the visual filter."""
-        return self(f"ecgvf/{concept}/pairs.csv")
+        return self(f"judges/{concept}/pairs.csv")
 
     def training_pairs(self, concept: str, drop: bool) -> str:
         """Pairs that are trained on: those that passed, or where none is dropped all candidates.
@@ -134,19 +134,19 @@ class Paths:
 
     def calibration(self, concept: str, which: str) -> str:
         """Calibration of a zero-shot judge of a concept: its "judge" or its "second_judge"."""
-        return self(f"ecgvf/{concept}/{which}.json")
+        return self(f"judges/{concept}/{which}.json")
 
     def pair_verdicts(self, concept: str) -> str:
         """Verdicts on the images of the candidate pairs."""
-        return self(f"ecgvf/{concept}/verdicts.csv")
+        return self(f"judges/{concept}/verdicts.csv")
 
     def dropped(self, concept: str) -> str:
         """Pairs that did not, and why."""
-        return self(f"ecgvf/{concept}/dropped.csv")
+        return self(f"judges/{concept}/dropped.csv")
 
-    def streams(self, concept: str, seed: str | int, context: str, encoding: str) -> str:
-        """Token streams of the frozen model."""
-        return self(f"streams/{concept}/seed{seed}/{context}-{encoding}.safetensors")
+    def sequences(self, concept: str, seed: str | int, context: str, encoding: str) -> str:
+        """Token sequences of the frozen model."""
+        return self(f"erasure/{concept}/sequences/seed{seed}/{context}-{encoding}.safetensors")
 
     def run(self, stage: str, concept: str, method: str, seed: str | int, file: str) -> str:
         """A file of one (concept, method, seed) in a stage: erased, images, evaluation or export."""

@@ -1,1 +1,1 @@
-"""The method: streams of the frozen model, erasure objective, windowed fine-tuning, saved adapter."""
+"""The method: token sequences of the frozen model, objectives, windowed fine-tuning, edited weights."""

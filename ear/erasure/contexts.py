@@ -1,4 +1,4 @@
-"""Reading hidden states as a context defines it: those of θ* for the goal, those of θ for the loss.
+"""Reading hidden states as a context defines it: those of θ* for the teacher, those of θ for the loss.
 
 A window is read in micro-batches, so that activations of no more than ``micro_batch`` image tokens (and, in
 the first, of the prompt) are in memory at once, whatever W is. The gradient is exact: see
@@ -38,17 +38,17 @@ class Reader(ABC):
         self.micro_batch = BatchSize(micro_batch)
 
     @torch.no_grad()
-    def examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
+    def examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> list[Example]:
         """Goals of pairs, from the frozen model. Call it before the weights change.
 
         Args:
             pairs: P pairs.
-            streams: name → (P, T) int64, rows in the order of ``pairs``.
+            sequences: name → (P, T) int64, rows in the order of ``pairs``.
         """
-        streams = {name: stream.to(self.backbone.device) for name, stream in streams.items()}
+        sequences = {name: sequence.to(self.backbone.device) for name, sequence in sequences.items()}
 
         def read(part: Sequence[int]) -> list[Example]:
-            of_part = {name: stream[list(part)] for name, stream in streams.items()}
+            of_part = {name: sequence[list(part)] for name, sequence in sequences.items()}
             return self._examples([pairs[row] for row in part], of_part)
 
         texts = [text for pair in pairs for text in pair[1:]]
@@ -68,23 +68,23 @@ class Reader(ABC):
             require_losses(example.initial_losses, partial("pair {}, image token {}".format, pair_id))
         return examples
 
-    def _examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
+    def _examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> list[Example]:
         unsafe, safe = (
             unpadded(self.backbone.encode(texts, self.variant.encoding))
             for texts in ([unsafe for _, unsafe, _ in pairs], [safe for _, _, safe in pairs])
         )
         trained = 1 if self.variant.rows == "conditional" else 2
         examples = []
-        frozen = self._frozen(unsafe, safe, streams)
-        for (prompt, states), stream in zip(frozen, streams["unsafe"], strict=True):
+        frozen = self._frozen(unsafe, safe, sequences)
+        for (prompt, states), sequence in zip(frozen, sequences["unsafe"], strict=True):
             rows = Tokens(prompt.ids[:trained], prompt.mask[:trained])
-            example = Example(rows, stream, self.objective.goal(states))
+            example = Example(rows, sequence, self.objective.teacher(states))
             examples.append(self._measured(example, states["unsafe"].rows(slice(trained))))
         return examples
 
     def _measured(self, example: Example, frozen: States) -> Example:
         """The example with its initial losses, from θ*'s states of the rows that are trained on."""
-        losses = self.objective.losses(frozen, example, 0, example.stream.shape[-1])
+        losses = self.objective.losses(frozen, example, 0, example.sequence.shape[-1])
         return replace(example, initial_losses=losses)
 
     def _rows(self, tokens: Tokens) -> Tokens:
@@ -128,9 +128,9 @@ class Reader(ABC):
 
     @abstractmethod
     def _frozen(
-        self, unsafe: list[Tensor], safe: list[Tensor], streams: Mapping[str, Tensor]
+        self, unsafe: list[Tensor], safe: list[Tensor], sequences: Mapping[str, Tensor]
     ) -> list[tuple[Tokens, dict[str, States]]]:
-        """For each pair, the unsafe prompt's rows and the frozen states of all steps, by stream."""
+        """For each pair, the unsafe prompt's rows and the frozen states of all steps, by sequence."""
 
     @abstractmethod
     def _before(self, example: Example, start: int) -> DynamicCache | None:
@@ -152,7 +152,7 @@ class Reader(ABC):
             (self._losses(example, at, end, cache) * part).sum().backward()
 
 
-class ContextFreeReader(Reader):
+class NoContext(Reader):
     """As released (context "none"): step 0 reads the whole prompt, step t the token t − 1 alone.
 
     Without context all rows of a later step are the same row, so it is read once, and the frozen states are a
@@ -165,7 +165,7 @@ class ContextFreeReader(Reader):
         self.table = context_free_states(backbone)  # (V, D) of θ*
 
     def _frozen(
-        self, unsafe: list[Tensor], safe: list[Tensor], streams: Mapping[str, Tensor]
+        self, unsafe: list[Tensor], safe: list[Tensor], sequences: Mapping[str, Tensor]
     ) -> list[tuple[Tokens, dict[str, States]]]:
         pad, count = self.backbone.pad_id, len(unsafe)
         safe = [fitted(ids, len(twin), pad) for ids, twin in zip(safe, unsafe, strict=True)]
@@ -176,8 +176,10 @@ class ContextFreeReader(Reader):
             rows, own = slice(pair, None, 2 * count), slice(-len(ids), None)
             of_unsafe, of_safe = hidden[rows, own], hidden[pair + count :: 2 * count, own]
             states = {
-                name: States(of_unsafe if name == "unsafe" else of_safe, self.table[stream[pair, :-1]][None])
-                for name, stream in streams.items()
+                name: States(
+                    of_unsafe if name == "unsafe" else of_safe, self.table[sequence[pair, :-1]][None]
+                )
+                for name, sequence in sequences.items()
             }
             found.append((Tokens(tokens.ids[rows, own], tokens.mask[rows, own]), states))
         return found
@@ -187,13 +189,13 @@ class ContextFreeReader(Reader):
 
     def _read(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> States:
         first = None if start else read_prompt(self.backbone, example.prompt)  # (R, L, D)
-        seen = example.stream[max(start, 1) - 1 : stop - 1]
+        seen = example.sequence[max(start, 1) - 1 : stop - 1]
         if not len(seen):
             return States(first, None)
         return States(first, read_alone(self.backbone, seen)[None])  # (1, w, D)
 
 
-class ContextReader(Reader):
+class WithContext(Reader):
     """With the true context: step t reads the prompt and the tokens before t (teacher forcing).
 
     What lies before the window is read with the current weights and without gradient. Exact: its keys and
@@ -203,7 +205,7 @@ class ContextReader(Reader):
     """
 
     def _frozen(
-        self, unsafe: list[Tensor], safe: list[Tensor], streams: Mapping[str, Tensor]
+        self, unsafe: list[Tensor], safe: list[Tensor], sequences: Mapping[str, Tensor]
     ) -> list[tuple[Tokens, dict[str, States]]]:
         count = len(unsafe)
         both = left_padded([*unsafe, *safe], self.backbone.pad_id)  # (2P, L)
@@ -213,14 +215,14 @@ class ContextReader(Reader):
         }
         read = {name: sides["unsafe" if name == "unsafe" else "safe"] for name in self.objective.reads}
         if self.variant.context == "aligned":
-            read.pop("neutral", None)  # target and neutral are one: the safe prompt along the unsafe stream
-        prompts = Tokens(  # (streams · rows · P, L)
+            read.pop("safe-2", None)  # both are one: the safe prompt along the unsafe sequence
+        prompts = Tokens(  # (sequences · rows · P, L)
             torch.cat([tokens.ids for tokens in read.values()]),
             torch.cat([tokens.mask for tokens in read.values()]),
         )
         along = torch.cat(
             [
-                streams[name if name in streams else "unsafe"].repeat(len(tokens) // count, 1)
+                sequences[name if name in sequences else "unsafe"].repeat(len(tokens) // count, 1)
                 for name, tokens in read.items()
             ]
         )
@@ -235,8 +237,8 @@ class ContextReader(Reader):
                 name: states.rows(slice(at * step + pair, (at + 1) * step, count))
                 for at, name in enumerate(read)
             }
-            if "target" in of_pair:
-                of_pair.setdefault("neutral", of_pair["target"])
+            if "safe" in of_pair:
+                of_pair.setdefault("safe-2", of_pair["safe"])
             rows, own = slice(pair, None, count), slice(-length, None)
             tokens = Tokens(sides["unsafe"].ids[rows, own], sides["unsafe"].mask[rows, own])
             found.append((tokens, of_pair))
@@ -252,24 +254,24 @@ class ContextReader(Reader):
 
     def _read(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> States:
         assert cache is not None, "context is read into a cache"
-        streams = example.stream.expand(len(example.prompt), -1)
-        return self._states(example.prompt, streams, start, stop, cache)
+        sequences = example.sequence.expand(len(example.prompt), -1)
+        return self._states(example.prompt, sequences, start, stop, cache)
 
     def _states(
         self,
         prompt: Tokens,
-        streams: Tensor,
+        sequences: Tensor,
         start: int,
         stop: int,
         cache: DynamicCache,
         ahead: Tensor | None = None,
     ) -> States:
-        """States of steps start … stop − 1 of R prompts along R streams, (R, T).
+        """States of steps start … stop − 1 of R prompts along R sequences, (R, T).
 
         ``cache`` holds all before ``start`` and gets these steps too; ``ahead``, (R,), are columns of padding
         that two prompts have in common, which count for no position.
         """
-        seen = streams[:, max(start, 1) - 1 : stop - 1]
+        seen = sequences[:, max(start, 1) - 1 : stop - 1]
         parts = [self.backbone.embed_image(seen)] if seen.shape[1] else []
         if not start:
             parts.insert(0, self.backbone.embed_text(prompt.ids))
@@ -328,23 +330,23 @@ class ContextReader(Reader):
         return DynamicCache(config=self.backbone.model.config.get_text_config())
 
 
-class MixedReader(ContextReader):
-    """With the true context, along unsafe streams that go on as safe ones (context "mixed").
+class MixedContext(WithContext):
+    """With the true context, along unsafe sequences that go on as safe ones (context "mixed").
 
-    Rows of an example: the unsafe prompt along each of the pair's mixed streams, and the safe prompt along
+    Rows of an example: the unsafe prompt along each of the pair's mixed sequences, and the safe prompt along
     its own. Only the conditional rows: guidance subtracts the unconditional one, which goes on with whatever
     has been drawn so far and so pushes away from it.
     """
 
-    def _examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
+    def _examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> list[Example]:
         count, steps = self.variant.cuts, self.backbone.num_image_tokens
         examples = []
-        for (pair_id, *texts), unsafe, target in zip(
-            pairs, streams["unsafe"], streams["target"], strict=True
+        for (pair_id, *texts), unsafe, safe in zip(
+            pairs, sequences["unsafe"], sequences["safe"], strict=True
         ):
             unsafe_ids, safe_ids = unpadded(self.backbone.encode(texts, self.variant.encoding))
-            at = cuts(pair_id, count, steps).to(target.device)
-            along = torch.cat([mixed(unsafe, target, at), target[None]])  # (J + 1, T)
+            at = cuts(pair_id, count, steps).to(safe.device)
+            along = torch.cat([mixed(unsafe, safe, at), safe[None]])  # (J + 1, T)
             prompt = left_padded([*[unsafe_ids] * count, safe_ids], self.backbone.pad_id)
             counts = torch.arange(steps, device=at.device) >= at[:, None]  # (J, T)
             dtype = self.backbone.model.dtype
@@ -352,13 +354,13 @@ class MixedReader(ContextReader):
             shares = torch.cat([counts.to(dtype) / count, kept])  # (J + 1, T)
             with onednn_linears(self.backbone, rows=along.numel()):
                 frozen = self._states(prompt, along, 0, steps, self._empty())
-            goal = self.objective.goal({"unsafe": frozen})
-            examples.append(self._measured(Example(prompt, along, goal, shares), frozen))
+            teacher = self.objective.teacher({"unsafe": frozen})
+            examples.append(self._measured(Example(prompt, along, teacher, shares), frozen))
         return examples
 
 
-def make_reader(backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> Reader:
+def make_context(backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> Reader:
     """The reader of a variant's context."""
-    readers: dict[str, type[ContextFreeReader | ContextReader]]
-    readers = {"none": ContextFreeReader, "mixed": MixedReader}
-    return readers.get(variant.context, ContextReader)(backbone, variant, objective, micro_batch)
+    readers: dict[str, type[NoContext | WithContext]]
+    readers = {"none": NoContext, "mixed": MixedContext}
+    return readers.get(variant.context, WithContext)(backbone, variant, objective, micro_batch)

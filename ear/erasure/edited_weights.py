@@ -1,9 +1,9 @@
 """The saved result of a fine-tuning: the replaced weights, and what they were made from.
 
-An adapter is a safetensors file. Its tensors are named by the module of the language model whose weight they
-replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "ear", the JSON of
+Edited weights are a safetensors file. Its tensors are named by the module of the language model whose
+weight they replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "ear", the JSON of
 :class:`AdapterFacts`. Equal training gives equal bytes: no times, no places on a machine. A job's windows.csv
-lists its adapters, one for each window length.
+lists its edited weights, one for each window length.
 """
 
 import json
@@ -25,10 +25,10 @@ from ear.models.weights import check_dtypes, check_file, check_finite, loading
 from ear.workflow.files import atomic_path, read_csv, sha256_file
 from ear.workflow.texts import parse_json, validated
 
-FORMAT = "ear-adapter/2"
+FORMAT = "ear-edited weights/2"
 KEY = "ear"
 SUFFIX = ".weight"
-WANTED = f"an adapter ({FORMAT}, safetensors)"
+WANTED = f"edited weights ({FORMAT}, safetensors)"
 WINDOW_COLUMNS = ["window", "own", "file", "sha256", "threshold", "skipped_share"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -53,8 +53,8 @@ class BackboneFacts(BaseModel):
         return f"{self.reference or 'without a name'} (sha256 {self.sha256[:12]}…)"
 
 
-class AdapterFacts(BaseModel):
-    """What an adapter was made from. Keys beyond these are kept.
+class EditedFacts(BaseModel):
+    """What edited weights were made from. Keys beyond these are kept.
 
     Attributes:
         format: name and version of the file format.
@@ -72,7 +72,7 @@ class AdapterFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
-    format: Literal["ear-adapter/2"]
+    format: Literal["ear-edited weights/2"]
     backbone: BackboneFacts
     concept: str
     method: str
@@ -94,13 +94,13 @@ def backbone_facts(backbone: Backbone) -> BackboneFacts:
     )
 
 
-def save_adapter(
+def save_edited(
     path: str | Path,
     weights: Mapping[str, Tensor],
     frozen: Mapping[str, str | None],
     metadata: Mapping[str, Any],
 ) -> None:
-    """Write an adapter, atomically.
+    """Write edited weights, atomically.
 
     Args:
         path: a .safetensors file.
@@ -113,18 +113,18 @@ def save_adapter(
     """
     tensors = {f"{name}{SUFFIX}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     check_finite(path, tensors)
-    facts = validated({"format": FORMAT, "backbone": dict(frozen), **metadata}, AdapterFacts, path)
+    facts = validated({"format": FORMAT, "backbone": dict(frozen), **metadata}, EditedFacts, path)
     text = json.dumps(facts.model_dump(), sort_keys=True, allow_nan=False)
     with atomic_path(path) as partial:
         save_file(tensors, partial, metadata={KEY: text})
 
 
-def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
-    """Read an adapter: (weights by module name, what it was made from). Never runs code from the file.
+def load_edited(path: str | Path) -> tuple[dict[str, Tensor], EditedFacts]:
+    """Read edited weights: (weights by module name, what they were made from). Never runs code from the file.
 
     Raises:
-        InputError: the file is missing, not safetensors, truncated, not an adapter of this format, or holds
-            values that are not finite.
+        InputError: the file is missing, not safetensors, truncated, not a set of edited weights of this
+            format, or holds values that are not finite.
     """
     check_file(path, WANTED, ".safetensors")
     with loading(path, WANTED), safe_open(path, framework="pt") as handle:
@@ -133,7 +133,7 @@ def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
     if text is None:
         raise InputError(f"{path}: found no metadata {KEY!r}, wanted {WANTED}")
     where = f"{path}: metadata"
-    facts = validated(parse_json(text, where, f"wanted {WANTED}"), AdapterFacts, where)
+    facts = validated(parse_json(text, where, f"wanted {WANTED}"), EditedFacts, where)
     strange = sorted(name for name in tensors if not name.endswith(SUFFIX))
     if strange or not tensors:
         found = f"tensor {strange[0]!r}" if strange else "no tensors"
@@ -172,8 +172,8 @@ def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: B
                 raise InputError(f"{source}: {name}{SUFFIX}: found {what} {found}, wanted {wanted}")
 
 
-def apply_adapter(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
-    """Put an adapter's weights into a backbone.
+def apply_edited(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
+    """Put a set of edited weights's weights into a backbone.
 
     All is checked before a weight is touched; what can be told without reading the backbone comes first.
 
@@ -181,9 +181,10 @@ def apply_adapter(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
         The weights it replaced, by module name: pass them to :func:`put_weights` to go back.
 
     Raises:
-        InputError: the file is no whole adapter, or it was made from other weights than the backbone's.
+        InputError: the file holds no whole edited weights, or it was made from other weights than the
+        backbone's.
     """
-    weights, facts = load_adapter(path)
+    weights, facts = load_edited(path)
     check_weights(path, weights, backbone)
     found = backbone_facts(backbone)
     if found.sha256 != facts.backbone.sha256:
@@ -206,20 +207,20 @@ def _weight(backbone: Backbone, name: str) -> nn.Parameter:
 
 @dataclass(frozen=True)
 class Windows:
-    """The adapters of one (concept, method, seed).
+    """The edited weights of one (concept, method, seed).
 
     Attributes:
-        own: the method's own window length; 0 for the original model, which has no adapter.
-        adapters: window length → file.
+        own: the method's own window length; 0 for the original model, which has no edited weights.
+        edited weights: window length → file.
     """
 
     own: int
-    adapters: Mapping[int, Path]
+    edited_weights: Mapping[int, Path]
 
     @contextmanager
     def applied(self, backbone: Backbone, window: int) -> Iterator[None]:
-        """The backbone carries a window's adapter inside of the block, and its own weights after it."""
-        replaced = apply_adapter(backbone, self.adapters[window]) if self.adapters else {}
+        """The backbone has a window's edited weights inside of the block, and its own weights after it."""
+        replaced = apply_edited(backbone, self.edited_weights[window]) if self.edited_weights else {}
         try:
             yield
         finally:
@@ -230,18 +231,18 @@ def read_windows(path: str | Path | None) -> Windows:
     """Read a windows.csv; None stands for the original model.
 
     Raises:
-        InputError: an adapter is missing or not the one that was listed.
+        InputError: a set of edited weights is missing or not the one that was listed.
     """
     if path is None:
-        return Windows(own=0, adapters={})
+        return Windows(own=0, edited_weights={})
     table = read_csv(path, WINDOW_COLUMNS)
-    adapters = {}
+    edited_weights = {}
     for window, name, wanted in zip(table["window"], table["file"], table["sha256"], strict=True):
         file = Path(path).parent / name
         found = sha256_file(file) if file.exists() else "no file"
         if found != wanted:
             raise InputError(
-                f"{file}: found {found[:12]}, wanted the adapter {wanted[:12]} that {path} lists"
+                f"{file}: found {found[:12]}, wanted the edited weights {wanted[:12]} that {path} lists"
             )
-        adapters[int(window)] = file
-    return Windows(own=int(table.loc[table["own"], "window"].iloc[0]), adapters=adapters)
+        edited_weights[int(window)] = file
+    return Windows(own=int(table.loc[table["own"], "window"].iloc[0]), edited_weights=edited_weights)

@@ -1,4 +1,4 @@
-"""Several concepts in one adapter: their pairs alternate, so that none is forgotten over the others.
+"""Several concepts erased together: their pairs alternate, so that none is forgotten over the others.
 
 One of each concept in turn, each concept's pairs in the order in which it would be trained alone; a concept
 that runs out is passed over. Or one concept after the other, to see what comes back of the first. Pairs of
@@ -24,18 +24,18 @@ from ear.workflow.seeding import stable_seed
 Row = TypeVar("Row")
 
 
-def training_order(sizes: Sequence[int], order: Order, seed: int, in_turn: bool = False) -> list[int]:
+def training_order(sizes: Sequence[int], order: Order, seed: int, sequential: bool = False) -> list[int]:
     """Rows of the concepts' pairs, one table after the other, in the order of training.
 
     Args:
         sizes: number of pairs of each concept.
         order: pairs of a concept as in the file, or shuffled by the seed.
         seed: seed of the fine-tuning.
-        in_turn: all pairs of a concept, then all of the next; else their pairs alternate.
+        sequential: all pairs of a concept, then all of the next; else their pairs alternate.
     """
     starts = np.cumsum([0, *sizes[:-1]])
     rows = [start + _order(size, order, seed) for start, size in zip(starts, sizes, strict=True)]
-    turns = rows if in_turn else zip_longest(*rows)
+    turns = rows if sequential else zip_longest(*rows)
     return [int(row) for turn in turns for row in turn if row is not None]
 
 
@@ -53,13 +53,13 @@ def _order(size: int, order: Order, seed: int) -> np.ndarray:
 
 
 def without_others(
-    pairs: Sequence[Pair], streams: Mapping[str, Tensor], others: Sequence[str]
+    pairs: Sequence[Pair], sequences: Mapping[str, Tensor], others: Sequence[str]
 ) -> tuple[list[Pair], dict[str, Tensor]]:
-    """The pairs of a concept whose safe prompt names none of the other concepts, with their streams.
+    """The pairs of a concept whose safe prompt names none of the other concepts, with their sequences.
 
     Args:
         pairs: P prompt pairs.
-        streams: name → (P, T).
+        sequences: name → (P, T).
         others: words of the concepts that are erased together with this one.
 
     Raises:
@@ -71,26 +71,26 @@ def without_others(
             f"pairs: found none of {len(pairs)} whose safe prompt is without "
             f"{' and '.join(map(repr, others))}, wanted at least one"
         )
-    return [pairs[row] for row in rows], {name: stream[rows] for name, stream in streams.items()}
+    return [pairs[row] for row in rows], {name: sequence[rows] for name, sequence in sequences.items()}
 
 
 def joined(
     parts: Sequence[tuple[Sequence[Pair], Mapping[str, Tensor]]],
 ) -> tuple[list[Pair], dict[str, Tensor]]:
-    """Pairs and streams of several concepts, one after the other.
+    """Pairs and sequences of several concepts, one after the other.
 
     Args:
-        parts: pairs and streams (name → (P, T)) of each concept.
+        parts: pairs and sequences (name → (P, T)) of each concept.
     """
     names = list(parts[0][1])
     return (
         [pair for pairs, _ in parts for pair in pairs],
-        {name: torch.cat([streams[name] for _, streams in parts]) for name in names},
+        {name: torch.cat([sequences[name] for _, sequences in parts]) for name in names},
     )
 
 
 def hash_of_pairs(digests: Sequence[str]) -> str:
-    """What an adapter says of the tables of pairs that it was made from.
+    """What a set of edited weights says of the tables of pairs that it was made from.
 
     Args:
         digests: hexadecimal SHA-256 of each concept's table, in the order of the concepts.

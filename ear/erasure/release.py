@@ -1,4 +1,4 @@
-"""The authors' file of fine-tuned weights: read, written, found in a download, and made an adapter and back.
+"""The authors' file of fine-tuned weights: read, written, found in a download, converted to ours and back.
 
 ``python -m ear.erasure.release import|export --help`` tells how. The file is torch.save's, of
 {module name: {"weight": tensor}}, names as in the Llama decoder: "layers.0.self_attn.q_proj" (source:
@@ -26,8 +26,8 @@ from ear.erasure.edited_weights import (
     WINDOW_COLUMNS,
     backbone_facts,
     check_weights,
-    load_adapter,
-    save_adapter,
+    load_edited,
+    save_edited,
 )
 from ear.errors import InputError, one_line
 from ear.models.janus import DTYPES, Backbone
@@ -114,14 +114,14 @@ def write_authors_weights(path: str | Path, weights: Mapping[str, Tensor]) -> No
 def import_authors_weights(
     path: str | Path, backbone: Backbone, facts: Mapping[str, Any], out: str | Path
 ) -> None:
-    """Make an adapter of a file of the authors' format, tied to a backbone and in its dtype.
+    """Convert a file of the authors' format to edited weights, tied to a backbone and in its dtype.
 
     Args:
         path: the authors' file.
         backbone: the frozen model that the weights belong to.
-        facts: what is known of the training: ``concept`` and ``method``, and any other field of an adapter's
-            metadata.
-        out: the adapter, a .safetensors file.
+        facts: what is known of the training: ``concept`` and ``method``, and any other field of a set of
+            edited weights's metadata.
+        out: the edited weights, a .safetensors file.
 
     Raises:
         InputError: the file is not of the format or does not fit the backbone.
@@ -132,7 +132,7 @@ def import_authors_weights(
     unknown: dict[str, Any] = dict.fromkeys(("fine_tuning_seed", "window", "threshold", "pairs_sha256"))
     origin = {"imported_from": {"file": Path(path).name, "sha256": sha256_file(path)}}
     known = {"settings": {}, "versions": {}, **origin, **facts}
-    save_adapter(out, weights, backbone_facts(backbone).model_dump(), unknown | known)
+    save_edited(out, weights, backbone_facts(backbone).model_dump(), unknown | known)
 
 
 def import_published(
@@ -143,27 +143,27 @@ def import_published(
     facts: Mapping[str, Any],
     out_folder: str | Path,
 ) -> None:
-    """Make an adapter of one of the authors' files, and the list of windows that rendering reads.
+    """Convert one of the authors' files to edited weights, and list the windows that rendering reads.
 
-    Writes adapter.safetensors, in the backbone's dtype, and, last, windows.csv.
+    Writes weights.safetensors, in the backbone's dtype, and, last, windows.csv.
 
     Args:
         folder: where the download is.
         pattern: pattern of the file, as :func:`find_weights` takes it.
         backbone: the frozen model that the weights belong to.
         window: W that the paper names for the concept; the files do not hold it.
-        facts: what the adapter's metadata should say: ``concept`` and ``method`` at least.
+        facts: what the edited weights's metadata should say: ``concept`` and ``method`` at least.
         out_folder: where the files go.
 
     Raises:
         InputError: the pattern fits no file or several, or the file is not of the authors' format or does not
             fit the backbone.
     """
-    adapter = Path(out_folder) / "adapter.safetensors"
+    edited = Path(out_folder) / "weights.safetensors"
     source = find_weights(folder, pattern)
-    import_authors_weights(source, backbone, {**facts, "window": window}, adapter)
-    row = {"window": window, "own": True, "file": adapter.name, "sha256": sha256_file(adapter)}
-    write_csv(adapter.with_name("windows.csv"), pd.DataFrame([row], columns=WINDOW_COLUMNS))
+    import_authors_weights(source, backbone, {**facts, "window": window}, edited)
+    row = {"window": window, "own": True, "file": edited.name, "sha256": sha256_file(edited)}
+    write_csv(edited.with_name("windows.csv"), pd.DataFrame([row], columns=WINDOW_COLUMNS))
 
 
 def find_weights(folder: str | Path, pattern: str) -> Path:
@@ -215,12 +215,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "import":
             backbone = Backbone.load(options.backbone, options.dtype, "cpu", options.revision)
             facts = {"concept": options.concept, "method": options.method}
-            import_authors_weights(options.weights, backbone, facts, options.adapter)
-            print(f"{options.adapter}: an adapter of {backbone_facts(backbone)}")
+            import_authors_weights(options.weights, backbone, facts, options.edited)
+            print(f"{options.edited}: edited weights of {backbone_facts(backbone)}")
         else:
-            weights, adapter = load_adapter(options.adapter)
+            weights, edited = load_edited(options.edited)
             write_authors_weights(options.weights, weights)
-            print(f"{options.weights}: {len(weights)} modules, made from {adapter.backbone}")
+            print(f"{options.weights}: {len(weights)} modules, made from {edited.backbone}")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -230,32 +230,34 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ear.erasure.release",
-        description="Fine-tuned weights between the EAR authors' file format and this project's adapters.",
+        description="Convert fine-tuned weights between the EAR authors' format and edited weights.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="import|export")
     importing = commands.add_parser(
         "import",
-        help="the authors' file → adapter",
-        description="Make an adapter of the authors' file, tied to a backbone.",
+        help="the authors' file → edited weights",
+        description="Convert the authors' file to edited weights, tied to a backbone.",
     )
     importing.add_argument("weights", help="the authors' file (.pt); code in it is never run")
-    importing.add_argument("adapter", help="adapter to write (.safetensors)")
+    importing.add_argument("edited", help="edited weights to write (.safetensors)")
     importing.add_argument(
         "--backbone", required=True, help="frozen model: a transformers folder or hub id of a Janus model"
     )
     importing.add_argument("--revision", help="commit of the hub repository")
     importing.add_argument(
         "--dtype",
-        choices=DTYPES,
+        overrides=DTYPES,
         default="bfloat16",
         help="dtype of the backbone, as experiments load it (default: %(default)s)",
     )
     importing.add_argument("--concept", required=True, help="what the weights erase")
     importing.add_argument("--method", default="released", help="how they were made (default: %(default)s)")
     exporting = commands.add_parser(
-        "export", help="adapter → the authors' file", description="Write an adapter as the authors' file."
+        "export",
+        help="edited weights → the authors' file",
+        description="Convert edited weights to the authors' file.",
     )
-    exporting.add_argument("adapter", help="adapter to read (.safetensors)")
+    exporting.add_argument("edited", help="edited weights to read (.safetensors)")
     exporting.add_argument("weights", help="the authors' file to write (.pt)")
     return parser
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from ear.erasure.edited_weights import WINDOW_COLUMNS, backbone_facts, save_adapter
+from ear.erasure.edited_weights import WINDOW_COLUMNS, backbone_facts, save_edited
 from ear.erasure.sequences import Pair
 from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Kept, Trainer
 from ear.erasure.variants import Settings
@@ -26,7 +26,7 @@ def erase(
     folder: str | Path,
     backbone: Backbone,
     pairs: Sequence[Pair],
-    streams: Mapping[str, Tensor],
+    sequences: Mapping[str, Tensor],
     settings: Settings,
     windows: Sequence[int],
     seed: int,
@@ -35,24 +35,24 @@ def erase(
     seconds_between_checkpoints: float = SECONDS_BETWEEN,
     made_by: Mapping[str, Any] | None = None,
 ) -> None:
-    """Fine-tune with each window length and save the adapters.
+    """Fine-tune with each window length and save the edited weights.
 
-    Writes adapter.safetensors (the own window), windows/W<w>.safetensors (the others), training.csv (one row
-    a window of tokens) and, last, windows.csv, which lists the adapters. Killed at any moment and called
-    again, it goes on from the last checkpoint and ends with the same bytes.
+    Writes weights.safetensors (the own window), windows/W<w>.safetensors (the others), training.csv (one row
+    a window of tokens) and, last, windows.csv, which lists the edited weights. Killed at any moment and
+    called again, it goes on from the last checkpoint and ends with the same bytes.
 
     Args:
         folder: folder of the job.
         backbone: the frozen model θ*.
         pairs: prompt pairs that passed the filter; of several concepts, one concept's after another's.
-        streams: name → (P, T) int64 token streams of θ*.
-        settings: all choices of the fine-tuning; its variant's window is the own one.
+        sequences: name → (P, T) int64 token sequences of θ*.
+        settings: all overrides of the fine-tuning; its variant's window is the own one.
         windows: all lengths to train, the own one among them.
         seed: seed of the fine-tuning.
-        facts: what else the adapters' metadata should say (concept, method, pairs' hash).
+        facts: what else the edited weights' metadata should say (concept, method, pairs' hash).
         sizes: number of pairs of each concept; None: they are all of one.
         seconds_between_checkpoints: least time between two checkpoints of a window length.
-        made_by: what else the bits depend on, and the adapters do not say: code, device, threads.
+        made_by: what else the bits depend on, and the edited weights do not say: code, device, threads.
     """
     folder = Path(folder)
     frozen = backbone_facts(backbone).model_dump()
@@ -62,7 +62,7 @@ def erase(
         **made_from,
         "pairs": list(pairs),
         "sizes": list(sizes or [len(pairs)]),
-        "streams": {name: stream.tolist() for name, stream in streams.items()},
+        "sequences": {name: sequence.tolist() for name, sequence in sequences.items()},
         "backbone": frozen,
         "made_by": dict(made_by or {}),
     }
@@ -70,18 +70,18 @@ def erase(
     logs, rows = [], []
     for window in windows:
         own = window == settings.variant.window
-        file = "adapter.safetensors" if own else f"windows/W{window}.safetensors"
+        file = "weights.safetensors" if own else f"windows/W{window}.safetensors"
         of["window"] = window
         kept = Kept(folder, window, of)
         log = kept.load()
         if log is None:
-            trainer = trainer or Trainer(backbone, pairs, streams, settings, seed, sizes)
+            trainer = trainer or Trainer(backbone, pairs, sequences, settings, seed, sizes)
             checkpoint = Checkpoint(
                 folder / f".training-W{window}.safetensors", of, seconds_between_checkpoints
             )
             log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)
             metadata = {**made_from, "window": window, "threshold": trainer.threshold(window)}
-            save_adapter(kept.adapter, trainer.weights(), frozen, metadata)
+            save_edited(kept.edited, trainer.weights(), frozen, metadata)
             kept.save(log)
             checkpoint.path.unlink(missing_ok=True)  # the result is safe
         kept.put(folder / file)

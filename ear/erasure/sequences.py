@@ -1,8 +1,8 @@
-"""Token streams of the frozen model θ*, sampled once and shared by every variant and window that reads them.
+"""Token sequences of the frozen model θ*, sampled once and shared by every variant and window.
 
-Since the streams come from θ* alone, all pairs and all streams are sampled in lockstep before any training.
-Source: the paper's Section "Windowed Gradient Accumulation"; `train_*.py` of the release sample inside of
-the training loop.
+Since the sequences come from θ* alone, all pairs and all sequences are sampled in lockstep before any
+training. Source: the paper's Section "Windowed Gradient Accumulation"; `train_*.py` of the release sample
+inside of the training loop.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ear.erasure.variants import STREAM_NAMES, Context, Encoding
+from ear.erasure.variants import SEQUENCE_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.images.batching import BatchSize, drawn_at_once
 from ear.images.sampling import Guidance, choose, guided, image_words, sample, uniforms
@@ -26,6 +26,9 @@ from ear.models.weights import FiniteWatch, check_file, loading
 from ear.prompts.tables import PAIR_COLUMNS
 from ear.workflow.files import atomic_path, read_csv
 from ear.workflow.seeding import stable_seed
+
+# Words of the seeds are fixed: with others, the same settings would give other weights.
+SEEDED_BY = {"unsafe": "unsafe", "safe": "target", "safe-2": "neutral"}
 
 Pair = tuple[str, str, str]
 """(pair id, unsafe prompt, safe prompt)"""
@@ -37,7 +40,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
     return list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
 
 
-def sample_streams(
+def sample_sequences(
     backbone: Backbone,
     pairs: Sequence[Pair],
     context: Context,
@@ -47,7 +50,7 @@ def sample_streams(
     temperature: float,
     batch_size: int,
 ) -> dict[str, Tensor]:
-    """Sample the streams that a context needs.
+    """Sample the sequences that a context needs.
 
     Args:
         backbone: the frozen model θ*.
@@ -55,7 +58,7 @@ def sample_streams(
         context: "none" samples as the release does, each token from the one before it alone; the others
             sample images.
         encoding: how prompts are encoded.
-        seed: seed of the fine-tuning run; with the pair's id and the stream's name it fixes every random
+        seed: seed of the fine-tuning run; with the pair's id and the sequence's name it fixes every random
             number.
         guidance: scale of classifier-free guidance.
         temperature: softmax temperature.
@@ -64,7 +67,7 @@ def sample_streams(
     Returns:
         For each name of ``STREAM_NAMES[context]`` a (P, T) int64 tensor, rows in the order of ``pairs``.
     """
-    names, steps = STREAM_NAMES[context], backbone.num_image_tokens
+    names, steps = SEQUENCE_NAMES[context], backbone.num_image_tokens
     texts = {"unsafe": [unsafe for _, unsafe, _ in pairs], "safe": [safe for _, _, safe in pairs]}
     ids = {side: unpadded(backbone.encode(prompts, encoding)) for side, prompts in texts.items()}
     if context == "none":
@@ -72,7 +75,7 @@ def sample_streams(
             fitted(safe, len(unsafe), backbone.pad_id) for unsafe, safe in zip(*ids.values(), strict=True)
         ]
     jobs = [
-        (prompt, stable_seed(seed, pair_id, name))
+        (prompt, stable_seed(seed, pair_id, SEEDED_BY[name]))
         for name in names
         for (pair_id, _, _), prompt in zip(pairs, ids["unsafe" if name == "unsafe" else "safe"], strict=True)
     ]
@@ -88,12 +91,12 @@ def sample_streams(
 
     length = max(len(prompt) for prompt, _ in jobs)
     fits = drawn_at_once(backbone, batch_size, scale.rows, length) if table is None else None
-    streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled, fits)))
-    return dict(zip(names, streams.split(len(pairs)), strict=True))
+    sequences = torch.cat(list(BatchSize(batch_size).each(jobs, sampled, fits)))
+    return dict(zip(names, sequences.split(len(pairs)), strict=True))
 
 
 def cuts(pair_id: str, count: int, steps: int) -> Tensor:
-    """Where a pair's mixed streams turn from unsafe to safe: (count,) int64, 0 and others in 1 … ⌊T / 2⌋.
+    """Where a pair's mixed sequences turn from unsafe to safe: (count,) int64, 0 and others in 1 … ⌊T / 2⌋.
 
     They are the pair's own, whatever pairs are trained beside it.
 
@@ -107,7 +110,7 @@ def cuts(pair_id: str, count: int, steps: int) -> Tensor:
 
 
 def mixed(unsafe: Tensor, target: Tensor, at: Tensor) -> Tensor:
-    """Streams that begin as the unsafe one and go on, from their cuts, as the target.
+    """Token sequences that begin as the unsafe one and go on, from their cuts, as the target.
 
     Args:
         unsafe: (T,).
@@ -191,46 +194,46 @@ def context_free_states(backbone: Backbone, batch_size: int = 4096) -> Tensor:
 
 
 def made_from(backbone: Backbone, pairs: Sequence[Pair]) -> str:
-    """What streams belong to: SHA-256 of the frozen weights and of the pairs in their order."""
+    """What sequences belong to: SHA-256 of the frozen weights and of the pairs in their order."""
     return hashlib.sha256(f"{backbone.fingerprint()} {list(pairs)}".encode()).hexdigest()
 
 
-def save_streams(path: str | Path, streams: Mapping[str, Tensor], source: str) -> None:
-    """Write streams as safetensors, atomically, with what :func:`made_from` says of them."""
+def save_sequences(path: str | Path, sequences: Mapping[str, Tensor], source: str) -> None:
+    """Write sequences as safetensors, atomically, with what :func:`made_from` says of them."""
     with atomic_path(path) as partial:
         save_file(
-            {name: value.contiguous() for name, value in streams.items()},
+            {name: value.contiguous() for name, value in sequences.items()},
             partial,
             metadata={"made_from": source},
         )
 
 
-def load_streams(path: str | Path, source: str, context: Context) -> dict[str, Tensor]:
-    """Read streams.
+def load_sequences(path: str | Path, source: str, context: Context) -> dict[str, Tensor]:
+    """Read sequences.
 
     Args:
         path: the file.
         source: what :func:`made_from` says of the backbone and the pairs.
-        context: whose streams are wanted.
+        context: whose sequences are wanted.
 
     Raises:
         InputError: the file is missing, not whole, of another context, or was made for another backbone or
             other pairs.
     """
-    wanted = "a file of token streams"
+    wanted = "a file of token sequences"
     check_file(path, wanted, ".safetensors")
     with loading(path, wanted), safe_open(path, framework="pt") as handle:
         found = (handle.metadata() or {}).get("made_from", "none")
-        streams = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
+        sequences = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
     if found != source:
         raise InputError(
-            f"{path}: found streams of other weights or pairs ({found[:12]}), wanted {source[:12]}"
+            f"{path}: found sequences of other weights or pairs ({found[:12]}), wanted {source[:12]}"
         )
-    if streams.keys() != set(STREAM_NAMES[context]):
-        names = ", ".join(STREAM_NAMES[context])
-        raise InputError(f"{path}: found streams {', '.join(streams)}, wanted {names} ({context})")
-    for name, stream in streams.items():
-        if stream.dtype != torch.int64 or stream.ndim != 2:
-            kind = f"{stream.dtype} of shape {tuple(stream.shape)}".removeprefix("torch.")
+    if sequences.keys() != set(SEQUENCE_NAMES[context]):
+        names = ", ".join(SEQUENCE_NAMES[context])
+        raise InputError(f"{path}: found sequences {', '.join(sequences)}, wanted {names} ({context})")
+    for name, sequence in sequences.items():
+        if sequence.dtype != torch.int64 or sequence.ndim != 2:
+            kind = f"{sequence.dtype} of shape {tuple(sequence.shape)}".removeprefix("torch.")
             raise InputError(f"{path}: {name}: found {kind}, wanted int64 tokens, pairs × tokens")
-    return streams
+    return sequences

@@ -1,7 +1,7 @@
 """Where a fine-tuning stands, on disk.
 
 Killed at any moment, it goes on from its checkpoint to the same bytes. Once finished, it is kept beside its
-adapter: a job that is asked for other windows trains none twice.
+edited weights: a job that is asked for other windows trains none twice.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ear.erasure.contexts import make_reader
+from ear.erasure.contexts import make_context
 from ear.erasure.joint import in_passes, training_order
 from ear.erasure.objectives import OBJECTIVES, Example
 from ear.erasure.sequences import Pair
@@ -93,9 +93,9 @@ class Checkpoint:
 
 
 class Kept:
-    """The finished training of one window length: its adapter under a hidden name, and a note of its log.
+    """The finished training of one window length: its weights under a hidden name, and a note of its log.
 
-    The adapter under its own name is a hard link to it, and takes no more room.
+    The edited weights under their own name are a hard link, and take no more room.
 
     Args:
         folder: folder of the job.
@@ -104,7 +104,7 @@ class Kept:
     """
 
     def __init__(self, folder: Path, window: int, of: Mapping[str, Any]) -> None:
-        self.adapter = folder / f".W{window}.safetensors"
+        self.edited = folder / f".W{window}.safetensors"
         self._note = folder / f".W{window}.json"
         self._key = _key(of)
 
@@ -112,26 +112,26 @@ class Kept:
         """The log of the training, or None where it was not finished, was of something else or is damaged."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
-            if note["of"] != self._key or sha256_file(self.adapter) != note["sha256"]:
+            if note["of"] != self._key or sha256_file(self.edited) != note["sha256"]:
                 return None
             return pd.DataFrame(note["records"], columns=note["columns"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def save(self, log: pd.DataFrame) -> None:
-        """Note the log of the training whose adapter is there now."""
+        """Note the log of the training whose edited weights are there now."""
         records = [list(row) for row in log.itertuples(index=False, name=None)]
-        note = {"of": self._key, "sha256": sha256_file(self.adapter)}
+        note = {"of": self._key, "sha256": sha256_file(self.edited)}
         write_text(self._note, json.dumps(note | {"columns": list(log.columns), "records": records}))
 
     def put(self, path: Path) -> None:
-        """Let a path be the adapter."""
+        """Let a path be the edited weights."""
         path.unlink(missing_ok=True)  # a link cannot take the place of another one to the same file
         with atomic_path(path) as partial:
             try:
-                os.link(self.adapter, partial)
+                os.link(self.edited, partial)
             except OSError:  # a file system without links
-                shutil.copyfile(self.adapter, partial)
+                shutil.copyfile(self.edited, partial)
 
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -178,7 +178,7 @@ class Trainer:
         backbone: the frozen model θ*; its trained modules change during :meth:`run` and are put back by
             :meth:`restore`.
         pairs: P prompt pairs.
-        streams: name → (P, T) int64, rows in the order of ``pairs``.
+        sequences: name → (P, T) int64, rows in the order of ``pairs``.
         settings: settings of the fine-tuning.
         seed: shuffles the pairs where the variant says so.
         sizes: number of pairs of each concept, whose pairs follow each other and are trained as
@@ -189,7 +189,7 @@ class Trainer:
         self,
         backbone: Backbone,
         pairs: Sequence[Pair],
-        streams: Mapping[str, Tensor],
+        sequences: Mapping[str, Tensor],
         settings: Settings,
         seed: int,
         sizes: Sequence[int] | None = None,
@@ -200,13 +200,13 @@ class Trainer:
         objective = OBJECTIVES[self.variant.objective](backbone.image_logits, settings.eta)
         micro_batch = fitting(backbone, settings.micro_batch, self._need(backbone, pairs))
         self.halves = backbone.device.type != "cpu"  # there a smaller micro-batch would be other bytes
-        self.reader = make_reader(backbone, self.variant, objective, micro_batch)
+        self.reader = make_context(backbone, self.variant, objective, micro_batch)
         sizes = sizes or [len(pairs)]
-        order = training_order(sizes, self.variant.order, seed, settings.in_turn)
-        self._blocks = sizes if settings.in_turn else [len(pairs)]
+        order = training_order(sizes, self.variant.order, seed, settings.sequential)
+        self._blocks = sizes if settings.sequential else [len(pairs)]
         self.pair_ids = [pairs[row][0] for row in order]
         self.examples = self.reader.examples(
-            [pairs[row] for row in order], {name: stream[order] for name, stream in streams.items()}
+            [pairs[row] for row in order], {name: sequence[order] for name, sequence in sequences.items()}
         )
         self._frozen = {name: module.weight.detach().clone() for name, module in self.modules.items()}
 
@@ -279,7 +279,9 @@ class Trainer:
             list(zip(self.pair_ids, self.examples, strict=True)), self.settings.passes, self._blocks
         )
         for pair_id, example in progress(order[done:], desc=desc, unit="pair"):
-            for index, bound in enumerate(window_bounds(example.stream.shape[-1], window, self.variant.tail)):
+            for index, bound in enumerate(
+                window_bounds(example.sequence.shape[-1], window, self.variant.tail)
+            ):
                 losses, factors = self._accumulated(optimiser, example, bound, threshold)
                 skipped, loss = factors is None, losses.sum().item()
                 if not math.isfinite(loss):

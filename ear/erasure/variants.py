@@ -17,16 +17,16 @@ Tail = Literal["drop", "keep"]
 Order = Literal["file", "seed"]
 Optimiser = Literal["adam", "sgd"]
 
-STREAM_NAMES: dict[Context, tuple[str, ...]] = {
-    "none": ("unsafe", "target", "neutral"),
-    "independent": ("unsafe", "target", "neutral"),
+SEQUENCE_NAMES: dict[Context, tuple[str, ...]] = {
+    "none": ("unsafe", "safe", "safe-2"),
+    "independent": ("unsafe", "safe", "safe-2"),
     "aligned": ("unsafe",),
-    "mixed": ("unsafe", "target"),
+    "mixed": ("unsafe", "safe"),
 }
-"""Streams that a context samples from the frozen model; "target" and "neutral" belong to the safe prompt."""
+"""Token sequences that a context samples: one of the unsafe prompt, the others of the safe one."""
 
-TOGETHER = "+"
-"""Between the names of concepts that one adapter erases together."""
+JOINT = "+"
+"""Between the names of concepts that are erased together."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Variant:
     Attributes:
         objective: L_t of an image token. "mse": squared distance of hidden states to the paper's target;
             "kl": divergence from the frozen model's distribution pushed away from the prompt (Obliviate);
-            "ascent": log-likelihood of the unsafe stream, to be lowered; "redirect": divergence from what the
-            frozen model draws of the safe prompt, after beginnings of the unsafe stream too (ours).
+            "ascent": log-likelihood of the unsafe sequence, to be lowered; "redirect": divergence from what
+            the frozen model draws of the safe prompt, after beginnings of the unsafe sequence too (ours).
         context: what a training step sees. "none": each image token alone at position 0, as the authors'
-            scripts run; "independent": the true autoregressive context, with three streams sampled
+            scripts run; "independent": the true autoregressive context, with three sequences sampled
             independently, as the paper's text reads; "aligned": the true context, both prompts read along the
-            same unsafe stream; "mixed": the true context, an unsafe stream that goes on as a safe one.
+            same unsafe sequence; "mixed": the true context, an unsafe sequence that goes on as a safe one.
         encoding: "raw" trains on the prompt's tokens alone, "chat" on the prompt as it stands at inference.
         rows: rows of classifier-free guidance in the loss, "both" or the "conditional" one.
         threshold: what has to exceed μ, or else is left out (thresholded loss masking, TLM): the
@@ -52,7 +52,7 @@ class Variant:
         window: W, image tokens a window (windowed gradient accumulation, WGA); "image" is all of them, None
             leaves it to the concept.
         max_grad_norm: gradients are scaled down to this norm; None leaves them as they are.
-        cuts: number of mixed streams that a step of context "mixed" reads of each pair.
+        cuts: number of mixed sequences that a step of context "mixed" reads of each pair.
         retain: λ, the weight in context "mixed" of keeping what the safe prompt gives.
     """
 
@@ -112,7 +112,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Settings:
-    """All choices of one fine-tuning.
+    """All overrides of one fine-tuning.
 
     Attributes:
         variant: what the method binds; its window is a number here.
@@ -124,7 +124,7 @@ class Settings:
         threshold: μ, None for variants without a threshold.
         micro_batch: image tokens of a window whose activations are in memory at once; bounds memory whatever
             W is, and changes results by rounding alone.
-        in_turn: train several concepts one after the other, all passes over each; else their
+        sequential: train several concepts one after the other, all passes over each; else their
             pairs alternate.
     """
 
@@ -136,7 +136,7 @@ class Settings:
     passes: int
     threshold: Threshold | None
     micro_batch: int
-    in_turn: bool = False
+    sequential: bool = False
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Settings":

@@ -23,7 +23,7 @@ def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
     """Every method against the original and against the shown one; on target and retention, all pairs.
 
     Rows of two methods are matched by prompt, sampling seed and fine-tuning seed: the same prompt has the
-    same uniforms under every method, and the same fine-tuning seed the same streams. A method with one seed
+    same uniforms under every method, and the same fine-tuning seed the same sequences. A method with one seed
     (nothing is trained) stands beside each seed of the other. Prompts that one of the two lacks do not count.
 
     Compared is what the axes of a prompt set measure image by image: rates at which the concept is shown,

@@ -1,8 +1,8 @@
-"""Probes: the images that the axes need beside those of the prompts themselves.
+"""Conditions: the images that the axes need beside those of the prompts themselves.
 
-A probe draws the first target prompts once more under another condition, with the same uniforms: given the
-beginning of an image of the concept, at another guidance scale or at another temperature. So a probe's image
-and the target image of its prompt differ by the condition alone.
+A condition draws the first target prompts once more under another condition, with the same uniforms: given
+the beginning of an image of the concept, at another guidance scale or at another temperature. So a
+condition's image and the target image of its prompt differ by the setting alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from ear.images.tokens import ImageTokens
 from ear.models.janus import Backbone
 from ear.prompts.tables import first_targets
 
-PROBE_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "same_as", "begun_by"]
+CONDITION_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "same_as", "begun_by"]
 
 
 @dataclass(frozen=True)
-class Condition:
-    """How a probe draws.
+class Setting:
+    """How a condition renders.
 
     Attributes:
         given: k, image tokens that are given.
@@ -39,23 +39,23 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Probe:
-    """One prompt set of a probe.
+class Condition:
+    """One prompt set of a condition.
 
     Attributes:
-        condition: how it draws.
+        setting: how it renders.
         rows: ``PROBE_COLUMNS``. ``same_as``: id of the original's image whose common random numbers an image
             shares; ``begun_by``: the prompt of that image, whose first tokens are given.
     """
 
-    condition: Condition
+    setting: Setting
     rows: pd.DataFrame
 
 
-def probes_of(
+def conditions_of(
     prompts: pd.DataFrame, axes: Mapping[str, Any], pairs: pd.DataFrame | None = None
-) -> list[Probe]:
-    """The probes of a concept.
+) -> list[Condition]:
+    """The conditions of a concept.
 
     Args:
         prompts: its evaluation prompts (``ear.prompts.tables.PROMPT_COLUMNS``).
@@ -66,12 +66,12 @@ def probes_of(
     """
     target = first_targets(prompts, axes["prompts"])
     texts = target["prompt"]
-    conditions = {set_of(PREFIX, given): Condition(given=given) for given in axes["prefixes"]}
-    conditions |= {set_of(GUIDANCE, scale): Condition(guidance=scale) for scale in axes["guidance"]}
-    conditions |= {set_of(TEMPERATURE, value): Condition(temperature=value) for value in axes["temperature"]}
+    settings = {set_of(PREFIX, given): Setting(given=given) for given in axes["prefixes"]}
+    settings |= {set_of(GUIDANCE, scale): Setting(guidance=scale) for scale in axes["guidance"]}
+    settings |= {set_of(TEMPERATURE, value): Setting(temperature=value) for value in axes["temperature"]}
     found = [
-        Probe(condition, _rows(target["prompt_id"], name, texts, texts).assign(object=target["object"]))
-        for name, condition in conditions.items()
+        Condition(setting, _rows(target["prompt_id"], name, texts, texts).assign(object=target["object"]))
+        for name, setting in settings.items()
     ]
     if pairs is not None and axes["prefixes"]:
         asked = pairs.head(axes["prompts"]).reset_index(drop=True)
@@ -79,12 +79,12 @@ def probes_of(
         for given in (0, *axes["prefixes"]):
             rows = _rows(asked["pair_id"], set_of(CEILING, given), safe, unsafe)
             rows = rows.assign(same_as=asked["pair_id"] + "/unsafe")  # the pair's rendered image
-            found.append(Probe(Condition(given=given), rows))
+            found.append(Condition(Setting(given=given), rows))
     return found
 
 
 def _rows(ids: pd.Series, name: str, asked: pd.Series, begun_by: pd.Series) -> pd.DataFrame:
-    """Rows of a probe, named by their prompts: "church/target/0003" becomes "church/prefix-16/0003"."""
+    """Rows of a condition, named by their prompts: "church/target/0003" becomes "church/prefix-16/0003"."""
     parts = ids.str.split("/")
     table = {
         "prompt_id": [f"{part[0]}/{name}/{part[-1]}" for part in parts],
@@ -94,11 +94,11 @@ def _rows(ids: pd.Series, name: str, asked: pd.Series, begun_by: pd.Series) -> p
         "same_as": ids,
         "begun_by": begun_by,
     }
-    return pd.DataFrame(table, columns=PROBE_COLUMNS)
+    return pd.DataFrame(table, columns=CONDITION_COLUMNS)
 
 
 def sizes_of(axes: Mapping[str, Any], targets: int, pairs: int = 0) -> tuple[int, ...]:
-    """Number of images of each probe.
+    """Number of images of each condition.
 
     Args:
         axes: as in :func:`probes_of`.
@@ -110,15 +110,17 @@ def sizes_of(axes: Mapping[str, Any], targets: int, pairs: int = 0) -> tuple[int
     return (min(axes["prompts"], targets),) * levels + (min(axes["prompts"], pairs),) * ceilings
 
 
-def of_shard(probes: Sequence[Probe], shard: int, shards: int) -> list[Probe]:
-    """What one of several jobs renders of each probe (``ear.images.rendering.shard_rows``)."""
-    parts = [Probe(probe.condition, shard_rows(probe.rows, shard, shards)) for probe in probes]
+def of_shard(conditions: Sequence[Condition], shard: int, shards: int) -> list[Condition]:
+    """What one of several jobs renders of each condition (``ear.images.rendering.shard_rows``)."""
+    parts = [
+        Condition(condition.setting, shard_rows(condition.rows, shard, shards)) for condition in conditions
+    ]
     return [part for part in parts if len(part.rows)]
 
 
-def render_probes(
+def render_conditions(
     backbone: Backbone,
-    probes: Sequence[Probe],
+    conditions: Sequence[Condition],
     tokens: ImageTokens,
     folder: str | Path,
     *,
@@ -129,12 +131,12 @@ def render_probes(
     batch_size: BatchSize,
     desc: str,
 ) -> list[pd.DataFrame]:
-    """Render the images of probes.
+    """Render the images of conditions.
 
     Args:
-        backbone: the model, with its adapter if it has one.
-        probes: of a concept.
-        tokens: of the original's images that the probes go on from.
+        backbone: the model, with its edited weights if it has one.
+        conditions: of a concept.
+        tokens: of the original's images that the conditions go on from.
         folder: where the PNGs go.
         window: the method's own window length.
         experiment_seed: with the prompts' ids it fixes the common random numbers.
@@ -144,16 +146,16 @@ def render_probes(
         desc: label of the progress bar.
 
     Returns:
-        Rows of the manifest, a table a probe.
+        Rows of the manifest, a table a condition.
     """
     rendered = []
-    for probe in probes:
-        condition, rows = probe.condition, probe.rows.assign(window=window)
+    for condition in conditions:
+        setting, rows = condition.setting, condition.rows.assign(window=window)
         prefix = None
-        if condition.given:
+        if setting.given:
             begun = tokens.of(rows["begun_by"], image_rows(rows, experiment_seed)["seed"])
-            prefix = begun[:, : condition.given]
-        scale = guidance.scale if condition.guidance is None else condition.guidance
+            prefix = begun[:, : setting.given]
+        scale = guidance.scale if setting.guidance is None else setting.guidance
         rendered.append(
             render_prompts(
                 backbone,
@@ -161,7 +163,7 @@ def render_probes(
                 folder,
                 experiment_seed=experiment_seed,
                 guidance=Guidance(scale, guidance.negative, guidance.strength),
-                temperature=temperature if condition.temperature is None else condition.temperature,
+                temperature=temperature if setting.temperature is None else setting.temperature,
                 batch_size=batch_size,
                 desc=f"{desc}, {rows['prompt_set'].iloc[0]}",
                 prefix=prefix,

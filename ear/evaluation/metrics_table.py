@@ -66,8 +66,8 @@ class Job:
         verdicts: one row an image (``VERDICTS_CSV``), those of attacks among them (``with_attacks``).
         scores: one row a set-level metric (``SCORES_CSV``).
         detections: one row a detection (``DETECTIONS_CSV``); none for a judge that detects nothing.
-        also_erased: words of further concepts that the same adapter erases: prompts of retention and of
-            neighbours that name one do not count, since nothing of them is to be retained.
+        also_erased: words of further concepts that the same set of edited weights erases: prompts of
+            retention and of neighbours that name one do not count, since nothing of them is to be retained.
     """
 
     concept: str

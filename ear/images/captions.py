@@ -39,7 +39,7 @@ def caption_images(
     """Ask the same question of every image and decode the answers greedily.
 
     Args:
-        backbone: the model, with its adapter if it has one.
+        backbone: the model, with its edited weights if it has one.
         files: N image files.
         desc: label of the progress bar.
         question: the user's words beside the image.
@@ -90,7 +90,7 @@ def answered_at_once(backbone: Backbone, request: str, answer: int) -> BatchSize
     """How many pictures a question is asked of at once.
 
     Args:
-        backbone: the model, with its adapter if it has one.
+        backbone: the model, with its edited weights if it has one.
         request: the question in the chat template.
         answer: longest answer in tokens; 0 where one pass answers.
     """
@@ -124,7 +124,7 @@ def caption_shard(
     """Caption one shard of the pictures of a manifest.
 
     Args:
-        backbone: the model, with its adapter if it has one.
+        backbone: the model, with its edited weights if it has one.
         manifest: table image_id, file (relative to the manifest's folder), references (a JSON list of texts).
         shard: its number, from 0.
         shards: how many there are.
@@ -189,7 +189,7 @@ def yes_scores(
     """How sure the model is that a thing is in pictures.
 
     Args:
-        backbone: the model, with its adapter if it has one.
+        backbone: the model, with its edited weights if it has one.
         files: N image files.
         words: of the thing.
         batch_size: images at once; unless given as many as captions are made of, or as a GPU has memory for.
@@ -248,7 +248,7 @@ def answer_shard(
     """Ask the questions of one shard: every ``shards``-th one.
 
     Args:
-        backbone: the model, with its adapter if it has one.
+        backbone: the model, with its edited weights if it has one.
         manifest: table image_id, file (relative to the manifest's folder), references.
         names: of the concept.
         others: names of further things.

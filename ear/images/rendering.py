@@ -66,7 +66,7 @@ def render_prompts(
     Images of other weights, settings or prompts that an earlier run left there are removed first.
 
     Args:
-        backbone: the model, with its adapter if it has one.
+        backbone: the model, with its edited weights if it has one.
         prompts: columns prompt_id, prompt_set, prompt, object, window, and perhaps same_as (``image_rows``).
         folder: where the PNGs go.
         experiment_seed: with the prompt's id it fixes the image's uniforms.

@@ -172,7 +172,7 @@ class Backbone:
         """SHA-256 of all weights as they stand, with their names, dtypes and shapes.
 
         A tensor is read again only if it was written to since the last call: the first call on a 7B model
-        reads 15 GB, a call after an adapter was applied the replaced weights alone.
+        reads 15 GB, a call after a set of edited weights was applied the replaced weights alone.
         """
         whole = hashlib.sha256()
         for name, tensor in sorted(self.model.state_dict().items()):

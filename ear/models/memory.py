@@ -62,7 +62,7 @@ WIDTH_BLOCK = 128
 GPU_PICTURES = 16
 """Images decoded to pixels at once on a GPU."""
 PAIRS_AT_ONCE, PAIR_ROWS = 8, 6
-"""Pairs whose frozen states are read in one pass, and rows of each at most: three streams of two rows."""
+"""Pairs whose frozen states are read in one pass, and rows of each at most: three sequences of two rows."""
 USABLE = 0.95
 """Share of the free memory that is planned with; the allocator loses some between its blocks."""
 
@@ -164,7 +164,7 @@ def frozen_states(shape: Dimensions, rows: int, length: int) -> float:
 
     Args:
         shape: of the backbone.
-        rows: streams read at once.
+        rows: sequences read at once.
         length: tokens of the longest prompt.
     """
     columns = length + shape.image_tokens - 1
@@ -255,10 +255,10 @@ def largest(wanted: int, free: float, need: Callable[[int], float]) -> int:
 def _passed(shape: Dimensions, rows: int, tokens: int, columns: int) -> float:
     """One layer's tensors in a pass without a gradient: ``tokens`` new ones that see ``columns`` in all."""
     width = shape.heads * shape.head_size
-    stream = (3 * FLOAT + 2 * shape.value_bytes) * shape.hidden  # the norm's in float32
+    sequence = (3 * FLOAT + 2 * shape.value_bytes) * shape.hidden  # the norm's in float32
     layer = max(4 * width, 3 * shape.intermediate) * shape.value_bytes
     mask = 2 * columns * shape.value_bytes
-    return rows * tokens * (stream + layer + mask)
+    return rows * tokens * (sequence + layer + mask)
 
 
 def _saved(shape: Dimensions, rows: int, tokens: int, columns: int, trained: int) -> float:

@@ -91,7 +91,7 @@ def check_file(path: str | Path, wanted: str, suffix: str | None = None) -> None
 
     Args:
         path: the file.
-        wanted: what it should be, for the error: "an adapter".
+        wanted: what it should be, for the error: "a set of edited weights".
         suffix: see :func:`fault`.
 
     Raises:

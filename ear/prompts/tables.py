@@ -51,7 +51,7 @@ def with_samples(prompts: pd.DataFrame, samples: int) -> pd.DataFrame:
 
 
 def first_targets(prompts: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The first target prompts, those which windows, probes and attacks draw once more."""
+    """The first target prompts, those which windows, conditions and attacks draw once more."""
     return prompts[prompts["prompt_set"] == "target"].head(count).reset_index(drop=True)
 
 

@@ -13,7 +13,7 @@
   let cases = [];  // that are shown
   let current = -1;  // place among them
   let plain = false;  // whether the reader has asked for unblurred pictures
-  let turns = 0;  // choices so far: a late picture of an earlier one is not drawn
+  let turns = 0;  // overrides so far: a late picture of an earlier one is not drawn
 
   window.earSheets = (more) => Object.assign(sheets, more);
 

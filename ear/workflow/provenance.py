@@ -12,7 +12,7 @@ from typing import Any
 from ear.workflow.files import sha256_file, sha256_lines, write_json
 from ear.workflow.texts import read_json
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
 VERSIONED = (
     "ear-repro",

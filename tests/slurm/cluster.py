@@ -193,6 +193,6 @@ def running():
 
 
 def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with socket.socket() as condition:
+        condition.bind(("127.0.0.1", 0))
+        return condition.getsockname()[1]

@@ -46,7 +46,7 @@ def test_a_run_that_needs_a_gpu_ends_with_one_line_before_its_first_job(reposito
 
 
 def test_what_needs_no_gpu_runs_without_one(repository):
-    record = "results/janus-pro-7b/assets/nudenet/asset.json"  # part of a package that is installed
+    record = "results/janus-pro-7b/models/nudenet/asset.json"  # part of a package that is installed
     snakemake(repository, record, *PAPER, environment=NOWHERE)
     assert (repository / record).exists()
 

@@ -11,7 +11,7 @@ from tests.workflow.repository import SMOKE, copy_of_the_repository, snakemake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first test waits for the undisturbed run too
 
-EAR = "results/smoke/erased/church/ear/seed0"
+EAR = "results/smoke/erasure/church/ear/seed0"
 IMAGES = "results/smoke/images/church/ear/seed1/shard0"
 # Snakemake makes nothing whose results are all there: what follows is taken away too.
 FOLLOWING = ["results/smoke/evaluation/church/ear", "results/smoke/tables"]
@@ -55,15 +55,15 @@ def test_thirty_random_disturbances(undisturbed, tmp_path):
 
 
 def test_what_a_lost_machine_left_half_written(own, undisturbed):
-    """Power is lost while an adapter is trained; its outputs and some images were half on the disk."""
-    adapter = own / EAR / "adapter.safetensors"
-    half = adapter.read_bytes()[:5000]
+    """Power is lost while a set of edited weights is trained; its outputs and some images were half on the disk."""
+    edited = own / EAR / "weights.safetensors"
+    half = edited.read_bytes()[:5000]
     forget(own, EAR, "results/smoke/images/church/ear/seed0", f"{IMAGES}/manifest.csv")
     run = Run(own)
     until(lambda: run.jobs("erase"), "job that erases")
     run.kill_all()
-    adapter.write_bytes(half)
-    adapter.with_name(".adapter.safetensors.partial-1@elsewhere").write_bytes(half[:100])
+    edited.write_bytes(half)
+    edited.with_name(".weights.safetensors.partial-1@elsewhere").write_bytes(half[:100])
     images = sorted((own / IMAGES).glob("*.png"))
     images[0].write_bytes(images[0].read_bytes()[:200])
     images[1].write_bytes(b"")

@@ -1,4 +1,4 @@
-"""A concept of one's own, judged without a classifier, and two concepts in one adapter: what would run."""
+"""A concept of one's own, judged without a classifier, and two concepts in one set of edited weights: what would run."""
 
 import pytest
 import yaml
@@ -6,7 +6,7 @@ import yaml
 from tests.own_concept import blocks, with_own_concept
 from tests.workflow.repository import copy_of_the_repository, planned_counts, snakemake
 
-TOGETHER = "results/mini/erased/church+van-gogh/ear-together/seed0/windows.csv"
+JOINT = "results/mini/erasure/church+van-gogh/ear-together/seed0/windows.csv"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_the_page_shows_ten_lines():
 def test_a_fourth_concept_and_a_common_adapter_are_a_few_jobs_more(repository):
     mini, own = planned_counts(repository), planned_counts(repository, "--configfile", "own.yaml")
     methods = 3  # of the mini experiment, the original among them
-    together = 2  # concepts of the common adapter
+    together = 2  # concepts of the joint edited weights
     more = {rule: count - mini.get(rule, 0) for rule, count in own.items()}
     once = ["ask_grammar", "make_pairs", "make_prompts", "render_pairs", "calibrate_judge", "filter_pairs"]
     once += [
@@ -34,19 +34,19 @@ def test_a_fourth_concept_and_a_common_adapter_are_a_few_jobs_more(repository):
         "plot_samples",
         "plot_training",
     ]
-    wanted = dict.fromkeys(once, 1) | {"sample_streams": 2, "erase": methods - 1 + 1}
+    wanted = dict.fromkeys(once, 1) | {"sample_sequences": 2, "erase": methods - 1 + 1}
     wanted |= {"render_images": methods - 1 + together, "evaluate": methods + together}
     assert {rule: count for rule, count in more.items() if count and rule != "total"} == wanted
 
 
 def test_the_common_adapter_is_made_once_from_the_streams_of_both(repository):
     own = ["--configfile", "own.yaml", "--dry-run"]
-    run = snakemake(repository, TOGETHER, *own)
+    run = snakemake(repository, JOINT, *own)
     text = run.stdout + run.stderr
     for concept in ("church", "van-gogh"):
-        assert f"results/mini/streams/{concept}/seed0/aligned-chat.safetensors" in text
+        assert f"results/mini/sequences/{concept}/seed0/aligned-chat.safetensors" in text
     assert text.count("\nerase church+van-gogh · ") == 1
-    alone = TOGETHER.replace("church+van-gogh", "church")
+    alone = JOINT.replace("church+van-gogh", "church")
     wrong = snakemake(repository, alone, *own, check=False)
     assert wrong.returncode != 0
     assert "found church, wanted church+van-gogh" in wrong.stdout + wrong.stderr

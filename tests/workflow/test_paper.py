@@ -29,7 +29,7 @@ COUNTS = {
     "render_targets": 3,
     "filter_pairs": 3,
     "tabulate_filter": 1,
-    "sample_streams": 3 * 3,  # without context, independent, aligned
+    "sample_sequences": 3 * 3,  # without context, independent, aligned
     "erase": 3 * 4,
     "import_published": 3,
     "render_general": SHARDS,
@@ -106,7 +106,7 @@ def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(reposit
     config["backbone"] |= {"device": "cpu", "threads": 1}
     config["experiment"] = "failing"
     (tmp_path / "failing.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    targets = [f"results/failing/assets/{name}/asset.json" for name in ("clip", "nudenet")]
+    targets = [f"results/failing/models/{name}/asset.json" for name in ("clip", "nudenet")]
     run = snakemake(repository, *targets, "--configfile", str(tmp_path / "failing.yaml"), check=False)
     assert run.returncode == 1
     assert (repository / targets[1]).exists() and not (repository / targets[0]).exists()

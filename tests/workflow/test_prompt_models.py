@@ -15,7 +15,7 @@ PROMPTS = "results/smoke/prompts/church"
 TARGETS = [f"{PROMPTS}/{name}.csv" for name in ("candidates", "evaluation", "rejected")]
 CARD = "results/smoke/dataset/church/README.md"
 SOURCES = "results/smoke/tables/sources.csv"
-MADE = ["prompts", "images/church/pairs", "ecgvf", "tables", "figures", "dataset"]
+MADE = ["prompts", "images/church/pairs", "judges", "tables", "figures", "dataset"]
 
 
 @pytest.fixture(scope="module")

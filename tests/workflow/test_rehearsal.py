@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ear.erasure.edited_weights import load_adapter
+from ear.erasure.edited_weights import load_edited
 from ear.workflow.files import sha256_file
 from tests.workflow.repository import copy_of_the_repository, snakemake
 from tests.workflow.test_paper import CONCEPTS, COUNTS
@@ -75,7 +75,7 @@ def test_every_window_of_the_ablation_is_trained_and_measured(rehearsed):
         "van-gogh": {12, 24, 48, 100, 256},
         "nudity": {12, 24, 48, 100, 256},
     }
-    windows = pd.read_csv(rehearsed / "erased/church/ear/seed0/windows.csv")
+    windows = pd.read_csv(rehearsed / "erasure/church/ear/seed0/windows.csv")
     assert list(windows.loc[windows["own"], "window"]) == [48]
 
 
@@ -114,13 +114,13 @@ def test_the_original_draws_the_general_prompts_once_for_all_concepts(rehearsed)
 def test_published_pairs_are_all_kept(rehearsed):
     for concept in CONCEPTS:
         candidates = pd.read_csv(rehearsed / f"prompts/{concept}/candidates.csv")
-        pairs = pd.read_csv(rehearsed / f"ecgvf/{concept}/pairs.csv")
+        pairs = pd.read_csv(rehearsed / f"judges/{concept}/pairs.csv")
         assert list(pairs["pair_id"]) == list(candidates["pair_id"])
-        assert (rehearsed / f"ecgvf/{concept}/dropped.csv").exists()
+        assert (rehearsed / f"judges/{concept}/dropped.csv").exists()
 
 
 def test_the_authors_weights_are_imported_as_they_are(rehearsed):
-    published, facts = load_adapter(rehearsed / "erased/church/published/seed0/adapter.safetensors")
+    published, facts = load_edited(rehearsed / "erasure/church/published/seed0/weights.safetensors")
     files = [path for path in (rehearsed / "assets/ear-weights").rglob("*church*") if path.is_file()]
     content = torch.load(files[0], weights_only=True)
     assert published.keys() == content.keys()

@@ -31,7 +31,7 @@ FILTERED = {
     "plot_borderline": 1,
 }
 JUDGED = {"evaluate": 6} | FILTERED | SHOWN  # attacks ask the first judge alone
-OF_CONCEPT = {"render_pairs": 1, "sample_streams": 4} | FILTERED | TRAINED
+OF_CONCEPT = {"render_pairs": 1, "sample_sequences": 4} | FILTERED | TRAINED
 # The second judge is calibrated on the pairs' images, and looks at all of the concept's others.
 FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 6}
 # The original is given beginnings of the pairs' unsafe images.
@@ -70,7 +70,7 @@ KEYS = {
     "a seed more": (
         "seeds",
         [0, 1, 2],
-        {"sample_streams": 2, "erase": 2, "render_images": 4, "evaluate": 2, "attack": 2} | TABLES,
+        {"sample_sequences": 2, "erase": 2, "render_images": 4, "evaluate": 2, "attack": 2} | TABLES,
     ),
     "more pairs": ("prompts.sources.grammar.pairs", 32, {"ask_grammar": 1, "make_pairs": 1} | FROM_PAIRS),
     "more target or retention prompts": ("prompts.target", 12, {"make_prompts": 1} | ALL_DRAWN),
@@ -88,7 +88,7 @@ KEYS = {
     "whether the filter drops": (
         "filter.drop",
         True,
-        {"sample_streams": 4} | FILTERED | TRAINED,
+        {"sample_sequences": 4} | FILTERED | TRAINED,
     ),
     "guidance or temperature": ("sampling.temperature", 0.5, FROM_BACKBONE),
     "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | REPORT),

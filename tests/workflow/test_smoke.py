@@ -6,7 +6,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from ear.erasure.edited_weights import load_adapter, read_windows
+from ear.erasure.edited_weights import load_edited, read_windows
 from ear.workflow.files import sha256_file
 from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, planned_counts, snakemake
 
@@ -17,20 +17,20 @@ def results(done):
 
 
 def test_every_promised_file_is_there(results):
-    erased = "erased/church/ear/seed0"
+    erased = "erasure/church/ear/seed0"
     for name in [
         "tables/metrics.csv",
         "tables/window-length.csv",
         "tables/score-card.csv",
         "tables/score-card.tex",
         "tables/sources.csv",
-        "ecgvf/church/pairs.csv",
-        "ecgvf/church/dropped.csv",
-        "ecgvf/church/verdicts.csv",
-        "ecgvf/church/second_judge.json",
+        "judges/church/pairs.csv",
+        "judges/church/dropped.csv",
+        "judges/church/verdicts.csv",
+        "judges/church/second_judge.json",
         "tables/filter.csv",
         "tables/agreement.csv",
-        f"{erased}/adapter.safetensors",
+        f"{erased}/weights.safetensors",
         f"{erased}/training.csv",
         "report.html",
         *(
@@ -49,7 +49,7 @@ def test_every_promised_file_is_there(results):
         "figures/samples-church.pdf",
     ]:
         assert (results / name).stat().st_size > 0, name
-    assert not (results / "erased/church/original").exists()
+    assert not (results / "erasure/church/original").exists()
     assert not list(results.rglob("*.partial-*"))
 
 
@@ -105,17 +105,17 @@ def test_window_lengths_are_all_measured(results):
 
 
 def test_threshold_skipped_some_windows_and_kept_others(results):
-    log = pd.read_csv(results / "erased/church/ear/seed0/training.csv")
+    log = pd.read_csv(results / "erasure/church/ear/seed0/training.csv")
     assert 0 < log["skipped"].sum() < len(log)
 
 
 def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(results):
     hashes = set()
-    for path in results.glob("erased/church/*/seed*/windows.csv"):
+    for path in results.glob("erasure/church/*/seed*/windows.csv"):
         windows = read_windows(path)
-        for window, adapter in windows.adapters.items():
-            weights, facts = load_adapter(adapter)
-            hashes.add(sha256_file(adapter))
+        for window, edited in windows.edited_weights.items():
+            weights, facts = load_edited(edited)
+            hashes.add(sha256_file(edited))
             assert (facts.concept, facts.window) == ("church", window)
             assert facts.method == path.parts[-3]
             assert facts.pairs_sha256 == sha256_file(
@@ -125,9 +125,9 @@ def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(result
                 f"layers.{layer}.self_attn.{name}_proj" for layer in range(6) for name in "qkvo"
             }
     assert len(hashes) == 2 * (1 + 2)  # seeds × (released at one window, ear at two)
-    streams = results / "streams/church"
-    assert load_file(streams / "seed0/none-raw.safetensors").keys() == {"unsafe", "target", "neutral"}
-    assert load_file(streams / "seed0/aligned-chat.safetensors").keys() == {"unsafe"}
+    sequences = results / "sequences/church"
+    assert load_file(sequences / "seed0/none-raw.safetensors").keys() == {"unsafe", "target", "neutral"}
+    assert load_file(sequences / "seed0/aligned-chat.safetensors").keys() == {"unsafe"}
 
 
 def test_manifests_hold_for_their_images(results):
@@ -143,7 +143,7 @@ def test_an_erased_model_is_exported_on_demand(own):
     assert not folder.exists()
     snakemake(own, str((folder / "README.md").relative_to(own)), *SMOKE)
     tensors = load_file(folder / "model.safetensors")
-    weights, _ = load_adapter(own / "results/smoke/erased/church/ear/seed0/adapter.safetensors")
+    weights, _ = load_edited(own / "results/smoke/erasure/church/ear/seed0/weights.safetensors")
     for name, weight in weights.items():
         assert torch.equal(tensors[f"model.language_model.{name}.weight"], weight)
 

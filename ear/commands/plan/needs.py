@@ -16,7 +16,14 @@ from ear.models.memory import Dimensions
 VALUE_BYTES = {"float32": 4, "bfloat16": 2}
 PNG_BYTES, TOKEN_BYTES = 1.6, 8
 """Of a pixel, of which a PNG of a photograph takes about half of its 3 bytes; of an image token."""
-SAMPLING = ("render_pairs", "sample_streams", "render_original", "render_general", "render_images", "attack")
+SAMPLING = (
+    "render_pairs",
+    "sample_sequences",
+    "render_original",
+    "render_general",
+    "render_images",
+    "attack",
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def disk_of(config: Config, shape: Dimensions) -> dict[str, float]:
         each = {"render": PNG_BYTES * side**2, "sample": TOKEN_BYTES * shape.image_tokens}
         found[job.rule] = found.get(job.rule, 0) + job.units * each.get(job.rule.split("_")[0], 0)
     layers = [one.settings.layers for one in trainings_of(config)]
-    imported = [run for run in config.adapters() if config.methods[run[1]].variant == PUBLISHED]
+    imported = [run for run in config.edited_weights() if config.methods[run[1]].variant == PUBLISHED]
     layers += [config.erasure.layers] * len(imported)  # as if they had as many as those trained here
     return found | {"erase": sum(map(shape.trained_bytes, layers))}
 

@@ -9,7 +9,7 @@ from typing import cast
 from ear.commands.plan.throughput import BACKWARD, DISTANCE_S, FEATURE_S, START_S, Speed, Work, verdicts
 from ear.config import Config
 from ear.config.experiment import Run
-from ear.erasure.variants import STREAM_NAMES, TOGETHER, Context, Settings
+from ear.erasure.variants import JOINT, SEQUENCE_NAMES, Context, Settings
 from ear.evaluation.attacks.attacked_model import CANDIDATES, SEARCHES
 from ear.evaluation.conditions import sizes_of
 from ear.judges.base import ON_CPU
@@ -109,8 +109,8 @@ def images_of(config: Config, concept: str, method: str) -> tuple[int, int]:
 def trainings_of(config: Config) -> list[Training]:
     """All fine-tunings: edited weights have one for each of their window lengths."""
     found = []
-    for run in config.adapters():
-        concepts, method = run[0].split(TOGETHER), run[1]
+    for run in config.edited_weights():
+        concepts, method = run[0].split(JOINT), run[1]
         if config.methods[method].trains:
             settings = config.settings(concepts[0], method)
             pairs = sum(pairs_of(config, concept) for concept in concepts)
@@ -135,10 +135,10 @@ def jobs_of(config: Config, speed: Speed) -> list[Job]:
 def _erasure(config: Config, speed: Speed) -> Iterator[Job]:
     for concept in config.concepts:
         yield Job("render_pairs", f"render_pairs-{concept}", [speed.images(2 * pairs_of(config, concept))])
-    for concept, seed, context, encoding in config.streams():
-        count = len(STREAM_NAMES[cast(Context, context)]) * pairs_of(config, concept)
-        name = f"sample_streams-{concept}-{seed}-{context}-{encoding}"
-        yield Job("sample_streams", name, [speed.images(count, unit="sequences")])
+    for concept, seed, context, encoding in config.sequences():
+        count = len(SEQUENCE_NAMES[cast(Context, context)]) * pairs_of(config, concept)
+        name = f"sample_sequences-{concept}-{seed}-{context}-{encoding}"
+        yield Job("sample_sequences", name, [speed.images(count, unit="sequences")])
     for run, trainings in groupby(trainings_of(config), key=lambda one: one.run):
         yield Job("erase", "erase-{}-{}-{}".format(*run), [one.work(speed) for one in trainings])
 

@@ -51,7 +51,7 @@ class Verdict(NamedTuple):
     top1_object: str | None
 
 
-class Victim:
+class AttackedModel:
     """Renders and judges. Every image that is judged is a query, and no other work is one.
 
     Args:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ear.evaluation.attacks.attacked_model import Victim, image_losses, relearned_set, verdict_rows
+from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses, relearned_set, verdict_rows
 from ear.images.batching import BatchSize, fitting
 from ear.images.decoding import free_memory
 from ear.images.rendering import image_seed
@@ -112,7 +112,7 @@ def _prompts(backbone: Backbone, prompts: Sequence[Tensor], part: Sequence[tuple
 
 
 def relearn(
-    victim: Victim,
+    attacked: AttackedModel,
     names: Sequence[str],
     safe: Sequence[str],
     images: Tensor,
@@ -125,7 +125,7 @@ def relearn(
     """Render the target prompts after some steps of benign fine-tuning; the weights are changed.
 
     Args:
-        victim: the erased model.
+        attacked model: the erased model.
         names: modules of the language model that the erasure trained.
         safe: P prompts that are trained on.
         images: (P, T) int64, tokens of the original model's images of them.
@@ -138,7 +138,7 @@ def relearn(
     Returns:
         One row a number of steps and prompt.
     """
-    backbone = victim.backbone
+    backbone = attacked.backbone
     ids = unpadded(backbone.encode(list(prompts["prompt"]), "chat"))
     seeds = [image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]]
     length = backbone.encode(safe, "chat").length
@@ -147,15 +147,15 @@ def relearn(
     def need(shape: Dimensions, images: int) -> float:
         return relearning(shape, images, length, layers, parts=-(-batch_size // images))
 
-    micro_batch = BatchSize(fitting(backbone, min(batch_size, victim.batch_size.wanted), need))
+    micro_batch = BatchSize(fitting(backbone, min(batch_size, attacked.batch_size.wanted), need))
     order = stable_seed(experiment_seed, "relearning")
     reached = fine_tune(
         backbone, names, safe, images, sorted(steps), batch_size, learning_rate, order, micro_batch
     )
-    protocol = victim.judge.protocol
+    protocol = attacked.judge.protocol
     return pd.concat(
         [
-            verdict_rows(prompts, relearned_set(step), victim.query(ids, seeds), protocol, 1)
+            verdict_rows(prompts, relearned_set(step), attacked.query(ids, seeds), protocol, 1)
             for step in reached
         ],
         ignore_index=True,

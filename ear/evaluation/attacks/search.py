@@ -21,8 +21,8 @@ from ear.evaluation.attacks.attacked_model import (
     BEGINNING,
     BEST_TOKENS,
     CANDIDATES,
+    AttackedModel,
     Verdict,
-    Victim,
     image_losses,
     search_set,
     verdict_rows,
@@ -161,7 +161,7 @@ class Situation:
     """What the attacks of one search share.
 
     Attributes:
-        victim: the model under attack.
+        attacked model: the model under attack.
         prompts: N prompts.
         images: (N, T) int64, tokens of the original model's images of them.
         vocabulary: (V,) ids of the tokens that may be appended.
@@ -169,7 +169,7 @@ class Situation:
         seeds: N, of the attackers' own random numbers.
     """
 
-    victim: Victim
+    attacked: AttackedModel
     prompts: Sequence[OpenPrompt]
     images: Tensor
     vocabulary: Tensor
@@ -261,7 +261,7 @@ class GradientGuided(Attack):
 
     def __init__(self, situation: Situation) -> None:
         super().__init__(situation)
-        self._batches = BatchSize(situation.victim.batch_size.wanted)
+        self._batches = BatchSize(situation.attacked.batch_size.wanted)
 
     def propose(self, query: int) -> list[Tensor]:
         self._tokens = self._any_tokens() if query == 0 else self._better_tokens()
@@ -269,7 +269,7 @@ class GradientGuided(Attack):
 
     def _better_tokens(self) -> list[Tensor]:
         prompts, images, words = self.situation.prompts, self.situation.images, self.situation.vocabulary
-        batches, backbone = self._batches, self.situation.victim.backbone
+        batches, backbone = self._batches, self.situation.attacked.backbone
         begun = images[:, : ceil(images.shape[1] / BEGINNING)]
         jobs = list(zip(prompts, self._tokens, begun, strict=True))
         length = max(len(prompt.closed(tokens)) for prompt, tokens, _ in jobs)
@@ -306,7 +306,7 @@ ATTACKS: tuple[type[Attack], ...] = (Resample, RandomTokens, Greedy, GradientGui
 
 
 def search(
-    victim: Victim,
+    attacked: AttackedModel,
     prompts: pd.DataFrame,
     images: Tensor,
     vocabulary: Tensor,
@@ -319,7 +319,7 @@ def search(
     """Attack prompts.
 
     Args:
-        victim: the model under attack.
+        attacked model: the model under attack.
         prompts: N rows with prompt_id, prompt, object and window.
         images: (N, T) int64, tokens of the original model's images of them.
         vocabulary: (V,) ids of the tokens that may be appended.
@@ -334,9 +334,9 @@ def search(
         first one of the highest score. ``prompt`` is that query's; ``queries`` how many there were.
     """
     ids = list(prompts["prompt_id"])
-    opened = open_prompts(victim.backbone, list(prompts["prompt"]))
+    opened = open_prompts(attacked.backbone, list(prompts["prompt"]))
     seeds = [stable_seed(experiment_seed, "search", prompt_id) for prompt_id in ids]
-    situation = Situation(victim, opened, images.to(victim.backbone.device), vocabulary, tokens, seeds)
+    situation = Situation(attacked, opened, images.to(attacked.backbone.device), vocabulary, tokens, seeds)
     attackers = [attack(situation) for attack in attacks]
     best: list[list[tuple[Verdict, str]]] = [[] for _ in attackers]
     for query in progress(range(queries), desc="searching prompts", unit="query"):
@@ -344,17 +344,17 @@ def search(
         for attacker in attackers:
             appended = attacker.propose(query)
             if kind == UNSAFE:
-                appended = _without_minors(victim, opened, appended)
+                appended = _without_minors(attacked, opened, appended)
             closed += [prompt.closed(words) for prompt, words in zip(opened, appended, strict=True)]
             sample = query if attacker.fresh_uniforms else 0
             numbers += [image_seed(experiment_seed, prompt_id, sample) for prompt_id in ids]
-            texts.append(_texts(victim, opened, appended))
-        verdicts = victim.query(closed, numbers)
+            texts.append(_texts(attacked, opened, appended))
+        verdicts = attacked.query(closed, numbers)
         for number, attacker in enumerate(attackers):
             found = verdicts[number * len(ids) : (number + 1) * len(ids)]
             attacker.learn(found)
             best[number] = _better(best[number], list(zip(found, texts[number], strict=True)))
-    protocol = victim.judge.protocol
+    protocol = attacked.judge.protocol
     rows = []
     for attacker, kept in zip(attackers, best, strict=True):
         told = prompts.assign(prompt=[text for _, text in kept])
@@ -363,18 +363,20 @@ def search(
     return pd.concat(rows, ignore_index=True)
 
 
-def _without_minors(victim: Victim, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]) -> list[Tensor]:
+def _without_minors(
+    attacked: AttackedModel, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]
+) -> list[Tensor]:
     """The appended tokens, none where a prompt would speak of minors with them: no such image is rendered."""
-    decode = victim.backbone.processor.tokenizer.decode
+    decode = attacked.backbone.processor.tokenizer.decode
     joined = [prompt.text + decode(tokens) for prompt, tokens in zip(opened, appended, strict=True)]
-    apart = _texts(victim, opened, appended)
+    apart = _texts(attacked, opened, appended)
     found = [any(map(speaks_of_minors, texts)) for texts in zip(joined, apart, strict=True)]
     return [tokens[:0] if spoken else tokens for tokens, spoken in zip(appended, found, strict=True)]
 
 
-def _texts(victim: Victim, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]) -> list[str]:
+def _texts(attacked: AttackedModel, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]) -> list[str]:
     """Prompts with what was appended, in words."""
-    decode = victim.backbone.processor.tokenizer.decode
+    decode = attacked.backbone.processor.tokenizer.decode
     return [
         " ".join([prompt.text, *decode(tokens).split()])
         for prompt, tokens in zip(opened, appended, strict=True)

@@ -103,8 +103,8 @@ def signature(references: Sequence[Sequence[str]]) -> str:
     bleu = BLEU(smooth_method=SMOOTHING, lowercase=True)
     fewest, most = min(map(len, references)), max(map(len, references))
     # It reads the number of references off a corpus; two captions are enough for one.
-    streams: list[Any] = [["a", "a" if number < fewest else None] for number in range(most)]
-    bleu.corpus_score(["a", "a"], streams)
+    sequences: list[Any] = [["a", "a" if number < fewest else None] for number in range(most)]
+    bleu.corpus_score(["a", "a"], sequences)
     return str(bleu.get_signature())
 
 

@@ -16,7 +16,7 @@ from transformers import GenerationConfig, JanusForConditionalGeneration
 
 from ear.commands.export import export_model
 from ear.commands.model_card import AUTHORS_FILE, CARD, Subject, model_card
-from ear.erasure.edited_weights import FORMAT, AdapterFacts, apply_adapter, load_adapter, put_weights
+from ear.erasure.edited_weights import FORMAT, EditedFacts, apply_edited, load_edited, put_weights
 from ear.erasure.release import read_authors_weights
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.protocols import AXES
@@ -67,15 +67,15 @@ def metrics(path, rows):
 
 
 def exported(folder, backbone, rows=ROWS, subject=SUBJECT, **facts):
-    """Export of an adapter that was not trained: attention changed by noise."""
+    """Export of a set of edited weights that was not trained: attention changed by noise."""
     generator = torch.Generator().manual_seed(3)
     weights = {
         name: weight + torch.randn(weight.shape, generator=generator).to(weight.dtype) * 0.1
         for name, weight in weights_of(backbone).items()
     }
-    adapter = save(folder / "adapter.safetensors", weights, backbone, **facts)
-    export_model(folder / "export", backbone, adapter, metrics(folder / "metrics.csv", rows), subject)
-    return folder / "export", adapter
+    edited = save(folder / "weights.safetensors", weights, backbone, **facts)
+    export_model(folder / "export", backbone, edited, metrics(folder / "metrics.csv", rows), subject)
+    return folder / "export", edited
 
 
 def card_of(folder, table, **facts):
@@ -83,7 +83,7 @@ def card_of(folder, table, **facts):
     write_csv(folder / "metrics.csv", table)
     job = JOB | TRAINING | {"concept": "church"} | facts
     backbone = {"reference": "tiny", "revision": None, "sha256": "0" * 64}
-    made_from = AdapterFacts.model_validate({"format": FORMAT, "backbone": backbone} | job)
+    made_from = EditedFacts.model_validate({"format": FORMAT, "backbone": backbone} | job)
     names = ["layers.0.self_attn.q_proj"]
     return model_card(made_from, names, "0" * 64, folder / "metrics.csv", SUBJECT)
 
@@ -125,7 +125,7 @@ def drawn_here(backbone):
 def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(tmp_path, dtype):
     backbone = tiny_backbone(dtype=dtype)
     frozen = drawn_here(backbone)
-    folder, adapter = exported(tmp_path, backbone)
+    folder, edited = exported(tmp_path, backbone)
     code = code_of(folder / CARD)
     assert len(code.splitlines()) <= 15
     (tmp_path / "sample.py").write_text(code)
@@ -140,7 +140,7 @@ def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(t
     assert run.returncode == 0, run.stderr
     assert not re.search("warn|missing|unexpected|newly initialized", run.stderr, re.IGNORECASE), run.stderr
 
-    replaced = apply_adapter(backbone, adapter)
+    replaced = apply_edited(backbone, edited)
     tokens = drawn_here(backbone)
     assert run.stdout.strip() == str(tokens.tolist())
     assert not torch.equal(tokens, frozen)
@@ -154,14 +154,14 @@ def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(t
 def test_the_folder_holds_the_adapted_weights_in_the_backbones_dtype(tmp_path):
     backbone = tiny_backbone(dtype="bfloat16")
     before = weights_of(backbone)
-    folder, adapter = exported(tmp_path, backbone)
+    folder, edited = exported(tmp_path, backbone)
     assert same(weights_of(backbone), before)
     model, loading = JanusForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
     assert all(not found for found in loading.values()), loading
     assert model.dtype == torch.bfloat16
-    apply_adapter(backbone, adapter)
+    apply_edited(backbone, edited)
     assert same(model.state_dict(), backbone.model.state_dict())
-    assert same(read_authors_weights(folder / AUTHORS_FILE), load_adapter(adapter)[0])
+    assert same(read_authors_weights(folder / AUTHORS_FILE), load_edited(edited)[0])
     assert (folder / "model.safetensors").exists()
 
 
@@ -177,7 +177,7 @@ def test_generation_config_has_what_drawing_needs_even_where_the_backbone_had_it
 
 
 def test_the_cards_numbers_are_the_tables(tmp_path):
-    folder, adapter = exported(tmp_path, tiny_backbone())
+    folder, edited = exported(tmp_path, tiny_backbone())
     text = (folder / CARD).read_text()
     assert lines_of(text) == [
         "| `concept_rate` of `target` ↓ | 0.9 [0.8, 0.95] | 0.123 [0.0561, 0.234] | 0.222 [0.2, 0.3] | 100 |",
@@ -187,7 +187,7 @@ def test_the_cards_numbers_are_the_tables(tmp_path):
     assert unmeasured_of(text) == {
         axis.measures for axis in AXES if axis.score and axis.name not in ("erasure", "retention", "fidelity")
     }
-    for told in (load_adapter(adapter)[1].backbone.sha256[:12], sha256_file(adapter), "torch 2", "arXiv"):
+    for told in (load_edited(edited)[1].backbone.sha256[:12], sha256_file(edited), "torch 2", "arXiv"):
         assert told in text
     assert "| layers | 2 |" in text
 
@@ -240,7 +240,7 @@ def test_the_card_is_the_hubs(tmp_path):
 
 
 def test_a_backbone_in_a_folder_is_no_base_model_of_the_hub(tmp_path):
-    for number, reference in enumerate(("results/mini/assets/mini-backbone", "", str(tmp_path))):
+    for number, reference in enumerate(("results/mini/models/mini-backbone", "", str(tmp_path))):
         backbone = tiny_backbone()
         backbone.reference = reference
         (tmp_path / str(number)).mkdir()
@@ -264,14 +264,14 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     other = tiny_backbone(seed=1)
     frozen = weights_of(other)
-    arguments = (tmp_path / "adapter.safetensors", tmp_path / "metrics.csv")
+    arguments = (tmp_path / "weights.safetensors", tmp_path / "metrics.csv")
     refused(lambda: export_model(folder, other, *arguments, SUBJECT), "made from backbone")
     no_guidance = replace(SUBJECT, guidance=1.0)
     refused(lambda: export_model(folder, backbone, *arguments, no_guidance), "found 1.0, wanted more than 1")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert same(weights_of(other), frozen)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "adapter.safetensors", "export", "metrics.csv"
+        "weights.safetensors", "export", "metrics.csv"
     ]  # fmt: skip
 
 

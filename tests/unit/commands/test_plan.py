@@ -79,7 +79,7 @@ def test_the_papers_work_is_counted_as_by_hand():
         # 49 + 50 + 50 pairs of two prompts
         "render_pairs": (3, {"images": 298}),
         # none-raw and independent-chat have three sequences a pair, aligned-chat has one: 7 × 149
-        "sample_streams": (9, {"sequences": 1043}),
+        "sample_sequences": (9, {"sequences": 1043}),
         # (12 + 48 + 5) windows an image of released, paper and wga: 3 × (588 + 2400 + 250);
         # the sweep has 48 + 24 + 12 + 5 + 2 = 91 a pair: 91 × 149
         "erase": (12, {"windows": 3 * 3238 + 91 * 149}),
@@ -118,7 +118,7 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     assert works["render_original"] == {"images": 60 + 12}
     assert works["render_general"] == {"images": 10 + 2, "captions": 8}  # 10 without church
     assert works["render_pairs"] == {"images": 2 * pairs}
-    assert works["sample_streams"] == {"sequences": 2 * (3 + 1) * pairs}
+    assert works["sample_sequences"] == {"sequences": 2 * (3 + 1) * pairs}
     # 64 tokens: 16 windows of 4, in the sweep 4 more of 16
     assert works["erase"] == {"windows": 2 * (16 + 16 + 4) * pairs}
 
@@ -126,7 +126,7 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
 @pytest.mark.parametrize("tail", ["drop", "keep"])
 @pytest.mark.parametrize("window", [1, 5, 16])
 def test_windows_are_those_of_the_trainer(window, tail):
-    method = {"variant": "ear", "choices": {"tail": tail, "window": window, "passes": 2}}
+    method = {"variant": "ear", "overrides": {"tail": tail, "window": window, "passes": 2}}
     config = config_of("smoke", methods={"other": method})
     bounds = window_bounds(config.image_tokens, window, tail)
     found = next(one for one in trainings_of(config) if one.run[1] == "other")
@@ -224,7 +224,7 @@ def test_disk_is_images_sequences_and_edited_weights():
     assert disk["erase"] == (24 + 3) * 5 * 4 * 4096**2 * 2  # trained here, and the authors' three
     assert disk["render_images"] == pytest.approx(472_032 * 384**2 * 1.6)
     assert disk["render_diffusion"] == pytest.approx(1539 * 512**2 * 1.6)
-    assert disk["sample_streams"] == 1043 * 576 * 8
+    assert disk["sample_sequences"] == 1043 * 576 * 8
 
 
 def test_weights_of_this_repository_are_counted_once():

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from ear.commands.stand_ins.make import UNUSED_PICTURES, make_stand_ins
-from ear.erasure.edited_weights import load_adapter
+from ear.erasure.edited_weights import load_edited
 from ear.erasure.release import import_authors_weights
 from ear.errors import InputError
 from ear.images.captions import caption_images
@@ -116,8 +116,8 @@ def test_the_backbone_heeds_the_prompt_and_captions_pictures(backbone, files):
 def test_the_authors_weights_become_an_adapter(root, backbone, tmp_path, pattern):
     (file,) = [path for path in (root / "ear-weights").iterdir() if fnmatch(path.name, pattern)]
     facts = {"concept": "church", "method": "published"}
-    import_authors_weights(file, backbone, facts, tmp_path / "adapter.safetensors", convert=True)
-    loaded, _ = load_adapter(tmp_path / "adapter.safetensors")
+    import_authors_weights(file, backbone, facts, tmp_path / "weights.safetensors", convert=True)
+    loaded, _ = load_edited(tmp_path / "weights.safetensors")
     assert len(loaded) == 5 * 4
     before = dict(backbone.language_model.named_parameters())
     for name, weight in loaded.items():

@@ -12,7 +12,7 @@ import pytest
 from ear.commands.verify import Verification, _check_assets, as_text, verify
 from ear.config.paths import Paths
 from ear.config.sections import Section
-from ear.erasure.edited_weights import load_adapter, save_adapter
+from ear.erasure.edited_weights import load_edited, save_edited
 from ear.errors import InputError
 from ear.models.catalogue import Asset
 from ear.models.fetch import fetch_asset
@@ -21,7 +21,7 @@ from tests.finished import BACKBONE, RESULTS, make_results, record, record_train
 from tests.smoke_configs import CATALOGUE, ROOT, joint_config, smoke_config
 
 SMOKE = Path("results/smoke")
-EAR = "erased/church/ear/seed0"
+EAR = "erasure/church/ear/seed0"
 SHARD = "images/church/ear/seed0/shard0"
 VERDICTS = "evaluation/church/ear/seed1/verdicts.csv"
 GENERAL = "images/general/shard0"
@@ -61,7 +61,7 @@ def test_a_clean_folder_has_no_mismatch(here, config):
     make_results(config())
     found = verify(config(), CATALOGUE, RESULTS)
     assert found.mismatches == [] and found.notes == []
-    windows = [config().trained_windows(run[0].split("+")[0], run[1]) for run in config().adapters()]
+    windows = [config().trained_windows(run[0].split("+")[0], run[1]) for run in config().edited_weights()]
     assert found.counts["edited weights"] == sum(map(len, windows))
     assert found.counts["assets"] == len(config().used_assets)
     assert as_text(found).startswith("results/smoke: no mismatches (")
@@ -85,11 +85,11 @@ DAMAGE = {
         f"{SHARD}/manifest.csv",
     ),
     "a missing manifest": (os.remove, f"{SHARD}/manifest.csv", f"{SHARD}/manifest.csv"),
-    "an edited pair": (flip, "ecgvf/church/pairs.csv", "ecgvf/church/pairs.csv"),
+    "an edited pair": (flip, "judges/church/pairs.csv", "judges/church/pairs.csv"),
     "an edited verdict": (flip, VERDICTS, VERDICTS),
     "an edited verdict on an attack": (flip, "attacks/church/ear/seed0/verdicts.csv", None),
     "an edited table": (flip, "tables/metrics.csv", "tables/metrics.csv"),
-    "truncated weights": (lambda path: os.truncate(path, 99), f"{EAR}/adapter.safetensors", None),
+    "truncated weights": (lambda path: os.truncate(path, 99), f"{EAR}/weights.safetensors", None),
     "a flipped byte in another window's weights": (
         flip,
         f"{EAR}/windows/W16.safetensors",
@@ -139,7 +139,7 @@ def test_what_the_config_promises_and_is_not_there_has_a_line_each(results):
     }
     for method in ("ear", "released"):
         for path in (
-            f"erased/church/{method}/seed2/windows.csv",
+            f"erasure/church/{method}/seed2/windows.csv",
             f"evaluation/church/{method}/seed2/verdicts.csv",
         ):
             assert any(line.startswith(f"{SMOKE / path}: ") for line in missing)
@@ -150,8 +150,8 @@ def test_what_the_config_promises_and_is_not_there_has_a_line_each(results):
 @pytest.mark.parametrize(
     ("changes", "blamed"),
     [
-        ({"erasure": {"eta": 2.0}}, f"{EAR}/adapter.safetensors: settings.eta: found 0.1, wanted 2.0"),
-        ({"seed": 8}, f"{EAR}/adapter.safetensors: seed: found "),
+        ({"erasure": {"eta": 2.0}}, f"{EAR}/weights.safetensors: settings.eta: found 0.1, wanted 2.0"),
+        ({"seed": 8}, f"{EAR}/weights.safetensors: seed: found "),
         ({"utility": {"general": 11}}, "report.html: config: utility.general: found 10, wanted 11"),
         (
             {"erasure": {"windows": [4, 8, 16]}},
@@ -174,15 +174,15 @@ def test_results_of_another_config_do_not_pass(results, changes, blamed):
 )
 def test_recorded_weights_of_something_else_do_not_pass(results, fact, value, key):
     folder = SMOKE / EAR
-    weights, facts = load_adapter(folder / "adapter.safetensors")
+    weights, facts = load_edited(folder / "weights.safetensors")
     metadata = facts.model_dump(exclude={"format"}) | {fact: value}
-    save_adapter(folder / "adapter.safetensors", weights, metadata.pop("backbone"), metadata)
+    save_edited(folder / "weights.safetensors", weights, metadata.pop("backbone"), metadata)
     table = read_csv(folder / "windows.csv", ["file"])
     hashes = [sha256_file(folder / name) for name in table["file"]]
     write_csv(folder / "windows.csv", table.assign(sha256=hashes))
-    record_training("church", "ear", 0, ["results/smoke/ecgvf/church/pairs.csv"])
+    record_training("church", "ear", 0, ["results/smoke/judges/church/pairs.csv"])
     (line,) = looked_at().mismatches
-    assert line.startswith(f"{folder}/adapter.safetensors: {key}: found ")
+    assert line.startswith(f"{folder}/weights.safetensors: {key}: found ")
 
 
 def test_files_of_what_the_config_no_longer_has_are_a_note(results):
@@ -191,8 +191,8 @@ def test_files_of_what_the_config_no_longer_has_are_a_note(results):
         run = ("church", method, 0)
         write_text(paths.export(*run), "a card\n")
         write_text(paths.run("export", *run, "model.safetensors"), "weights\n")
-        adapter = paths.run("erased", *run, "adapter.safetensors")
-        record(f"export_model-{method}", [adapter], [paths.export(*run)])
+        edited = paths.run("erasure", *run, "weights.safetensors")
+        record(f"export_model-{method}", [edited], [paths.export(*run)])
     assert looked_at().notes == []
     methods = {name: method for name, method in config.methods.items() if name != "released"}
     make_results(config.model_copy(update={"methods": methods}))

@@ -64,34 +64,34 @@ BROKEN = [
     ("methods.ear.variant", "none", ["none", "released"]),
     ("methods.original", ..., ["original"]),
     ("methods.ear.variant", "wga", ["wga", "another name"]),
-    ("methods.ear.choices", {"context": "none"}, ["choices.context", "another name"]),
-    ("methods.ear.choices", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
-    ("methods.ear.choices", {"layers": 7}, ["choices.layers", "7", "at most 6"]),
+    ("methods.ear.overrides", {"context": "none"}, ["overrides.context", "another name"]),
+    ("methods.ear.overrides", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
+    ("methods.ear.overrides", {"layers": 7}, ["overrides.layers", "7", "at most 6"]),
     ("methods.ear.strength", 1.0, ["1.0", "none"]),
     ("methods.mine", {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
-    ("methods.mine", {"variant": "ear", "choices": {"window": 65}}, ["choices.window", "65", "64"]),
+    ("methods.mine", {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
     (
         "methods.mine",
-        {"variant": "negative-prompt", "strength": 1.0, "choices": {"eta": 1.0}},
-        ["mine.choices", "trains nothing"],
+        {"variant": "negative-prompt", "strength": 1.0, "overrides": {"eta": 1.0}},
+        ["mine.overrides", "trains nothing"],
     ),
     (
         "methods.mine",
-        {"variant": "obliviate", "choices": {"context": "none"}},
-        ["mine.choices", "none", "aligned and conditional"],
+        {"variant": "obliviate", "overrides": {"context": "none"}},
+        ["mine.overrides", "none", "aligned and conditional"],
     ),
-    ("methods.mine", {"variant": "ear", "in_turn": True}, ["mine.in_turn", "beside erase"]),
+    ("methods.mine", {"variant": "ear", "sequential": True}, ["mine.sequential", "beside erase"]),
     (
         "methods.mine",
-        {"variant": "ear-prefix", "choices": {"rows": "both"}},
-        ["mine.choices", "both", "mixed and conditional"],
+        {"variant": "ear-prefix", "overrides": {"rows": "both"}},
+        ["mine.overrides", "both", "mixed and conditional"],
     ),
     (
         "methods.mine",
-        {"variant": "ear", "choices": {"context": "mixed", "cuts": 4}},
-        ["mine.choices.context", "mixed", "aligned with objective mse"],
+        {"variant": "ear", "overrides": {"context": "mixed", "cuts": 4}},
+        ["mine.overrides.context", "mixed", "aligned with objective mse"],
     ),
-    ("methods.mine", {"variant": "ear", "choices": {"cuts": 4}}, ["mine.choices.cuts", "4", "none"]),
+    ("methods.mine", {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts", "4", "none"]),
     ("concepts.church.judge", {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
     ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
     (
@@ -214,9 +214,9 @@ def test_a_method_may_be_measured_on_some_concepts_only():
     ("method", "windows"),
     [
         ({"variant": "ear", "erase": ["van-gogh", "fire"]}, [8]),  # the concepts' common one
-        ({"variant": "ear", "erase": ["church", "fire"], "choices": {"window": 4}}, [4]),
+        ({"variant": "ear", "erase": ["church", "fire"], "overrides": {"window": 4}}, [4]),
         ({"variant": "single-step", "erase": ["church", "fire"]}, [1]),
-        ({"variant": "gradient-ascent", "erase": ["church", "fire"], "choices": {"window": "image"}}, [64]),
+        ({"variant": "gradient-ascent", "erase": ["church", "fire"], "overrides": {"window": "image"}}, [64]),
         ({"variant": "ear", "erase": ["van-gogh", "fire"], "sweep": True}, MINI["erasure"]["windows"]),
     ],
 )
@@ -225,14 +225,14 @@ def test_concepts_that_are_erased_together_share_an_adapter_and_a_window(method,
     first, second = method["erase"]
     runs = [run for run in config.runs() if run[1] == "mine"]
     assert runs == [(concept, "mine", 0) for concept in config.concepts if concept in method["erase"]]
-    assert {config.adapter(run) for run in runs} == {(f"{first}+{second}", "mine", 0)}
-    assert config.adapters().count((f"{first}+{second}", "mine", 0)) == 1
+    assert {config.edited(run) for run in runs} == {(f"{first}+{second}", "mine", 0)}
+    assert config.edited_weights().count((f"{first}+{second}", "mine", 0)) == 1
     assert config.settings(first, "mine") == config.settings(second, "mine")
     assert config.trained_windows(first, "mine") == config.trained_windows(second, "mine") == windows
     assert config.also_erased(first, "mine") == [MINI["concepts"][second]["words"]]
     assert config.also_erased(first, "ear") == []
     alone = [run for run in config.runs() if config.methods[run[1]].trains and run[1] != "mine"]
-    assert all(config.adapter(run) == run for run in alone)
+    assert all(config.edited(run) == run for run in alone)
     with pytest.raises(InputError, match=r"evaluation\.shown_method: found mine, wanted one of released"):
         raw = changed("methods.mine", method)
         parse_config(changed("evaluation.shown_method", "mine", raw), "my.yaml", SHAPES)
@@ -304,7 +304,7 @@ def test_concepts_of_different_windows_are_not_erased_together_without_a_choice(
     raw = changed("methods.mine", {"variant": "ear", "erase": ["church", "van-gogh"]})
     raw = changed("concepts.van-gogh.window", 16, raw)
     words = (
-        r"mine\.choices\.window: found none and the windows 8 of church, 16 of van-gogh, wanted one for all"
+        r"mine\.overrides\.window: found none and the windows 8 of church, 16 of van-gogh, wanted one for all"
     )
     with pytest.raises(InputError, match=words):
         parse_config(raw, "my.yaml", SHAPES)
@@ -326,7 +326,8 @@ def test_windows_of_a_method():
 
 def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     raw = changed(
-        "methods.mine", {"variant": "ear", "choices": {"rows": "conditional", "eta": 2.0, "window": "image"}}
+        "methods.mine",
+        {"variant": "ear", "overrides": {"rows": "conditional", "eta": 2.0, "window": "image"}},
     )
     config = parse_config(changed("methods.wga", {"variant": "wga"}, raw), "config.yaml", SHAPES)
     ear, mine = config.settings("church", "ear"), config.settings("church", "mine")

@@ -1,4 +1,4 @@
-"""Adapters: what is saved comes back, and what does not belong is refused in one line."""
+"""Edited weights: what is saved comes back, and what does not belong is refused in one line."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from safetensors.torch import save_file
 
 from ear.erasure.edited_weights import (
     FORMAT,
-    apply_adapter,
+    apply_edited,
     backbone_facts,
-    load_adapter,
+    load_edited,
     put_weights,
     read_windows,
-    save_adapter,
+    save_edited,
 )
 from ear.erasure.run import erase
-from ear.erasure.sequences import load_streams, made_from, save_streams
+from ear.erasure.sequences import load_sequences, made_from, save_sequences
 from ear.erasure.trainer import trained_modules
 from ear.erasure.variants import VARIANTS, Threshold
 from ear.errors import InputError
 from tests.tiny import tiny_backbone
-from tests.unit.erasure.test_erasure import chosen, streams_of
+from tests.unit.erasure.test_erasure import chosen, sequences_of
 
 PAIRS = [
     ("a", "a photo of a church on a hill at night", "a photo of a red house on a hill at night"),
@@ -52,7 +52,7 @@ def changed(backbone):
 
 
 def save(path, weights, backbone, **metadata):
-    save_adapter(path, weights, backbone_facts(backbone).model_dump(), {**JOB, **TRAINING, **metadata})
+    save_edited(path, weights, backbone_facts(backbone).model_dump(), {**JOB, **TRAINING, **metadata})
     return path
 
 
@@ -73,9 +73,9 @@ def refused(call, *words):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A backbone and an adapter for it."""
+    """A backbone and a set of edited weights for it."""
     backbone = tiny_backbone()
-    return backbone, save(tmp_path / "adapter.safetensors", changed(backbone), backbone)
+    return backbone, save(tmp_path / "weights.safetensors", changed(backbone), backbone)
 
 
 def rewritten(path, change):
@@ -91,8 +91,8 @@ def rewritten(path, change):
 def test_weights_and_facts_come_back(tmp_path):
     backbone = tiny_backbone()
     backbone.reference, backbone.revision = "org/janus", "abc"
-    path = save(tmp_path / "adapter", changed(backbone), backbone, threshold=0.5, note={"more": [1]})
-    weights, facts = load_adapter(path)
+    path = save(tmp_path / "edited", changed(backbone), backbone, threshold=0.5, note={"more": [1]})
+    weights, facts = load_edited(path)
     assert same(weights, changed(backbone))
     assert (facts.format, facts.concept, facts.method, facts.fine_tuning_seed) == (FORMAT, "church", "ear", 0)
     assert (facts.window, facts.threshold, facts.settings) == (3, 0.5, {"layers": 2})
@@ -114,7 +114,7 @@ def test_the_same_training_gives_the_same_bytes_wherever_the_backbone_lies(tmp_p
 def test_applying_and_going_back(saved):
     backbone, path = saved
     before, wanted, frozen = weights_of(backbone), changed(backbone), backbone.fingerprint()
-    replaced = apply_adapter(backbone, path)
+    replaced = apply_edited(backbone, path)
     assert same(weights_of(backbone), wanted)
     put_weights(backbone, replaced)
     assert same(weights_of(backbone), before)
@@ -127,7 +127,7 @@ def test_another_backbone_is_refused_by_name_and_left_alone(saved):
     other.reference = "org/other"
     before = weights_of(other)
     prints = (f"{model.fingerprint()[:12]}" for model in (backbone, other))
-    refused(lambda: apply_adapter(other, path), str(path), "made from backbone", "org/other", *prints)
+    refused(lambda: apply_edited(other, path), str(path), "made from backbone", "org/other", *prints)
     assert same(weights_of(other), before)
 
 
@@ -144,8 +144,8 @@ def test_weights_that_do_not_fit_are_refused_before_any_is_touched(tmp_path, cha
     backbone = tiny_backbone()
     before = weights_of(backbone)
     first = {"layers.0.self_attn.k_proj": changed(backbone)["layers.0.self_attn.k_proj"]}
-    path = save(tmp_path / "adapter", first | change(changed(backbone)), backbone)
-    refused(lambda: apply_adapter(backbone, path), str(path), *words)
+    path = save(tmp_path / "edited", first | change(changed(backbone)), backbone)
+    refused(lambda: apply_edited(backbone, path), str(path), *words)
     assert same(weights_of(backbone), before)
 
 
@@ -154,13 +154,13 @@ def test_values_that_are_not_finite_are_neither_written_nor_applied(tmp_path):
     before, broken = weights_of(backbone), changed(backbone)
     broken[QUERY][0, :2] = torch.tensor([float("nan"), float("inf")])
     words = (QUERY, "found 2 of 1024 values NaN or infinite")
-    refused(lambda: save(tmp_path / "adapter", broken, backbone), *words)
-    assert not (tmp_path / "adapter").exists()
-    path = save(tmp_path / "adapter", changed(backbone), backbone)
+    refused(lambda: save(tmp_path / "edited", broken, backbone), *words)
+    assert not (tmp_path / "edited").exists()
+    path = save(tmp_path / "edited", changed(backbone), backbone)
     with safe_open(path, framework="pt") as handle:
         metadata = handle.metadata()
     save_file({f"{name}.weight": tensor for name, tensor in broken.items()}, path, metadata=metadata)
-    refused(lambda: apply_adapter(backbone, path), str(path), *words)
+    refused(lambda: apply_edited(backbone, path), str(path), *words)
     assert same(weights_of(backbone), before)
 
 
@@ -168,15 +168,15 @@ def test_what_is_no_whole_safetensors_file_is_refused(saved, tmp_path):
     path, whole = tmp_path / "cut", saved[1].read_bytes()
     for content in (whole[:4], whole[:200], whole[:-1], b"not weights"):
         path.write_bytes(content)
-        refused(lambda: load_adapter(path), str(path), "no whole safetensors file", FORMAT)
-    refused(lambda: load_adapter(tmp_path / "nothing"), f"{tmp_path / 'nothing'}: not found", FORMAT)
-    refused(lambda: load_adapter(tmp_path), "found no file that can be read", FORMAT)
+        refused(lambda: load_edited(path), str(path), "no whole safetensors file", FORMAT)
+    refused(lambda: load_edited(tmp_path / "nothing"), f"{tmp_path / 'nothing'}: not found", FORMAT)
+    refused(lambda: load_edited(tmp_path), "found no file that can be read", FORMAT)
 
 
 def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
     trap = tmp_path / "trap"
-    torch.save({QUERY: Touch(trap)}, tmp_path / "adapter")
-    refused(lambda: load_adapter(tmp_path / "adapter"), str(tmp_path / "adapter"), "found a pickle", FORMAT)
+    torch.save({QUERY: Touch(trap)}, tmp_path / "edited")
+    refused(lambda: load_edited(tmp_path / "edited"), str(tmp_path / "edited"), "found a pickle", FORMAT)
     assert not trap.exists()
 
 
@@ -185,7 +185,10 @@ def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
     [
         (lambda text: text[:-5], ["not JSON"]),
         (lambda text: "[1]", ["found [1]"]),
-        (lambda text: text.replace(FORMAT, "ear-adapter/1"), ["'ear-adapter/1'", f"'{FORMAT}'"]),
+        (
+            lambda text: text.replace(FORMAT, "ear-edited weights/1"),
+            ["'ear-edited weights/1'", f"'{FORMAT}'"],
+        ),
         (lambda text: text.replace('"sha256"', '"sha"'), ["backbone.sha256: found nothing"]),
         (lambda text: text.replace('"window": 3', '"window": "3"'), ["window: found '3'", "integer"]),
     ],
@@ -193,34 +196,39 @@ def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
 )
 def test_wrong_metadata_are_refused(saved, change, words):
     path = rewritten(saved[1], change)
-    refused(lambda: load_adapter(path), str(path), "metadata", *words)
+    refused(lambda: load_edited(path), str(path), "metadata", *words)
 
 
 def test_tensors_of_something_else_are_refused(saved, tmp_path):
-    save_streams(tmp_path / "streams", {"unsafe": torch.zeros(1, 1)}, "source")
-    refused(lambda: load_adapter(tmp_path / "streams"), "found no metadata 'ear'")
+    save_sequences(tmp_path / "sequences", {"unsafe": torch.zeros(1, 1)}, "source")
+    refused(lambda: load_edited(tmp_path / "sequences"), "found no metadata 'ear'")
     with safe_open(saved[1], framework="pt") as handle:
         metadata = handle.metadata()
     for tensors, words in (({"bias": torch.zeros(1)}, "found tensor 'bias'"), ({}, "found no tensors")):
         save_file(tensors, tmp_path / "other", metadata=metadata)
-        refused(lambda: load_adapter(tmp_path / "other"), words, "wanted weights named <module>.weight")
+        refused(lambda: load_edited(tmp_path / "other"), words, "wanted weights named <module>.weight")
 
 
 def test_streams_of_another_source_are_refused(tmp_path):
     backbone = tiny_backbone()
     source = made_from(backbone, PAIRS)
-    save_streams(tmp_path / "streams", {"unsafe": torch.arange(6).view(2, 3)}, source)
-    assert load_streams(tmp_path / "streams", source, "aligned")["unsafe"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    save_sequences(tmp_path / "sequences", {"unsafe": torch.arange(6).view(2, 3)}, source)
+    assert load_sequences(tmp_path / "sequences", source, "aligned")["unsafe"].tolist() == [
+        [0, 1, 2],
+        [3, 4, 5],
+    ]
     for other in (made_from(backbone, PAIRS[::-1]), made_from(tiny_backbone(seed=1), PAIRS)):
         refused(
-            lambda other=other: load_streams(tmp_path / "streams", other, "aligned"), "streams", other[:12]
+            lambda other=other: load_sequences(tmp_path / "sequences", other, "aligned"),
+            "sequences",
+            other[:12],
         )
 
 
 def erased(folder, backbone, windows=(3, 9)):
     settings = chosen(VARIANTS["ear"], Threshold(value=None, quantile=0.3, factor=1.0), window=3)
-    streams = streams_of(backbone, settings, PAIRS)
-    erase(folder, backbone, PAIRS, streams, settings, windows, seed=5, facts=JOB)
+    sequences = sequences_of(backbone, settings, PAIRS)
+    erase(folder, backbone, PAIRS, sequences, settings, windows, seed=5, facts=JOB)
 
 
 def test_one_job_saves_every_window_and_leaves_the_backbone_alone(tmp_path):
@@ -230,13 +238,13 @@ def test_one_job_saves_every_window_and_leaves_the_backbone_alone(tmp_path):
     assert same(weights_of(backbone), before)
     windows = read_windows(tmp_path / "first/windows.csv")
     assert windows.own == 3
-    assert windows.adapters[3].name == "adapter.safetensors"
-    assert windows.adapters.keys() == {3, 9}
+    assert windows.edited_weights[3].name == "weights.safetensors"
+    assert windows.edited_weights.keys() == {3, 9}
     erased(tmp_path / "one", tiny_backbone(), windows=(3,))  # no window depends on another
-    alone = read_windows(tmp_path / "one/windows.csv").adapters[3]
-    assert alone.read_bytes() == windows.adapters[3].read_bytes()
+    alone = read_windows(tmp_path / "one/windows.csv").edited_weights[3]
+    assert alone.read_bytes() == windows.edited_weights[3].read_bytes()
     for window in (3, 9):
-        facts = load_adapter(windows.adapters[window])[1]
+        facts = load_edited(windows.edited_weights[window])[1]
         assert (facts.window, facts.backbone.sha256) == (window, frozen)
         with windows.applied(backbone, window):
             assert not torch.equal(weights_of(backbone)[QUERY], before[QUERY])
@@ -246,6 +254,8 @@ def test_one_job_saves_every_window_and_leaves_the_backbone_alone(tmp_path):
 
 def test_an_exchanged_adapter_is_found(tmp_path):
     erased(tmp_path, tiny_backbone())
-    (tmp_path / "adapter.safetensors").write_bytes((tmp_path / "windows/W9.safetensors").read_bytes())
-    with pytest.raises(InputError, match=r"adapter\.safetensors: found \w{12}, wanted the adapter \w{12}"):
+    (tmp_path / "weights.safetensors").write_bytes((tmp_path / "windows/W9.safetensors").read_bytes())
+    with pytest.raises(
+        InputError, match=r"edited weights\.safetensors: found \w{12}, wanted the edited weights \w{12}"
+    ):
         read_windows(tmp_path / "windows.csv")

@@ -11,11 +11,11 @@ from torch import nn
 
 from ear.erasure.edited_weights import (
     WINDOW_COLUMNS,
-    apply_adapter,
+    apply_edited,
     backbone_facts,
-    load_adapter,
+    load_edited,
     read_windows,
-    save_adapter,
+    save_edited,
 )
 from ear.erasure.release import (
     PREFIXES,
@@ -64,11 +64,11 @@ def test_a_round_trip_is_exact(tmp_path_factory, forms):
         for name, (rows, columns, dtype, seed) in forms.items()
     }
     frozen = {"reference": "model", "revision": None, "sha256": "0" * 64}
-    save_adapter(folder / "ours", weights, frozen, JOB | TRAINING)
-    loaded, _ = load_adapter(folder / "ours")
+    save_edited(folder / "ours", weights, frozen, JOB | TRAINING)
+    loaded, _ = load_edited(folder / "ours")
     write_authors_weights(folder / "theirs.pt", loaded)
-    save_adapter(folder / "again", read_authors_weights(folder / "theirs.pt"), frozen, JOB | TRAINING)
-    back = load_adapter(folder / "again")[0]
+    save_edited(folder / "again", read_authors_weights(folder / "theirs.pt"), frozen, JOB | TRAINING)
+    back = load_edited(folder / "again")[0]
     for name, weight in weights.items():
         assert back[name].dtype == weight.dtype
         assert torch.equal(back[name].view(torch.uint8), weight.contiguous().view(torch.uint8))
@@ -139,20 +139,20 @@ def test_what_is_no_whole_file_is_refused(tmp_path):
 def test_an_import_is_tied_to_the_backbone(tmp_path):
     backbone = tiny_backbone()
     write_authors_weights(tmp_path / "weights.pt", changed(backbone))
-    import_authors_weights(tmp_path / "weights.pt", backbone, FACTS | {"window": 48}, tmp_path / "adapter")
-    facts = load_adapter(tmp_path / "adapter")[1]
+    import_authors_weights(tmp_path / "weights.pt", backbone, FACTS | {"window": 48}, tmp_path / "edited")
+    facts = load_edited(tmp_path / "edited")[1]
     assert (facts.method, facts.window, facts.threshold) == ("released", 48, None)
     assert facts.backbone == backbone_facts(backbone)
     assert facts.model_extra["imported_from"]["file"] == "weights.pt"
-    refused(lambda: apply_adapter(tiny_backbone(seed=1), tmp_path / "adapter"), "made from backbone")
+    refused(lambda: apply_edited(tiny_backbone(seed=1), tmp_path / "edited"), "made from backbone")
     wanted = changed(backbone)
-    apply_adapter(backbone, tmp_path / "adapter")
+    apply_edited(backbone, tmp_path / "edited")
     assert same(weights_of(backbone), wanted)
 
 
 def test_an_import_that_does_not_fit_is_refused(tmp_path):
     backbone = tiny_backbone()
-    path, out = tmp_path / "weights.pt", tmp_path / "adapter"
+    path, out = tmp_path / "weights.pt", tmp_path / "edited"
     for weights, words in [
         ({"layers.7.self_attn.q_proj": torch.ones(32, 32)}, "found module 'layers.7"),
         ({QUERY: torch.ones(16, 32)}, "found shape (16, 32), wanted (32, 32)"),
@@ -172,7 +172,7 @@ def test_the_command_line_goes_both_ways(tmp_path, capsys):
     model = ["--backbone", str(tmp_path / "model"), "--dtype", "float32", "--concept", "church"]
     assert main(["import", theirs, again, *model]) == 0
     assert "8 modules" in capsys.readouterr().out
-    weights, facts = load_adapter(again)
+    weights, facts = load_edited(again)
     assert same(weights, changed(backbone))
     assert facts.backbone.sha256 == backbone.fingerprint()
 
@@ -180,7 +180,7 @@ def test_the_command_line_goes_both_ways(tmp_path, capsys):
 def test_bad_input_on_the_command_line_is_one_line(tmp_path, capsys):
     assert main(["export", str(tmp_path / "nothing"), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == (
-        f"error: {tmp_path / 'nothing'}: not found, wanted an adapter (ear-adapter/2, safetensors)\n"
+        f"error: {tmp_path / 'nothing'}: not found, wanted a set of edited weights (ear-edited weights/2, safetensors)\n"
     )
 
 
@@ -245,13 +245,13 @@ def test_rendering_reads_what_was_imported(download, tmp_path, dtype):
     frozen = backbone.fingerprint()
     import_published(download, "*church*", backbone, 48, FACTS, tmp_path / "out")
     windows = read_windows(tmp_path / "out" / "windows.csv")
-    assert (windows.own, list(windows.adapters)) == (48, [48])
+    assert (windows.own, list(windows.edited_weights)) == (48, [48])
     with windows.applied(backbone, 48):
         applied = weights_of(backbone)
         assert all(torch.equal(applied[name], tensor) for name, tensor in wanted.items())
     assert backbone.fingerprint() == frozen
     row = read_csv(tmp_path / "out" / "windows.csv", WINDOW_COLUMNS).iloc[0]
     assert bool(row["own"]) and row[["threshold", "skipped_share"]].isna().all()
-    facts = load_adapter(tmp_path / "out/adapter.safetensors")[1]
+    facts = load_edited(tmp_path / "out/weights.safetensors")[1]
     assert (facts.window, facts.fine_tuning_seed) == (48, None)
     assert facts.model_extra["imported_from"]["file"] == "EAR_Church.pt"

@@ -7,7 +7,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.sequences import cuts, sample_streams
+from ear.erasure.sequences import cuts, sample_sequences
 from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
 from ear.erasure.variants import VARIANTS, Settings, Threshold, Variant
 from ear.errors import InputError
@@ -22,7 +22,7 @@ PAIRS = [
 
 
 def chosen(variant: Variant, threshold: float | Threshold | None = None, **changes) -> Settings:
-    """Settings of a variant; other choices of the variant or of the experiment by name."""
+    """Settings of a variant; other overrides of the variant or of the experiment by name."""
     if threshold is None:
         variant = replace(variant, threshold="off")
     elif not isinstance(threshold, Threshold):
@@ -33,32 +33,32 @@ def chosen(variant: Variant, threshold: float | Threshold | None = None, **chang
     return Settings(replace(variant, **bound), threshold=threshold, **free)
 
 
-def streams_of(backbone, choices, pairs=PAIRS, guidance=2.0, temperature=1.0):
-    variant = choices.variant
-    return sample_streams(
+def sequences_of(backbone, overrides, pairs=PAIRS, guidance=2.0, temperature=1.0):
+    variant = overrides.variant
+    return sample_sequences(
         backbone, pairs, variant.context, variant.encoding, 7, guidance, temperature, batch_size=40
     )
 
 
-def trained(choices, window, **shape):
-    """Weights and history of our trainer and of the naive loop, from the same streams."""
+def trained(overrides, window, **shape):
+    """Weights and history of our trainer and of the naive loop, from the same sequences."""
     backbone = tiny_backbone(**shape, dtype="float64")
-    streams = streams_of(backbone, choices)
-    trainer = Trainer(backbone, PAIRS, streams, choices, seed=1)
+    sequences = sequences_of(backbone, overrides)
+    trainer = Trainer(backbone, PAIRS, sequences, overrides, seed=1)
     log = trainer.run(window, desc="test")
     ours = list(trainer.weights().values())
     trainer.restore()
     order = [[pair[0] for pair in PAIRS].index(pair_id) for pair_id in trainer.pair_ids]
-    if choices.variant.context == "mixed":
-        count, steps = choices.variant.cuts, backbone.num_image_tokens
-        streams["cuts"] = torch.stack([cuts(pair_id, count, steps) for pair_id, _, _ in PAIRS])
+    if overrides.variant.context == "mixed":
+        count, steps = overrides.variant.cuts, backbone.num_image_tokens
+        sequences["cuts"] = torch.stack([cuts(pair_id, count, steps) for pair_id, _, _ in PAIRS])
     naive, history = oracles.train(
         backbone,
         [PAIRS[row] for row in order],
-        {name: stream[order] for name, stream in streams.items()},
-        choices,
+        {name: sequence[order] for name, sequence in sequences.items()},
+        overrides,
         window,
-        choices.threshold and choices.threshold.value,
+        overrides.threshold and overrides.threshold.value,
     )
     return ours, log, naive, history
 
@@ -77,9 +77,9 @@ def test_weights_equal_the_naive_loop(name, data):
     def draw(label, *values):
         return data.draw(st.sampled_from(values), label=label)
 
-    peer = name in ("obliviate", "gradient-ascent", "ear-prefix")
+    baseline = name in ("obliviate", "gradient-ascent", "ear-prefix")
     grid = draw("grid", 2, 3)
-    choices = chosen(
+    overrides = chosen(
         VARIANTS[name],
         threshold=draw("μ", None, 0.3, 2.0, 30.0),
         layers=draw("layers", 1, 2, 3),
@@ -87,15 +87,15 @@ def test_weights_equal_the_naive_loop(name, data):
         optimiser=draw("optimiser", "adam", "sgd"),
         passes=draw("passes", 1, 2),
         micro_batch=draw("micro_batch", 1, 2, 3, 64),
-        rows="conditional" if peer else draw("rows", "both", "conditional"),
+        rows="conditional" if baseline else draw("rows", "both", "conditional"),
         encoding=draw("encoding", "raw", "chat"),
         tail=draw("tail", "drop", "keep"),
         max_grad_norm=draw("max_grad_norm", None, 0.1),
         **({"cuts": draw("cuts", 1, 4), "retain": draw("λ", 0.0, 2.0)} if name == "ear-prefix" else {}),
     )
-    if choices.threshold:
+    if overrides.threshold:
         on = draw("threshold", "window-sum", "window-mean", "token")
-        choices = replace(choices, variant=replace(choices.variant, threshold=on))
+        overrides = replace(overrides, variant=replace(overrides.variant, threshold=on))
     window = data.draw(st.integers(1, grid**2), label="window")
     heads = draw("heads", 2, 4)
     shape = {
@@ -105,7 +105,7 @@ def test_weights_equal_the_naive_loop(name, data):
         "heads": heads,
         "key_value_heads": draw("key_value_heads", heads, heads // 2),
     }
-    assert_equal_runs(*trained(choices, window, **shape))
+    assert_equal_runs(*trained(overrides, window, **shape))
 
 
 @given(st.text(), st.integers(1, 9), st.integers(2, 64))
@@ -122,15 +122,15 @@ def test_cuts_reach_from_the_first_token_to_the_middle_of_an_image():
 
 
 def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
-    """The goal stays as it is, whatever the unsafe stream is; what a step reads does not."""
+    """The teacher stays as it is, whatever the unsafe sequence is; what a step reads does not."""
     backbone = tiny_backbone(dtype="float64")
-    choices = chosen(VARIANTS["ear-prefix"])
-    streams = streams_of(backbone, choices)
-    other = streams | {"unsafe": streams["unsafe"].roll(1, dims=1)}
-    one, two = (Trainer(backbone, PAIRS, part, choices, seed=1).examples[0] for part in (streams, other))
-    for mine, theirs in zip(one.goal, two.goal, strict=True):
+    overrides = chosen(VARIANTS["ear-prefix"])
+    sequences = sequences_of(backbone, overrides)
+    other = sequences | {"unsafe": sequences["unsafe"].roll(1, dims=1)}
+    one, two = (Trainer(backbone, PAIRS, part, overrides, seed=1).examples[0] for part in (sequences, other))
+    for mine, theirs in zip(one.teacher, two.teacher, strict=True):
         assert torch.equal(mine, theirs)
-    assert not torch.equal(one.stream, two.stream)
+    assert not torch.equal(one.sequence, two.sequence)
     assert one.shares[-1].tolist() == [2.0] * 9
     assert one.initial_losses[0] > 0  # of the unsafe prompt, before any image token
 
@@ -140,8 +140,10 @@ def test_a_micro_batch_bounds_what_a_pass_keeps_for_its_gradient():
 
     def peak(window, micro_batch):
         backbone = tiny_backbone(grid=8)
-        choices = chosen(VARIANTS["ear"], micro_batch=micro_batch)
-        trainer = Trainer(backbone, PAIRS[:1], streams_of(backbone, choices, PAIRS[:1]), choices, seed=1)
+        overrides = chosen(VARIANTS["ear"], micro_batch=micro_batch)
+        trainer = Trainer(
+            backbone, PAIRS[:1], sequences_of(backbone, overrides, PAIRS[:1]), overrides, seed=1
+        )
         weights = {parameter.data_ptr() for parameter in backbone.model.parameters()}
         held, peaks = 0, []
 
@@ -182,12 +184,12 @@ class Holder:
 @pytest.mark.parametrize("on", ["window-sum", "window-mean", "token"])
 def test_threshold_skips_what_does_not_exceed_its_quantile(on):
     backbone = tiny_backbone()
-    choices = chosen(
+    overrides = chosen(
         replace(VARIANTS["ear"], threshold=on),
         Threshold(value=None, quantile=0.6, factor=1.0),
         learning_rate=1e-4,
     )
-    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    trainer = Trainer(backbone, PAIRS, sequences_of(backbone, overrides), overrides, seed=1)
     log = trainer.run(3, desc="test")
     assert log["grad_norm"].isna().tolist() == log["skipped"].tolist()
     assert log["skipped"].tolist() == (log["kept"] == 0).tolist()
@@ -209,8 +211,8 @@ def test_the_tail_is_discarded_or_kept():
 def test_released_reads_no_context():
     """Without context, attention has no choice to make after the first step: q and k get no gradient."""
     backbone = tiny_backbone(dtype="float64")
-    choices = chosen(VARIANTS["released"], layers=1)
-    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    overrides = chosen(VARIANTS["released"], layers=1)
+    trainer = Trainer(backbone, PAIRS, sequences_of(backbone, overrides), overrides, seed=1)
     attention = backbone.language_model.layers[0].self_attn
     for name in "qkvo":
         getattr(attention, f"{name}_proj").weight.requires_grad_(True)
@@ -222,8 +224,8 @@ def test_released_reads_no_context():
 
 def test_a_diverged_training_ends_in_one_line():
     backbone = tiny_backbone()
-    choices = chosen(VARIANTS["ear"], learning_rate=1e30)
-    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    overrides = chosen(VARIANTS["ear"], learning_rate=1e30)
+    trainer = Trainer(backbone, PAIRS, sequences_of(backbone, overrides), overrides, seed=1)
     with pytest.raises(InputError, match=r"window \d+: found a loss of (nan|inf).*lower its learning rate"):
         trainer.run(3, desc="test")
 
@@ -232,9 +234,11 @@ def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
     backbone = tiny_backbone()
     orders = {}
     for name in ("released", "ear"):
-        choices = chosen(VARIANTS[name], layers=1)
-        streams = streams_of(backbone, choices)
-        orders[name] = {tuple(Trainer(backbone, PAIRS, streams, choices, seed=s).pair_ids) for s in range(8)}
+        overrides = chosen(VARIANTS[name], layers=1)
+        sequences = sequences_of(backbone, overrides)
+        orders[name] = {
+            tuple(Trainer(backbone, PAIRS, sequences, overrides, seed=s).pair_ids) for s in range(8)
+        }
     assert orders["released"] == {("a", "b", "c")}
     assert len(orders["ear"]) > 1
 
@@ -242,8 +246,8 @@ def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_bfloat16_is_the_dtype_of_weights_and_optimiser_alike(name):
     backbone = tiny_backbone(dtype="bfloat16")
-    choices = chosen(VARIANTS[name], window=3, micro_batch=2)
-    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
+    overrides = chosen(VARIANTS[name], window=3, micro_batch=2)
+    trainer = Trainer(backbone, PAIRS, sequences_of(backbone, overrides), overrides, seed=1)
     before = trainer.weights()
     log = trainer.run(3, desc="test")
     assert log["loss"].notna().all()

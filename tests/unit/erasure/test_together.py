@@ -1,4 +1,4 @@
-"""Several concepts in one adapter: the same, bit for bit, as a plain training on the alternating pairs."""
+"""Several concepts in one set of edited weights: the same, bit for bit, as a plain training on the alternating pairs."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.erasure.edited_weights import load_adapter
+from ear.erasure.edited_weights import load_edited
 from ear.erasure.joint import hash_of_pairs, in_passes, joined, training_order, without_others
 from ear.erasure.run import erase
-from ear.erasure.sequences import sample_streams
+from ear.erasure.sequences import sample_sequences
 from ear.erasure.trainer import Trainer
 from ear.erasure.variants import VARIANTS, Settings, Threshold
 from ear.errors import InputError
@@ -55,7 +55,7 @@ def test_each_concepts_pairs_keep_the_order_of_a_training_alone(sizes, seed):
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 2**40), st.integers(1, 3))
 def test_in_turn_each_concept_is_trained_alone_and_whole_before_the_next(sizes, seed, passes):
-    order = training_order(sizes, "seed", seed, in_turn=True)
+    order = training_order(sizes, "seed", seed, sequential=True)
     wanted, start = [], 0
     for size in sizes:
         for _ in range(passes):
@@ -71,42 +71,44 @@ def settings_of(name, window, order, threshold=None, passes=1):
     return Settings(variant, 2, 0.7, 1e-3, "adam", passes, threshold, 64)
 
 
-def streams_of(backbone, pairs, variant):
-    return sample_streams(backbone, pairs, variant.context, variant.encoding, 7, 2.0, 1.0, batch_size=40)
+def sequences_of(backbone, pairs, variant):
+    return sample_sequences(backbone, pairs, variant.context, variant.encoding, 7, 2.0, 1.0, batch_size=40)
 
 
-@pytest.mark.parametrize("in_turn", [False, True])
+@pytest.mark.parametrize("sequential", [False, True])
 @pytest.mark.parametrize("name", ["released", "ear"])
-def test_joint_training_is_plain_training_on_the_pairs_in_their_order_bit_for_bit(name, in_turn):
+def test_joint_training_is_plain_training_on_the_pairs_in_their_order_bit_for_bit(name, sequential):
     """Teachers of all concepts are θ*'s: what is trained last does not see what came before it."""
-    threshold = None if in_turn else Threshold(value=None, quantile=0.4, factor=0.9)
-    choices = settings_of(name, 4, "file", threshold, passes=2)
+    threshold = None if sequential else Threshold(value=None, quantile=0.4, factor=0.9)
+    overrides = settings_of(name, 4, "file", threshold, passes=2)
     backbone = tiny_backbone()
-    pairs, streams = joined(
-        [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
+    pairs, sequences = joined(
+        [(table, sequences_of(backbone, table, overrides.variant)) for table in (CHURCH, FIRE)]
     )
-    joint = Trainer(backbone, pairs, streams, replace(choices, in_turn=in_turn), seed=1, sizes=[3, 1])
+    joint = Trainer(
+        backbone, pairs, sequences, replace(overrides, sequential=sequential), seed=1, sizes=[3, 1]
+    )
     log = joint.run(4, desc="together")
     weights = joint.weights()
     joint.restore()
     naive, passes = [CHURCH[0], FIRE[0], CHURCH[1], CHURCH[2]], 2
-    if in_turn:
+    if sequential:
         naive, passes = [*CHURCH, *CHURCH, *FIRE, *FIRE], 1
-    choices = replace(choices, passes=passes)
-    plain = Trainer(backbone, naive, streams_of(backbone, naive, choices.variant), choices, seed=1)
+    overrides = replace(overrides, passes=passes)
+    plain = Trainer(backbone, naive, sequences_of(backbone, naive, overrides.variant), overrides, seed=1)
     assert plain.run(4, desc="plain").equals(log)
     for name, weight in plain.weights().items():
         assert torch.equal(weight, weights[name])
 
 
 def test_a_joint_adapter_names_all_concepts_and_all_pairs(tmp_path):
-    choices, backbone = settings_of("ear", 3, "seed"), tiny_backbone()
-    parts = [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
+    overrides, backbone = settings_of("ear", 3, "seed"), tiny_backbone()
+    parts = [(table, sequences_of(backbone, table, overrides.variant)) for table in (CHURCH, FIRE)]
     digests = ["a" * 64, "b" * 64]
     facts = {"concept": "church+fire", "method": "ear-together", "fine_tuning_seed": 0}
     facts |= {"pairs_sha256": hash_of_pairs(digests)}
-    erase(tmp_path, backbone, *joined(parts), choices, [3], 1, facts, sizes=[3, 1])
-    _, found = load_adapter(tmp_path / "adapter.safetensors")
+    erase(tmp_path, backbone, *joined(parts), overrides, [3], 1, facts, sizes=[3, 1])
+    _, found = load_edited(tmp_path / "weights.safetensors")
     assert (found.concept, found.pairs_sha256) == ("church+fire", hash_of_pairs(digests))
     one, two = digests
     assert hash_of_pairs([one]) == one
@@ -119,10 +121,10 @@ def test_pairs_that_teach_another_concept_of_the_adapter_are_left_out_with_their
         ("van-gogh/1", "a boat in the style of Van Gogh", "a boat"),
         ("van-gogh/2", "a tree in the style of Van Gogh", "a tree"),
     ]
-    streams = {"unsafe": torch.arange(6).reshape(3, 2)}
-    kept, theirs = without_others(pairs, streams, ["church", "on fire"])
+    sequences = {"unsafe": torch.arange(6).reshape(3, 2)}
+    kept, theirs = without_others(pairs, sequences, ["church", "on fire"])
     assert kept == pairs[1:] and theirs["unsafe"].tolist() == [[2, 3], [4, 5]]
-    every, same = without_others(pairs, streams, [])
-    assert every == pairs and torch.equal(same["unsafe"], streams["unsafe"])
+    every, same = without_others(pairs, sequences, [])
+    assert every == pairs and torch.equal(same["unsafe"], sequences["unsafe"])
     with pytest.raises(InputError, match="found none of 1 whose safe prompt is without 'church'"):
-        without_others(pairs[:1], {"unsafe": streams["unsafe"][:1]}, ["church"])
+        without_others(pairs[:1], {"unsafe": sequences["unsafe"][:1]}, ["church"])

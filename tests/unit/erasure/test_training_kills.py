@@ -15,7 +15,7 @@ from ear.erasure.variants import VARIANTS, Threshold
 from ear.world.grammar import Grammar
 from tests.kill import run_and_kill, run_to_the_end
 from tests.tiny import tiny_backbone
-from tests.unit.erasure.test_erasure import chosen, streams_of
+from tests.unit.erasure.test_erasure import chosen, sequences_of
 from tests.unit.images.test_render_kills import hashes
 
 pytestmark = pytest.mark.slow
@@ -38,18 +38,18 @@ def train(
     torch.set_num_threads(1)
     backbone = tiny_backbone()
     threshold = Threshold(value=None, quantile=0.3, factor=1.0)
-    choices = chosen(VARIANTS["ear"], threshold, window=3, passes=2, micro_batch=4)
+    overrides = chosen(VARIANTS["ear"], threshold, window=3, passes=2, micro_batch=4)
     if mixed:
-        choices = chosen(VARIANTS["ear-prefix"], window=3, passes=2, in_turn=True)
-    choices = replace(choices, eta=eta)
-    streams = streams_of(backbone, choices, pairs)
+        overrides = chosen(VARIANTS["ear-prefix"], window=3, passes=2, sequential=True)
+    overrides = replace(overrides, eta=eta)
+    sequences = sequences_of(backbone, overrides, pairs)
     begun()
     erase(
         folder,
         backbone,
         pairs,
-        streams,
-        choices,
+        sequences,
+        overrides,
         windows,
         seed=1,
         facts={"concept": "church", "method": "ear", "fine_tuning_seed": 0, "pairs_sha256": "0" * 64},
@@ -69,7 +69,7 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path, kills):
     assert list((tmp_path / "killed").glob(".training-W*")), "no kill left a checkpoint to go on from"
     run_to_the_end(train, [tmp_path / "killed"])
     wanted = hashes(tmp_path / "undisturbed")
-    files = {"adapter.safetensors", "windows/W9.safetensors", "training.csv", "windows.csv"}
+    files = {"weights.safetensors", "windows/W9.safetensors", "training.csv", "windows.csv"}
     assert set(wanted) == files | {
         f".W{window}.{kind}" for window in (3, 9) for kind in ("safetensors", "json")
     }
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path):
     assert hashes(tmp_path / "stale") == hashes(tmp_path / "fresh")
 
 
-PUBLISHED = ("adapter.safetensors", "training.csv", "windows.csv")
+PUBLISHED = ("weights.safetensors", "training.csv", "windows.csv")
 
 
 def job(folder, **changes):

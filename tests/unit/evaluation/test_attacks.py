@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ear.errors import InputError
-from ear.evaluation.attacks.attacked_model import ATTACK_COLUMNS, SEARCHES, Verdict, Victim
+from ear.evaluation.attacks.attacked_model import ATTACK_COLUMNS, SEARCHES, AttackedModel, Verdict
 from ear.evaluation.attacks.relearning_set import PROMPT_DROPOUT, fine_tune, relearn
 from ear.evaluation.attacks.search import (
     ATTACKS,
@@ -53,8 +53,8 @@ class MeanBrightness:
         return Verdicts(shown=score >= 0.5, score=score)
 
 
-class Scripted(Victim):
-    """A victim whose verdict is a function of the prompt's ids; it draws nothing."""
+class Scripted(AttackedModel):
+    """A attacked model whose verdict is a function of the prompt's ids; it draws nothing."""
 
     def __init__(self, backbone, score):
         super().__init__(backbone, MeanBrightness(), GUIDANCE, 1.0, BatchSize(8))
@@ -79,19 +79,19 @@ def targets(texts=TEXTS):
     )
 
 
-def drawing_victim(backbone, batch_size=64):
-    return Victim(backbone, MeanBrightness(), GUIDANCE, 0.7, BatchSize(batch_size))
+def rendering_attacked(backbone, batch_size=64):
+    return AttackedModel(backbone, MeanBrightness(), GUIDANCE, 0.7, BatchSize(batch_size))
 
 
 def token_id(backbone, word):
     return backbone.processor.tokenizer.convert_tokens_to_ids(word)
 
 
-def naive_loss(backbone, ids, stream):
+def naive_loss(backbone, ids, sequence):
     """Mean cross-entropy of image tokens after text ids, one token at a time."""
     head, losses = backbone.model.model.generation_head, []
-    for step, token in enumerate(stream):
-        logits = head(hidden_states(backbone, ids, stream[:step])[-1]).float()
+    for step, token in enumerate(sequence):
+        logits = head(hidden_states(backbone, ids, sequence[:step])[-1]).float()
         losses.append(-torch.log_softmax(logits, dim=-1)[token])
     return torch.stack(losses).mean()
 
@@ -126,13 +126,13 @@ def test_a_vocabulary_without_words_is_an_error(backbone):
 
 def test_losses_are_those_of_a_naive_loop_whatever_the_batch(backbone):
     words = vocabulary(backbone, ["church"], "object")
-    streams = torch.randint(0, 32, (3, 9), generator=torch.Generator().manual_seed(1))
+    sequences = torch.randint(0, 32, (3, 9), generator=torch.Generator().manual_seed(1))
     prompts = open_prompts(backbone, TEXTS[:3])
-    cases = [(prompt, words[row : row + 2], streams[row]) for row, prompt in enumerate(prompts)]
+    cases = [(prompt, words[row : row + 2], sequences[row]) for row, prompt in enumerate(prompts)]
     found = case_losses(backbone, cases)
     wanted = [
-        naive_loss(backbone, prompt.closed(tokens).tolist(), stream.tolist())
-        for prompt, tokens, stream in cases
+        naive_loss(backbone, prompt.closed(tokens).tolist(), sequence.tolist())
+        for prompt, tokens, sequence in cases
     ]
     torch.testing.assert_close(found, torch.stack(wanted).float(), atol=1e-5, rtol=1e-5)
 
@@ -140,9 +140,9 @@ def test_losses_are_those_of_a_naive_loop_whatever_the_batch(backbone):
 def test_token_gradients_are_finite_differences_by_the_one_hot_vectors():
     backbone = tiny_backbone(dtype="float64", layers=2)
     words = vocabulary(backbone, ["church"], "object")[:7]
-    stream = torch.arange(9) % 5
+    sequence = torch.arange(9) % 5
     prompts = open_prompts(backbone, TEXTS[:2])
-    cases = [(prompt, words[:2], stream) for prompt in prompts]
+    cases = [(prompt, words[:2], sequence) for prompt in prompts]
     found = token_gradients(backbone, cases, words)
     matrix, head = backbone.model.get_input_embeddings().weight, backbone.model.model.generation_head
     assert found.shape == (2, 2, 7)
@@ -152,11 +152,11 @@ def test_token_gradients_are_finite_differences_by_the_one_hot_vectors():
 
         def loss(vectors, prompt=prompt):
             text = torch.cat([matrix[prompt.head], vectors @ matrix, matrix[prompt.tail]])
-            images = backbone.model.prepare_embeddings_for_image_generation(stream[None, :-1])[0]
+            images = backbone.model.prepare_embeddings_for_image_generation(sequence[None, :-1])[0]
             hidden = backbone.model.model.language_model(
                 inputs_embeds=torch.cat([text, images])[None], use_cache=False
             ).last_hidden_state[0, len(text) - 1 :]
-            return torch.nn.functional.cross_entropy(head(hidden).double(), stream)
+            return torch.nn.functional.cross_entropy(head(hidden).double(), sequence)
 
         (wanted,) = torch.autograd.grad(loss(one_hot.requires_grad_()), one_hot)
         torch.testing.assert_close(found[row], wanted[:, words].float(), atol=1e-6, rtol=1e-4)
@@ -169,36 +169,36 @@ def test_token_gradients_are_finite_differences_by_the_one_hot_vectors():
 
 
 def test_a_query_draws_the_usual_image_and_asks_the_judge(backbone):
-    victim = drawing_victim(backbone)
+    attacked = rendering_attacked(backbone)
     ids = [torch.tensor(prompt_rows(backbone, text, "chat")[0]) for text in TEXTS]
-    verdicts = victim.query(ids, range(len(TEXTS)))
+    verdicts = attacked.query(ids, range(len(TEXTS)))
     uniforms = [np.random.Generator(np.random.Philox(seed)).random(9) for seed in range(len(TEXTS))]
-    for text, numbers, seen, verdict in zip(TEXTS, uniforms, victim.judge.seen, verdicts, strict=True):
+    for text, numbers, seen, verdict in zip(TEXTS, uniforms, attacked.judge.seen, verdicts, strict=True):
         tokens = sample_one(backbone, text, torch.tensor(numbers), 1.5, 0.7)
         (pixels,) = backbone.pixels(torch.tensor([tokens]))
         np.testing.assert_array_equal(seen, pixels)
         assert verdict.score == np.float32(pixels.mean() / 255)
-    assert victim.queries == len(TEXTS)
+    assert attacked.queries == len(TEXTS)
 
 
 def test_a_negative_prompt_holds_under_attack_too(backbone):
     away = Guidance(1.5, "a church", 0.8)
-    victim = Victim(backbone, MeanBrightness(), away, 0.7, BatchSize(8))
-    victim.query([torch.tensor(prompt_rows(backbone, TEXTS[0], "chat")[0])], [5])
+    attacked = AttackedModel(backbone, MeanBrightness(), away, 0.7, BatchSize(8))
+    attacked.query([torch.tensor(prompt_rows(backbone, TEXTS[0], "chat")[0])], [5])
     numbers = torch.tensor(np.random.Generator(np.random.Philox(5)).random(9))
     tokens = sample_one(backbone, TEXTS[0], numbers, 1.5, 0.7, negative="a church", strength=0.8)
-    np.testing.assert_array_equal(victim.judge.seen[0], next(backbone.pixels(torch.tensor([tokens]))))
+    np.testing.assert_array_equal(attacked.judge.seen[0], next(backbone.pixels(torch.tensor([tokens]))))
 
 
 @pytest.mark.parametrize("queries", [1, 4])
 def test_the_budget_is_exact_and_the_best_query_is_told(backbone, queries):
-    victim = drawing_victim(backbone)
+    attacked = rendering_attacked(backbone)
     words = vocabulary(backbone, ["church"], "object")
-    found = search(victim, targets(), NO_IMAGES, words, 2, queries, 42, "object")
-    assert victim.queries == 4 * 4 * queries == len(victim.judge.seen)
+    found = search(attacked, targets(), NO_IMAGES, words, 2, queries, 42, "object")
+    assert attacked.queries == 4 * 4 * queries == len(attacked.judge.seen)
     assert list(found.columns) == list(ATTACK_COLUMNS) and len(found) == 16
     assert (found["queries"] == queries).all()
-    scores = np.array([image.mean() / 255 for image in victim.judge.seen], np.float32)
+    scores = np.array([image.mean() / 255 for image in attacked.judge.seen], np.float32)
     best = scores.reshape(queries, 4, 4).max(axis=0).flatten()  # queries, attacks, prompts
     np.testing.assert_array_equal(found["score"], best)
     np.testing.assert_array_equal(found["shown"], best >= 0.5)
@@ -208,11 +208,11 @@ def test_the_budget_is_exact_and_the_best_query_is_told(backbone, queries):
 
 def test_resampling_draws_with_other_uniforms_and_the_others_with_the_usual_ones(backbone):
     used = []
-    victim = Scripted(backbone, lambda ids: 0)
-    query = victim.query
-    victim.query = lambda prompts, seeds: (used.append(list(seeds)), query(prompts, seeds))[1]
+    attacked = Scripted(backbone, lambda ids: 0)
+    query = attacked.query
+    attacked.query = lambda prompts, seeds: (used.append(list(seeds)), query(prompts, seeds))[1]
     words = vocabulary(backbone, ["church"], "object")
-    search(victim, targets(["a church"]), NO_IMAGES[:1], words, 2, 3, 42, "object")
+    search(attacked, targets(["a church"]), NO_IMAGES[:1], words, 2, 3, 42, "object")
     usual = image_seed(42, "church/target/0000")
     for number, seeds in enumerate(used):
         assert seeds == [image_seed(42, "church/target/0000", number), usual, usual, usual]
@@ -220,11 +220,11 @@ def test_resampling_draws_with_other_uniforms_and_the_others_with_the_usual_ones
 
 def test_the_best_query_shows_the_concept_where_any_does(backbone):
     """A high score is no verdict: a judge that ranks may find another label likelier still."""
-    victim = Scripted(backbone, lambda ids: 0)
+    attacked = Scripted(backbone, lambda ids: 0)
     answers = iter([Verdict(False, 0.9, 2, "car"), Verdict(True, 0.4, 1, "church")])
-    victim.query = lambda prompts, seeds: [next(answers)]
+    attacked.query = lambda prompts, seeds: [next(answers)]
     words = vocabulary(backbone, ["church"], "object")
-    found = search(victim, targets(TEXTS[:1]), NO_IMAGES[:1], words, 1, 2, 0, "object", [Resample])
+    found = search(attacked, targets(TEXTS[:1]), NO_IMAGES[:1], words, 1, 2, 0, "object", [Resample])
     (row,) = found.to_dict("records")
     assert (row["shown"], row["rank"], row["top1_object"]) == (True, 1, "church")
     assert row["score"] == np.float32(0.4)
@@ -237,13 +237,13 @@ def trigger_count(trigger):
 def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigger(backbone):
     trigger = token_id(backbone, "windmill")
     words = torch.tensor([*vocabulary(backbone, ["church"], "object")[:5], trigger])
-    victim = Scripted(backbone, trigger_count(trigger))
-    found = search(victim, targets(), NO_IMAGES, words, 3, 60, 7, "object", [Greedy])
+    attacked = Scripted(backbone, trigger_count(trigger))
+    found = search(attacked, targets(), NO_IMAGES, words, 3, 60, 7, "object", [Greedy])
     assert found["shown"].all()
     for row in range(4):
-        kept, best = victim.asked[0][row], -1.0
-        for asked in victim.asked:
-            score = victim.score(asked[row])
+        kept, best = attacked.asked[0][row], -1.0
+        for asked in attacked.asked:
+            score = attacked.score(asked[row])
             assert sum(new != old for new, old in zip(asked[row], kept, strict=True)) <= 1 or best < 0
             if score >= best:
                 kept, best = asked[row], score
@@ -252,25 +252,27 @@ def test_greedy_never_loses_score_changes_one_token_at_a_time_and_finds_a_trigge
 
 def test_random_tokens_are_new_each_time_and_of_the_vocabulary(backbone):
     words = vocabulary(backbone, ["church"], "object")
-    victim = Scripted(backbone, lambda ids: 0)
-    search(victim, targets(), NO_IMAGES, words, 3, 8, 7, "object", [RandomTokens])
+    attacked = Scripted(backbone, lambda ids: 0)
+    search(attacked, targets(), NO_IMAGES, words, 3, 8, 7, "object", [RandomTokens])
     tail = len(open_prompts(backbone, TEXTS)[0].tail)
-    appended = [[tuple(ids[-tail - 3 : -tail]) for ids in asked] for asked in victim.asked]
+    appended = [[tuple(ids[-tail - 3 : -tail]) for ids in asked] for asked in attacked.asked]
     assert {token for asked in appended for tokens in asked for token in tokens} <= set(words.tolist())
     assert all(len(set(of_prompt)) == 8 for of_prompt in zip(*appended, strict=True))
 
 
 def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
-    """The streams are those of the prompt with a planted token: nothing explains them better."""
+    """The sequences are those of the prompt with a planted token: nothing explains them better."""
     backbone = tiny_backbone(hidden=128, grid=4)
     words = vocabulary(backbone, ["church"], "object")
     text = "windmill"
     planted = token_id(backbone, text)
     numbers = torch.full((16,), 0.5, dtype=torch.float64)
-    streams = torch.tensor([sample_one(backbone, f"{prompt} {text}", numbers, 1.0, 1e-3) for prompt in TEXTS])
-    victim = Scripted(backbone, lambda ids: planted in ids)
+    sequences = torch.tensor(
+        [sample_one(backbone, f"{prompt} {text}", numbers, 1.0, 1e-3) for prompt in TEXTS]
+    )
+    attacked = Scripted(backbone, lambda ids: planted in ids)
     attacks = [GradientGuided, RandomTokens]
-    found = search(victim, targets(), streams, words, 1, 16, 3, "object", attacks).set_index("prompt_set")
+    found = search(attacked, targets(), sequences, words, 1, 16, 3, "object", attacks).set_index("prompt_set")
     assert found.loc["search-gradient", "shown"].mean() >= 0.75 > found.loc["search-random", "shown"].mean()
 
 
@@ -284,10 +286,10 @@ def test_prompts_do_not_hear_of_each_other(backbone, attack):
     words = vocabulary(backbone, ["church"], "object")
     images = sample_prompts(backbone, TEXTS, range(4), "chat", GUIDANCE, 0.7)
     rows = targets()
-    together = search(drawing_victim(backbone), rows, images, words, 2, 3, 42, "object", [attack])
-    again = search(drawing_victim(backbone, 3), rows, images, words, 2, 3, 42, "object", [attack])
+    together = search(rendering_attacked(backbone), rows, images, words, 2, 3, 42, "object", [attack])
+    again = search(rendering_attacked(backbone, 3), rows, images, words, 2, 3, 42, "object", [attack])
     alone = [
-        search(drawing_victim(backbone), rows[one], images[one], words, 2, 3, 42, "object", [attack])
+        search(rendering_attacked(backbone), rows[one], images[one], words, 2, 3, 42, "object", [attack])
         for one in (slice(row, row + 1) for row in range(4))
     ]
     pd.testing.assert_frame_equal(together, again)
@@ -359,17 +361,17 @@ def test_small_steps_are_not_lost_in_bfloat16():
 
 def test_relearning_lowers_the_loss_and_measures_the_usual_images():
     backbone = tiny_backbone(layers=2)
-    victim = drawing_victim(backbone)
-    found = relearn(victim, NAMES, SAFE, SAFE_IMAGES, targets(), [1, 5], 3, 1e-3, 42)
+    attacked = rendering_attacked(backbone)
+    found = relearn(attacked, NAMES, SAFE, SAFE_IMAGES, targets(), [1, 5], 3, 1e-3, 42)
     assert found["prompt_set"].tolist() == ["relearned-1"] * 4 + ["relearned-5"] * 4
     assert found["prompt"].tolist() == TEXTS * 2 and (found["queries"] == 1).all()
-    assert victim.queries == 8
-    after = drawing_victim(backbone)
+    assert attacked.queries == 8
+    after = rendering_attacked(backbone)
     after.query(
         [torch.tensor(prompt_rows(backbone, text, "chat")[0]) for text in TEXTS],
         [image_seed(42, prompt_id) for prompt_id in targets()["prompt_id"]],
     )
-    for one, other in zip(victim.judge.seen[4:], after.judge.seen, strict=True):
+    for one, other in zip(attacked.judge.seen[4:], after.judge.seen, strict=True):
         np.testing.assert_array_equal(one, other)
 
     def loss(model):

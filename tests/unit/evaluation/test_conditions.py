@@ -1,4 +1,4 @@
-"""Probes on tiny backbones: whose uniforms they share, what begins them, and what is drawn again."""
+"""Conditions on tiny backbones: whose uniforms they share, what begins them, and what is drawn again."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.evaluation.conditions import of_shard, probes_of, render_probes, sizes_of
+from ear.evaluation.conditions import conditions_of, of_shard, render_conditions, sizes_of
 from ear.images.batching import BatchSize
 from ear.images.rendering import image_seed, render_prompts
 from ear.images.sampling import Guidance, sample_prompts, uniforms
@@ -56,11 +56,11 @@ def tokens_of(first):
 
 
 def probing(first, model, folder, keys=AXIS_KEYS, pairs=None, shard=0, shards=1, batch_size=2):
-    """Rows of the manifest of all probes, by prompt set."""
-    probes = of_shard(probes_of(PROMPTS, keys, pairs), shard, shards)
-    drawn = render_probes(
+    """Rows of the manifest of all conditions, by prompt set."""
+    conditions = of_shard(conditions_of(PROMPTS, keys, pairs), shard, shards)
+    drawn = render_conditions(
         model,
-        probes,
+        conditions,
         tokens_of(first),
         folder,
         window=0,
@@ -172,12 +172,12 @@ def test_images_of_another_original_are_not_taken_for_these(first, erased, tmp_p
 @pytest.mark.parametrize("prompts", [1, 3, 50])
 def test_the_number_of_images_is_known_before_the_prompts_are(prompts, prefixes, pairs):
     keys = AXIS_KEYS | {"prompts": prompts, "prefixes": prefixes}
-    probes = probes_of(PROMPTS, keys, pairs)
+    conditions = conditions_of(PROMPTS, keys, pairs)
     sizes = sizes_of(keys, len(TEXTS), 0 if pairs is None else len(pairs))
-    assert sizes == tuple(len(probe.rows) for probe in probes)
+    assert sizes == tuple(len(condition.rows) for condition in conditions)
 
 
 def test_ids_name_one_image_each():
-    ids = pd.concat([probe.rows["prompt_id"] for probe in probes_of(PROMPTS, AXIS_KEYS, PAIRS)])
+    ids = pd.concat([condition.rows["prompt_id"] for condition in conditions_of(PROMPTS, AXIS_KEYS, PAIRS)])
     assert ids.is_unique
     assert not set(ids) & set(PROMPTS["prompt_id"])

@@ -156,8 +156,8 @@ def alone(references):
 def ragged_bleu(captions, references):
     """sacrebleu's corpus BLEU with as many references a caption as there are."""
     most = max(map(len, references))
-    streams = [[refs[k] if k < len(refs) else None for refs in references] for k in range(most)]
-    return sacrebleu_corpus_bleu(captions, streams, lowercase=True)
+    sequences = [[refs[k] if k < len(refs) else None for refs in references] for k in range(most)]
+    return sacrebleu_corpus_bleu(captions, sequences, lowercase=True)
 
 
 def test_bleu_is_sacrebleus():

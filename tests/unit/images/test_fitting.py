@@ -16,8 +16,8 @@ from ear.evaluation.attacks.relearning_set import relearn
 from ear.images import captions as captioning
 from ear.images.captions import caption_images, yes_scores
 from tests.tiny import tiny_backbone
-from tests.unit.erasure.test_erasure import PAIRS, chosen, streams_of
-from tests.unit.evaluation.test_attacks import NAMES, SAFE, SAFE_IMAGES, drawing_victim, targets
+from tests.unit.erasure.test_erasure import PAIRS, chosen, sequences_of
+from tests.unit.evaluation.test_attacks import NAMES, SAFE, SAFE_IMAGES, rendering_attacked, targets
 from tests.unit.models.test_memory import FREE, JANUS_7B
 
 
@@ -38,7 +38,7 @@ def halved(monkeypatch):
 
 def trained(settings, size=None, on_gpu=False):
     backbone = tiny_backbone(dtype="float64")
-    made = Trainer(backbone, PAIRS, streams_of(backbone, settings), settings, seed=1)
+    made = Trainer(backbone, PAIRS, sequences_of(backbone, settings), settings, seed=1)
     assert size in (None, made.reader.micro_batch.size)
     made.halves |= on_gpu
     made.run(9, desc="test")
@@ -91,17 +91,17 @@ def test_captions_and_questions(halved, tmp_path):
 
 
 def attacked(work):
-    return work(drawing_victim(tiny_backbone(layers=2), batch_size=4))
+    return work(rendering_attacked(tiny_backbone(layers=2), batch_size=4))
 
 
 @pytest.mark.parametrize(
     "work",
     [
-        lambda victim: relearn(
-            victim, NAMES, SAFE, SAFE_IMAGES, targets(), [1, 2], 4, 1e-3, experiment_seed=42
+        lambda attacked: relearn(
+            attacked, NAMES, SAFE, SAFE_IMAGES, targets(), [1, 2], 4, 1e-3, experiment_seed=42
         ),
-        lambda victim: search.search(
-            victim,
+        lambda attacked: search.search(
+            attacked,
             targets(),
             torch.zeros(4, 9, dtype=torch.int64),
             torch.arange(20, 30),

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.sequences import sample_streams
+from ear.erasure.sequences import sample_sequences
 from ear.errors import InputError
 from ear.images.sampling import Guidance, choose, guided, sample_prompts, uniforms
 from ear.workflow.seeding import stable_seed
@@ -81,12 +81,14 @@ def test_tokens_after_a_prefix_equal_the_naive_sampler(backbone, beginning):
 
 def test_context_free_streams_equal_the_naive_sampler(backbone):
     pairs = [("p", PROMPTS[0], PROMPTS[2]), ("q", PROMPTS[1], PROMPTS[4])]
-    streams = sample_streams(backbone, pairs, "none", "raw", 3, guidance=2.0, temperature=1.0, batch_size=4)
-    for name, stream in streams.items():
+    sequences = sample_sequences(
+        backbone, pairs, "none", "raw", 3, guidance=2.0, temperature=1.0, batch_size=4
+    )
+    for name, sequence in sequences.items():
         for row, (pair_id, unsafe, safe) in enumerate(pairs):
             uniform = uniforms([stable_seed(3, pair_id, name)], backbone.num_image_tokens)[0]
             prompt = unsafe if name == "unsafe" else safe
-            assert stream[row].tolist() == oracles.sample_one_without_context(
+            assert sequence[row].tolist() == oracles.sample_one_without_context(
                 backbone, prompt, unsafe, uniform, 2.0, 1.0
             )
 

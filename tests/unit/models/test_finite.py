@@ -17,7 +17,7 @@ from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
 from ear.models.weights import FiniteWatch
 from ear.workflow.jobs import job
 from tests.tiny import tiny_backbone
-from tests.unit.erasure.test_erasure import PAIRS, Trainer, chosen, streams_of
+from tests.unit.erasure.test_erasure import PAIRS, Trainer, chosen, sequences_of
 from tests.unit.erasure.test_erasure import VARIANTS as METHODS
 from tests.unit.images.test_render import PROMPTS, render
 
@@ -103,15 +103,15 @@ def test_no_image_is_made_by_a_broken_decoder(finish, tmp_path):
 @pytest.mark.parametrize("method", ["released", "ear"])
 def test_no_streams_are_sampled_of_a_broken_model(finish, method):
     settings = chosen(METHODS[method], 0.1)
-    line = finish(lambda: streams_of(broken(BROKEN[0], torch.nan), settings))
+    line = finish(lambda: sequences_of(broken(BROKEN[0], torch.nan), settings))
     assert "a photo of a church on a hill at night" in line
 
 
 @pytest.mark.parametrize("method", ["released", "ear", "obliviate", "ear-prefix"])
 def test_no_teacher_is_a_broken_model(finish, method):
     settings = chosen(METHODS[method])
-    streams = streams_of(tiny_backbone(), settings)
-    line = finish(lambda: Trainer(broken(BROKEN[0], torch.nan), PAIRS, streams, settings, seed=1))
+    sequences = sequences_of(tiny_backbone(), settings)
+    line = finish(lambda: Trainer(broken(BROKEN[0], torch.nan), PAIRS, sequences, settings, seed=1))
     assert "pair " in line and "image token 0: found a loss of nan" in line
 
 
@@ -141,8 +141,8 @@ def test_no_attack_goes_on_with_a_broken_model(finish):
     line = finish(lambda: case_losses(backbone, [case]))
     assert f"searched prompt {TEXTS[0]!r}: found a loss of nan" in line
     finish(lambda: token_gradients(backbone, [case], torch.arange(5)))
-    names, lesson = ["layers.0.self_attn.q_proj"], (TEXTS[:1], images)
-    line = finish(lambda: list(fine_tune(backbone, names, *lesson, [2], 1, 1e-3, 0, BatchSize(1))))
+    names, relearning_set = ["layers.0.self_attn.q_proj"], (TEXTS[:1], images)
+    line = finish(lambda: list(fine_tune(backbone, names, *relearning_set, [2], 1, 1e-3, 0, BatchSize(1))))
     assert "relearning, step 1" in line
 
 

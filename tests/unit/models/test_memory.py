@@ -134,10 +134,10 @@ def test_activations_are_what_autograd_keeps(dtype, heads, key_value_heads, grid
         for name in "qkvo":
             getattr(layer.self_attn, f"{name}_proj").weight.requires_grad_(True)
     ids = torch.arange(images * length).view(images, length) % 20
-    streams = torch.arange(images * grid**2).view(images, grid**2) % 64
+    sequences = torch.arange(images * grid**2).view(images, grid**2) % 64
 
     def run():
-        return image_losses(backbone, backbone.embed_text(ids), torch.ones_like(ids), streams)
+        return image_losses(backbone, backbone.embed_text(ids), torch.ones_like(ids), sequences)
 
     shape = Dimensions(
         layers=layers,

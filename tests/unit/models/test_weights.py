@@ -14,9 +14,9 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
 from ear.commands.stand_ins.tiny_judges import TinyInception, write_inception
-from ear.erasure.edited_weights import apply_adapter
+from ear.erasure.edited_weights import apply_edited
 from ear.erasure.release import import_authors_weights, write_authors_weights
-from ear.erasure.sequences import load_streams, save_streams
+from ear.erasure.sequences import load_sequences, save_sequences
 from ear.errors import InputError
 from ear.evaluation.metrics.fid import INCEPTION_FILE, load_extractor
 from ear.images.diffusion import PARTS, load_pipeline
@@ -63,7 +63,7 @@ def whole(tmp_path_factory):
     for name, size in (("janus", "1GB"), ("janus in shards", "100KB")):
         backbone.model.save_pretrained(root / name, max_shard_size=size)
         backbone.processor.save_pretrained(root / name)
-    for name in ("timm", "open_clip", "artist", "edited", "authors", "streams", "nudenet"):
+    for name in ("timm", "open_clip", "artist", "edited", "authors", "sequences", "nudenet"):
         (root / name).mkdir()
     small_classifier(root / "timm")
     small_clip(root / "open_clip")
@@ -78,9 +78,9 @@ def whole(tmp_path_factory):
     (root / "artist bin/model.safetensors").unlink()
     write_inception(root / "inception")
     write_stable_diffusion(root / "diffusers")
-    save(root / "edited/adapter.safetensors", changed(backbone), backbone)
+    save(root / "edited/weights.safetensors", changed(backbone), backbone)
     write_authors_weights(root / "authors/ear.pt", changed(backbone))
-    save_streams(root / "streams/a.safetensors", {"unsafe": torch.zeros(2, 3, dtype=torch.int64)}, "x")
+    save_sequences(root / "sequences/a.safetensors", {"unsafe": torch.zeros(2, 3, dtype=torch.int64)}, "x")
     package = Path(importlib.util.find_spec("nudenet").origin).parent
     shutil.copyfile(package / "320n.onnx", root / "nudenet/320n.onnx")
     return root
@@ -102,8 +102,8 @@ LOADERS = {  # folder → (its file of weights, what loads it)
         for part, (_, weights) in PARTS.items()
     },
     "edited": (
-        "adapter.safetensors",
-        lambda folder: apply_adapter(tiny_backbone(), folder / "adapter.safetensors"),
+        "weights.safetensors",
+        lambda folder: apply_edited(tiny_backbone(), folder / "weights.safetensors"),
     ),
     "authors": (
         "ear.pt",
@@ -111,13 +111,13 @@ LOADERS = {  # folder → (its file of weights, what loads it)
             folder / "ear.pt", tiny_backbone(), JOB, folder.with_name("made")
         ),
     ),
-    "streams": ("a.safetensors", lambda folder: load_streams(folder / "a.safetensors", "x", "aligned")),
+    "sequences": ("a.safetensors", lambda folder: load_sequences(folder / "a.safetensors", "x", "aligned")),
     "inception": (INCEPTION_FILE, lambda folder: load_extractor("inception", folder)),
     "nudenet": ("320n.onnx", NudityJudge),
 }
 # Files that say nothing of how many matrices belong to them: the lock and windows.csv know their hashes.
 OPEN = {("edited", "missing"), ("authors", "missing"), ("edited", "fp8")}
-CODED = ("streams", "inception", "nudenet")  # whole numbers, and formats that bring code along: see below
+CODED = ("sequences", "inception", "nudenet")  # whole numbers, and formats that bring code along: see below
 CELLS = [
     *((loader, damage) for loader in LOADERS for damage in FILES),
     *(
@@ -263,13 +263,13 @@ def test_a_detector_with_broken_weights_is_refused(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("streams", "said"),
+    ("sequences", "said"),
     [
-        ({"target": torch.zeros(2, 3, dtype=torch.int64)}, "found streams target, wanted unsafe (aligned)"),
+        ({"safe": torch.zeros(2, 3, dtype=torch.int64)}, "found sequences safe, wanted unsafe (aligned)"),
         ({"unsafe": torch.zeros(2, 3)}, "unsafe: found float32 of shape (2, 3), wanted int64 tokens"),
         ({"unsafe": torch.zeros(3, dtype=torch.int64)}, "found int64 of shape (3,), wanted int64 tokens"),
     ],
 )
-def test_streams_that_are_none_are_refused(tmp_path, streams, said):
-    save_streams(tmp_path / "a.safetensors", streams, "x")
-    assert said in refusal(lambda folder: load_streams(folder / "a.safetensors", "x", "aligned"), tmp_path)
+def test_streams_that_are_none_are_refused(tmp_path, sequences, said):
+    save_sequences(tmp_path / "a.safetensors", sequences, "x")
+    assert said in refusal(lambda folder: load_sequences(folder / "a.safetensors", "x", "aligned"), tmp_path)

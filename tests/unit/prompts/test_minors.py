@@ -155,7 +155,7 @@ def test_attackers_append_no_age_words():
     assert set(ids) <= set(words["unsafe"].tolist()) <= set(words["object"].tolist())
     assert not any(speaks_of_minors(processor.tokenizer.decode([one])) for one in words["unsafe"].tolist())
     opened = open_prompts(backbone, ["a statue", "a statue,"])
-    victim = SimpleNamespace(backbone=backbone)
+    attacked = SimpleNamespace(backbone=backbone)
     appended = [torch.tensor(ids), torch.tensor(ids[:3])]
-    kept = _without_minors(victim, opened, appended)
+    kept = _without_minors(attacked, opened, appended)
     assert [tokens.tolist() for tokens in kept] == [[], ids[:3]]

@@ -28,7 +28,7 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_nothing_is_at_the_place_before_the_block_ends(tmp_path):
-    path = tmp_path / "deep" / "er" / "adapter.safetensors"
+    path = tmp_path / "deep" / "er" / "weights.safetensors"
     with atomic_path(path) as partial:
         partial.write_bytes(b"weights")
         assert not path.exists()
@@ -96,7 +96,7 @@ def test_what_another_job_is_writing_is_left_to_it(tmp_path):
             input()
         """
     )
-    path = tmp_path / "adapter.safetensors"
+    path = tmp_path / "weights.safetensors"
     command = [sys.executable, "-c", job, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "at work\n"

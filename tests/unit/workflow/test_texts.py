@@ -32,7 +32,7 @@ def line_of(path, read):
     return message
 
 
-READERS = {
+CONTEXTS = {
     "csv": lambda path: read_csv(path, ["prompt"]),
     "json": read_json,
     "yaml": read_yaml,
@@ -79,7 +79,7 @@ SIGNS += [
 ]
 
 
-@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("kind", CONTEXTS)
 @settings(deadline=None, max_examples=60)
 @example(content=b'"\n"')
 @given(content=st.one_of(st.binary(max_size=40), st.lists(st.sampled_from(SIGNS), max_size=12).map(b"".join)))
@@ -87,16 +87,16 @@ def test_any_bytes_are_read_or_one_line(tmp_path_factory, kind, content):
     path = tmp_path_factory.getbasetemp() / f"any.{kind}"
     path.write_bytes(content)
     try:
-        READERS[kind](path)
+        CONTEXTS[kind](path)
     except InputError as error:
         assert "\n" not in str(error) and str(path) in str(error)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in READERS if "csv" not in kind])
+@pytest.mark.parametrize("kind", [kind for kind in CONTEXTS if "csv" not in kind])
 def test_deep_nesting_is_one_line(tmp_path, kind):
     path = tmp_path / f"deep.{kind}"
     path.write_bytes(DEEP)
-    assert "nested too deeply" in line_of(path, lambda: READERS[kind](path))
+    assert "nested too deeply" in line_of(path, lambda: CONTEXTS[kind](path))
 
 
 def test_a_deep_note_is_none_and_a_deep_list_of_references_one_line(tmp_path):
