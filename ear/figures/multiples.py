@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ear.errors import InputError
 from ear.figures import style
 from ear.figures.rows import pooled
 from ear.metrics.columns import METRICS_CSV
@@ -66,20 +67,30 @@ class Sweep:
 
 
 def draw_sweeps(
-    sweeps: Sequence[Sweep], rate: str, looks: Mapping[str, style.Look]
+    sweeps: Sequence[Sweep], rate: str, others: Mapping[str, style.Look] | None = None
 ) -> tuple[Figure, np.ndarray]:  # object array of Axes
     """A row of panels a sweep, a panel a concept, a line with a band a method; levels are one step apart.
 
     Args:
-        sweeps: what is plotted, as it is.
+        sweeps: what is plotted, as it is; those without rows are left out.
         rate: name of the vertical axis.
-        looks: method of the rows → its look, in the order of the legend.
+        others: names among the methods that are none → their look.
 
     Returns:
         The figure and its axes. A line is a Line2D labelled by the method, its band a PolyCollection labelled
         by that and ``interval``.
+
+    Raises:
+        InputError: there are no rows.
     """
-    concepts = style.order_concepts(pd.concat([sweep.rows["concept"] for sweep in sweeps]))
+    labels = ", ".join(sweep.label for sweep in sweeps)
+    sweeps = [sweep for sweep in sweeps if len(sweep.rows)]
+    if not sweeps:
+        raise InputError(f"{METRICS}: found no row for the figure over {labels}, wanted at least one")
+    every = pd.concat([sweep.rows for sweep in sweeps])
+    concepts, methods = style.order_concepts(every["concept"]), set(every["method"])
+    others = {name: look for name, look in (others or {}).items() if name in methods}
+    looks = style.looks_of(methods - others.keys()) | others
     size = style.panel_width(len(concepts)), 0.5 + 1.75 * len(sweeps)
     figure, axes = style.panels(len(sweeps), len(concepts), *size, sharex="row", sharey=True)
     for line, sweep in zip(axes, sweeps, strict=True):

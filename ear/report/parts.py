@@ -10,28 +10,13 @@ from ear.figures.style import concept_label
 from ear.provenance import environment, read_records, trace
 from ear.report.page import ReportFigure
 
-TITLES = {
-    "score-card": "Score card",
-    "samples": "Before and after",
-    "concept-rate": "Concept rate",
-    "tradeoff": "Erasure against retention",
-    "attacks": "Attacks by the prompt",
-    "prefix": "Prefix attack",
-    "sweeps": "Other guidance and temperature",
-    "relearning": "Relearning",
-    "understanding": "Does it still see the concept?",
-    "window-length": "Window length",
-    "nudity": "Nudity detections",
-    "filter-scores": "What the visual filter sees",
-    "borderline": "Borderline pairs",
-    "training": "Training curves",
-}
 NAMED_SOURCES = 3  # files named in a line; of more, their number
-CAPTIONS = {"samples": "overview"}  # without a concept, the grid of all concepts
+OF_ALL = {"samples": "overview"}
+"""Figure → the caption of its grid of all concepts."""
 
 
 def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFigure]:
-    """Figures of the page, in the order of ``TITLES``.
+    """Figures of the page, in the order of the captions.
 
     Args:
         paths: PNG files; one of a concept is named "<figure>-<concept>.png".
@@ -40,13 +25,11 @@ def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFi
     texts = {Path(path).stem: Path(path) for path in captions}
     found = []
     for path in map(Path, paths):
-        name = next(name for name in sorted(TITLES, key=len, reverse=True) if path.stem.startswith(name))
+        name = max((name for name in texts if path.stem.startswith(name)), key=len)
         concept = path.stem.removeprefix(name).removeprefix("-")
-        label = concept_label(concept) if concept else ""
-        caption = texts[name if concept else CAPTIONS.get(name, name)]
-        title = f"{TITLES[name]}: {label}" if concept else TITLES[name]
-        found.append((list(TITLES).index(name), ReportFigure(path, title, caption, {"concept": label})))
-    return [figure for _, figure in sorted(found, key=lambda entry: entry[0])]
+        caption = texts[name if concept else OF_ALL.get(name, name)]
+        found.append(ReportFigure(path, caption, concept_label(concept)))
+    return sorted(found, key=lambda figure: list(texts.values()).index(figure.caption))
 
 
 def collect_provenance(config: Mapping[str, Any], results: Sequence[str], logs: str | Path) -> dict[str, Any]:
