@@ -10,7 +10,8 @@ min_version("9.27")
 # What Snakemake reads without a word, or refuses without a place: several configs, a key given twice, a tab.
 sys.path.insert(0, workflow.basedir)
 
-from ear.config.loading import check_config_files, is_recipe
+from ear.config.parsing import check_config_files
+from ear.config.parsing import is_recipe
 from ear.errors import InputError
 
 try:
@@ -27,9 +28,7 @@ if not workflow.overwrite_configfiles:
 report: "report/workflow.rst"
 
 
-include: "rules/jobs.smk"
-include: "rules/machine.smk"
-include: "rules/terminal.smk"
+include: "rules/workflow.smk"
 
 
 # A recipe trains the mini world's models, which experiments find in models/.
@@ -48,32 +47,14 @@ else:
         seed=r"\d+",
         shard=r"\d+",
 
-    include: "rules/assets.smk"
-    include: "rules/sources.smk"
-
-    # Where prompts and reference pictures come from: the mini world's grammar, or what is published.
-    if experiment.world:
-
-        include: "rules/prompts.smk"
-
-    else:
-
-        include: "rules/published.smk"
-    include: "rules/render.smk"
-
-    if CANARY:
-
-        include: "rules/canary.smk"
-    include: "rules/filter.smk"
-    include: "rules/erase.smk"
-    include: "rules/export.smk"
-    include: "rules/evaluate.smk"
-    include: "rules/attack.smk"
-    include: "rules/score-card.smk"
-    include: "rules/figures.smk"
-    include: "rules/plan.smk"
-    include: "rules/check.smk"
-    include: "rules/verify.smk"
+    include: "rules/models.smk"
+    include: "rules/prompts.smk"
+    include: "rules/images.smk"
+    include: "rules/judges.smk"
+    include: "rules/erasure.smk"
+    include: "rules/evaluation.smk"
+    include: "rules/report.smk"
+    include: "rules/commands.smk"
 
     TARGETS = results()
 

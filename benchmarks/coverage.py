@@ -1,6 +1,7 @@
 """How often the intervals hold the truth: simulated data with known truth, a row a setting.
 
-Run ``python -m benchmarks.coverage`` for the table of docs/statistics.md (some 10 minutes on one core).
+Run ``python -m benchmarks.coverage`` for all settings behind the table of docs/statistics.md (some 10
+minutes on one core).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,10 +11,10 @@ from functools import cache, partial
 import numpy as np
 from scipy import special
 
-from ear.metrics.captions import corpus_bleu
-from ear.metrics.fid import KERNEL_DEGREE, kid
-from ear.metrics.intervals import Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
-from ear.metrics.paired import mean_difference, rate_difference
+from ear.evaluation.metrics.answers import corpus_bleu
+from ear.evaluation.metrics.fid import KERNEL_DEGREE, kid
+from ear.evaluation.statistics.intervals import Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
+from ear.evaluation.statistics.paired import mean_difference, rate_difference
 
 RATES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995)
 REPETITIONS = 1000

@@ -18,11 +18,11 @@ import torch
 from benchmarks.measure import compare, report, seconds, take_turns
 from benchmarks.naive import aligned_loop, released_loop
 from benchmarks.shapes import SHAPES, random_backbone
-from ear.erasure.presets import VARIANTS, Settings
-from ear.erasure.streams import Pair, sample_streams
+from ear.erasure.sequences import Pair, sample_streams
 from ear.erasure.trainer import Trainer, trained_modules
-from ear.janus import DTYPES, Backbone
-from ear.prompts.grammar import Grammar
+from ear.erasure.variants import VARIANTS, Settings
+from ear.models.janus import DTYPES, Backbone
+from ear.world.grammar import Grammar
 
 GUIDANCE, TEMPERATURE, SEED = 1.5, 0.5, 7
 BATCH_SIZE = 100

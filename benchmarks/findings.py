@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ear.attacks.budget import SEARCHES, relearned_set, search_set
-from ear.axes.protocols import GUIDANCE, PREFIX, RIGHT, SHOWN, TEMPERATURE, set_of
-from ear.figures.style import concept_label, concept_title
-from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
-from ear.names import ALL_SEEDS
+from ear.evaluation.attacks.attacked_model import SEARCHES, relearned_set, search_set
+from ear.evaluation.columns import METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.protocols import GUIDANCE, PREFIX, RIGHT, SHOWN, TEMPERATURE, set_of
+from ear.report.style import concept_label, concept_title
+from ear.workflow.seeding import ALL_SEEDS
 
 Columns = Mapping[str, tuple[str, str]]
 """Heading → prompt set and metric."""

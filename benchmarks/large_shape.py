@@ -21,14 +21,14 @@ import torch
 from benchmarks.erasure import pairs_of
 from benchmarks.measure import report, seconds
 from benchmarks.shapes import SHAPES, random_backbone
-from ear.batching import BatchSize
-from ear.erasure.presets import VARIANTS, Settings, Threshold
-from ear.erasure.streams import Pair, sample_streams
+from ear.erasure.sequences import Pair, sample_streams
 from ear.erasure.trainer import Trainer
-from ear.janus import DTYPES, Backbone
-from ear.jobs import BYTES_PER_MAXRSS
-from ear.render import render_prompts
-from ear.sampling import Guidance
+from ear.erasure.variants import VARIANTS, Settings, Threshold
+from ear.images.batching import BatchSize
+from ear.images.rendering import render_prompts
+from ear.images.sampling import Guidance
+from ear.models.janus import DTYPES, Backbone
+from ear.workflow.jobs import BYTES_PER_MAXRSS
 
 GUIDANCE, TEMPERATURE, SEED = Guidance(5.0), 1.0, 42
 LAYERS, ETA, LEARNING_RATE, WINDOW = 5, 1.0, 1e-4, 48

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from ear.erasure.presets import Settings
-from ear.erasure.streams import Pair, fitted, read_prompt
+from ear.erasure.sequences import Pair, fitted, read_prompt
 from ear.erasure.trainer import make_optimiser, trained_modules, window_bounds
-from ear.janus import Backbone, Tokens, left_padded
-from ear.sampling import Guidance, choose, guided, uniforms
-from ear.seeding import stable_seed
+from ear.erasure.variants import Settings
+from ear.images.sampling import Guidance, choose, guided, uniforms
+from ear.models.janus import Backbone, Tokens, left_padded
+from ear.workflow.seeding import stable_seed
 
 STREAMS = ("unsafe", "target", "neutral")
 

@@ -21,25 +21,25 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ear.assets.catalogue import ROOT, load_catalogue, shapes_of
 from ear.config import Config, parse_config
 from ear.config.concepts import ClassifierJudge
-from ear.config.prompts import Prompts
-from ear.erasure.presets import Settings, Threshold, ThresholdOn
-from ear.erasure.streams import Pair, sample_streams
+from ear.config.sources import Prompts
+from ear.erasure.sequences import Pair, sample_streams
 from ear.erasure.trainer import Trainer, trained_modules
-from ear.janus import Backbone, Encoding, Tokens
+from ear.erasure.variants import Settings, Threshold, ThresholdOn
+from ear.evaluation.metrics.fid import Extractor, features_of, fid
+from ear.evaluation.metrics.image_scores import through_jpeg
+from ear.evaluation.metrics.rates import clip_scores
+from ear.evaluation.statistics.intervals import wilson
+from ear.images.rendering import image_seed
+from ear.images.sampling import Guidance, sample_prompts
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
-from ear.metrics.fid import Extractor, features_of, fid
-from ear.metrics.intervals import wilson
-from ear.metrics.looks import through_jpeg
-from ear.metrics.rates import clip_scores
-from ear.prompts.grammar import Grammar, general_prompts
+from ear.models.catalogue import ROOT, load_catalogue, shapes_of
+from ear.models.janus import Backbone, Encoding, Tokens
 from ear.prompts.tables import general_of
-from ear.render import image_seed
-from ear.sampling import Guidance, sample_prompts
-from ear.seeding import stable_seed
+from ear.workflow.seeding import stable_seed
+from ear.world.grammar import Grammar, general_prompts
 
 BATCH_SIZE = 100
 RELEASE_BATCH = 4  # prompts that the release draws at once
@@ -111,7 +111,7 @@ class World:
 
     def share(self, tokens: Tensor, group: str, labels: str | Sequence[str]) -> list[float]:
         """Share of images whose most likely label is the wanted one, with its interval."""
-        hits = np.array(self.classifier.top1(self.pictures(tokens), group)) == np.array(labels)
+        hits = np.array(self.classifier.predict(self.pictures(tokens)).top1(group)) == np.array(labels)
         return list(wilson(int(hits.sum()), len(hits))[:3])
 
     def judge(self, concept: str) -> ClassifierJudge:

@@ -20,12 +20,12 @@ from transformers.utils import logging
 
 from benchmarks.measure import bandwidth, compare, report, seconds, take_turns
 from benchmarks.shapes import SHAPES, random_backbone
-from ear.batching import BatchSize
-from ear.janus import DTYPES, Backbone
-from ear.render import render_prompts
-from ear.sampling import Guidance, sample_prompts
-from ear.world.captions import caption, frames
+from ear.images.batching import BatchSize
+from ear.images.rendering import render_prompts
+from ear.images.sampling import Guidance, sample_prompts
+from ear.models.janus import DTYPES, Backbone
 from ear.world.scenes import OBJECTS
+from ear.world.sentences import caption, frames
 
 GUIDANCE, TEMPERATURE = Guidance(1.5), 0.5
 SIZES = {"cpu": (50, 100, 200), "cuda": (16, 32, 64, 128)}

@@ -12,9 +12,8 @@ from transformers import (
     LlamaConfig,
 )
 
-from ear.janus import DTYPES, Backbone
-from ear.world.backbone import build_backbone
-from ear.world.tokenizer import build_processor
+from ear.models.janus import DTYPES, Backbone
+from ear.world.backbone import build_backbone, build_processor
 from ear.world.vq import build_vq
 
 JANUS_PRO = {

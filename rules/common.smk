@@ -5,13 +5,15 @@ import re
 from dataclasses import asdict
 from hashlib import sha256
 
-from ear.assets.catalogue import Repository, load_catalogue, shapes_of
-from ear.axes.protocols import AXES
+from ear.models.catalogue import Repository
+from ear.models.catalogue import load_catalogue
+from ear.models.catalogue import shapes_of
+from ear.evaluation.protocols import AXES
 from ear.config import parse_config
-from ear.erasure.presets import TOGETHER
-from ear.names import ORIGINAL
-from ear.paths import Paths
-from ear.world.captions import is_described
+from ear.erasure.variants import TOGETHER
+from ear.workflow.seeding import ORIGINAL
+from ear.config.paths import Paths
+from ear.world.sentences import is_described
 
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 experiment = read_or_exit(parse_config, shapes=shapes_of(CATALOGUE))
@@ -27,6 +29,16 @@ FEATURES_FILE = paths.asset(experiment.features_asset)
 # What the checkpoint is known to draw on a GPU; none of most, and none of stand-ins.
 CANARY = CATALOGUE[experiment.backbone.asset].canary if GPU and not REHEARSED else None
 
+SAMPLING = dict(
+    temperature=experiment.sampling.temperature,
+    experiment_seed=experiment.seed,
+)
+PROBES = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
+# Reaches every job that loads the backbone; how pixels become bytes, those that draw.
+BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
+DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
+SHARDS = range(experiment.rendering.shards)
+
 # Memory of a job that loads the backbone, MB: its weights twice and some for what it computes.
 BACKBONE_MB = 4000 + (0 if REHEARSED else 2 * CATALOGUE[experiment.backbone.asset].size // 10**6)
 # Of a job whose judges may run on a GPU: a CUDA context takes 3 GB by itself.
@@ -41,7 +53,7 @@ def fingerprints(files):
 # Minutes of each job by the plan's stated rates, which are known on a GPU alone; the plan is not even imported without one.
 PLANNED = {}
 if GPU:
-    from ear.plan.estimate import run_times
+    from ear.commands.plan.estimate import run_times
 
     PLANNED = run_times(experiment, CATALOGUE)
 
@@ -367,3 +379,8 @@ def of_trained(setting):
     return lambda wildcards: {
         method: setting(wildcards.concept, method) for method in trained_for(wildcards.concept)
     }
+
+
+def images(file):
+    """A file beside the images of a (concept, method, seed)."""
+    return paths.run("images", "{concept}", "{method}", "{seed}", file)

@@ -4,7 +4,7 @@
 import os
 
 from ear.config.recipe import parse_recipe
-from ear.paths import Paths
+from ear.config.paths import Paths
 
 recipe = read_or_exit(parse_recipe)
 training = recipe.training
@@ -12,31 +12,28 @@ paths = Paths(recipe.experiment)
 
 CARDS = [paths.model(name) for name in ("mini-backbone", "mini-classifier", "mini-clip")]
 # What a recipe is run for: the models, and how their training went.
-TARGETS = [*CARDS, paths.model_hashes, paths.figure("reconstructions")]
-TARGETS += [paths.figure("training", suffix) for suffix in ("png", "pdf")]
+TARGETS = [*CARDS, paths.model_hashes, *(paths.figure("training", suffix) for suffix in ("png", "pdf"))]
 
 
 rule draw_world:
     output:
         captions=paths.world,
     params:
-        code=code("draw_world"),
+        code=code("world_draw_world"),
         images=training.images,
         seed=recipe.seed,
     log:
         paths("logs/draw_world.log"),
     benchmark:
         paths("benchmarks/draw_world.tsv")
-    threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     message:
         f"draw {training.images} pictures of the mini world"
     script:
-        "../scripts/draw_world.py"
+        "../scripts/world_draw_world.py"
 
 
 rule train_vq:
@@ -47,7 +44,7 @@ rule train_vq:
         curve=paths("training/vq.csv"),
         metrics=paths("training/vq.json"),
     params:
-        code=code("train_vq"),
+        code=code("world_train_vq"),
         settings=training.vq.model_dump(exclude={"threads"}),
         seed=recipe.seed,
         threads=training.vq.threads,
@@ -64,7 +61,7 @@ rule train_vq:
     message:
         f"train the VQ tokenizer · {training.vq.steps} steps"
     script:
-        "../scripts/train_vq.py"
+        "../scripts/world_train_vq.py"
 
 
 rule train_language_model:
@@ -76,7 +73,7 @@ rule train_language_model:
         curve=paths("training/language_model.csv"),
         metrics=paths("training/language_model.json"),
     params:
-        code=code("train_language_model"),
+        code=code("world_train_language_model"),
         architecture=training.architecture.model_dump(),
         training=training.language_model.model_dump(exclude={"threads"}),
         seed=recipe.seed,
@@ -94,7 +91,7 @@ rule train_language_model:
     message:
         f"train the language model · {training.language_model.steps} steps"
     script:
-        "../scripts/train_language_model.py"
+        "../scripts/world_train_language_model.py"
 
 
 rule train_classifier:
@@ -104,7 +101,7 @@ rule train_classifier:
         config=paths.classifier,
         curve=paths("training/classifier.csv"),
     params:
-        code=code("train_classifier"),
+        code=code("world_train_classifier"),
         settings=training.classifier.model_dump(exclude={"threads"}),
         seed=recipe.seed,
         threads=training.classifier.threads,
@@ -121,7 +118,7 @@ rule train_classifier:
     message:
         f"train the classifier · {training.classifier.steps} steps"
     script:
-        "../scripts/train_classifier.py"
+        "../scripts/world_train_classifier.py"
 
 
 rule train_clip:
@@ -131,7 +128,7 @@ rule train_clip:
         config=paths.clip,
         curve=paths("training/clip.csv"),
     params:
-        code=code("train_clip"),
+        code=code("world_train_clip"),
         settings=training.clip.model_dump(exclude={"threads"}),
         seed=recipe.seed,
         threads=training.clip.threads,
@@ -148,7 +145,7 @@ rule train_clip:
     message:
         f"train CLIP · {training.clip.steps} steps"
     script:
-        "../scripts/train_clip.py"
+        "../scripts/world_train_clip.py"
 
 
 rule plot_world_training:
@@ -158,47 +155,17 @@ rule plot_world_training:
         png=paths.figure("training"),
         pdf=paths.figure("training", "pdf"),
     params:
-        code=code("plot_world_training"),
+        code=code("world_plot_world_training"),
     log:
         paths("logs/plot_world_training.log"),
     benchmark:
         paths("benchmarks/plot_world_training.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     message:
         "plot the loss curves"
     script:
-        "../scripts/plot_world_training.py"
-
-
-rule plot_reconstructions:
-    input:
-        world=paths.world,
-        vq=paths.vq,
-    output:
-        png=paths.figure("reconstructions"),
-    params:
-        code=code("plot_reconstructions"),
-        held_out=training.vq.held_out,
-        threads=1,
-    log:
-        paths("logs/plot_reconstructions.log"),
-    benchmark:
-        paths("benchmarks/plot_reconstructions.tsv")
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "show held-out pictures beside their reconstructions"
-    script:
-        "../scripts/plot_reconstructions.py"
+        "../scripts/world_plot_world_training.py"
 
 
 rule write_model_cards:
@@ -212,7 +179,7 @@ rule write_model_cards:
         cards=CARDS,
         hashes=paths.model_hashes,
     params:
-        code=code("write_model_cards"),
+        code=code("world_write_model_cards"),
         recipe=recipe.model_dump(),
         command=" ".join(
             [
@@ -225,13 +192,11 @@ rule write_model_cards:
         paths("logs/write_model_cards.log"),
     benchmark:
         paths("benchmarks/write_model_cards.tsv")
-    threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(10),
     conda:
         "../envs/ear.yaml"
     message:
         "write the models and their cards"
     script:
-        "../scripts/write_model_cards.py"
+        "../scripts/world_write_model_cards.py"

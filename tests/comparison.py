@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from ear.metrics.columns import SCORES_CSV, VERDICTS_CSV
-from ear.metrics.intervals import Interval
-from ear.metrics.table import Job, score_row
+from ear.evaluation.columns import SCORES_CSV, VERDICTS_CSV
+from ear.evaluation.metrics_table import Job, score_row
+from ear.evaluation.statistics.intervals import Interval
 
 CONCEPTS = ("church", "van-gogh", "fire")
 SEEDS = (0, 1, 2)

@@ -6,7 +6,7 @@ import socket
 import struct
 from contextlib import suppress
 
-from ear.jobs import QUIET_LIBRARIES
+from ear.workflow.jobs import QUIET_LIBRARIES
 
 # The models are tiny: threads that wait for each other cost more than they bring, and beside other work on a small
 # machine tens of times more.

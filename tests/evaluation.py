@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ear.files import sha256_file, write_csv
+from ear.evaluation.evaluate import Reference, evaluate
+from ear.evaluation.metrics.fid import image_features, load_extractor
+from ear.evaluation.metrics.image_scores import Looks, clip_look, feature_look, judge_look
+from ear.evaluation.metrics.parts import Parts
+from ear.images.reading import read_manifests
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judge
-from ear.metrics.evaluate import Reference, evaluate
-from ear.metrics.fid import image_features, load_extractor
-from ear.metrics.inputs import read_manifests
-from ear.metrics.looks import Looks, clip_look, feature_look, judge_look
-from ear.metrics.parts import Parts
+from ear.workflow.files import sha256_file, write_csv
 from tests.small_judges import SIZE, small_classifier, small_clip
 
 CHURCH = {"by": "classifier", "group": "object", "label": "church", "top_k": 1}

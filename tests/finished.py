@@ -11,14 +11,13 @@ import pandas as pd
 import torch
 
 from ear.config import Config
-from ear.erasure.adapter import save_adapter
-from ear.erasure.presets import TOGETHER
-from ear.erasure.together import hash_of_pairs
-from ear.erasure.windows import WINDOW_COLUMNS
-from ear.files import sha256_file, write_csv, write_json, write_text
-from ear.paths import Paths
-from ear.provenance import record_job
-from ear.seeding import stable_seed
+from ear.config.paths import Paths
+from ear.erasure.edited_weights import WINDOW_COLUMNS, save_adapter
+from ear.erasure.joint import hash_of_pairs
+from ear.erasure.variants import TOGETHER
+from ear.workflow.files import sha256_file, write_csv, write_json, write_text
+from ear.workflow.provenance import record_job
+from ear.workflow.seeding import stable_seed
 
 BACKBONE = {"reference": "results/smoke/assets/mini-backbone", "revision": None, "sha256": "b" * 64}
 RESULTS = ["results/smoke/tables/metrics.csv", "results/smoke/report.html"]

@@ -8,7 +8,7 @@ from typing import Any
 # Children are forked from a process that has imported the libraries and done nothing else: they are at work
 # within milliseconds, and no thread of the test's own process is forked with them.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.kill", "tests.tiny", "ear.erasure.trainer", "ear.render"])
+_context.set_forkserver_preload(["tests.kill", "tests.tiny", "ear.erasure.trainer", "ear.images.rendering"])
 
 TIMEOUT_S = 120
 

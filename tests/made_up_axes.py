@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ear.metrics.columns import METRICS_CSV
-from ear.metrics.intervals import Interval, over_seeds, wilson
-from ear.metrics.table import numbers
+from ear.evaluation.columns import METRICS_CSV
+from ear.evaluation.metrics_table import numbers
+from ear.evaluation.statistics.intervals import Interval, over_seeds, wilson
 
 CONCEPTS = ("church", "van-gogh", "fire")
 # Method → rate on target prompts, with a quarter of the image given, after relearning, and retention.
@@ -31,7 +31,7 @@ SEARCHES = ("resample", "random", "greedy", "gradient")
 
 
 def made_up_metrics() -> pd.DataFrame:
-    """Rows as ``ear.metrics.table.metrics_table`` makes them."""
+    """Rows as ``ear.evaluation.metrics_table.metrics_table`` makes them."""
     rng, rows = np.random.default_rng(11), []
     for number, concept in enumerate(CONCEPTS):
         for method, levels in METHODS.items():

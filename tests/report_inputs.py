@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ear.figures.images import ImageSource
-from ear.metrics.columns import DEVIATIONS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
-from ear.metrics.score_card import score_card
+from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.score_card import score_card
 from ear.prompts.tables import SAMPLE
+from ear.report.figures.images import ImageSource
 from ear.report.page import ReportFigure
 
 CAPTIONS = Path(__file__).parents[1] / "report"

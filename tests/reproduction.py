@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ear.metrics.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
-from ear.metrics.intervals import bootstrap_mean, over_seeds, wilson
-from ear.published import NUDITY, WINDOW_LENGTH
+from ear.evaluation.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.deviations import NUDITY, WINDOW_LENGTH
+from ear.evaluation.statistics.intervals import bootstrap_mean, over_seeds, wilson
 
 PROMPTS = {"church": 84, "van-gogh": 50, "nudity": 1539}
 OWN_WINDOW = {"church": 48, "van-gogh": 12, "nudity": 100}

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.config import Config, parse_config
+from ear.models.catalogue import load_catalogue, shapes_of
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")

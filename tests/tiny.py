@@ -9,8 +9,8 @@ from transformers import (
     LlamaConfig,
 )
 
-from ear.janus import Backbone
-from ear.world.tokenizer import build_processor
+from ear.models.janus import Backbone
+from ear.world.backbone import build_processor
 
 
 def tiny_backbone(

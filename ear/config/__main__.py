@@ -5,13 +5,13 @@ Editors complete and check configs by them.
 
 import sys
 
-from ear.assets.catalogue import load_catalogue, shapes_of
-from ear.config.loading import is_recipe, parse_config, read_config
-from ear.config.models import Config
+from ear.config.experiment import Config
+from ear.config.parsing import is_recipe, parse_config, read_config
 from ear.config.recipe import Recipe, parse_recipe
-from ear.config.section import Section
+from ear.config.sections import Section
 from ear.errors import InputError
-from ear.files import write_json
+from ear.models.catalogue import load_catalogue, shapes_of
+from ear.workflow.files import write_json
 
 SCHEMAS: dict[str, type[Section]] = {"config": Config, "recipe": Recipe}
 

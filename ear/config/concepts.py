@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from ear.config.section import Positive, Section, Share
-from ear.world.captions import CONCEPTS, Frame, caption, shown_with
+from ear.config.sections import Positive, Section, Share
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
+from ear.world.sentences import CONCEPTS, Frame, caption, shown_with
 
 Kind = Literal["object", "style", "attribute", "unsafe"]
 Phrase = Annotated[str, StringConstraints(min_length=1)]

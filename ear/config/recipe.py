@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ear.config.loading import checked
-from ear.config.section import Name, NotNegative, Positive, Rate, Scale, Section, Seed, Share
+from ear.config.parsing import checked
+from ear.config.sections import Name, NotNegative, Positive, Rate, Scale, Section, Seed, Share
 
 
 class Training(Section):

@@ -10,15 +10,12 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from ear.erasure.adapter import backbone_facts, save_adapter
-from ear.erasure.checkpoint import SECONDS_BETWEEN, Checkpoint
-from ear.erasure.kept import Kept
-from ear.erasure.presets import Settings
-from ear.erasure.streams import Pair
-from ear.erasure.trainer import Trainer
-from ear.erasure.windows import WINDOW_COLUMNS
-from ear.files import sha256_file, write_csv
-from ear.janus import Backbone
+from ear.erasure.edited_weights import WINDOW_COLUMNS, backbone_facts, save_adapter
+from ear.erasure.sequences import Pair
+from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Kept, Trainer
+from ear.erasure.variants import Settings
+from ear.models.janus import Backbone
+from ear.workflow.files import sha256_file, write_csv
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +42,13 @@ def erase(
     again, it goes on from the last checkpoint and ends with the same bytes.
 
     Args:
-        folder: where they go.
+        folder: folder of the job.
         backbone: the frozen model θ*.
         pairs: prompt pairs that passed the filter; of several concepts, one concept's after another's.
         streams: name → (P, T) int64 token streams of θ*.
         settings: all choices of the fine-tuning; its variant's window is the own one.
         windows: all lengths to train, the own one among them.
-        seed: of the fine-tuning run.
+        seed: seed of the fine-tuning.
         facts: what else the adapters' metadata should say (concept, method, pairs' hash).
         sizes: number of pairs of each concept; None: they are all of one.
         seconds_between_checkpoints: least time between two checkpoints of a window length.
@@ -60,37 +57,33 @@ def erase(
     folder = Path(folder)
     frozen = backbone_facts(backbone).model_dump()
     versions = {name: importlib.metadata.version(name) for name in VERSIONED}
-    made_from = {
-        **facts,
-        "settings": asdict(settings),
-        "seed": seed,
-        "versions": versions,
-    }
-    data = {
+    made_from = {**facts, "settings": asdict(settings), "seed": seed, "versions": versions}
+    of = {
+        **made_from,
         "pairs": list(pairs),
         "sizes": list(sizes or [len(pairs)]),
         "streams": {name: stream.tolist() for name, stream in streams.items()},
+        "backbone": frozen,
+        "made_by": dict(made_by or {}),
     }
-    of = {**made_from, **data, "backbone": frozen, "made_by": dict(made_by or {})}
     trainer: Trainer | None = None
     logs, rows = [], []
     for window in windows:
         own = window == settings.variant.window
         file = "adapter.safetensors" if own else f"windows/W{window}.safetensors"
-        kept = Kept(folder, window, {**of, "window": window})
+        of["window"] = window
+        kept = Kept(folder, window, of)
         log = kept.load()
         if log is None:
             trainer = trainer or Trainer(backbone, pairs, streams, settings, seed, sizes)
             checkpoint = Checkpoint(
-                folder / f".training-W{window}.safetensors",
-                of={**of, "window": window},
-                seconds_between=seconds_between_checkpoints,
+                folder / f".training-W{window}.safetensors", of, seconds_between_checkpoints
             )
             log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)
             metadata = {**made_from, "window": window, "threshold": trainer.threshold(window)}
             save_adapter(kept.adapter, trainer.weights(), frozen, metadata)
             kept.save(log)
-            checkpoint.remove()
+            checkpoint.path.unlink(missing_ok=True)  # the result is safe
         kept.put(folder / file)
         threshold, skipped = log["threshold"].iloc[0], log["skipped"].mean()
         logs.append(log)

@@ -13,9 +13,9 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ear.errors import InputError
-from ear.judges.images import BATCH
+from ear.judges.base import BATCH
 from ear.judges.ranking import UNGROUPED, Prediction
-from ear.weights import check_file, check_finite, check_folder, check_report, loading
+from ear.models.weights import check_file, check_finite, check_folder, check_report, loading
 
 WANTED = "a transformers image classifier"
 EXTRACTOR = "FeatureExtractor"  # how image processors were called until 2022

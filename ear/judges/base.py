@@ -1,11 +1,19 @@
-"""The interface of all judges of the concept in an image."""
+"""The interface of all judges of the concept in an image, and the images as judges are given them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
+
+from ear.images.reading import open_image
+from ear.workflow.progress import progress
+
+BATCH = 64  # images in memory at once
 
 ON_CPU = ("nudenet",)
 """Kinds of judges that never run on a GPU; they judge as many images at once as their job has threads."""
@@ -67,3 +75,25 @@ def second_opinion(judge: Judge | None, images: Sequence[Image.Image]) -> dict[s
         return {}
     verdicts = judge.judge(images)
     return dict(zip(SECOND_COLUMNS, (verdicts.shown, verdicts.score, judge.protocol), strict=True))
+
+
+def image_batches(
+    files: Sequence[Path], desc: str, batch_size: int = BATCH, upright: bool = True
+) -> Iterator[tuple[slice, list[Image.Image]]]:
+    """Open images in batches, in order, on the job's threads: 30 000 of them would not fit into memory.
+
+    Args:
+        files: (N,) image files.
+        desc: label of the progress bar.
+        batch_size: images opened at once.
+        upright: whether photographs that say how they were held are turned.
+
+    Yields:
+        The batch's place in ``files``, and its images.
+    """
+    import torch  # late: tables need constants of this module alone
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for start in progress(range(0, len(files), batch_size), desc=desc, unit="batch"):
+            place = slice(start, start + batch_size)
+            yield place, list(pool.map(partial(open_image, upright=upright), files[place]))

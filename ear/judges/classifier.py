@@ -1,7 +1,9 @@
-"""A timm image classifier: logits by group of labels, and features."""
+"""Labels of ImageNet's thousand classes, as the classifier names them, without torch."""
 
+import csv
 from collections.abc import Sequence
-from functools import cached_property
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,31 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
-from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, resolve_data_config
+from timm.data import create_transform, infer_imagenet_subset, resolve_data_config
 from torch import nn
 
 from ear.errors import InputError
-from ear.judges.imagenet import distinct_labels
-from ear.judges.images import BATCH
-from ear.judges.ranking import UNGROUPED, Prediction, grouped
-from ear.weights import check_file, check_finite, check_folder, loading
+from ear.judges.base import BATCH
+from ear.judges.ranking import Prediction, grouped
+from ear.models.weights import check_file, check_finite, check_folder, loading
+
+
+@lru_cache(maxsize=1)
+def imagenet_labels() -> tuple[str, ...]:
+    """(1000,) names in the order of the classes, from the files that timm carries; timm is not imported."""
+    package = find_spec("timm")
+    assert package and package.submodule_search_locations, "timm is among the dependencies"
+    folder = Path(package.submodule_search_locations[0]) / "data/_info"
+    with (folder / "imagenet_synset_to_lemma.txt").open(encoding="utf-8", newline="") as handle:
+        lemmas = dict(csv.reader(handle, delimiter="\t"))
+    synsets = (folder / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
+    words = [lemmas[synset].split(",")[0] for synset in synsets]
+    # A word that names two classes ("crane") carries its WordNet id.
+    return tuple(
+        word if words.count(word) == 1 else f"{word} ({synset})"
+        for word, synset in zip(words, synsets, strict=True)
+    )
+
 
 WANTED = "a classifier in a folder saved by timm"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -46,30 +65,19 @@ class Classifier:
         self.groups = grouped(_label_names(model))
 
     @classmethod
-    def load(cls, reference: str | Path, device: str = "cpu") -> "Classifier":
-        """Load weights, preprocessing and labels.
-
-        Args:
-            reference: a folder with config.json and model.safetensors, or a name that timm knows
-                ("resnet50.tv2_in1k").
-            device: where it runs.
+    def load(cls, folder: str | Path, device: str = "cpu") -> "Classifier":
+        """Load weights, preprocessing and labels of a folder with config.json and model.safetensors.
 
         Raises:
-            InputError: ``reference`` is neither, or the folder's model is not whole.
+            InputError: a file is missing, or the model is not whole.
         """
-        folder = Path(reference)
-        if folder.is_dir():
-            check_file(folder / "config.json", WANTED)
-            check_folder(folder, WANTED, WEIGHTS)
-            with loading(folder, WANTED):
-                model = timm.create_model(f"local-dir:{folder}", pretrained=True)
-            check_finite(folder, model.state_dict())
-            return cls(model, device)
-        if not timm.is_model(str(reference)) and ":" not in str(reference):
-            raise InputError(
-                f"classifier: found {str(reference)!r}, wanted a folder or a name that timm knows"
-            )
-        return cls(timm.create_model(str(reference), pretrained=True), device)
+        folder = Path(folder)
+        check_file(folder / "config.json", WANTED)
+        check_folder(folder, WANTED, WEIGHTS)
+        with loading(folder, WANTED):
+            model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        check_finite(folder, model.state_dict())
+        return cls(model, device)
 
     @torch.inference_mode()
     def predict(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> Prediction:
@@ -82,10 +90,6 @@ class Classifier:
             maps = self.model.forward_features(batch.to(self.device))
             logits.append(self.model.forward_head(maps).float().cpu().numpy())
         return Prediction(np.concatenate(logits), self.groups)
-
-    def top1(self, images: Sequence[Image.Image], group: str = UNGROUPED) -> list[str]:
-        """(N,) most likely label of a group."""
-        return self.predict(images).top1(group)
 
     @torch.inference_mode()
     def clean_fid_features(self, batch: torch.Tensor) -> torch.Tensor:
@@ -101,32 +105,22 @@ class Classifier:
         resized = nn.functional.interpolate(
             batch / 255, size=(height, width), mode="bilinear", antialias=True, align_corners=False
         )
-        maps = self.model.forward_features((resized - self._mean) / self._std)
+        mean, std = (
+            torch.tensor(self.config[name], device=self.device).view(3, 1, 1) for name in ("mean", "std")
+        )
+        maps = self.model.forward_features((resized - mean) / std)
         return self.model.forward_head(maps, pre_logits=True).float()
-
-    @cached_property
-    def _mean(self) -> torch.Tensor:
-        return torch.tensor(self.config["mean"], device=self.device).view(3, 1, 1)
-
-    @cached_property
-    def _std(self) -> torch.Tensor:
-        return torch.tensor(self.config["std"], device=self.device).view(3, 1, 1)
 
 
 def _label_names(model: Any) -> list[str]:
-    """Label names from the model's own config, or the first word of each ImageNet class description."""
+    """Label names from the model's own config, or those of ImageNet."""
     names = model.pretrained_cfg.get("label_names")
-    if names is None and (subset := infer_imagenet_subset(model)):
-        info, classes = ImageNetInfo(subset), range(model.num_classes)
-        names = distinct_labels(
-            [info.index_to_description(index) for index in classes],
-            [info.index_to_label_name(index) for index in classes],
-        )
+    if names is None and infer_imagenet_subset(model) == "imagenet-1k":
+        names = imagenet_labels()
     if names is None:
         raise InputError("classifier: found no label_names in its config, wanted one for each class")
-    names = [str(name) for name in names]
     if len(names) != model.num_classes:
         raise InputError(
             f"classifier: found {len(names)} label names, wanted {model.num_classes}, one for each class"
         )
-    return names
+    return [str(name) for name in names]

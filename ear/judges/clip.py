@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from ear.errors import InputError
-from ear.weights import check_file, check_finite, check_folder, loading
+from ear.judges.base import BATCH
+from ear.models.weights import check_file, check_finite, check_folder, loading
 
 WANTED, WEIGHTS = "an open_clip folder", "open_clip_model.safetensors"
 
@@ -26,39 +27,23 @@ class Clip:
         self.device = device
 
     @classmethod
-    def load(cls, reference: str | Path, pretrained: str | None = None, device: str = "cpu") -> "Clip":
-        """Load weights, preprocessing and tokenizer.
-
-        Args:
-            reference: a folder with open_clip_config.json and open_clip_model.safetensors, or a name that
-                open_clip knows.
-            pretrained: name of the weights ("openai" for "ViT-B-32") where ``reference`` is a name.
-            device: where it runs.
+    def load(cls, folder: str | Path, device: str = "cpu") -> "Clip":
+        """Load weights, preprocessing and tokenizer of a folder saved by open_clip.
 
         Raises:
-            InputError: the folder's model is not whole, or a name comes without ``pretrained``.
+            InputError: a file is missing, or the model is not whole.
         """
-        folder = Path(reference)
-        if folder.is_dir():
-            check_file(folder / "open_clip_config.json", WANTED)
-            check_folder(folder, WANTED, [WEIGHTS])
-            source, weights = f"local-dir:{folder}", None
-        elif pretrained is None:
-            raise InputError(
-                f"CLIP: found {str(reference)!r} without weights, wanted a folder or a name with `pretrained`"
-            )
-        else:
-            source, weights = str(reference), pretrained
-        with loading(reference, WANTED):
-            model, _, transform = open_clip.create_model_and_transforms(
-                source, pretrained=weights, device=device
-            )
-            tokenizer = open_clip.get_tokenizer(source)
-        check_finite(reference, model.state_dict())
+        folder = Path(folder)
+        check_file(folder / "open_clip_config.json", WANTED)
+        check_folder(folder, WANTED, [WEIGHTS])
+        with loading(folder, WANTED):
+            model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}", device=device)
+            tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+        check_finite(folder, model.state_dict())
         return cls(model, transform, tokenizer, device)
 
     @torch.inference_mode()
-    def encode_images(self, images: Sequence[Image.Image], batch_size: int = 64) -> np.ndarray:
+    def encode_images(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> np.ndarray:
         """(N, D) float32 unit embeddings of RGB images of any size."""
         parts = []
         for start in range(0, len(images), batch_size):
@@ -69,7 +54,7 @@ class Clip:
         return torch.cat(parts).numpy()
 
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
+    def encode_texts(self, texts: Sequence[str], batch_size: int = BATCH) -> np.ndarray:
         """(N, D) float32 unit embeddings of texts, cut at the model's context length as in CLIP."""
         parts = []
         for start in range(0, len(texts), batch_size):

@@ -18,7 +18,7 @@ def load_judge(
             label, top_k. "nudenet": threshold. "zero-shot": what its calibration has too.
         folder: the judge's model: of timm, of transformers, with NudeNet's 320n.onnx, or of open_clip.
         device: where it runs; NudeNet always runs on the CPU.
-        calibration: of a zero-shot judge.
+        calibration: file with the calibration of a zero-shot judge.
 
     Raises:
         InputError: there is no such kind of judge, or the folder does not hold its model.
@@ -26,18 +26,18 @@ def load_judge(
     match settings["by"]:
         case "classifier":
             from ear.judges.classifier import Classifier
-            from ear.judges.ranking import ConceptJudge, ConceptQuestion
+            from ear.judges.ranking import ConceptJudge
 
-            question = ConceptQuestion(settings["group"], settings["label"], settings["top_k"])
-            return ConceptJudge(Classifier.load(folder, device), question)
+            classifier = Classifier.load(folder, device)
+            return ConceptJudge(classifier, settings["group"], settings["label"], settings["top_k"])
         case "artist":
             from ear.judges.artist import ArtistClassifier
-            from ear.judges.ranking import UNGROUPED, ConceptJudge, ConceptQuestion
+            from ear.judges.ranking import UNGROUPED, ConceptJudge
 
-            question = ConceptQuestion(UNGROUPED, settings["label"], settings["top_k"], of="artist")
-            return ConceptJudge(ArtistClassifier.load(folder, device), question)
+            artists = ArtistClassifier.load(folder, device)
+            return ConceptJudge(artists, UNGROUPED, settings["label"], settings["top_k"], of="artist")
         case "nudenet":
-            from ear.judges.nudity import NudityJudge
+            from ear.judges.nudenet import NudityJudge
 
             return NudityJudge(folder, settings["threshold"])
         case "zero-shot":
@@ -59,8 +59,8 @@ def load_judges(
     """Load a concept's judge, and its second one where it has two.
 
     Args:
-        settings: of each judge, see :func:`load_judge`.
-        files: of each judge: a file in the folder of its model and, of a zero-shot judge, its calibration.
+        settings: settings of each judge, as :func:`load_judge` takes them.
+        files: for each judge a file in the folder of its model, and a zero-shot judge's calibration.
         device: where they run.
         objects: a file in the folder of a classifier that names objects, where the first judge knows none.
     """

@@ -10,10 +10,9 @@ from PIL import Image
 from ear.errors import InputError
 from ear.judges.base import Judge, Verdicts
 
-# Group of labels without a prefix: an ordinary classifier has this one group only.
-UNGROUPED = ""
-# Group whose most likely label is the object of the image.
-OBJECTS = "object"
+UNGROUPED = ""  # group of labels without a prefix: an ordinary classifier has this one group only
+OBJECTS = "object"  # group whose most likely label is the object of the image
+SHOWN = 12  # labels that an error names; it counts the others
 
 
 @dataclass(frozen=True)
@@ -48,57 +47,8 @@ class Prediction:
 
     def top1(self, group: str = UNGROUPED) -> list[str]:
         """(N,) most likely label of the group for each image."""
-        most_likely = self.probabilities(group).argmax(axis=1)
         labels = list(self.groups[group])
-        return [labels[index] for index in most_likely]
-
-
-@dataclass(frozen=True)
-class ConceptQuestion:
-    """Is ``label`` among the ``top_k`` most likely labels of ``group``?
-
-    Attributes:
-        group: the labels that are compared.
-        label: the concept's.
-        top_k: the concept is shown where its label has this rank or a better one.
-        of: kind of classifier, for the protocol's name.
-    """
-
-    group: str
-    label: str
-    top_k: int = 1
-    of: str = "classifier"
-
-    @property
-    def protocol(self) -> str:
-        """Name and version of this rule."""
-        return f"{self.of}-top{self.top_k}/1"
-
-    def answer(self, prediction: Prediction) -> Verdicts:
-        """Verdicts from a prediction; the score is the label's probability within the group.
-
-        Raises:
-            InputError: the classifier lacks the group or the label, or ``top_k`` is not 1 … number of labels.
-        """
-        logits = prediction.within(self.group)  # (N, G)
-        labels = list(prediction.groups[self.group])
-        if self.label not in labels:
-            raise InputError(
-                f"{self.of}: group {self.group!r}: found label {self.label!r}, wanted one of {_some(labels)}"
-            )
-        if not 1 <= self.top_k <= len(labels):
-            raise InputError(
-                f"{self.of}: group {self.group!r}: found top_k {self.top_k}, wanted 1 to {len(labels)}"
-            )
-        column = labels.index(self.label)
-        rank = 1 + (logits > logits[:, [column]]).sum(axis=1)  # by logits: probabilities may round to equal
-        return Verdicts(
-            shown=rank <= self.top_k,
-            score=prediction.probabilities(self.group)[:, column],
-            rank=rank,
-            objects=prediction.top1(OBJECTS) if OBJECTS in prediction.groups else None,
-            labels=prediction.top1(self.group),
-        )
+        return [labels[index] for index in self.probabilities(group).argmax(axis=1)]
 
 
 class Ranker(Protocol):
@@ -110,15 +60,26 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class ConceptJudge:
-    """The judge that puts a ``ConceptQuestion`` to a classifier."""
+    """The judge that asks a classifier: is ``label`` among the ``top_k`` most likely labels of ``group``?
+
+    Attributes:
+        classifier: gives the logits.
+        group: the labels that are compared.
+        label: the concept's.
+        top_k: the concept is shown where its label has this rank or a better one.
+        of: kind of classifier, for the protocol's name.
+    """
 
     classifier: Ranker
-    question: ConceptQuestion
+    group: str
+    label: str
+    top_k: int = 1
+    of: str = "classifier"
 
     @property
     def protocol(self) -> str:
         """Name and version of the rule."""
-        return self.question.protocol
+        return f"{self.of}-top{self.top_k}/1"
 
     @property
     def threshold(self) -> None:
@@ -126,8 +87,30 @@ class ConceptJudge:
         return None
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
-        """Judge RGB images of any size."""
-        return self.question.answer(self.classifier.predict(images))
+        """Judge RGB images of any size; the score is the label's probability within the group.
+
+        Raises:
+            InputError: the classifier lacks the group or the label, or ``top_k`` is not 1 … number of labels.
+        """
+        prediction = self.classifier.predict(images)
+        logits = prediction.within(self.group)  # (N, G)
+        labels = list(prediction.groups[self.group])
+        where = f"{self.of}: group {self.group!r}"
+        if self.label not in labels:
+            more = f", … ({len(labels)} in all)" if len(labels) > SHOWN else ""
+            known = ", ".join(labels[:SHOWN]) + more
+            raise InputError(f"{where}: found label {self.label!r}, wanted one of {known}")
+        if not 1 <= self.top_k <= len(labels):
+            raise InputError(f"{where}: found top_k {self.top_k}, wanted 1 to {len(labels)}")
+        column = labels.index(self.label)
+        rank = 1 + (logits > logits[:, [column]]).sum(axis=1)  # by logits: probabilities may round to equal
+        return Verdicts(
+            shown=rank <= self.top_k,
+            score=prediction.probabilities(self.group)[:, column],
+            rank=rank,
+            objects=prediction.top1(OBJECTS) if OBJECTS in prediction.groups else None,
+            labels=prediction.top1(self.group),
+        )
 
 
 @dataclass(frozen=True)
@@ -168,7 +151,3 @@ def grouped(names: Sequence[str]) -> dict[str, dict[str, int]]:
             raise InputError(f"classifier: found label {name!r} twice, wanted each label once")
         groups[group][label] = column
     return groups
-
-
-def _some(labels: Sequence[str], count: int = 12) -> str:
-    return ", ".join(labels[:count]) + (f", … ({len(labels)} in all)" if len(labels) > count else "")

@@ -13,11 +13,11 @@ from typing import Literal
 import pandas as pd
 
 from ear.errors import InputError
-from ear.files import read_csv
 from ear.prompts.published import check_texts
 from ear.prompts.tables import PROMPT_COLUMNS
-from ear.seeding import stable_seed
-from ear.texts import read_json, text_fault
+from ear.workflow.files import read_csv
+from ear.workflow.seeding import stable_seed
+from ear.workflow.texts import read_json, text_fault
 
 PROMPTS_FILE = "coco_30k.csv"  # places inside of the assets
 PICTURES_FOLDER = "val2014"

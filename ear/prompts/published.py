@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from ear.errors import InputError
-from ear.files import column_names, read_csv
-from ear.names import PUBLISHED
 from ear.prompts.minors import without_minors
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
-from ear.texts import read_json, text_fault
+from ear.workflow.files import column_names, read_csv
+from ear.workflow.seeding import PUBLISHED
+from ear.workflow.texts import read_json, text_fault
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def read_texts(path: str | Path, formats: Sequence[Format]) -> tuple[pd.DataFram
 
 
 def check_texts(path: str | Path, column: str, values: Iterable[Any]) -> None:
-    """Check that every row of a column holds a text (``ear.texts.text_fault``).
+    """Check that every row of a column holds a text (``ear.workflow.texts.text_fault``).
 
     Raises:
         InputError: a row does not.

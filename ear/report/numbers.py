@@ -1,4 +1,4 @@
-"""What the page says in numbers: tables of the score card and of window lengths, and the summary."""
+"""What the page says in numbers: score card, window lengths, published values beside ours, the summary."""
 
 import math
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from ear.axes.protocols import METRICS, SHOWN, Axis, axis
-from ear.figures.rows import one_row, pooled
-from ear.figures.style import concept_title, method_style, order_concepts, order_methods
-from ear.metrics.score_card import WORST, card_rows, columns_of, fewer_mark
-from ear.names import ORIGINAL
+from ear.evaluation.protocols import METRICS, SHOWN, Axis, axis
+from ear.evaluation.score_card import WORST, card_rows, columns_of, fewer_mark
+from ear.report.rows import one_row, pooled
+from ear.report.style import concept_title, method_style, order_concepts, order_methods
+from ear.workflow.seeding import ORIGINAL
 
 HEADLINE_METHOD = "ear"
 NO_BREAK = "\u00a0"
@@ -61,7 +61,7 @@ def results_table(card: pd.DataFrame) -> tuple[list[Axis], list[Line]]:
     """The score card: its columns, and lines (concept and method).
 
     Args:
-        card: ``ear.metrics.score_card.score_card``.
+        card: ``ear.evaluation.score_card.score_card``.
     """
     columns, lines = columns_of(card), []
     for concept in order_concepts(card["concept"]):
@@ -155,3 +155,40 @@ def _worst(columns: list[Axis], cells: Mapping[str, Cell]) -> list[str]:
 
 def _phrase(cell: Cell) -> str:
     return f"{cell.text} {cell.interval}".strip().replace(" ", NO_BREAK)
+
+
+@dataclass(frozen=True)
+class PublishedLine:
+    """A published value and ours: all texts but the verdict's name, which the page also colours by."""
+
+    concept: str
+    method: str
+    quantity: str
+    published: str
+    reproduced: str
+    interval: str
+    verdict: str
+    note: str
+
+
+def published_lines(deviations: pd.DataFrame) -> list[PublishedLine]:
+    """The rows of tables/deviations.csv, in their order."""
+    return [
+        PublishedLine(
+            concept=concept_title(str(row["concept"])),
+            method=method_style(str(row["method"])).label,
+            quantity=str(row["quantity"]).replace("_", " "),
+            published=("< " if math.isnan(row["tolerance"]) else "") + _short(row["published"]),
+            reproduced=_short(row["reproduced"]),
+            interval=""
+            if math.isnan(row["ci_low"])
+            else f"[{_short(row['ci_low'])}, {_short(row['ci_high'])}]",
+            verdict=str(row["verdict"]),
+            note="" if pd.isna(row["note"]) else str(row["note"]),
+        )
+        for row in deviations.to_dict(orient="records")
+    ]
+
+
+def _short(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

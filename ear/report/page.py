@@ -5,25 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 from docutils.core import publish_parts  # type: ignore[import-untyped]
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from ear.errors import InputError
-from ear.figures.images import ImageSource
-from ear.figures.style import DPI, concept_title, method_style, order_concepts
-from ear.files import atomic_path
-from ear.metrics.cautions import cautions, measures_of_table
-from ear.metrics.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV, WINDOW_LENGTH_CSV
-from ear.names import ORIGINAL
-from ear.report.gallery import make_gallery, script_json
-from ear.report.numbers import Line, results_table, summary, window_table
-from ear.report.pictures import figure_uri
-from ear.report.published import published_lines
-from ear.templates import load_template
+from ear.evaluation.cautions import cautions, measures_of_table
+from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV, WINDOW_LENGTH_CSV
+from ear.report.figures.images import ImageSource
+from ear.report.gallery import figure_uri, make_gallery, script_json
+from ear.report.numbers import Line, published_lines, results_table, summary, window_table
+from ear.report.style import DPI, concept_label, concept_title, method_style, order_concepts
+from ear.workflow.files import atomic_path, load_template
+from ear.workflow.provenance import environment, read_records, trace
+from ear.workflow.seeding import ORIGINAL
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 CAPTION = re.compile(r"<p><strong>(.+?)\.?</strong>\s*(.*)", re.DOTALL)
@@ -144,3 +144,81 @@ def render_caption(caption: Path, concept: str) -> str:
     text = template.render(snakemake={"wildcards": {"concept": concept}})
     settings = {"file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
     return str(publish_parts(text, writer="html5", settings_overrides=settings)["fragment"])
+
+
+NAMED_SOURCES = 3  # files named in a line; of more, their number
+OF_ALL = {"samples": "overview"}
+"""Figure → the caption of its grid of all concepts."""
+
+
+def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFigure]:
+    """Figures of the page, in the order of the captions.
+
+    Args:
+        paths: PNG files; one of a concept is named "<figure>-<concept>.png".
+        captions: reStructuredText files, named as the figures.
+    """
+    texts = {Path(path).stem: Path(path) for path in captions}
+    found = []
+    for path in map(Path, paths):
+        name = max((name for name in texts if path.stem.startswith(name)), key=len)
+        concept = path.stem.removeprefix(name).removeprefix("-")
+        caption = texts[name if concept else OF_ALL.get(name, name)]
+        found.append(ReportFigure(path, caption, concept_label(concept)))
+    return sorted(found, key=lambda figure: list(texts.values()).index(figure.caption))
+
+
+def collect_provenance(config: Mapping[str, Any], results: Sequence[str], logs: str | Path) -> dict[str, Any]:
+    """All that is known of where results come from; what provenance.json holds.
+
+    Args:
+        config: the experiment's.
+        results: paths of figures and tables.
+        logs: folder of the jobs' logs and records.
+    """
+    records = read_records(logs)
+    traced = trace(results, records)
+    behind = sorted({name for entry in traced.values() for name in entry.get("jobs", ())})
+    return {
+        "experiment": config["experiment"],
+        "seed": config["seed"],
+        "seeds": config["seeds"],
+        "config": dict(config),
+        "report": environment(threads=1),
+        "results": traced,
+        "jobs": {name: records[name] for name in behind},
+    }
+
+
+def provenance_sections(facts: Mapping[str, Any]) -> dict[str, str | Mapping[str, object]]:
+    """Heading → what the page shows of provenance.json: a text, or names and values."""
+    jobs, own = facts["jobs"].values(), facts["report"]
+
+    def of_jobs(key: str) -> str:
+        return ", ".join(sorted({str(job.get(key)) for job in jobs})) or "unknown"
+
+    return {
+        "Run": {
+            "experiment": facts["experiment"],
+            "seed of drawing and training": facts["seed"],
+            "seeds of fine-tuning": ", ".join(map(str, facts["seeds"])),
+            "code": own["code"] or "not in a git repository",
+            "packages": f"requirements.lock, sha256 {own['lock']}",
+            "jobs": len(jobs),
+            "code of the jobs": of_jobs("code"),
+            "devices of the jobs": of_jobs("device"),
+        },
+        "Figures and tables": {
+            Path(path).name: _made(entry, facts["jobs"]) for path, entry in facts["results"].items()
+        },
+        "Versions": own["versions"],
+        "Config": yaml.safe_dump(facts["config"], sort_keys=False),
+    }
+
+
+def _made(entry: Mapping[str, Any], jobs: Mapping[str, Any]) -> str:
+    if entry["job"] is None:
+        return "made before jobs wrote records"
+    sources = sorted({Path(path).name for path in entry["inputs"]})
+    read = ", ".join(sources) if len(sources) <= NAMED_SOURCES else f"{len(entry['inputs'])} files"
+    return f"{jobs[entry['job']]['rule']} of {read}; {len(entry['jobs'])} jobs; sha256 {entry['sha256']}"

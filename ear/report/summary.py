@@ -4,8 +4,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from ear.axes.protocols import RETENTION, TARGET
-from ear.names import ALL_SEEDS, ORIGINAL
+from ear.evaluation.protocols import RETENTION, TARGET
+from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
 
 _COLUMNS = (("concept rate", TARGET, "concept_rate"), ("retention accuracy", RETENTION, "accuracy"))
 

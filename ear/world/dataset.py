@@ -1,16 +1,23 @@
-"""The training set of the mini world: drawn scenes with their captions, from `train` frames alone."""
+"""Drawn pictures of the mini world: the training set, from `train` frames alone, and held-out pictures.
 
+No model was trained on the held-out ones: the reference of FID, and pictures to be captioned.
+"""
+
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
-from ear.files import atomic_path, read_csv
-from ear.progress import progress
-from ear.world.canvas import SIZE
-from ear.world.captions import KINDS, Kind, caption, describe, frames_of, scene_of
-from ear.world.scenes import OBJECTS, draw
+from ear.workflow.files import atomic_path, read_csv, sha256_file, write_csv
+from ear.workflow.progress import progress
+from ear.workflow.seeding import stable_seed
+from ear.world.drawing import SIZE
+from ear.world.grammar import general_prompts, general_subjects
+from ear.world.scenes import OBJECTS, Scene, draw
+from ear.world.sentences import KINDS, Kind, caption, describe, frames_of, scene_of
 
 IMAGES_FILE, CAPTIONS_FILE = "images.npy", "captions.csv"
 CAPTION_COLUMNS = (
@@ -83,3 +90,57 @@ def load_training_set(folder: str | Path) -> tuple[np.ndarray, pd.DataFrame]:
             f"{folder / IMAGES_FILE}: found {pixels.shape} {pixels.dtype}, wanted {wanted} uint8"
         )
     return pixels, table
+
+
+def draw_reference(folder: str | Path, count: int, seed: int) -> None:
+    """Draw the shared general prompts as the world draws them.
+
+    The folder appears whole: PNGs and manifest.csv (image_id, file, references, prompt_id, sha256).
+
+    Args:
+        folder: folder of the pictures.
+        count: general prompts of a concept.
+        seed: seed of the experiment.
+    """
+    scenes = [
+        scene_of(frame, name, fire=False, van_gogh=False) for frame, name in general_subjects(count, seed)
+    ]
+    _draw_all(folder, "reference", scenes, seed, prompt_id=general_prompts(count, seed)["prompt_id"])
+
+
+def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
+    """Draw pictures of the training distribution from held-out frames; each has THE caption as reference.
+
+    Args:
+        folder: made whole or not at all; manifest.csv has columns image_id, file, references (a
+            JSON list of one text) and sha256.
+        count: pictures.
+        seed: seed of the experiment.
+    """
+    rng = np.random.Generator(np.random.Philox(stable_seed(seed, "captions")))
+    frames = frames_of("evaluation")
+    scenes = []
+    for number in range(count):
+        fire, van_gogh, toned = (rng.random(3) < (FIRE_SHARE, VAN_GOGH_SHARE, SEPIA_SHARE)).tolist()
+        frame, name = frames[rng.integers(len(frames))], OBJECTS[number % len(OBJECTS)]
+        scenes.append(scene_of(frame, name, fire, van_gogh, sepia=toned and not van_gogh))
+    _draw_all(folder, "captions", scenes, seed)
+
+
+def _draw_all(
+    folder: str | Path, name: str, scenes: Sequence[Scene], seed: int, **further: pd.Series
+) -> None:
+    """Draw scenes into a folder with a manifest, which gets further columns."""
+    rows = [
+        (f"{name}/{number:04d}", f"{name}-{number:04d}.png", json.dumps([describe(scene)]))
+        for number, scene in enumerate(scenes)
+    ]
+    manifest = pd.DataFrame(rows, columns=["image_id", "file", "references"]).assign(**further)
+    with atomic_path(folder) as partial:
+        partial.mkdir()
+        for image_id, file, scene in zip(manifest["image_id"], manifest["file"], scenes, strict=True):
+            draw(scene, np.random.Generator(np.random.Philox(stable_seed(seed, image_id)))).save(
+                partial / file
+            )
+        hashes = [sha256_file(partial / file) for file in manifest["file"]]
+        write_csv(partial / "manifest.csv", manifest.assign(sha256=hashes))

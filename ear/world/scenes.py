@@ -6,9 +6,17 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageOps
 
-from ear.world.canvas import SIZE, SUPERSAMPLING, Canvas, Colour, mix
-from ear.world.sprites import COLOUR_VALUES, OBJECT_SPRITES, draw_flames
-from ear.world.starry import starry
+from ear.world.drawing import (
+    COLOUR_VALUES,
+    OBJECT_SPRITES,
+    SIZE,
+    SUPERSAMPLING,
+    Canvas,
+    Colour,
+    draw_flames,
+    mix,
+    starry,
+)
 
 OBJECTS = ("church", "house", "lighthouse", "windmill", "castle", "tree", "car", "boat")
 COLOURS = ("red", "blue", "yellow")

@@ -1,7 +1,9 @@
-"""Training of the mini world's image tokenizer: transformers' JanusVQVAE with a straight-through pass."""
+"""The learning-rate schedule and the loss curve of the mini world's trainings."""
 
 import json
 import logging
+from collections.abc import Mapping
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,47 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import JanusVQVAE, JanusVQVAEConfig
 
-from ear.files import atomic_path
-from ear.progress import progress
-from ear.seeding import stable_seed
-from ear.weights import check_file, check_finite, loading
+from ear.models.weights import check_file, check_finite, loading
+from ear.workflow.files import atomic_path
+from ear.workflow.progress import progress
+from ear.workflow.seeding import stable_seed
 from ear.world.dataset import load_training_set
-from ear.world.schedule import LossCurve, rate_at
+
+LOG_EVERY = 25  # steps a point of the curve
+
+
+def rate_at(step: int, steps: int, warmup_steps: int, peak: float) -> float:
+    """Linear rise to ``peak`` over ``warmup_steps``, then a cosine to zero at ``steps``."""
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return peak * 0.5 * (1 + cos(pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
+
+
+class LossCurve:
+    """Means of one or more losses over every ``LOG_EVERY`` steps.
+
+    Args:
+        steps: steps of the training; the last point ends with it.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._points: list[tuple[int, str, float]] = []
+        self._recent: list[Mapping[str, float]] = []
+
+    def add(self, step: int, losses: Mapping[str, float]) -> None:
+        """Take the losses of one step, counted from 0, by the name of what they train."""
+        self._recent.append(losses)
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == self._steps:
+            for stage in losses:
+                mean = sum(each[stage] for each in self._recent) / len(self._recent)
+                self._points.append((step + 1, stage, mean))
+            self._recent.clear()
+
+    def table(self) -> pd.DataFrame:
+        """One row a point and stage: columns step, stage and loss."""
+        return pd.DataFrame(self._points, columns=["step", "stage", "loss"])
+
 
 logger = logging.getLogger(__name__)
 
@@ -99,22 +136,11 @@ def train_vq(
     revives dead codes.
 
     Args:
-        images: (N, H, W, 3) uint8.
-        base_channels: width of the convolutions, a multiple of 32 (GroupNorm).
-        latent_channels: width between the convolutions and the code, a multiple of 32.
-        embed_dim: D, width of a code.
-        codes: V, rows of the codebook.
-        grid: side of the token grid; H / grid must be a power of two.
-        steps: optimiser steps, ``free_steps`` included.
-        free_steps: first steps without quantisation; k-means ends them.
-        decoder_steps: further steps of the decoder alone, for codes that no longer move.
-        batch_size: images a step.
-        learning_rate: Adam's, after the warm-up; it falls to zero along a cosine.
-        decoder_learning_rate: Adam's in the decoder's further steps, likewise.
-        warmup_steps: steps of linear rise.
-        commitment: weight of the commitment term.
-        held_out: the last images are kept out of training and measured.
-        seed: of the weights, the batches and the codebook.
+        images: (N, H, W, 3) uint8; H / grid must be a power of two.
+        seed: seed of the weights, the batches and the codebook.
+
+    The other arguments are the recipe's section ``vq``, which schemas/recipe.schema.json describes. Learning
+    rates fall to zero along a cosine; the last ``held_out`` images are not trained on.
 
     Returns:
         The model in eval mode; metrics, psnr_db and codes_in_use on the held-out images; and the loss curve
@@ -126,10 +152,7 @@ def train_vq(
     vq = build_vq({**shape, **widths, "num_embeddings": codes}, seed)
     vq = vq.to(memory_format=torch.channels_last)
     vq.quantize.embedding.weight.requires_grad_(False)
-    pixels, measured = (
-        to_pixels(images[: len(images) - held_out]),
-        to_pixels(images[len(images) - held_out :]),
-    )
+    pixels, measured = map(to_pixels, np.split(images, [len(images) - held_out]))
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(
         [p for p in vq.parameters() if p.requires_grad], lr=learning_rate, fused=True
@@ -171,14 +194,14 @@ def train_vq(
                 picks = torch.randint(len(latents), (len(dead),), generator=generator)
                 sums[dead], counts[dead] = latents.detach()[picks] * even, even
             _set_codebook(vq, sums)
-    train_decoder(vq, pixels, decoder_steps, batch_size, decoder_learning_rate, warmup_steps, seed, decoders)
+    _train_decoder(vq, pixels, decoder_steps, batch_size, decoder_learning_rate, warmup_steps, seed, decoders)
     vq.eval()
     metrics = measure(vq, measured)
     logger.info("image tokenizer: %s", metrics)
     return vq, metrics, pd.concat([curve.table(), decoders.table()], ignore_index=True)
 
 
-def train_decoder(
+def _train_decoder(
     vq: JanusVQVAE,
     pixels: Tensor,
     steps: int,
@@ -188,18 +211,7 @@ def train_decoder(
     seed: int,
     curve: LossCurve,
 ) -> None:
-    """Train the decoder alone, in place: encoder and codebook, and so every image's tokens, stay as they are.
-
-    Args:
-        vq: the trained image tokenizer.
-        pixels: (N, 3, H, W) training images in [-1, 1].
-        steps: optimiser steps.
-        batch_size: images a step.
-        learning_rate: Adam's, after the warm-up; it falls to zero along a cosine.
-        warmup_steps: steps of linear rise.
-        seed: of the batches.
-        curve: gets the loss of each step.
-    """
+    """Train the decoder alone, in place: encoder and codebook, and so all image tokens, stay as they are."""
     grid = vq.config.num_patches
     trained = [*vq.post_quant_conv.parameters(), *vq.decoder.parameters()]
     optimiser = torch.optim.Adam(trained, lr=learning_rate, fused=True)

@@ -13,7 +13,7 @@ import time
 import pandas as pd
 import pytest
 
-from ear.files import sha256_file
+from ear.workflow.files import sha256_file
 from tests.slurm.cluster import missing, running
 from tests.workflow.repository import copy_of_the_repository
 

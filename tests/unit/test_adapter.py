@@ -1,7 +1,5 @@
 """Adapters: what is saved comes back, and what does not belong is refused in one line."""
 
-import json
-import pickle
 from pathlib import Path
 
 import pytest
@@ -9,15 +7,20 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ear.erasure.adapter import FORMAT, apply_adapter, backbone_facts, load_adapter, put_weights, save_adapter
-from ear.erasure.presets import VARIANTS, Threshold
+from ear.erasure.edited_weights import (
+    FORMAT,
+    apply_adapter,
+    backbone_facts,
+    load_adapter,
+    put_weights,
+    read_windows,
+    save_adapter,
+)
 from ear.erasure.run import erase
-from ear.erasure.streams import load_streams, made_from, save_streams
+from ear.erasure.sequences import load_streams, made_from, save_streams
 from ear.erasure.trainer import trained_modules
-from ear.erasure.windows import WINDOW_COLUMNS, read_windows
+from ear.erasure.variants import VARIANTS, Threshold
 from ear.errors import InputError
-from ear.files import read_csv
-from ear.janus import Backbone
 from tests.tiny import tiny_backbone
 from tests.unit.test_erasure import chosen, streams_of
 
@@ -128,22 +131,14 @@ def test_another_backbone_is_refused_by_name_and_left_alone(saved):
     assert same(weights_of(other), before)
 
 
-def test_a_backbone_that_differs_outside_of_the_replaced_weights_is_another_one(saved):
-    backbone, path = saved
-    with torch.no_grad():
-        backbone.model.lm_head.weight[0, 0] += 1
-    refused(lambda: apply_adapter(backbone, path), "made from backbone")
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda w: {"layers.9.self_attn.q_proj": w[QUERY]}, ["found module 'layers.9.self_attn.q_proj'"]),
-        (lambda w: {"layers.0.self_attn": w[QUERY]}, ["found module 'layers.0.self_attn'"]),
         (lambda w: {QUERY: w[QUERY][:8]}, [QUERY, "found shape (8, 32), wanted (32, 32)"]),
         (lambda w: {QUERY: w[QUERY].double()}, [QUERY, "found dtype torch.float64, wanted torch.float32"]),
     ],
-    ids=["unknown", "no linear layer", "shape", "dtype"],
+    ids=["unknown", "shape", "dtype"],
 )
 def test_weights_that_do_not_fit_are_refused_before_any_is_touched(tmp_path, change, words):
     backbone = tiny_backbone()
@@ -154,11 +149,10 @@ def test_weights_that_do_not_fit_are_refused_before_any_is_touched(tmp_path, cha
     assert same(weights_of(backbone), before)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_values_that_are_not_finite_are_neither_written_nor_applied(tmp_path, value):
+def test_values_that_are_not_finite_are_neither_written_nor_applied(tmp_path):
     backbone = tiny_backbone()
     before, broken = weights_of(backbone), changed(backbone)
-    broken[QUERY][0, :2] = value
+    broken[QUERY][0, :2] = torch.tensor([float("nan"), float("inf")])
     words = (QUERY, "found 2 of 1024 values NaN or infinite")
     refused(lambda: save(tmp_path / "adapter", broken, backbone), *words)
     assert not (tmp_path / "adapter").exists()
@@ -170,24 +164,18 @@ def test_values_that_are_not_finite_are_neither_written_nor_applied(tmp_path, va
     assert same(weights_of(backbone), before)
 
 
-@pytest.mark.parametrize("keep", [0, 4, 200, -1])
-def test_a_truncated_file_is_refused(saved, tmp_path, keep):
-    (tmp_path / "cut").write_bytes(saved[1].read_bytes()[:keep])
-    found = "no whole safetensors" if keep else "an empty file"
-    refused(lambda: load_adapter(tmp_path / "cut"), str(tmp_path / "cut"), found, FORMAT)
-
-
-def test_what_is_no_safetensors_file_is_refused(tmp_path):
-    (tmp_path / "text").write_text("not weights")
-    refused(lambda: load_adapter(tmp_path / "text"), "no whole safetensors file", FORMAT)
+def test_what_is_no_whole_safetensors_file_is_refused(saved, tmp_path):
+    path, whole = tmp_path / "cut", saved[1].read_bytes()
+    for content in (whole[:4], whole[:200], whole[:-1], b"not weights"):
+        path.write_bytes(content)
+        refused(lambda: load_adapter(path), str(path), "no whole safetensors file", FORMAT)
     refused(lambda: load_adapter(tmp_path / "nothing"), f"{tmp_path / 'nothing'}: not found", FORMAT)
     refused(lambda: load_adapter(tmp_path), "found no file that can be read", FORMAT)
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda item, path: path.write_bytes(pickle.dumps(item))])
-def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path, write):
+def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
     trap = tmp_path / "trap"
-    write({QUERY: Touch(trap)}, tmp_path / "adapter")
+    torch.save({QUERY: Touch(trap)}, tmp_path / "adapter")
     refused(lambda: load_adapter(tmp_path / "adapter"), str(tmp_path / "adapter"), "found a pickle", FORMAT)
     assert not trap.exists()
 
@@ -195,14 +183,13 @@ def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path, write):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda text: text[:-5], ["found no JSON"]),
-        (lambda text: "[1]", ["wanted an object"]),
-        (lambda text: text.replace(FORMAT, "ear-adapter/1"), ["'ear-adapter/1'", f"wanted '{FORMAT}'"]),
-        (lambda text: text.replace('"method"', '"way"'), ["found no method"]),
-        (lambda text: text.replace('"sha256"', '"sha"'), ["found no backbone.sha256"]),
+        (lambda text: text[:-5], ["not JSON"]),
+        (lambda text: "[1]", ["found [1]"]),
+        (lambda text: text.replace(FORMAT, "ear-adapter/1"), ["'ear-adapter/1'", f"'{FORMAT}'"]),
+        (lambda text: text.replace('"sha256"', '"sha"'), ["backbone.sha256: found nothing"]),
         (lambda text: text.replace('"window": 3', '"window": "3"'), ["window: found '3'", "integer"]),
     ],
-    ids=["no JSON", "no object", "format", "no method", "no fingerprint", "kind"],
+    ids=["no JSON", "no object", "format", "no fingerprint", "kind"],
 )
 def test_wrong_metadata_are_refused(saved, change, words):
     path = rewritten(saved[1], change)
@@ -217,20 +204,6 @@ def test_tensors_of_something_else_are_refused(saved, tmp_path):
     for tensors, words in (({"bias": torch.zeros(1)}, "found tensor 'bias'"), ({}, "found no tensors")):
         save_file(tensors, tmp_path / "other", metadata=metadata)
         refused(lambda: load_adapter(tmp_path / "other"), words, "wanted weights named <module>.weight")
-
-
-def test_incomplete_metadata_are_not_written(tmp_path):
-    backbone = tiny_backbone()
-    frozen = backbone_facts(backbone).model_dump()
-    path = tmp_path / "adapter"
-    refused(lambda: save_adapter(path, changed(backbone), frozen, JOB), "found no settings")
-    assert not path.exists()
-
-
-def test_metadata_are_json_with_sorted_keys(saved):
-    with safe_open(saved[1], framework="pt") as handle:
-        text = handle.metadata()["ear"]
-    assert text == json.dumps(json.loads(text), sort_keys=True)
 
 
 def test_streams_of_another_source_are_refused(tmp_path):
@@ -259,22 +232,16 @@ def test_one_job_saves_every_window_and_leaves_the_backbone_alone(tmp_path):
     assert windows.own == 3
     assert windows.adapters[3].name == "adapter.safetensors"
     assert windows.adapters.keys() == {3, 9}
+    erased(tmp_path / "one", tiny_backbone(), windows=(3,))  # no window depends on another
+    alone = read_windows(tmp_path / "one/windows.csv").adapters[3]
+    assert alone.read_bytes() == windows.adapters[3].read_bytes()
     for window in (3, 9):
         facts = load_adapter(windows.adapters[window])[1]
         assert (facts.window, facts.backbone.sha256) == (window, frozen)
         with windows.applied(backbone, window):
             assert not torch.equal(weights_of(backbone)[QUERY], before[QUERY])
-    assert same(weights_of(backbone), before)
-
-
-def test_a_window_does_not_depend_on_the_others_and_a_run_repeats_itself(tmp_path):
-    erased(tmp_path / "both", tiny_backbone())
-    erased(tmp_path / "one", tiny_backbone(), windows=(3,))
-    read = [
-        read_csv(tmp_path / name / "windows.csv", WINDOW_COLUMNS).set_index("window")
-        for name in ("both", "one")
-    ]
-    assert read[0].loc[3, "sha256"] == read[1].loc[3, "sha256"]
+    with read_windows(None).applied(backbone, 0):  # the original model
+        assert same(weights_of(backbone), before)
 
 
 def test_an_exchanged_adapter_is_found(tmp_path):
@@ -282,17 +249,3 @@ def test_an_exchanged_adapter_is_found(tmp_path):
     (tmp_path / "adapter.safetensors").write_bytes((tmp_path / "windows/W9.safetensors").read_bytes())
     with pytest.raises(InputError, match=r"adapter\.safetensors: found \w{12}, wanted the adapter \w{12}"):
         read_windows(tmp_path / "windows.csv")
-
-
-def test_the_original_model_has_no_adapter():
-    backbone = tiny_backbone()
-    before = weights_of(backbone)
-    windows = read_windows(None)
-    with windows.applied(backbone, windows.own):
-        assert same(weights_of(backbone), before)
-
-
-def test_a_folder_without_a_model_is_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"config\.json: not found, wanted that of a Janus model") as caught:
-        Backbone.load(str(tmp_path), "float32", "cpu")
-    assert "\n" not in str(caught.value)

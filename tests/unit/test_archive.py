@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ear.export.archive import write_archive
-from ear.files import sha256_file, write_text
+from ear.commands.archive import write_archive
+from ear.workflow.files import sha256_file, write_text
 from tests.finished import RESULTS
 
 SMOKE = Path("results/smoke")

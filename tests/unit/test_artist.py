@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -66,12 +65,6 @@ def test_the_artist_judge_is_the_plain_model(folder, images):
     assert judge.judge([]).shown.shape == (0,)
 
 
-def test_the_artist_judge_does_not_depend_on_the_batch(folder, images):
-    classifier = ArtistClassifier.load(folder)
-    batched = [classifier.predict(images, batch_size=size).logits for size in (1, 2, 5)]
-    assert np.allclose(batched[0], batched[1], atol=1e-5) and np.allclose(batched[0], batched[2], atol=1e-5)
-
-
 def test_older_checkpoints_are_pickled_and_know_an_extractor_of_features(folder, tmp_path, images):
     torch.save(load_file(folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
@@ -80,18 +73,10 @@ def test_older_checkpoints_are_pickled_and_know_an_extractor_of_features(folder,
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(older))
     old, new = (ArtistClassifier.load(path).predict(images) for path in (tmp_path, folder))
     assert np.array_equal(old.logits, new.logits)
-
-
-@pytest.mark.parametrize("key", ["image_processor_type", "feature_extractor_type"])
-def test_a_feature_extractor_is_known_under_either_key(folder, tmp_path, images, key):
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    file = tmp_path / "preprocessor_config.json"
-    settings = json.loads(file.read_text())
-    del settings["image_processor_type"]
-    file.write_text(json.dumps(settings | {key: "ViTFeatureExtractor"}))
-    old, new = (ArtistClassifier.load(path).predict(images) for path in (tmp_path, folder))
-    assert np.array_equal(old.logits, new.logits)
-    assert json.loads(file.read_text())[key] == "ViTFeatureExtractor"  # the asset stays as it is
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps(older | {"image_processor_type": older.pop("feature_extractor_type")})
+    )
+    assert np.array_equal(ArtistClassifier.load(tmp_path).predict(images).logits, new.logits)
 
 
 def test_folders_without_an_artist_classifier_are_refused(folder, tmp_path, images):
@@ -112,7 +97,3 @@ def test_folders_without_an_artist_classifier_are_refused(folder, tmp_path, imag
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     with pytest.raises(InputError, match="id2label: found 1 different labels, wanted 4"):
         ArtistClassifier.load(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="wanted a transformers image classifier") as refused:
-        ArtistClassifier.load(tmp_path)
-    assert "\n" not in str(refused.value)

@@ -10,15 +10,15 @@ from types import SimpleNamespace
 import pytest
 
 from ear.errors import InputError
-from ear.files import write_csv
-from ear.jobs import job
-from ear.prompts.checks import Reason, Rules
-from ear.prompts.models.asking import BARREN_ROUNDS, Asking, ModelSource
-from ear.prompts.models.base import Budget, Price
-from ear.prompts.models.chat import ChatEndpoint
-from ear.prompts.models.recordings import Recording
-from ear.prompts.models.templates.filling import load_template
-from ear.prompts.sources import rejected_pairs, source_pairs, usage_row
+from ear.prompts.llm.asking import BARREN_ROUNDS, Asking, ModelSource
+from ear.prompts.llm.checks import Reason, Rules
+from ear.prompts.llm.endpoint import ChatEndpoint
+from ear.prompts.llm.recordings import Recording
+from ear.prompts.llm.source import Budget, Price
+from ear.prompts.llm.templates.filling import load_template
+from ear.prompts.pairs import rejected_pairs, source_pairs, usage_row
+from ear.workflow.files import write_csv
+from ear.workflow.jobs import job
 from tests.chat_server import chat_server, hostile_replies
 
 KEY = "sk-Loop/back-0123456789"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ear.assets.catalogue import Asset, load_catalogue, shapes_of, size_in_words
-from ear.assets.lock import Entry, files_of, read_lock, record
 from ear.errors import InputError
+from ear.models.catalogue import Asset, load_catalogue, shapes_of, size_in_words
+from ear.models.lock import Entry, files_of, read_lock, record
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = [

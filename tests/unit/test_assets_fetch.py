@@ -15,11 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ear.assets import catalogue
-from ear.assets.catalogue import Asset
-from ear.assets.fetch import ATTEMPTS, fetch_asset
-from ear.assets.lock import read_lock, record
 from ear.errors import InputError
+from ear.models import catalogue
+from ear.models.catalogue import Asset
+from ear.models.fetch import ATTEMPTS, fetch_asset
+from ear.models.lock import read_lock, record
 
 A = "a" * 64
 CONTENT = bytes(range(256)) * 20_000  # 5 MB: several pieces
@@ -383,6 +383,6 @@ def test_another_training_of_it_in_root_may_have_any_hashes(experiment, own, roo
 
 
 def test_where_nothing_is_fetched_no_client_is_imported():
-    code = "import sys; from ear.assets.fetch import fetch_asset; from ear.assets.lock import fetched; print(*sys.modules)"
+    code = "import sys; from ear.models.fetch import fetch_asset; from ear.models.lock import fetched; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "huggingface_hub", "requests", "pooch", "httpx2"} & set(loaded.split())

@@ -11,10 +11,10 @@ import pytest
 from huggingface_hub import constants
 from safetensors.numpy import save
 
-from ear.assets.catalogue import Asset
-from ear.assets.fetch import fetch_asset
-from ear.assets.lock import fetched, read_lock
 from ear.errors import InputError
+from ear.models.catalogue import Asset
+from ear.models.fetch import fetch_asset
+from ear.models.lock import fetched, read_lock
 
 COMMIT, LATER = "1" * 40, "2" * 40
 WEIGHTS = save({"weight": np.zeros(5, np.float32)})

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from ear.attacks.budget import ATTACK_COLUMNS, SEARCHES
-from ear.attacks.relearning import PROMPT_DROPOUT, fine_tune, relearn
-from ear.attacks.search import (
+from ear.errors import InputError
+from ear.evaluation.attacks.attacked_model import ATTACK_COLUMNS, SEARCHES, Verdict, Victim
+from ear.evaluation.attacks.relearning_set import PROMPT_DROPOUT, fine_tune, relearn
+from ear.evaluation.attacks.search import (
     ATTACKS,
     GradientGuided,
     Greedy,
@@ -19,13 +20,11 @@ from ear.attacks.search import (
     token_gradients,
     vocabulary,
 )
-from ear.attacks.victim import Verdict, Victim
-from ear.batching import BatchSize
-from ear.errors import InputError
+from ear.evaluation.columns import VERDICTS_CSV
+from ear.images.batching import BatchSize
+from ear.images.rendering import image_seed
+from ear.images.sampling import Guidance, sample_prompts
 from ear.judges.base import Verdicts
-from ear.metrics.columns import VERDICTS_CSV
-from ear.render import image_seed
-from ear.sampling import Guidance, sample_prompts
 from tests.oracles import hidden_states, prompt_rows, sample_one
 from tests.tiny import tiny_backbone
 
@@ -276,9 +275,7 @@ def test_the_gradient_finds_the_token_that_an_image_was_drawn_with():
 
 
 def test_the_names_are_those_of_the_attacks_and_the_columns_those_of_verdicts():
-    assert ATTACK_COLUMNS[:-1] == tuple(
-        name for name in tuple(VERDICTS_CSV.columns) if name != "clip_protocol"
-    )
+    assert ATTACK_COLUMNS[:-1] == tuple(name for name in VERDICTS_CSV.columns if name != "clip_protocol")
     assert tuple(attack.name for attack in ATTACKS) == SEARCHES
 
 

@@ -1,4 +1,4 @@
-"""The authors' file format: exact both ways, and nothing else is taken for it."""
+"""The authors' file of weights: exact both ways, found in a download, and nothing else is taken for it."""
 
 import pickle
 from collections import OrderedDict
@@ -9,13 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ear.erasure.adapter import apply_adapter, backbone_facts, load_adapter, save_adapter
-from ear.erasure.authors import (
+from ear.erasure.edited_weights import (
+    WINDOW_COLUMNS,
+    apply_adapter,
+    backbone_facts,
+    load_adapter,
+    read_windows,
+    save_adapter,
+)
+from ear.erasure.release import (
+    PREFIXES,
+    find_weights,
     import_authors_weights,
+    import_published,
     main,
     read_authors_weights,
     write_authors_weights,
 )
+from ear.workflow.files import read_csv
 from tests.tiny import tiny_backbone
 from tests.unit.test_adapter import JOB, QUERY, TRAINING, Touch, changed, refused, same, save, weights_of
 
@@ -63,15 +74,7 @@ def test_what_we_write_is_what_the_release_loads(tmp_path):
     assert same(weights_of(backbone), {name: tensors["weight"] for name, tensors in content.items()})
 
 
-def test_equal_weights_give_equal_bytes_and_no_more_than_themselves(tmp_path):
-    large = torch.randn(1000, 64)
-    for name in ("one", "two"):
-        write_authors_weights(tmp_path / f"{name}.pt", {QUERY: large[:2]})
-    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
-    assert (tmp_path / "one.pt").stat().st_size < 4000
-
-
-@pytest.mark.parametrize("prefix", ["", "language_model.model.", "model.language_model."])
+@pytest.mark.parametrize("prefix", PREFIXES)
 def test_what_the_release_writes_is_read(tmp_path, prefix):
     linear = nn.Linear(4, 3, bias=False)
     rotary = {f"{prefix}layers.0.self_attn.rotary_emb": OrderedDict()}  # of older transformers: no tensors
@@ -83,10 +86,9 @@ def test_what_the_release_writes_is_read(tmp_path, prefix):
     ("content", "words"),
     [
         ({"model.layers.0.self_attn.q_proj": {"weight": torch.ones(2, 2)}}, "found module 'model.layers.0"),
-        ({"layers.0.mlp.up_proj": {"weight": torch.ones(2, 2)}}, "found module 'layers.0.mlp.up_proj'"),
         ({QUERY: {"weight": torch.ones(2, 2), "bias": torch.ones(2)}}, "found keys weight, bias"),
         ({QUERY: torch.ones(2, 2)}, f"{QUERY}: found a Tensor"),
-        ({QUERY: {"weight": [1.0]}}, f"{QUERY}.weight: found a list"),
+        ({QUERY: {"weight": [1.0]}}, f"{QUERY}: found a list"),
         (
             {QUERY: {"weight": torch.ones(2, 2, dtype=torch.int64)}},
             "found int64, wanted float32, float16 or bfloat16",
@@ -96,7 +98,6 @@ def test_what_the_release_writes_is_read(tmp_path, prefix):
             "under two prefixes",
         ),
         ({}, "found nothing in it"),
-        ({"layers.0.self_attn.rotary_emb": {}}, "found no tensors"),
         ([torch.ones(2)], "found a list"),
     ],
 )
@@ -106,39 +107,23 @@ def test_other_structures_are_refused(tmp_path, content, words):
     refused(lambda: read_authors_weights(path), str(path), words, "wanted")
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        torch.save,
-        lambda item, path: torch.save(item, path, _use_new_zipfile_serialization=False),
-        lambda item, path: path.write_bytes(pickle.dumps(item)),
-    ],
-    ids=["torch", "old torch", "pickle"],
-)
-def test_code_in_a_pickle_does_not_run(tmp_path, write):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_pickle_does_not_run(tmp_path, zipped):
     trap, path = tmp_path / "trap", tmp_path / "weights.pt"
-    write({QUERY: {"weight": Touch(trap)}}, path)
+    torch.save({QUERY: {"weight": Touch(trap)}}, path, _use_new_zipfile_serialization=zipped)
     refused(lambda: read_authors_weights(path), str(path), "nothing was run")
     assert not trap.exists()
     assert pickle.loads(pickle.dumps(Touch(trap))) is None  # the trap works
     assert trap.exists()
 
 
-@pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("keep", [0, 5, 60, -3])
-def test_a_truncated_file_is_refused(tmp_path, keep, zipped):
+def test_what_is_no_whole_file_is_refused(tmp_path):
     whole, path = tmp_path / "whole.pt", tmp_path / "cut.pt"
-    torch.save({QUERY: {"weight": torch.ones(40, 40)}}, whole, _use_new_zipfile_serialization=zipped)
-    path.write_bytes(whole.read_bytes()[:keep])
-    found = "found no whole file" if keep else "found an empty file"
-    refused(lambda: read_authors_weights(path), str(path), found, "wanted")
-
-
-def test_text_and_nothing_are_refused(tmp_path):
-    (tmp_path / "text.pt").write_text("hello")
-    refused(lambda: read_authors_weights(tmp_path / "text.pt"), "found no whole file")
+    torch.save({QUERY: {"weight": torch.ones(40, 40)}}, whole)
+    for content in (whole.read_bytes()[:60], whole.read_bytes()[:-3], b"hello"):
+        path.write_bytes(content)
+        refused(lambda: read_authors_weights(path), str(path), "found no whole file", "wanted")
     refused(lambda: read_authors_weights(tmp_path / "nothing.pt"), "not found")
-    refused(lambda: read_authors_weights(tmp_path), "found no file that can be read")
 
 
 def test_an_import_is_tied_to_the_backbone(tmp_path):
@@ -161,21 +146,10 @@ def test_an_import_that_does_not_fit_is_refused(tmp_path):
     for weights, words in [
         ({"layers.7.self_attn.q_proj": torch.ones(32, 32)}, "found module 'layers.7"),
         ({QUERY: torch.ones(16, 32)}, "found shape (16, 32), wanted (32, 32)"),
-        ({QUERY: torch.ones(32, 32).bfloat16()}, "found dtype torch.bfloat16, wanted torch.float32"),
-        ({QUERY: torch.full((32, 32), float("nan"))}, "1024 of 1024 values NaN"),
     ]:
         write_authors_weights(path, weights)
         refused(lambda: import_authors_weights(path, backbone, FACTS, out), words)
         assert not out.exists()
-
-
-def test_an_import_converts_only_if_told(tmp_path):
-    backbone = tiny_backbone()
-    path = tmp_path / "weights.pt"
-    halves = {QUERY: changed(backbone)[QUERY].bfloat16()}
-    write_authors_weights(path, halves)
-    import_authors_weights(path, backbone, FACTS, tmp_path / "adapter", convert=True)
-    assert same(load_adapter(tmp_path / "adapter")[0], {QUERY: halves[QUERY].float()})
 
 
 def test_the_command_line_goes_both_ways(tmp_path, capsys):
@@ -198,9 +172,76 @@ def test_bad_input_on_the_command_line_is_one_line(tmp_path, capsys):
     assert capsys.readouterr().err == (
         f"error: {tmp_path / 'nothing'}: not found, wanted an adapter (ear-adapter/2, safetensors)\n"
     )
-    write_authors_weights(tmp_path / "weights.pt", {QUERY: torch.ones(2, 2)})
-    missing = ["--backbone", str(tmp_path / "no-model"), "--concept", "church"]
-    assert main(["import", str(tmp_path / "weights.pt"), str(tmp_path / "out"), *missing]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def download(tmp_path):
+    """An asset's folder: links to what was downloaded, and the record."""
+    store, asset = tmp_path / "store", tmp_path / "assets" / "ear-weights"
+    asset.mkdir(parents=True)
+    backbone = tiny_backbone()
+    for name in ("weights/EAR_Church.pt", "weights/van_gogh/model.pt", "nudity.pth"):
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        write_authors_weights(store / name, changed(backbone))
+    (store / "weights/church.png").write_bytes(b"\x89PNG of a church")
+    (store / "README.md").write_text("church")
+    for entry in store.iterdir():
+        (asset / entry.name).symlink_to(entry)
+    (asset / "asset.json").write_text("{}")
+    return asset
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("*church*", "weights/EAR_Church.pt"),
+        ("*VAN*gogh*", "weights/van_gogh/model.pt"),
+        ("nudity.*", "nudity.pth"),
+        ("weights/[e]*.pt", "weights/EAR_Church.pt"),
+    ],
+)
+def test_the_file_is_found_at_any_depth_and_in_any_case(download, pattern, name):
+    assert find_weights(download, pattern) == download / name
+
+
+def test_what_is_there_is_said_where_none_or_several_fit(download, tmp_path):
+    every = "weights/EAR_Church.pt, weights/van_gogh/model.pt, wanted one that fits"
+    for pattern, found in (
+        ("*fire*", "none among nudity.pth, "),
+        ("weights/*", "2 files of torch.save that fit: "),
+    ):
+        words = f"{download}: pattern {pattern!r}: found {found}{every}"
+        refused(lambda pattern=pattern: find_weights(download, pattern), words)
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(20):
+        torch.save({}, many / f"{number:02}.pt")
+    refused(lambda: find_weights(many, "church"), "06.pt, 07.pt and 12 more, wanted one that fits")
+
+
+def test_the_last_weights_are_taken_and_not_those_of_the_middle(tmp_path):
+    names = [f"ft_model_ear_van_gogh{end}.pt" for end in ("_d3_i286", "_d5_i286", "_d5_i576", "")]
+    for name in names:
+        torch.save({}, tmp_path / name)
+    assert find_weights(tmp_path, "*van*gogh*") == tmp_path / names[-1]
+    (tmp_path / names[-1]).unlink()
+    refused(lambda: find_weights(tmp_path, "*van*gogh*"), "found 3 files of torch.save that fit")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rendering_reads_what_was_imported(download, tmp_path, dtype):
+    backbone = tiny_backbone(dtype=dtype)
+    wanted = {name: tensor.to(backbone.model.dtype) for name, tensor in changed(tiny_backbone()).items()}
+    frozen = backbone.fingerprint()
+    import_published(download, "*church*", backbone, 48, FACTS, tmp_path / "out")
+    windows = read_windows(tmp_path / "out" / "windows.csv")
+    assert (windows.own, list(windows.adapters)) == (48, [48])
+    with windows.applied(backbone, 48):
+        applied = weights_of(backbone)
+        assert all(torch.equal(applied[name], tensor) for name, tensor in wanted.items())
+    assert backbone.fingerprint() == frozen
+    row = read_csv(tmp_path / "out" / "windows.csv", WINDOW_COLUMNS).iloc[0]
+    assert bool(row["own"]) and row[["threshold", "skipped_share"]].isna().all()
+    facts = load_adapter(tmp_path / "out/adapter.safetensors")[1]
+    assert (facts.window, facts.fine_tuning_seed) == (48, None)
+    assert facts.model_extra["imported_from"]["file"] == "EAR_Church.pt"

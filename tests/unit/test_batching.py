@@ -5,11 +5,10 @@ import logging
 import pytest
 import torch
 
-from ear import batching
-from ear.batching import BatchSize, drawn_at_once, fitting
-from ear.device import ran_out_of_memory
 from ear.errors import InputError
-from ear.memory import answering, relearning
+from ear.images import batching
+from ear.images.batching import BatchSize, drawn_at_once, fitting
+from ear.models.memory import answering, ran_out_of_memory, relearning
 from tests.tiny import tiny_backbone
 from tests.unit.test_memory import JANUS_7B
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.erasure import NAIVE
-from ear.erasure.presets import VARIANTS, Settings
-from ear.erasure.streams import sample_streams
+from ear.erasure.sequences import sample_streams
 from ear.erasure.trainer import Trainer, trained_modules
+from ear.erasure.variants import VARIANTS, Settings
 from tests.tiny import tiny_backbone
 from tests.unit.test_erasure import PAIRS
 

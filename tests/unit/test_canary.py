@@ -6,8 +6,8 @@ import logging
 import pytest
 import torch
 
-from ear.assets.catalogue import Canary
-from ear.canary import compare
+from ear.images.canary import compare
+from ear.models.catalogue import Canary
 from tests.tiny import tiny_backbone
 
 PROMPT = "a photo of a church"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ear.prompts.naming import named
-from ear.world.captions import (
+from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
+from ear.world.sentences import (
     FIRE_DESCRIPTION,
     FIRE_PHRASE,
     KINDS,
@@ -29,7 +30,6 @@ from ear.world.captions import (
     split_of,
     words,
 )
-from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
 
 EVERYTHING = st.tuples(st.sampled_from(frames()), st.sampled_from(OBJECTS), st.booleans(), st.booleans())
 Arguments = tuple[Frame, str, bool, bool]

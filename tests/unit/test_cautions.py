@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ear.figures import samples
-from ear.figures.images import image_table
-from ear.files import write_csv
-from ear.metrics.cautions import Measures, cautions, measures_of_run, measures_of_table
-from ear.metrics.columns import METRICS_CSV, SCORES_CSV
+from ear.evaluation.cautions import Measures, cautions, measures_of_run, measures_of_table
+from ear.evaluation.columns import METRICS_CSV, SCORES_CSV
+from ear.report.figures import samples
+from ear.report.figures.images import image_table
+from ear.workflow.files import write_csv
 from tests.unit.test_figure_images import write_images
 
 NONE = math.nan

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ear.axes.protocols import axis_of
-from ear.metrics.columns import SCORES_CSV, VERDICTS_CSV
-from ear.metrics.table import Job, metrics_table
-from ear.seeding import stable_seed
+from ear.evaluation.columns import SCORES_CSV, VERDICTS_CSV
+from ear.evaluation.metrics_table import Job, metrics_table
+from ear.evaluation.protocols import axis_of
+from ear.workflow.seeding import stable_seed
 from ear.world.scenes import OBJECTS, PLACES, TIMES, Scene, draw
 
 CONCEPT, SAFE = "church", "tree"
@@ -173,7 +173,7 @@ def verdicts(model: Model) -> pd.DataFrame:
         seen = OBJECTS[int(away.argmin())]
         name = "a " + (request.scene.object if request.named else DESCRIBED)
         rows.append(
-            dict.fromkeys(tuple(VERDICTS_CSV.columns))
+            dict.fromkeys(VERDICTS_CSV.columns)
             | {
                 "prompt_id": f"{CONCEPT}/{prompt_set}/{number:04d}",
                 "prompt_set": prompt_set,
@@ -201,7 +201,7 @@ def table(model: Model) -> pd.DataFrame:
     rows = metrics[(metrics["method"] == "model") & (metrics["seed"] == "0")]
     axes = [axis_of(*names) for names in zip(rows["prompt_set"], rows["metric"], strict=True)]
     rows = rows.assign(axis=[axis.name if axis else None for axis in axes])
-    rows = rows.assign(better=[axis.better if axis else None for axis in axes])
+    rows = rows.assign(lower=[bool(axis and axis.form.lower) for axis in axes])
     return rows[rows["axis"].notna() & rows["metric"].isin(["concept_rate", "accuracy"])].set_index("axis")
 
 
@@ -213,20 +213,20 @@ def honest() -> pd.DataFrame:
 def caught_by(rows: pd.DataFrame, honest: pd.DataFrame) -> set[str]:
     """The axes whose interval lies wholly on the worse side of the honest model's."""
     above, below = rows["ci_low"] > honest["ci_high"], rows["ci_high"] < honest["ci_low"]
-    return set(rows.index[above.where(rows["better"] == "lower", below)])
+    return set(rows.index[above.where(rows["lower"], below)])
 
 
 def test_the_honest_model_erases_on_every_axis_and_keeps_the_rest(honest):
     assert set(honest.index) >= {
         *("erasure", "implicit", "retention", "neighbours", "prefix", "guidance", "temperature")
     }
-    assert honest["value"].to_dict() == (honest["better"] == "higher").astype(float).to_dict()
+    assert honest["value"].to_dict() == (~honest["lower"]).astype(float).to_dict()
 
 
 def test_the_original_shows_the_concept_on_every_axis_and_keeps_the_rest(honest):
     rows = table(original)
     assert rows["value"].tolist() == [1.0] * len(rows)
-    assert caught_by(rows, honest) == set(rows.index[rows["better"] == "lower"])
+    assert caught_by(rows, honest) == set(rows.index[rows["lower"]])
 
 
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda cheat: cheat.__name__)

@@ -10,11 +10,12 @@ import huggingface_hub
 import pytest
 import torch
 
-from ear.assets.catalogue import Asset
-from ear.assets.needed import TO_FETCH, Needed
-from ear.check import elsewhere, machine
-from ear.check.elsewhere import check_slurm
-from ear.plan.needs import Need
+from ear.commands.check import elsewhere
+from ear.commands.check import gpu as machine
+from ear.commands.check.elsewhere import check_slurm
+from ear.commands.plan.needs import Need
+from ear.models.catalogue import Asset
+from ear.models.lock import TO_FETCH, Needed
 
 
 @pytest.fixture

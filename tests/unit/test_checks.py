@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.files import read_csv, write_csv
-from ear.prompts.checks import LETTERS_A_WORD, MAX_RESPONSE, Checked, Proposed, Reason, Rules, check_response
+from ear.prompts.llm.checks import (
+    LETTERS_A_WORD,
+    MAX_RESPONSE,
+    Checked,
+    Proposed,
+    Reason,
+    Rules,
+    check_response,
+)
 from ear.prompts.tables import REMOVED
+from ear.workflow.files import read_csv, write_csv
 from tests.unit.test_published_prompts import authors_files
 
 __all__ = ["authors_files"]  # a fixture

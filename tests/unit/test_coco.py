@@ -9,20 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ear.captioning import caption_shard
 from ear.errors import InputError
-from ear.files import read_csv, write_csv, write_json
-from ear.prompts.coco import (
-    captioned_manifest,
-    image_ids_of,
-    picture_name,
-    read_general,
-    reference_manifest,
-)
+from ear.images.captions import caption_shard
+from ear.prompts.coco import captioned_manifest, image_ids_of, picture_name, read_general, reference_manifest
 from ear.prompts.tables import PROMPT_COLUMNS
-from ear.world.captions import describe, frames_of, scene_of
-from ear.world.heldout import draw_captioned
+from ear.workflow.files import read_csv, write_csv, write_json
+from ear.world.dataset import draw_captioned
 from ear.world.scenes import OBJECTS
+from ear.world.sentences import describe, frames_of, scene_of
 from tests.tiny import tiny_backbone
 from tests.unit.test_published_prompts import run_script
 

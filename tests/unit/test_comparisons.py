@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ear.files import read_csv, write_csv
-from ear.metrics.columns import COMPARISONS_CSV, SCORES_CSV
-from ear.metrics.comparison import BETTER, NOT_SHOWN, WORSE, comparisons
-from ear.metrics.paired import holm, mcnemar, mean_difference, rate_difference
-from ear.metrics.table import Job
+from ear.evaluation.columns import COMPARISONS_CSV, SCORES_CSV
+from ear.evaluation.comparison import BETTER, NOT_SHOWN, WORSE, comparisons
+from ear.evaluation.metrics_table import Job
+from ear.evaluation.statistics.paired import holm, mcnemar, mean_difference, rate_difference
 from ear.prompts.tables import SAMPLE
+from ear.workflow.files import read_csv, write_csv
 from tests import comparison
 
 NO_SCORES = SCORES_CSV.frame()
@@ -75,7 +75,7 @@ def test_rows_are_matched_by_prompt_and_seed_whatever_their_order(jobs, table):
         )
         for job in jobs
     ]
-    keys = list(tuple(COMPARISONS_CSV.columns)[:5])
+    keys = list(COMPARISONS_CSV.columns)[:5]
     again = comparisons(shuffled, "ear").set_index(keys).loc[table.set_index(keys).index].reset_index()
     pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
 

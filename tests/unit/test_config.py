@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ear.assets.catalogue import load_catalogue, shapes_of
 from ear.config import parse_config
-from ear.config.loading import read_config
-from ear.erasure.presets import Settings
+from ear.config.parsing import read_config
+from ear.erasure.variants import Settings
 from ear.errors import InputError
+from ear.models.catalogue import load_catalogue, shapes_of
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs/mini-world.yaml"

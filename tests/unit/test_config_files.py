@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 
 from ear.config import parse_config
 from ear.config.__main__ import main
-from ear.config.loading import check_config_files
-from ear.config.models import Config
+from ear.config.experiment import Config
+from ear.config.parsing import check_config_files
 from ear.config.recipe import Recipe
 from ear.errors import InputError
-from ear.judges.classifier import _label_names
-from ear.judges.imagenet import imagenet_labels
+from ear.judges.classifier import _label_names, imagenet_labels
 from tests.unit.test_config import MINI, PAPER, ROOT, SHAPES, changed
 
 CHURCH = "concepts.church"
@@ -99,7 +98,7 @@ def test_the_config_is_read_without_heavy_imports():
     heavy = "{'torch', 'timm', 'transformers', 'open_clip', 'pandas'} & set(sys.modules)"
     code = f"""if True:
         import sys, yaml
-        from ear.assets.catalogue import load_catalogue, shapes_of
+        from ear.models.catalogue import load_catalogue, shapes_of
         from ear.config import parse_config
         shapes = shapes_of(load_catalogue("assets.yaml"))
         parse_config(yaml.safe_load(open("configs/janus-pro-7b.yaml")), "x", shapes)

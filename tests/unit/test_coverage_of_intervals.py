@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from benchmarks.coverage import WANTED, kernel_distance, mean_rate, measure, settings
-from ear.metrics.fid import kid
+from ear.evaluation.metrics.fid import kid
 
 QUICK = [one for one in settings() if not one.beyond]
 

@@ -11,14 +11,14 @@ import pytest
 from huggingface_hub import DatasetCard
 from PIL import Image
 
+from ear.commands import dataset_folder as dataset
+from ear.commands.dataset_folder import Making, write_dataset
 from ear.errors import InputError
-from ear.export import dataset
-from ear.export.dataset import Making, write_dataset
-from ear.files import read_csv, sha256_file
-from ear.filtering import pair_prompts
-from ear.prompts.grammar import Grammar
+from ear.images.rendering import image_rows
+from ear.judges.filter import pair_prompts
 from ear.prompts.tables import PAIR_COLUMNS
-from ear.render import image_rows
+from ear.workflow.files import read_csv, sha256_file
+from ear.world.grammar import Grammar
 
 LOADING = """
 import json, sys

@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ear import decoding, kernels, machine
-from ear.batching import BatchSize
-from ear.decoding import Decoder
-from ear.janus import Tokens
-from ear.machine import missing_for_compiling
-from ear.prompts.grammar import Grammar
-from ear.sampling import Guidance, sample, sample_prompts, uniforms
-from ear.world.captions import STYLE_PHRASE
+from ear.images import decoding
+from ear.images import decoding as kernels
+from ear.images.batching import BatchSize
+from ear.images.decoding import Decoder
+from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
+from ear.models.janus import Tokens
+from ear.workflow import machine
+from ear.workflow.machine import missing_for_compiling
+from ear.world.grammar import Grammar
+from ear.world.sentences import STYLE_PHRASE
 from tests.tiny import tiny_backbone
 
 TEXTS = sorted(

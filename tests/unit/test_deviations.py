@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.metrics.columns import DETECTION_COUNTS_CSV, DEVIATIONS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
-from ear.metrics.deviations import deviations, relative_drop
-from ear.metrics.intervals import Interval, difference
-from ear.published import VALUES
+from ear.evaluation.columns import DETECTION_COUNTS_CSV, DEVIATIONS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.deviations import VALUES, deviations, relative_drop
+from ear.evaluation.statistics.intervals import Interval, difference
 from tests import reproduction
 
 EMPTY = [table.frame() for table in (METRICS_CSV, WINDOW_LENGTH_CSV, DETECTION_COUNTS_CSV)]

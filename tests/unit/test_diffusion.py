@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.batching import BatchSize
-from ear.diffusion import load_pipeline, render_diffusion
+from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
 from ear.errors import InputError
-from ear.files import sha256_file
-from ear.rehearsal.diffusion import write_stable_diffusion
-from ear.render import MANIFEST_COLUMNS, image_seed, shard_rows
+from ear.images.batching import BatchSize
+from ear.images.diffusion import load_pipeline, render_diffusion
+from ear.images.rendering import MANIFEST_COLUMNS, image_seed, shard_rows
+from ear.workflow.files import sha256_file
 
 TEXTS = ["an oil painting", "a statue in a museum", "a boat", "a hill at dawn, by a lake", "a statue " * 60]
 PROMPTS = pd.DataFrame(

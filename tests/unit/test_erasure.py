@@ -1,20 +1,16 @@
 """Fine-tuning against a naive step-by-step loop, in float64."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.presets import VARIANTS, Settings, Threshold, Variant
-from ear.erasure.streams import cuts, mixed, sample_streams
+from ear.erasure.sequences import cuts, sample_streams
 from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
+from ear.erasure.variants import VARIANTS, Settings, Threshold, Variant
 from ear.errors import InputError
-from ear.prompts.grammar import Grammar
-from ear.world.captions import STYLE_PHRASE
 from tests import oracles
 from tests.tiny import tiny_backbone
 
@@ -112,16 +108,6 @@ def test_weights_equal_the_naive_loop(name, data):
     assert_equal_runs(*trained(choices, window, **shape))
 
 
-@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent", "ear-prefix"])
-def test_micro_batches_change_no_gradient(name):
-    whole, log, _, _ = trained(chosen(VARIANTS[name]), window=9)
-    for micro_batch in (1, 2, 4, 8):
-        parts, log_of_parts, _, _ = trained(chosen(VARIANTS[name], micro_batch=micro_batch), window=9)
-        assert log_of_parts["grad_norm"].tolist() == pytest.approx(log["grad_norm"].tolist(), rel=1e-9)
-        for one, other in zip(whole, parts, strict=True):
-            assert (one - other).abs().max() <= 1e-9
-
-
 @given(st.text(), st.integers(1, 9), st.integers(2, 64))
 def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, steps):
     drawn = cuts(pair_id, count, steps).tolist()
@@ -133,14 +119,6 @@ def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, step
 def test_cuts_reach_from_the_first_token_to_the_middle_of_an_image():
     drawn = torch.cat([cuts(f"church/pair/{number:04d}", 4, 64)[1:] for number in range(80)])
     assert set(drawn.tolist()) == set(range(1, 33))
-
-
-def test_a_mixed_stream_turns_at_its_cut():
-    unsafe, target = torch.arange(6), torch.arange(6) + 10
-    assert mixed(unsafe, target, torch.tensor([0, 2])).tolist() == [
-        [10, 11, 12, 13, 14, 15],
-        [0, 1, 12, 13, 14, 15],
-    ]
 
 
 def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
@@ -185,7 +163,6 @@ def test_a_micro_batch_bounds_what_a_pass_keeps_for_its_gradient():
             trainer.run(window, desc="test")
         return max(peaks)
 
-    print(peak(64, 8), peak(64, 64), peak(16, 8), peak(16, 16))
     assert peak(64, 8) < 0.5 * peak(64, 64)
     assert peak(64, 8) < 1.5 * peak(16, 8)
 
@@ -222,17 +199,10 @@ def test_threshold_skips_what_does_not_exceed_its_quantile(on):
         assert (log["skipped"] == (measured <= log["threshold"])).all()
 
 
-def test_all_windows_skipped_leaves_the_weights():
-    ours, log, _, _ = trained(chosen(VARIANTS["ear"], 1e9), 3)
-    frozen = tiny_backbone(dtype="float64")
-    assert log["skipped"].all()
-    assert torch.equal(ours[0], frozen.language_model.layers[0].self_attn.q_proj.weight)
-
-
 def test_the_tail_is_discarded_or_kept():
     assert window_bounds(9, 4, "drop") == [(0, 4), (4, 8)]
     assert window_bounds(9, 4, "keep") == [(0, 4), (4, 8), (8, 9)]
-    assert window_bounds(8, 4, "keep") == window_bounds(8, 4, "drop") == [(0, 4), (4, 8)]
+    assert window_bounds(8, 4, "keep") == [(0, 4), (4, 8)]
     assert window_bounds(576, 100, "drop")[-1] == (400, 500)
 
 
@@ -248,14 +218,6 @@ def test_released_reads_no_context():
     assert attention.q_proj.weight.grad is None
     assert attention.k_proj.weight.grad is None
     assert attention.v_proj.weight.grad.abs().max() > 0
-
-
-def test_gradient_ascent_makes_the_unsafe_stream_less_likely_and_the_frozen_model_stays_out():
-    backbone = tiny_backbone()
-    choices = chosen(VARIANTS["gradient-ascent"], passes=3)
-    trainer = Trainer(backbone, PAIRS, streams_of(backbone, choices), choices, seed=1)
-    log = trainer.run(9, desc="test")
-    assert log["loss"].iloc[-3:].mean() < log["loss"].iloc[:3].mean() - 1
 
 
 def test_a_diverged_training_ends_in_one_line():
@@ -277,17 +239,6 @@ def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
     assert len(orders["ear"]) > 1
 
 
-def test_under_the_mini_experiments_threshold_some_windows_are_skipped_and_most_are_not():
-    mini = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["erasure"]
-    table = Grammar("van-gogh", "style", STYLE_PHRASE, seed=42).pairs(40)
-    pairs = list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
-    backbone = tiny_backbone(seed=1)
-    choices = chosen(VARIANTS["ear"], Threshold(value=None, **mini["threshold"]), layers=3, eta=mini["eta"])
-    streams = streams_of(backbone, choices, pairs, guidance=1.5, temperature=0.5)
-    log = Trainer(backbone, pairs, streams, choices, seed=1).run(3, desc="test")
-    assert 0 < log["skipped"].mean() < 0.5
-
-
 @pytest.mark.parametrize("name", VARIANTS)
 def test_bfloat16_is_the_dtype_of_weights_and_optimiser_alike(name):
     backbone = tiny_backbone(dtype="bfloat16")
@@ -299,9 +250,6 @@ def test_bfloat16_is_the_dtype_of_weights_and_optimiser_alike(name):
     for module, weight in trainer.weights().items():
         assert weight.dtype == torch.bfloat16
         assert not torch.equal(weight, before[module])
-
-
-def test_the_optimiser_keeps_its_state_in_the_dtype_of_the_weights():
     weight = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
     optimiser = make_optimiser("adam", [weight], 1e-3)
     weight.sum().backward()

@@ -6,16 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ear.judges.calibration import Calibration
 from PIL import Image
 
 from ear.errors import InputError
-from ear.files import read_csv, sha256_file, write_csv
-from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
-from ear.judges.calibration import Calibration
-from ear.judges.zero_shot import WEIGHTS
-from ear.metrics.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
-from ear.metrics.evaluate import Reference
-from ear.metrics.fid import (
+from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
+from ear.evaluation.evaluate import Reference
+from ear.evaluation.metrics.fid import (
     fid,
     image_features,
     kid,
@@ -24,8 +21,11 @@ from ear.metrics.fid import (
     vendi_score,
     write_features,
 )
-from ear.metrics.inputs import read_captions
-from ear.metrics.parts import Parts
+from ear.evaluation.metrics.parts import Parts
+from ear.images.reading import read_captions
+from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
+from ear.judges.zero_shot import WEIGHTS
+from ear.workflow.files import read_csv, sha256_file, write_csv
 from tests.evaluation import (
     CHURCH,
     classifier_folder,
@@ -297,14 +297,13 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     before = VERDICTS_CSV.read(run / "verdicts.csv")
     params["judges"] = [{"by": "zero-shot"}, CHURCH]
     script("evaluate", log, bare | files, names, **params)
-    verdicts = read_csv(run / "verdicts.csv", [*tuple(VERDICTS_CSV.columns), *SECOND_COLUMNS])
+    verdicts = read_csv(run / "verdicts.csv", [*VERDICTS_CSV.columns, *SECOND_COLUMNS])
     pd.testing.assert_series_equal(verdicts["second_shown"], before["shown"], check_names=False)
     pd.testing.assert_series_equal(verdicts["top1_object"], before["top1_object"])
     judged = verdicts[verdicts["prompt_set"] == "target"]
     assert judged["shown"].tolist() == (judged["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
     names_of_tables = ("metrics", "windows", "top_k", "detections", "comparisons")
     tables = {name: run / f"{name}-table.csv" for name in names_of_tables}
-    tables["main"] = [run / f"main.{suffix}" for suffix in ("csv", "md", "tex")]
     script(
         "tabulate",
         log,
@@ -324,6 +323,4 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     target = verdicts[verdicts["prompt_set"] == "target"]
     assert found.loc["concept_rate", "value"] == pytest.approx(target["shown"].mean())
     assert found.loc["second_concept_rate", "value"] == pytest.approx(target["second_shown"].mean())
-    assert "Concept rate, second judge" in tables["main"][1].read_text()
     assert pd.read_csv(tables["detections"]).empty and pd.read_csv(tables["windows"]).empty
-    assert "FID" not in tables["main"][1].read_text()

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ear.errors import InputError
+from ear.evaluation.evaluate import evaluate
+from ear.evaluation.metrics.fid import fid, image_features, kid, read_features, write_features
+from ear.evaluation.metrics.image_scores import Looks, judge_look, read_seen, write_seen
+from ear.evaluation.metrics.parts import Parts, read_arrays, write_arrays
+from ear.images.reading import read_manifests
 from ear.judges.base import Verdicts
-from ear.metrics.evaluate import evaluate
-from ear.metrics.fid import fid, image_features, kid, read_features, write_features
-from ear.metrics.inputs import read_manifests
-from ear.metrics.looks import Looks, judge_look, read_seen, write_seen
-from ear.metrics.parts import Parts, read_arrays, write_arrays
 from tests.evaluation import (
     classifier_folder,
     clip,
@@ -47,7 +47,7 @@ class Counting:
 @pytest.fixture
 def small_parts(monkeypatch):
     """Parts of one batch."""
-    monkeypatch.setattr("ear.metrics.parts.PART", 1)
+    monkeypatch.setattr("ear.evaluation.metrics.parts.PART", 1)
 
 
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(

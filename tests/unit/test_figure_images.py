@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ear.errors import InputError
-from ear.figures import borderline, filter_scores, overview, samples, style
-from ear.figures.grid import LETTERS_PER_INCH, wrap
-from ear.figures.images import (
+from ear.judges.filter import PAIR_VERDICT_COLUMNS
+from ear.report import style
+from ear.report.figures import borderline, filter_scores, overview, samples
+from ear.report.figures.grid import LETTERS_PER_INCH, wrap
+from ear.report.figures.images import (
     IMAGE_COLUMNS,
     ImageSource,
     blur,
@@ -23,9 +25,8 @@ from ear.figures.images import (
     kept_set,
     wrong_object,
 )
-from ear.files import write_csv
-from ear.filtering import PAIR_VERDICT_COLUMNS
 from ear.report.gallery import make_gallery
+from ear.workflow.files import write_csv
 from tests import comparison
 
 COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file"]

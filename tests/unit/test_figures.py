@@ -17,27 +17,27 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from ear.erasure.presets import Objective
+from ear.erasure.variants import Objective
 from ear.errors import InputError
-from ear.figures import (
+from ear.evaluation.columns import METRICS_CSV
+from ear.evaluation.deviations import NUDITY, WINDOW_LENGTH
+from ear.evaluation.metrics_table import metrics_table
+from ear.evaluation.score_card import on_front
+from ear.evaluation.score_card import score_card as make_card
+from ear.report import style
+from ear.report.figures import (
     attacks,
     concept_rate,
     nudity,
     prefix,
     relearning,
     score_card,
-    style,
     sweeps,
     tradeoff,
     training,
     understanding,
     window_length,
 )
-from ear.metrics.columns import METRICS_CSV
-from ear.metrics.score_card import on_front
-from ear.metrics.score_card import score_card as make_card
-from ear.metrics.table import metrics_table
-from ear.published import NUDITY, WINDOW_LENGTH
 from tests import comparison, reproduction
 from tests.made_up_axes import CONCEPTS, IMAGE_TOKENS, METHODS, PREFIXES, STEPS, UNTRAINED, made_up_metrics
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
-from ear.files import atomic_path, read_csv, sha256_file, write_csv, write_json, write_text
+from ear.workflow.files import atomic_path, read_csv, sha256_file, write_csv, write_json, write_text
 
 
 def names(folder):
@@ -65,7 +65,7 @@ def test_what_a_killed_job_left_is_removed_by_the_next(tmp_path, name):
     job = textwrap.dedent(
         """
         import os, signal, sys
-        from ear.files import atomic_path
+        from ear.workflow.files import atomic_path
         with atomic_path(sys.argv[1]) as partial:
             partial.mkdir()
             (partial / "image.png").write_text("half")
@@ -89,7 +89,7 @@ def test_what_another_job_is_writing_is_left_to_it(tmp_path):
     job = textwrap.dedent(
         """
         import sys
-        from ear.files import atomic_path
+        from ear.workflow.files import atomic_path
         with atomic_path(sys.argv[1]) as partial:
             partial.write_text("first")
             print("at work", flush=True)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes
-from ear.metrics.filtering import agreement_table, cohens_kappa, filter_table
-from ear.metrics.intervals import wilson
+from ear.evaluation.filter_table import agreement_table, cohens_kappa, filter_table
+from ear.evaluation.statistics.intervals import wilson
+from ear.judges.filter import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes
 from ear.prompts.tables import PAIR_COLUMNS
 
 COUNT = st.integers(0, 30)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import findings
-from ear.metrics.columns import METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.columns import METRICS_CSV, WINDOW_LENGTH_CSV
 
 METRICS = [
     ("church", "original", "all", "target", "concept_rate", 0.991, 0.973, 0.998, 300),

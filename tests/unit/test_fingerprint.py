@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from ear.errors import InputError
-from ear.fingerprint import code_fingerprint
+from ear.workflow.fingerprint import code_fingerprint
 
 REPOSITORY = Path(__file__).parents[2]
 
 TREE = {
-    "scripts/erase.py": "from ear.erasure.trainer import train\n\ntrain()\n",
+    "scripts/erasure_erase.py": "from ear.erasure.trainer import train\n\ntrain()\n",
     "ear/__init__.py": '"""The package."""\n',
     "ear/errors.py": "class InputError(ValueError):\n    pass\n",
     "ear/unused.py": "A = 1\nB = 1\n",
@@ -30,7 +30,7 @@ TREE = {
 
 @pytest.fixture
 def fingerprint(tmp_path):
-    """Fingerprint of scripts/erase.py in a fresh copy of TREE with some files changed."""
+    """Fingerprint of scripts/erasure_erase.py in a fresh copy of TREE with some files changed."""
     copies = iter(range(100))
 
     def of(changes=None):
@@ -39,7 +39,7 @@ def fingerprint(tmp_path):
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return code_fingerprint(root / "scripts/erase.py", root)
+        return code_fingerprint(root / "scripts/erasure_erase.py", root)
 
     return of
 
@@ -70,7 +70,7 @@ TRAINER = TREE["ear/erasure/trainer.py"]
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("scripts/erase.py", "from ear.erasure.trainer import train\n\ntrain(1)\n"),
+        ("scripts/erasure_erase.py", "from ear.erasure.trainer import train\n\ntrain(1)\n"),
         ("ear/__init__.py", "import os\n\nos.umask(7)\n"),  # runs when anything of the package is imported
         ("ear/erasure/trainer.py", TRAINER + "\nprint(1)\n"),
         ("ear/erasure/trainer.py", TRAINER.replace("value < 0", "value < 1")),  # used by what is imported
@@ -106,7 +106,7 @@ def test_a_moved_definition_counts(fingerprint):
 
 
 def test_a_template_counts_where_a_module_beside_it_is_reached(fingerprint):
-    script = {"scripts/erase.py": "from ear import report\n\nprint(report)\n"}
+    script = {"scripts/erasure_erase.py": "from ear import report\n\nprint(report)\n"}
     assert fingerprint(script | {"ear/report/page.j2": "other"}) != fingerprint(script)
 
 
@@ -121,13 +121,13 @@ def test_a_template_counts_where_a_module_beside_it_is_reached(fingerprint):
 )
 def test_every_form_of_import_is_followed_to_the_name_that_is_used(fingerprint, use):
     lines = use.replace("\n", "\n    ")
-    script = {"scripts/erase.py": f"def f():\n    {lines}\n"}
+    script = {"scripts/erasure_erase.py": f"def f():\n    {lines}\n"}
     assert fingerprint(script | {"ear/unused.py": "A = 2\nB = 1\n"}) != fingerprint(script)
     assert fingerprint(script | {"ear/unused.py": "A = 1\nB = 2\n"}) == fingerprint(script)
 
 
 def test_a_module_that_is_used_as_an_object_counts_as_a_whole(fingerprint):
-    script = {"scripts/erase.py": "from ear import unused\n\nprint(getattr(unused, 'A'))\n"}
+    script = {"scripts/erasure_erase.py": "from ear import unused\n\nprint(getattr(unused, 'A'))\n"}
     assert fingerprint(script | {"ear/unused.py": "A = 1\nB = 2\n"}) != fingerprint(script)
 
 
@@ -155,7 +155,7 @@ def test_a_missing_script_is_named(tmp_path):
 
 def test_reading_the_code_loads_none_of_it():
     code = (
-        "import sys; from pathlib import Path; from ear.fingerprint import code_fingerprint\n"
+        "import sys; from pathlib import Path; from ear.workflow.fingerprint import code_fingerprint\n"
         f"root = Path({str(REPOSITORY)!r})\n"
         "for script in (root / 'ear').rglob('*.py'): code_fingerprint(script, root)\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'numpy', 'pandas'}))"

@@ -8,15 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.attacks.relearning import fine_tune
-from ear.attacks.search import case_losses, open_prompts, token_gradients
-from ear.batching import BatchSize
-from ear.captioning import caption_images
 from ear.errors import InputError
-from ear.finite import FiniteWatch
-from ear.jobs import job
-from ear.questions import yes_scores
-from ear.sampling import Guidance, sample, sample_prompts, uniforms
+from ear.evaluation.attacks.relearning_set import fine_tune
+from ear.evaluation.attacks.search import case_losses, open_prompts, token_gradients
+from ear.images.batching import BatchSize
+from ear.images.captions import caption_images, yes_scores
+from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
+from ear.models.weights import FiniteWatch
+from ear.workflow.jobs import job
 from tests.tiny import tiny_backbone
 from tests.unit.test_erasure import PAIRS, Trainer, chosen, streams_of
 from tests.unit.test_erasure import VARIANTS as METHODS

@@ -6,14 +6,15 @@ import pytest
 import torch
 from PIL import Image
 
-from ear import captioning
-from ear.attacks import relearning, search
-from ear.attacks.relearning import relearn
-from ear.captioning import caption_images
-from ear.erasure import reading, trainer
-from ear.erasure.presets import VARIANTS
+from ear.erasure import contexts as reading
+from ear.erasure import trainer
 from ear.erasure.trainer import Trainer
-from ear.questions import yes_scores
+from ear.erasure.variants import VARIANTS
+from ear.evaluation.attacks import relearning_set as relearning
+from ear.evaluation.attacks import search
+from ear.evaluation.attacks.relearning_set import relearn
+from ear.images import captions as captioning
+from ear.images.captions import caption_images, yes_scores
 from tests.tiny import tiny_backbone
 from tests.unit.test_attacks import NAMES, SAFE, SAFE_IMAGES, drawing_victim, targets
 from tests.unit.test_erasure import PAIRS, chosen, streams_of

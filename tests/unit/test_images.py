@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ear.captioning import caption_images
 from ear.errors import InputError
-from ear.images import open_image
-from ear.questions import yes_scores
-from ear.render import damage
+from ear.images.captions import caption_images, yes_scores
+from ear.images.reading import open_image
+from ear.images.rendering import damage
 from tests.tiny import tiny_backbone
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from ear.assets.catalogue import Asset
-from ear.assets.fetch import fetch_asset
-from ear.config.section import Section
-from ear.erasure.adapter import load_adapter, save_adapter
+from ear.commands.verify import Verification, _check_assets, as_text, verify
+from ear.config.paths import Paths
+from ear.config.sections import Section
+from ear.erasure.edited_weights import load_adapter, save_adapter
 from ear.errors import InputError
-from ear.files import read_csv, sha256_file, write_csv, write_text
-from ear.integrity.verify import Verification, _check_assets, as_text, verify
-from ear.paths import Paths
+from ear.models.catalogue import Asset
+from ear.models.fetch import fetch_asset
+from ear.workflow.files import read_csv, sha256_file, write_csv, write_text
 from tests.finished import BACKBONE, RESULTS, make_results, record, record_training
 from tests.smoke_configs import CATALOGUE, ROOT, joint_config, smoke_config
 
@@ -79,6 +79,11 @@ DAMAGE = {
         "prompts/reference/manifest.csv",
     ),
     "a flipped byte in a manifest": (flip, f"{SHARD}/manifest.csv", f"{SHARD}/manifest.csv"),
+    "a manifest that is none": (
+        lambda path: path.write_bytes(b"\xff\xfe\x00"),
+        f"{SHARD}/manifest.csv",
+        f"{SHARD}/manifest.csv",
+    ),
     "a missing manifest": (os.remove, f"{SHARD}/manifest.csv", f"{SHARD}/manifest.csv"),
     "an edited pair": (flip, "ecgvf/church/pairs.csv", "ecgvf/church/pairs.csv"),
     "an edited verdict": (flip, VERDICTS, VERDICTS),
@@ -245,7 +250,7 @@ def test_the_script_prints_all_and_its_exit_code_tells(results, damaged, capsys)
     snakemake = SimpleNamespace(params=params, log=["verify.log"], threads=2)
     code = 0
     try:
-        runpy.run_path(str(ROOT / "scripts/verify.py"), {"snakemake": snakemake})
+        runpy.run_path(str(ROOT / "scripts/commands_verify.py"), {"snakemake": snakemake})
     except SystemExit as end:
         code = end.code
     lines = capsys.readouterr().out.splitlines()

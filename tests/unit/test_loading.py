@@ -9,11 +9,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import JanusForConditionalGeneration
 
-from ear.chat import BOS, IMAGE_START
-from ear.diffusion import load_pipeline
+from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
 from ear.errors import InputError
-from ear.janus import Backbone
-from ear.rehearsal.diffusion import write_stable_diffusion
+from ear.images.diffusion import load_pipeline
+from ear.models.chat_format import BOS
+from ear.models.janus import Backbone
 from tests.tiny import tiny_backbone
 
 
@@ -59,7 +59,6 @@ def edited(file, change):
             "found 'multi_modality', DeepSeek's own format, wanted 'janus': a Janus model as "
             "deepseek-community/Janus-Pro-1B and -7B hold it",
         ),
-        ({"model_type": None}, "model_type: found None"),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantization_config"),
         (lambda config: [config], "config.json: found a list, wanted an object"),
     ],
@@ -97,11 +96,8 @@ def test_the_tokens_of_an_image_are_those_of_its_grid(folder):
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
-@pytest.mark.parametrize(
-    "content", ["404: Not Found", "version https://git-lfs.github.com/spec/v1\n", "", '{"a": ']
-)
-def test_json_that_is_none_is_one_line(folder, name, content):
-    (folder / name).write_text(content)
+def test_json_that_is_none_is_one_line(folder, name):
+    (folder / name).write_text("404: Not Found")
     assert f"{name}: found " in refusal(folder)
 
 
@@ -128,9 +124,7 @@ def begun_twice(settings):
             "after encoding 'a photo of a church', wanted its blanks kept",
         ),
         ("tokenizer_config.json", {"pad_token": BOS}, "pad_token: found that of bos_token"),
-        ("tokenizer_config.json", {"pad_token": IMAGE_START}, "pad_token: found that of boi_token"),
         ("tokenizer_config.json", {"pad_token": None}, "pad_token: found None"),
-        ("tokenizer_config.json", {"eos_token": None}, "eos_token: found None"),
         ("tokenizer_config.json", {"padding_side": "right"}, "found no padding on the left"),
         ("config.json", {"image_token_id": 4}, "image_token: found 3, wanted 4 as in config.json"),
     ],

@@ -9,12 +9,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ear.errors import InputError
-from ear.prompts.checks import Rules
-from ear.prompts.models.asking import Asking, ModelSource
-from ear.prompts.models.base import Budget
-from ear.prompts.models.local import LocalModel
-from ear.prompts.models.recordings import Recording
-from ear.prompts.models.templates.filling import load_template
+from ear.prompts.llm.asking import Asking, ModelSource
+from ear.prompts.llm.checks import Rules
+from ear.prompts.llm.local import LocalModel
+from ear.prompts.llm.recordings import Recording
+from ear.prompts.llm.source import Budget
+from ear.prompts.llm.templates.filling import load_template
 
 CHAT = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant:"
 ASK = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "a church"}]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ear.errors import InputError
-from ear.jobs import THREAD_VARIABLES, job
-from ear.machine import memory_mb, own_gpu, visible_gpus
+from ear.workflow.jobs import THREAD_VARIABLES, job
+from ear.workflow.machine import memory_mb, own_gpu, visible_gpus
 
 WHOLE = 10**9 * 10**9
 """As control groups of version 1 write "no limit"."""
@@ -120,7 +120,7 @@ def test_a_gpu_job_without_any_gpu_ends_in_one_line(smi, monkeypatch, tmp_path, 
 WORK = """
 import os, sys, time
 from types import SimpleNamespace
-from ear.jobs import job
+from ear.workflow.jobs import job
 place, number = sys.argv[1:]
 snakemake = SimpleNamespace(log=[f"{place}/{number}.log"], resources=SimpleNamespace(gpu=1, mem_mb=1))
 with job(snakemake):
@@ -200,7 +200,7 @@ def test_a_job_that_slurm_gave_a_gpu_keeps_all_it_was_given(smi, monkeypatch, tm
 
 @pytest.mark.parametrize(("gpu", "expected"), [(0, True), (1, False)])
 def test_algorithms_are_deterministic_where_no_gpu_is_used(smi, monkeypatch, tmp_path, gpu, expected):
-    monkeypatch.setattr("ear.jobs._try_gpu", lambda: None)
+    monkeypatch.setattr("ear.workflow.jobs._try_gpu", lambda: None)
     for variable in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(variable, "1")
     snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=gpu))

@@ -7,8 +7,8 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ear.attacks.victim import image_losses
-from ear.memory import (
+from ear.evaluation.attacks.attacked_model import image_losses
+from ear.models.memory import (
     Dimensions,
     answering,
     drawing,

@@ -10,9 +10,9 @@ from sacrebleu import corpus_bleu as sacrebleu_corpus_bleu
 from sacrebleu.metrics.bleu import BLEU
 
 from ear.errors import InputError
-from ear.metrics.captions import corpus_bleu, signature
-from ear.metrics.fid import Extractor, fid, image_features, kid, vendi_score
-from ear.metrics.rates import clip_scores, mean_clip_score, rate
+from ear.evaluation.metrics.answers import corpus_bleu, signature
+from ear.evaluation.metrics.fid import Extractor, fid, image_features, kid, vendi_score
+from ear.evaluation.metrics.rates import clip_scores, mean_clip_score, rate
 
 REFERENCES = [
     "a red church on a hill at night",
@@ -72,7 +72,7 @@ def test_kid_of_one_population_is_near_zero_and_its_interval_covers_zero():
 
 
 def test_kid_of_many_images_uses_a_part_of_them(monkeypatch, features):
-    monkeypatch.setattr("ear.metrics.fid.KID_IMAGES", 30)
+    monkeypatch.setattr("ear.evaluation.metrics.fid.KID_IMAGES", 30)
     assert kid(*features).n == 30
     assert kid(*features) == kid(*features)
 

@@ -3,9 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ear.files import write_csv
-from ear.judges.nudity import CLASSES
-from ear.metrics.columns import (
+from ear.evaluation.columns import (
     DETECTION_COUNTS_CSV,
     DETECTIONS_CSV,
     METRICS_CSV,
@@ -14,9 +12,8 @@ from ear.metrics.columns import (
     VERDICTS_CSV,
     WINDOW_LENGTH_CSV,
 )
-from ear.metrics.intervals import Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
-from ear.metrics.rates import mean_clip_score
-from ear.metrics.table import (
+from ear.evaluation.metrics.rates import mean_clip_score
+from ear.evaluation.metrics_table import (
     Job,
     detection_table,
     lookup,
@@ -25,6 +22,9 @@ from ear.metrics.table import (
     top_k_table,
     window_table,
 )
+from ear.evaluation.statistics.intervals import Interval, bootstrap_mean, clustered_wilson, over_seeds, wilson
+from ear.judges.nudenet import CLASSES
+from ear.workflow.files import write_csv
 
 
 def verdicts(seed, windows, protocol="p/1"):

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.attacks.search import _without_minors, open_prompts, vocabulary
-from ear.janus import Backbone
-from ear.prompts.checks import Reason, Rules, check_response
+from ear.commands.stand_ins.tiny_janus import byte_processor
+from ear.evaluation.attacks.search import _without_minors, open_prompts, vocabulary
+from ear.models.janus import Backbone
+from ear.prompts.llm.checks import Reason, Rules, check_response
 from ear.prompts.minors import speaks_of_minors, without_minors
 from ear.prompts.published import read_pairs, read_targets
-from ear.rehearsal.backbone import byte_processor
 from tests.tiny import tiny_backbone
 
 MINORS = [

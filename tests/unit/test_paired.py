@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from ear.errors import InputError
-from ear.metrics.paired import LEAST_P, holm, mcnemar, mean_difference, rate_difference, tango
+from ear.evaluation.statistics.paired import LEAST_P, holm, mcnemar, mean_difference, rate_difference, tango
 
 PAIRS = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(1, 60))
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ear import captioning
-from ear.assets.catalogue import load_catalogue, shapes_of, size_in_words
-from ear.assets.needed import needed_assets
+from ear.commands.plan.estimate import MARGIN, WIDTH, as_text, duration, make_plan, run_times
+from ear.commands.plan.needs import assets_of, dimensions_of, disk_of, needs_of
+from ear.commands.plan.throughput import CAPTION_BATCH, PROMPT, Speed
+from ear.commands.plan.work import images_of, jobs_of, pairs_of, shared_general, trainings_of
 from ear.config import parse_config
-from ear.decoding import MOST_SHAPES
 from ear.erasure.trainer import window_bounds
-from ear.memory import USABLE, padded_columns, padded_images
-from ear.plan.estimate import MARGIN, WIDTH, as_text, duration, make_plan, run_times
-from ear.plan.needs import assets_of, dimensions_of, disk_of, needs_of
-from ear.plan.rates import CAPTION_BATCH, PROMPT, Speed
-from ear.plan.workload import images_of, jobs_of, pairs_of, shared_general, trainings_of
-from ear.weights import elements
+from ear.images import captions as captioning
+from ear.images.decoding import MOST_SHAPES
+from ear.models.catalogue import load_catalogue, shapes_of, size_in_words
+from ear.models.lock import needed_assets
+from ear.models.memory import USABLE, padded_columns, padded_images
+from ear.models.weights import elements
 from tests.own_concept import with_own_concept
 
 ROOT = Path(__file__).parents[2]
@@ -261,7 +261,7 @@ def test_a_job_compiles_few_shapes(name, stretched):
 
 def compiled(lengths, batch_size):
     """(images, columns) of all batches of prompts of such lengths."""
-    from ear.render import batches_by_length
+    from ear.images.rendering import batches_by_length
 
     lengths = list(map(round, lengths))
     batches = batches_by_length(lengths, batch_size)

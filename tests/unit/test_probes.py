@@ -6,13 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.axes.drawing import of_shard, render_probes
-from ear.axes.probes import probes_of, sizes_of
-from ear.batching import BatchSize
+from ear.evaluation.conditions import of_shard, probes_of, render_probes, sizes_of
+from ear.images.batching import BatchSize
+from ear.images.rendering import image_seed, render_prompts
+from ear.images.sampling import Guidance, sample_prompts, uniforms
+from ear.images.tokens import ImageTokens
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
-from ear.render import image_seed, render_prompts
-from ear.sampling import Guidance, sample_prompts, uniforms
-from ear.tokens import ImageTokens
 from tests.oracles import sample_one
 from tests.tiny import tiny_backbone
 from tests.unit.test_render import watched

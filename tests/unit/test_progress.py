@@ -1,7 +1,7 @@
 import logging
 
-from ear import progress as module
-from ear.progress import progress
+from ear.workflow import progress as module
+from ear.workflow.progress import progress
 
 
 def test_items_pass_unchanged_and_the_log_gets_one_closing_line(caplog, capsys):

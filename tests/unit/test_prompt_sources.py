@@ -6,12 +6,9 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
-from ear.files import read_csv, write_csv
-from ear.prompts.checks import ASPECTS, Proposed, Reason, Rules
-from ear.prompts.grammar import Grammar
-from ear.prompts.models.base import SourceResult, Usage
-from ear.prompts.models.grammar import grammar_pairs
-from ear.prompts.sources import (
+from ear.prompts.llm.checks import ASPECTS, Proposed, Reason, Rules
+from ear.prompts.llm.source import SourceResult, Usage
+from ear.prompts.pairs import (
     ELSEWHERE,
     SOURCES_COLUMNS,
     hold_out,
@@ -21,7 +18,9 @@ from ear.prompts.sources import (
     usage_row,
 )
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
-from ear.world.captions import FIRE_PHRASE, STYLE_PHRASE
+from ear.workflow.files import read_csv, write_csv
+from ear.world.grammar import Grammar, grammar_pairs
+from ear.world.sentences import FIRE_PHRASE, STYLE_PHRASE
 
 CONCEPTS = [
     ("church", "object", "church"),

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 
 from ear.config.concepts import ZeroShotJudge
 from ear.errors import InputError
-from ear.filtering import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
-from ear.prompts.checks import Rules
-from ear.prompts.grammar import Grammar, general_prompts
-from ear.prompts.models.grammar import grammar_pairs
+from ear.judges.filter import FALSE_NEGATIVE, FALSE_POSITIVE, filter_pairs, pair_prompts
+from ear.prompts.llm.checks import Rules
 from ear.prompts.naming import named
 from ear.prompts.tables import PROMPT_COLUMNS, check_prompts, general_of
-from ear.world.captions import CONCEPTS as WORLD
-from ear.world.captions import (
+from ear.world.classifiers import STYLES
+from ear.world.grammar import Grammar, general_prompts, grammar_pairs
+from ear.world.scenes import OBJECTS
+from ear.world.sentences import CONCEPTS as WORLD
+from ear.world.sentences import (
     FIRE_DESCRIPTION,
     FIRE_PHRASE,
     OBJECT_DESCRIPTIONS,
@@ -23,8 +24,6 @@ from ear.world.captions import (
     STYLE_PHRASE,
     captions_of,
 )
-from ear.world.judges import STYLES
-from ear.world.scenes import OBJECTS
 
 CONCEPTS = {
     "church": ("object", "church"),

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ear import provenance
-from ear.files import sha256_file
-from ear.jobs import job
-from ear.provenance import chain, code_version, device_name, read_records, trace
-from ear.report.parts import collect_provenance, provenance_sections
+from ear.report.page import collect_provenance, provenance_sections
+from ear.workflow import provenance
+from ear.workflow.files import sha256_file
+from ear.workflow.jobs import job
+from ear.workflow.provenance import chain, code_version, device_name, read_records, trace
 
 
 class Named(SimpleNamespace):

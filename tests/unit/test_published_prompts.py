@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ear.errors import InputError
-from ear.files import read_csv, write_csv
 from ear.prompts.coco import read_general
 from ear.prompts.published import read_pairs, read_targets
 from ear.prompts.tables import FRAMES, PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.workflow.files import read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
 DATA = os.environ.get("EAR_PROMPT_FILES", "")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ear import published
-from ear.judges.nudity import CLASSES, CORE_CLASSES
-from ear.published import CLAIMS, NUDITY, VALUES, WINDOW_LENGTH
+from ear.evaluation import deviations as published
+from ear.evaluation.deviations import CLAIMS, NUDITY, VALUES, WINDOW_LENGTH
+from ear.judges.nudenet import CLASSES, CORE_CLASSES
 
 
 def counts(method: str) -> dict[str, float]:

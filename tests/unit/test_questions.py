@@ -8,18 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.batching import BatchSize
-from ear.chat import caption_prompt, question
 from ear.errors import InputError
-from ear.files import write_csv
-from ear.metrics.captions import question_rows
-from ear.questions import (
-    ANSWER_COLUMNS,
-    answer_shard,
-    answer_tokens,
-    questions_about,
-    yes_scores,
-)
+from ear.evaluation.metrics.answers import question_rows
+from ear.images.batching import BatchSize
+from ear.images.captions import ANSWER_COLUMNS, answer_shard, answer_tokens, questions_about, yes_scores
+from ear.models.chat_format import caption_prompt, question
+from ear.workflow.files import write_csv
 from tests.tiny import tiny_backbone
 
 CAPTIONS = [
@@ -104,7 +98,7 @@ def test_the_likeliest_way_to_begin_an_answer_counts(monkeypatch, pictures):
     yes, no, boat = ids("yes"), ids("no"), ids("boat")
 
     def score(*tokens):
-        monkeypatch.setattr("ear.questions.answer_tokens", lambda _: tokens)
+        monkeypatch.setattr("ear.images.captions.answer_tokens", lambda _: tokens)
         return yes_scores(backbone, files, "church")[0]
 
     assert score([yes, boat], [no]) == max(score([yes], [no]), score([boat], [no]))

@@ -7,7 +7,7 @@ import yaml
 
 from ear.config.recipe import parse_recipe
 from ear.errors import InputError
-from ear.figures import loss_curves
+from ear.report.figures import loss_curves
 from tests.unit.test_config import RECIPE, SHAPES, changed
 from tests.unit.test_figures import lines
 

@@ -7,18 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.axes import protocols
-from ear.axes.protocols import AXES, METRICS, RIGHT, SHOWN, Axis, asks_for_concept, axis_of, level_of, set_of
-from ear.config.axes import Axes
+from ear.config.sections import Axes
 from ear.errors import InputError
-from ear.figures import score_card as figure
-from ear.files import write_csv
-from ear.metrics import columns
-from ear.metrics.columns import METRICS_CSV, Table
-from ear.metrics.comparison import comparisons
-from ear.metrics.score_card import score_card, to_latex
-from ear.metrics.table import metrics_table
+from ear.evaluation import columns, protocols
+from ear.evaluation.columns import METRICS_CSV, Table
+from ear.evaluation.comparison import comparisons
+from ear.evaluation.metrics_table import metrics_table
+from ear.evaluation.protocols import (
+    AXES,
+    METRICS,
+    RIGHT,
+    SHOWN,
+    Axis,
+    asks_for_concept,
+    axis_of,
+    level_of,
+    set_of,
+)
+from ear.evaluation.score_card import score_card, to_latex
+from ear.report.figures import score_card as figure
 from ear.report.numbers import results_table, summary
+from ear.workflow.files import write_csv
 from tests import comparison
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +61,7 @@ def test_an_axis_is_added_by_one_entry(monkeypatch):
 def test_the_docs_have_the_registrys_table():
     text = (ROOT / "docs/axes.md").read_text(encoding="utf-8")
     wanted = protocols.markdown_table(AXES)
-    assert wanted in text, f"docs/axes.md lacks ear.axes.protocols.markdown_table:\n{wanted}"
+    assert wanted in text, f"docs/axes.md lacks ear.evaluation.protocols.markdown_table:\n{wanted}"
 
 
 def test_config_and_registry_name_the_same_axes():

@@ -13,19 +13,18 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.assets.catalogue import load_catalogue
-from ear.assets.fetch import fetch_asset
-from ear.captioning import caption_images
-from ear.erasure.adapter import load_adapter
-from ear.erasure.authors import import_authors_weights
+from ear.commands.stand_ins.make import UNUSED_PICTURES, make_stand_ins
+from ear.erasure.edited_weights import load_adapter
+from ear.erasure.release import import_authors_weights
 from ear.errors import InputError
-from ear.janus import Backbone
+from ear.images.captions import caption_images
+from ear.images.sampling import Guidance, sample_prompts
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judge
+from ear.models.catalogue import load_catalogue
+from ear.models.fetch import fetch_asset
+from ear.models.janus import Backbone
 from ear.prompts.published import read_pairs, read_targets
-from ear.rehearsal.data import UNUSED_PICTURES
-from ear.rehearsal.stand_ins import make_stand_ins
-from ear.sampling import Guidance, sample_prompts
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = ["ear-weights", "janus-pro-7b", "prompts", "resnet50", "clip", "artist-classifier", "nudenet"]
@@ -68,7 +67,7 @@ def test_each_is_taken_for_the_real_one_and_its_hashes_hold(root, tmp_path, name
 
 def test_the_same_seed_gives_the_same_bytes_in_any_process_and_another_seed_others(root, tmp_path):
     code = (
-        "import sys; from ear.rehearsal.stand_ins import make_stand_ins\n"
+        "import sys; from ear.commands.stand_ins.make import make_stand_ins\n"
         f"for seed in (3, 4): make_stand_ins(f'{{sys.argv[1]}}/{{seed}}', {NAMES[::-1]}, seed, **{COUNTS})"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7"}  # the order of sets

@@ -13,8 +13,8 @@ from benchmarks.release_effects import (
     states_alone,
     states_along,
 )
-from ear.erasure.streams import context_free_states
-from ear.sampling import Guidance, sample_prompts
+from ear.erasure.sequences import context_free_states
+from ear.images.sampling import Guidance, sample_prompts
 from tests.tiny import tiny_backbone
 
 PROMPTS = ["a photo of a church on a hill at night", "a car", "there is a church in the snow"]

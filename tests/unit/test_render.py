@@ -6,10 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.batching import BatchSize
-from ear.files import sha256_file
-from ear.janus import Backbone
-from ear.render import (
+from ear.images.batching import BatchSize
+from ear.images.rendering import (
     MANIFEST_COLUMNS,
     batches_by_length,
     borrowed_rows,
@@ -18,7 +16,9 @@ from ear.render import (
     shard_rows,
     write_manifest,
 )
-from ear.sampling import Guidance, sample_prompts
+from ear.images.sampling import Guidance, sample_prompts
+from ear.models.janus import Backbone
+from ear.workflow.files import sha256_file
 from tests.tiny import tiny_backbone
 
 TEXTS = [
@@ -73,7 +73,7 @@ def watched(monkeypatch):
         sampled.extend(prompts)
         return sample_prompts(backbone, prompts, *arguments, **named)
 
-    monkeypatch.setattr("ear.render.sample_prompts", sample)
+    monkeypatch.setattr("ear.images.rendering.sample_prompts", sample)
     return sampled
 
 
@@ -176,7 +176,7 @@ def test_memory_that_runs_out_changes_no_byte(backbone, tmp_path, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return sample_prompts(backbone, prompts, *arguments, **named)
 
-    monkeypatch.setattr("ear.render.sample_prompts", scarce)
+    monkeypatch.setattr("ear.images.rendering.sample_prompts", scarce)
     rows = render(backbone, tmp_path / "scarce", batch_size=8)
     assert sizes == [8, 4, 2, 2, 2, 2, 2]
     assert rows.equals(wanted)
@@ -195,7 +195,7 @@ def test_a_picture_that_cannot_be_written_ends_the_job(backbone, tmp_path, monke
     def full(path, pixels):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ear.render._write_png", full)
+    monkeypatch.setattr("ear.images.rendering._write_png", full)
     with pytest.raises(OSError, match="No space left"):
         render(backbone, tmp_path, PROMPTS[:1])
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ear.batching import BatchSize
-from ear.files import sha256_file
-from ear.render import render_prompts, write_manifest
-from ear.sampling import Guidance, sample_prompts
-from ear.tokens import SavedTokens
+from ear.images.batching import BatchSize
+from ear.images.rendering import render_prompts, write_manifest
+from ear.images.sampling import Guidance, sample_prompts
+from ear.images.tokens import SavedTokens
+from ear.workflow.files import sha256_file
 from tests.kill import run_and_kill, run_to_the_end
 from tests.tiny import tiny_backbone
 from tests.unit.test_decoding import TEXTS

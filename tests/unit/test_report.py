@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
-from ear.metrics.columns import METRICS_CSV
-from ear.metrics.score_card import score_card
-from ear.metrics.table import metrics_table
+from ear.evaluation.columns import METRICS_CSV
+from ear.evaluation.metrics_table import metrics_table
+from ear.evaluation.score_card import score_card
 from ear.report.numbers import results_table, summary
 from ear.report.page import render_caption, render_report
 from tests import comparison

@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ear.figures.images import ImageSource, image_sources
-from ear.report.gallery import Gallery, make_gallery, script_json, side_file
-from ear.report.pictures import SHEET_COLUMNS, sheet
+from ear.report.figures.images import ImageSource, image_sources
+from ear.report.gallery import SHEET_COLUMNS, Gallery, make_gallery, script_json, sheet, side_file
 from tests.report_inputs import PROMPTS, RUNS, SIDE, colour, write_inputs
 
 VALUES = st.recursive(

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.streams import sample_streams
+from ear.erasure.sequences import sample_streams
 from ear.errors import InputError
-from ear.sampling import Guidance, choose, guided, sample_prompts, uniforms
-from ear.seeding import stable_seed
+from ear.images.sampling import Guidance, choose, guided, sample_prompts, uniforms
+from ear.workflow.seeding import stable_seed
 from tests import oracles
 from tests.tiny import tiny_backbone
 

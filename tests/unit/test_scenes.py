@@ -11,35 +11,31 @@ from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES, Scene, draw
 PLAIN = Scene("church", "red", "hill", "day", fire=False, van_gogh=False)
 
 
-def pixels(scene: Scene, seed: int = 0) -> np.ndarray:
+def pixels(scene, seed=0):
     return np.asarray(draw(scene, np.random.default_rng(seed))).astype(float)
 
 
-def difference(first: Scene, second: Scene) -> float:
+def difference(first, second):
     """Mean absolute difference in grey levels, same jitter."""
     return float(np.abs(pixels(first) - pixels(second)).mean())
-
-
-def test_picture_is_64_px_rgb() -> None:
-    picture = draw(PLAIN, np.random.default_rng(0))
-    assert (picture.size, picture.mode) == ((64, 64), "RGB")
 
 
 SEPIA = replace(PLAIN, sepia=True)
 
 
 @pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True, van_gogh=True), SEPIA])
-def test_same_generator_state_gives_the_same_picture(scene: Scene) -> None:
+def test_same_generator_state_gives_the_same_picture(scene):
     np.testing.assert_array_equal(pixels(scene, 3), pixels(scene, 3))
+    assert pixels(scene).shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True), replace(PLAIN, van_gogh=True), SEPIA])
-def test_jitter_moves_the_object_a_little(scene: Scene) -> None:
+def test_jitter_moves_the_object_a_little(scene):
     distances = [np.abs(pixels(scene, 0) - pixels(scene, seed)).mean() for seed in range(1, 6)]
     assert 0 < max(distances) < difference(PLAIN, replace(PLAIN, place="city"))
 
 
-def test_drawing_leaves_the_cached_background_alone() -> None:
+def test_drawing_leaves_the_cached_background_alone():
     before = pixels(PLAIN)
     pixels(replace(PLAIN, object="castle", fire=True))
     np.testing.assert_array_equal(before, pixels(PLAIN))
@@ -50,7 +46,7 @@ def test_drawing_leaves_the_cached_background_alone() -> None:
     [("object", OBJECTS), ("colour", (None, *COLOURS)), ("place", PLACES), ("time", TIMES)],
 )
 @pytest.mark.parametrize("base", [PLAIN, replace(PLAIN, van_gogh=True), SEPIA])
-def test_every_two_values_of_an_attribute_look_different(attribute: str, values: tuple, base: Scene) -> None:
+def test_every_two_values_of_an_attribute_look_different(attribute, values, base):
     for first, second in combinations(values, 2):
         pictures = (replace(base, **{attribute: first}), replace(base, **{attribute: second}))
         assert difference(*pictures) > 1.0, (first, second)
@@ -58,7 +54,7 @@ def test_every_two_values_of_an_attribute_look_different(attribute: str, values:
 
 @pytest.mark.parametrize("object", OBJECTS)
 @pytest.mark.parametrize("time", TIMES)
-def test_fire_and_style_show_on_every_object(object: str, time: str) -> None:
+def test_fire_and_style_show_on_every_object(object, time):
     scene = replace(PLAIN, object=object, time=time)
     assert difference(scene, replace(scene, fire=True)) > 4.0
     assert difference(scene, replace(scene, van_gogh=True)) > 20.0
@@ -68,7 +64,7 @@ def test_fire_and_style_show_on_every_object(object: str, time: str) -> None:
 
 @pytest.mark.parametrize("object", OBJECTS)
 @pytest.mark.parametrize("time", TIMES)
-def test_sepia_is_brown_and_almost_without_colour(object: str, time: str) -> None:
+def test_sepia_is_brown_and_almost_without_colour(object, time):
     scene = replace(PLAIN, object=object, time=time, place="sea", colour="blue")
     red, green, blue = np.moveaxis(pixels(replace(scene, sepia=True)), -1, 0)
     assert red.mean() > green.mean() > blue.mean()
@@ -77,13 +73,13 @@ def test_sepia_is_brown_and_almost_without_colour(object: str, time: str) -> Non
     assert np.corrcoef(red.ravel(), blue.ravel())[0, 1] > 0.85  # at most 0.63 without sepia
 
 
-def test_two_styles_at_once_are_refused() -> None:
+def test_two_styles_at_once_are_refused():
     with pytest.raises(ValueError, match="wanted one at most"):
         replace(PLAIN, van_gogh=True, sepia=True)
 
 
 @pytest.mark.parametrize("object", OBJECTS)
-def test_flames_are_bright_warm_and_over_the_object(object: str) -> None:
+def test_flames_are_bright_warm_and_over_the_object(object):
     scene = replace(PLAIN, object=object, colour="blue", time="night")
     changed = np.abs(pixels(scene) - pixels(replace(scene, fire=True))).sum(-1) > 30
     rows, columns = np.nonzero(changed)

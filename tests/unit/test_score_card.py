@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.axes.protocols import AXES, PREFIX, SHOWN, axis, level_of
-from ear.files import write_csv
-from ear.metrics.columns import METRICS_CSV, SCORE_CARD_CSV
-from ear.metrics.score_card import columns_of, measurements, not_measured, pareto_front, score_card, to_latex
+from ear.evaluation.columns import METRICS_CSV, SCORE_CARD_CSV
+from ear.evaluation.protocols import AXES, PREFIX, SHOWN, axis, level_of
+from ear.evaluation.score_card import (
+    columns_of,
+    measurements,
+    not_measured,
+    pareto_front,
+    score_card,
+    to_latex,
+)
+from ear.workflow.files import write_csv
 from tests.made_up_axes import CONCEPTS, IMAGE_TOKENS, METHODS, made_up_metrics
 
 

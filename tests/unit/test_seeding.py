@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from ear.seeding import stable_seed
+from ear.workflow.seeding import stable_seed
 
 
 def test_the_value_is_the_same_on_every_machine():

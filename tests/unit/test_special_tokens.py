@@ -5,12 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.attacks.search import open_prompts
-from ear.chat import LOOKS_SPECIAL, SPECIAL_TOKENS, control_tokens, image_prompt, text_pieces
+from ear.commands.stand_ins.tiny_janus import byte_processor
 from ear.errors import InputError
-from ear.janus import Backbone, unpadded
-from ear.rehearsal.backbone import byte_processor
-from ear.world.tokenizer import build_processor
+from ear.evaluation.attacks.search import open_prompts
+from ear.models.chat_format import LOOKS_SPECIAL, SPECIAL_TOKENS, control_tokens, image_prompt, text_pieces
+from ear.models.janus import Backbone, unpadded
+from ear.world.backbone import build_processor
 from tests.tiny import tiny_backbone
 
 MINI = tiny_backbone()

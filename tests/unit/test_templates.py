@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from ear.errors import InputError
-from ear.fingerprint import code_fingerprint
-from ear.prompts.checks import Proposed, Rules
-from ear.prompts.models.templates.filling import FOLDER, HELD_SHOWN, OUTPUT, fill, focus_of, load_template
+from ear.prompts.llm.checks import Proposed, Rules
+from ear.prompts.llm.templates.filling import FOLDER, HELD_SHOWN, OUTPUT, fill, focus_of, load_template
+from ear.workflow.fingerprint import code_fingerprint
 from tests.workflow.repository import ROOT, copy_of_the_repository
 
 KINDS = ("object", "style", "attribute", "unsafe")
@@ -80,7 +80,7 @@ def test_an_edited_template_reruns_what_asks_by_it_and_nothing_else(tmp_path):
         return {name: code_fingerprint(folder / f"scripts/{name}.py", folder) for name in scripts}
 
     folder = copy_of_the_repository(tmp_path / "repository")
-    template = folder / "ear/prompts/models/templates/object.yaml"
+    template = folder / "ear/prompts/llm/templates/object.yaml"
     template.write_text(template.read_text().replace("version: 1", "version: 2"))
     before, after = fingerprints(ROOT), fingerprints(folder)
     assert {name for name in scripts if before[name] != after[name]} == {"ask_chat", "ask_transformers"}

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from ear.terminal import Terminal, because, clock
+from ear.workflow.terminal import Terminal, because, clock
 
 
 class Screen(io.StringIO):
@@ -56,7 +56,7 @@ def test_a_finished_job_is_a_line_with_counter_time_and_message(shown):
 
 def test_a_line_wipes_the_bar_of_a_job_from_a_terminal_and_leaves_files_plain(shown):
     assert shown(said("a word"), stream=Screen()) == "\r\x1b[Ka word\n"
-    assert shown(said("a word")) == "a word\n"
+    assert shown(said("a word")) == "a word\n"  # what is not known as an aside is shown
 
 
 def test_a_failed_job_is_named_with_its_log_and_once_more_when_tried_again(shown):
@@ -96,11 +96,6 @@ def test_with_nothing_to_do_a_run_says_where_the_report_is_and_a_dry_run_does_no
     nothing = said("Nothing to be done (all requested files are present and up to date).")
     assert shown(nothing).splitlines()[1:] == ["results/mini/report.html"]
     assert shown(nothing, dry=True).splitlines()[1:] == []
-
-
-def test_what_is_not_known_as_an_aside_is_shown(shown):
-    for text in ("Will exit after finishing currently running jobs.", "error: assets.yaml: found nothing"):
-        assert shown(said(text)) == f"{text}\n"
 
 
 def test_a_reason_has_a_few_files_and_none_that_other_jobs_will_write():

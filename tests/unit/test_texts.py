@@ -7,18 +7,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ear.assets.catalogue import load_catalogue
-from ear.assets.lock import read_lock
 from ear.errors import InputError
-from ear.files import read_csv
-from ear.judges.calibration import Calibration
-from ear.metrics.inputs import read_captions
+from ear.images.captions import questions_about
+from ear.images.reading import read_captions
+from ear.images.rendering import _read_note
+from ear.judges.zero_shot import Calibration
+from ear.models.catalogue import load_catalogue
+from ear.models.lock import read_lock
 from ear.prompts.coco import captioned_manifest
-from ear.prompts.models.templates.filling import load_template
+from ear.prompts.llm.templates.filling import load_template
 from ear.prompts.published import read_pairs, read_targets
-from ear.questions import questions_about
-from ear.render import _read_note
-from ear.texts import read_json, read_yaml
+from ear.workflow.files import read_csv
+from ear.workflow.texts import read_json, read_yaml
 
 DEEP = b"[" * 100_000
 

@@ -8,16 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ear.erasure.adapter import load_adapter
-from ear.erasure.presets import VARIANTS, Settings, Threshold
+from ear.erasure.edited_weights import load_adapter
+from ear.erasure.joint import hash_of_pairs, in_passes, joined, training_order, without_others
 from ear.erasure.run import erase
-from ear.erasure.streams import sample_streams
-from ear.erasure.together import hash_of_pairs, in_passes, joined, training_order, without_others
+from ear.erasure.sequences import sample_streams
 from ear.erasure.trainer import Trainer
+from ear.erasure.variants import VARIANTS, Settings, Threshold
 from ear.errors import InputError
-from ear.files import sha256_file
-from ear.seeding import stable_seed
-from tests import oracles
 from tests.tiny import tiny_backbone
 
 CHURCH = [
@@ -26,7 +23,6 @@ CHURCH = [
     ("church/2", "look at a church in a city", "look at a tree in a city"),
 ]
 FIRE = [("fire/0", "a view of a blue tree by the sea on fire", "a view of a blue tree by the sea")]
-ALTERNATING = [CHURCH[0], FIRE[0], CHURCH[1], CHURCH[2]]
 
 
 def naive_order(tables):
@@ -68,12 +64,6 @@ def test_in_turn_each_concept_is_trained_alone_and_whole_before_the_next(sizes, 
     assert in_passes(order, passes, sizes) == wanted
 
 
-def test_a_concept_alone_is_shuffled_as_ever():
-    wanted = np.random.Generator(np.random.Philox(stable_seed(5, "order"))).permutation(list(range(20)))
-    assert training_order([20], "seed", 5) == wanted.tolist()
-    assert training_order([20], "file", 5) == list(range(20))
-
-
 def settings_of(name, window, order, threshold=None, passes=1):
     variant = replace(VARIANTS[name], window=window, order=order)
     if threshold is None:
@@ -85,69 +75,28 @@ def streams_of(backbone, pairs, variant):
     return sample_streams(backbone, pairs, variant.context, variant.encoding, 7, 2.0, 1.0, batch_size=40)
 
 
+@pytest.mark.parametrize("in_turn", [False, True])
 @pytest.mark.parametrize("name", ["released", "ear"])
-@pytest.mark.parametrize("threshold", [None, Threshold(value=None, quantile=0.4, factor=0.9)])
-def test_joint_training_is_plain_training_on_the_alternating_pairs_bit_for_bit(name, threshold):
+def test_joint_training_is_plain_training_on_the_pairs_in_their_order_bit_for_bit(name, in_turn):
+    """Teachers of all concepts are θ*'s: what is trained last does not see what came before it."""
+    threshold = None if in_turn else Threshold(value=None, quantile=0.4, factor=0.9)
     choices = settings_of(name, 4, "file", threshold, passes=2)
     backbone = tiny_backbone()
-    parts = [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
-    pairs, streams = joined(parts)
-    joint = Trainer(backbone, pairs, streams, choices, seed=1, sizes=[3, 1])
-    log = joint.run(4, desc="together")
-    weights = joint.weights()
-    joint.restore()
-    plain = Trainer(
-        backbone, ALTERNATING, streams_of(backbone, ALTERNATING, choices.variant), choices, seed=1
-    )
-    assert joint.pair_ids == plain.pair_ids == [pair[0] for pair in ALTERNATING]
-    assert plain.threshold(4) == joint.threshold(4)
-    assert plain.run(4, desc="plain").equals(log)
-    for name, weight in plain.weights().items():
-        assert torch.equal(weight, weights[name])
-
-
-def test_training_in_turn_is_plain_training_on_one_concept_after_the_other_bit_for_bit():
-    """Targets of all concepts are θ*'s: what is trained last does not see what came before it."""
-    choices = settings_of("ear", 4, "file", passes=2)
-    backbone = tiny_backbone()
-    parts = [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
-    pairs, streams = joined(parts)
-    turn = Trainer(backbone, pairs, streams, replace(choices, in_turn=True), seed=1, sizes=[3, 1])
-    log = turn.run(4, desc="in turn")
-    weights = turn.weights()
-    turn.restore()
-    naive = [*CHURCH, *CHURCH, *FIRE, *FIRE]
-    plain = Trainer(
-        backbone, naive, streams_of(backbone, naive, choices.variant), replace(choices, passes=1), seed=1
-    )
-    assert plain.run(4, desc="plain").equals(log)
-    for name, weight in plain.weights().items():
-        assert torch.equal(weight, weights[name])
-
-
-def test_joint_training_equals_the_naive_loop():
-    choices = settings_of("ear", 3, "seed", Threshold(value=0.02, quantile=None, factor=1.0))
-    backbone = tiny_backbone(dtype="float64")
     pairs, streams = joined(
         [(table, streams_of(backbone, table, choices.variant)) for table in (CHURCH, FIRE)]
     )
-    joint = Trainer(backbone, pairs, streams, choices, seed=3, sizes=[3, 1])
-    log = joint.run(3, desc="together")
-    ours = list(joint.weights().values())
+    joint = Trainer(backbone, pairs, streams, replace(choices, in_turn=in_turn), seed=1, sizes=[3, 1])
+    log = joint.run(4, desc="together")
+    weights = joint.weights()
     joint.restore()
-    order = [[pair[0] for pair in pairs].index(pair_id) for pair_id in joint.pair_ids]
-    assert order[1] == 3 and sorted(order) == [0, 1, 2, 3]  # the one pair of the second concept comes second
-    naive, history = oracles.train(
-        backbone,
-        [pairs[row] for row in order],
-        {name: stream[order] for name, stream in streams.items()},
-        choices,
-        3,
-        0.02,
-    )
-    assert [skipped for _, skipped in history] == log["skipped"].tolist()
-    for mine, theirs in zip(ours, naive, strict=True):
-        assert (mine - theirs).abs().max() <= 1e-9
+    naive, passes = [CHURCH[0], FIRE[0], CHURCH[1], CHURCH[2]], 2
+    if in_turn:
+        naive, passes = [*CHURCH, *CHURCH, *FIRE, *FIRE], 1
+    choices = replace(choices, passes=passes)
+    plain = Trainer(backbone, naive, streams_of(backbone, naive, choices.variant), choices, seed=1)
+    assert plain.run(4, desc="plain").equals(log)
+    for name, weight in plain.weights().items():
+        assert torch.equal(weight, weights[name])
 
 
 def test_a_joint_adapter_names_all_concepts_and_all_pairs(tmp_path):
@@ -156,13 +105,12 @@ def test_a_joint_adapter_names_all_concepts_and_all_pairs(tmp_path):
     digests = ["a" * 64, "b" * 64]
     facts = {"concept": "church+fire", "method": "ear-together", "fine_tuning_seed": 0}
     facts |= {"pairs_sha256": hash_of_pairs(digests)}
-    for folder in ("one", "two"):
-        erase(tmp_path / folder, backbone, *joined(parts), choices, [3], 1, facts, sizes=[3, 1])
-    _, found = load_adapter(tmp_path / "one/adapter.safetensors")
+    erase(tmp_path, backbone, *joined(parts), choices, [3], 1, facts, sizes=[3, 1])
+    _, found = load_adapter(tmp_path / "adapter.safetensors")
     assert (found.concept, found.pairs_sha256) == ("church+fire", hash_of_pairs(digests))
-    assert sha256_file(tmp_path / "one/adapter.safetensors") == sha256_file(
-        tmp_path / "two/adapter.safetensors"
-    )
+    one, two = digests
+    assert hash_of_pairs([one]) == one
+    assert len({hash_of_pairs(tables) for tables in ([one, two], [two, one], [one, one], [one])}) == 4
 
 
 def test_pairs_that_teach_another_concept_of_the_adapter_are_left_out_with_their_streams():
@@ -178,9 +126,3 @@ def test_pairs_that_teach_another_concept_of_the_adapter_are_left_out_with_their
     assert every == pairs and torch.equal(same["unsafe"], streams["unsafe"])
     with pytest.raises(InputError, match="found none of 1 whose safe prompt is without 'church'"):
         without_others(pairs[:1], {"unsafe": streams["unsafe"][:1]}, ["church"])
-
-
-def test_the_hash_of_pairs_depends_on_every_table_and_their_order():
-    one, two = "a" * 64, "b" * 64
-    assert hash_of_pairs([one]) == one
-    assert len({hash_of_pairs(tables) for tables in ([one, two], [two, one], [one, one], [one])}) == 4

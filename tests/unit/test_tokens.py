@@ -7,9 +7,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ear.errors import InputError
-from ear.files import sha256_file
-from ear.sampling import Guidance, sample_prompts
-from ear.tokens import SavedTokens, read_tokens
+from ear.images.sampling import Guidance, sample_prompts
+from ear.images.tokens import SavedTokens, read_tokens
+from ear.workflow.files import sha256_file
 from tests.tiny import tiny_backbone
 from tests.unit.test_render import PLAIN, PROMPTS, render, watched
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ear.erasure.presets import VARIANTS, Threshold
 from ear.erasure.run import erase
-from ear.erasure.streams import Pair
-from ear.erasure.trainer import Trainer
-from ear.prompts.grammar import Grammar
+from ear.erasure.sequences import Pair
+from ear.erasure.trainer import Checkpoint, Trainer
+from ear.erasure.variants import VARIANTS, Threshold
+from ear.world.grammar import Grammar
 from tests.kill import run_and_kill, run_to_the_end
 from tests.tiny import tiny_backbone
 from tests.unit.test_erasure import chosen, streams_of
@@ -108,8 +108,6 @@ def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, mixe
 def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path):
     train(lambda: None, tmp_path / "fresh")
     (tmp_path / "stale").mkdir()
-    from ear.erasure.checkpoint import Checkpoint
-
     Checkpoint(tmp_path / "stale/.training-W3.safetensors", of={"window": 3}).save({}, done=80, records=[])
     (tmp_path / "stale/.training-W9.safetensors").write_bytes(b"cut off in the middle of")
     train(lambda: None, tmp_path / "stale")

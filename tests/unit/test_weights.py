@@ -12,22 +12,22 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from ear.assets.catalogue import Asset
-from ear.assets.fetch import fetch_asset
-from ear.diffusion import PARTS, load_pipeline
-from ear.erasure.adapter import apply_adapter
-from ear.erasure.authors import import_authors_weights, write_authors_weights
-from ear.erasure.streams import load_streams, save_streams
+from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
+from ear.commands.stand_ins.tiny_judges import TinyInception, write_inception
+from ear.erasure.edited_weights import apply_adapter
+from ear.erasure.release import import_authors_weights, write_authors_weights
+from ear.erasure.sequences import load_streams, save_streams
 from ear.errors import InputError
-from ear.janus import Backbone
+from ear.evaluation.metrics.fid import INCEPTION_FILE, load_extractor
+from ear.images.diffusion import PARTS, load_pipeline
 from ear.judges.artist import ArtistClassifier
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
-from ear.judges.nudity import NudityJudge
-from ear.metrics.fid import INCEPTION_FILE, load_extractor
-from ear.rehearsal.diffusion import write_stable_diffusion
-from ear.rehearsal.judges import TinyInception, write_inception
-from ear.weights import fault
+from ear.judges.nudenet import NudityJudge
+from ear.models.catalogue import Asset
+from ear.models.fetch import fetch_asset
+from ear.models.janus import Backbone
+from ear.models.weights import fault
 from tests.small_judges import small_classifier, small_clip
 from tests.tiny import tiny_backbone
 from tests.unit.test_adapter import JOB, changed, save

@@ -1,35 +1,22 @@
 """The mini backbone: its processor, image tokenizer and training, and its use through plain transformers."""
 
 import re
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
-from ear.chat import caption_prompt, image_prompt, question
-from ear.errors import InputError
-from ear.files import sha256_file
-from ear.world.backbone import build_backbone, train_backbone
-from ear.world.captions import (
-    caption,
-    describe,
-    frames,
-    scene_of,
-)
-from ear.world.dataset import (
-    draw_training_set,
-    load_training_set,
-)
+from ear.models.chat_format import caption_prompt, image_prompt, question
+from ear.workflow.files import sha256_file
+from ear.world.backbone import build_backbone, build_processor, train_backbone
+from ear.world.dataset import draw_training_set, load_training_set
+from ear.world.language_model import ASKED, Examples
 from ear.world.scenes import OBJECTS
-from ear.world.schedule import rate_at
-from ear.world.tokenizer import build_processor
-from ear.world.training import ASKED, Examples
-from ear.world.vq import decode, load_vq, quantise, to_pixels, train_tokenizer, train_vq
+from ear.world.sentences import caption, describe, frames, scene_of
+from ear.world.vq import decode, load_vq, quantise, rate_at, to_pixels, train_tokenizer, train_vq
 
 pytestmark = pytest.mark.slow
 
@@ -44,61 +31,55 @@ ARCHITECTURE = {
     **{"vision_hidden": 32, "vision_layers": 1, "vision_heads": 2},
 }
 TRAINING = {
-    **{"steps": 3, "batch_size": 4, "caption_batch_size": 2, "caption_weight": 0.5, "learning_rate": 2e-3},
-    "question_batch_size": 2,
-    **{
-        "matrix_learning_rate": 5e-3,
-        "warmup_steps": 1,
-        "weight_decay": 0.05,
-        "prompt_dropout": 0.3,
-        "held_out": 8,
-    },
+    **{"steps": 3, "batch_size": 4, "caption_batch_size": 2, "question_batch_size": 2, "held_out": 8},
+    **{"caption_weight": 0.5, "learning_rate": 2e-3, "matrix_learning_rate": 5e-3, "warmup_steps": 1},
+    **{"weight_decay": 0.05, "prompt_dropout": 0.3},
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
+def one_thread():
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "world"
     draw_training_set(folder, IMAGES, seed=1)
     return folder
 
 
 @pytest.fixture(scope="module")
-def vq_file(world: Path) -> Path:
+def vq_file(world):
     path = world.parent / "vq" / "vq.safetensors"
     train_tokenizer(world, path, **VQ)
     return path
 
 
 @pytest.fixture(scope="module")
-def trained(world: Path, vq_file: Path) -> tuple[Path, dict[str, float], pd.DataFrame]:
+def trained(world, vq_file):
     """A backbone folder after a few steps of training, what it is worth, and its loss curve."""
     path = world.parent / "backbone" / "model"
     return path, *train_backbone(world, vq_file, path, architecture=ARCHITECTURE, training=TRAINING, seed=0)
 
 
 @pytest.fixture(scope="module")
-def folder(trained: tuple[Path, dict[str, float], pd.DataFrame]) -> Path:
+def folder(trained):
     return trained[0]
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> JanusForConditionalGeneration:
+def model(folder):
     return JanusForConditionalGeneration.from_pretrained(folder).eval()
 
 
 @pytest.fixture(scope="module")
-def processor(folder: Path) -> JanusProcessor:
+def processor(folder):
     return JanusProcessor.from_pretrained(folder)
 
 
 class TestProcessor:
-    def test_every_caption_is_known(self) -> None:
+    def test_every_caption_is_known(self):
         tokenizer = build_processor(64).tokenizer
         texts = [caption(f, o, True, True) for f in frames() for o in OBJECTS]
         texts += [describe(scene_of(f, o, True, True)) for f in frames()[::7] for o in OBJECTS]
@@ -106,7 +87,7 @@ class TestProcessor:
         assert not (ids == tokenizer.unk_token_id).any()
         assert tokenizer("a zebra")["input_ids"][-1] == tokenizer.unk_token_id
 
-    def test_prompt_for_an_image(self, processor: JanusProcessor) -> None:
+    def test_prompt_for_an_image(self, processor):
         text = image_prompt(processor, "A red church, at night")
         assert text == "<|User|>: A red church, at night\n\n<|Assistant|>:"
         encoded = processor(
@@ -118,7 +99,7 @@ class TestProcessor:
         short = processor.tokenizer.convert_ids_to_tokens(encoded["input_ids"][1])
         assert short[:4] == ["<｜▁pad▁｜>"] * 4 and encoded["attention_mask"][1].tolist() == [0] * 4 + [1] * 8
 
-    def test_prompt_with_an_image(self, processor: JanusProcessor) -> None:
+    def test_prompt_with_an_image(self, processor):
         text = caption_prompt(processor)
         assert text == "<|User|>: <image_placeholder>\ndescribe the image\n\n<|Assistant|>:"
         picture = Image.fromarray(np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))
@@ -126,39 +107,9 @@ class TestProcessor:
         assert (encoded["input_ids"] == processor.tokenizer.image_token_id).sum() == 64
         torch.testing.assert_close(encoded["pixel_values"][0], to_pixels(np.array(picture)[None])[0])
 
-    def test_conversation_with_an_answer(self, processor: JanusProcessor) -> None:
-        messages = [
-            {"role": role, "content": [{"type": "text", "text": text}]}
-            for role, text in (("user", "one"), ("assistant", "two"), ("user", "three"))
-        ]
-        wanted = "<|User|>: one\n\n<|Assistant|>: two<｜end▁of▁sentence｜><|User|>: three\n\n<|Assistant|>:"
-        assert processor.apply_chat_template(messages, add_generation_prompt=True) == wanted
-
-    def test_saved_and_loaded_processor_is_the_same(self, processor: JanusProcessor) -> None:
-        built = build_processor(64)
-        texts = [caption(f, "church", True, True) for f in frames()[::50]]
-        for text in texts:
-            encoded = [p(text=[image_prompt(p, text)], generation_mode="image") for p in (built, processor)]
-            assert torch.equal(encoded[0]["input_ids"], encoded[1]["input_ids"])
-        names = ("bos_token", "eos_token", "pad_token", "unk_token", "image_token", "boi_token", "eoi_token")
-        for name in names:
-            assert getattr(built.tokenizer, name) == getattr(processor.tokenizer, name)
-        words = "a red church on fire on a hill at sunset in the style of van gogh"
-        assert (
-            processor.tokenizer.decode(processor.tokenizer(words)["input_ids"], skip_special_tokens=True)
-            == words
-        )
-
-    def test_pixels_come_back(self, processor: JanusProcessor) -> None:
-        images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-        back = processor.postprocess(list(to_pixels(images)), return_tensors="pt")[
-            "pixel_values"
-        ]  # (N, 3, H, W)
-        assert np.abs(back.permute(0, 2, 3, 1).numpy().astype(int) - images).max() <= 1
-
 
 class TestImageTokenizer:
-    def test_training_pass_agrees_with_transformers(self, world: Path, vq_file: Path) -> None:
+    def test_training_pass_agrees_with_transformers(self, world, vq_file):
         vq = load_vq(vq_file)
         pixels = to_pixels(load_training_set(world)[0])
         with torch.no_grad():
@@ -167,28 +118,13 @@ class TestImageTokenizer:
             theirs = vq.decode(indices.view(len(pixels), -1))
             torch.testing.assert_close(decode(vq, rows, 8), theirs, atol=1e-5, rtol=0)
 
-    def test_codebook_lies_on_the_unit_sphere(self, vq_file: Path) -> None:
-        norms = load_file(vq_file)["quantize.embedding.weight"].norm(dim=-1)
-        torch.testing.assert_close(norms, torch.ones(32))
-
-    def test_gradient_passes_the_code_unchanged(self, world: Path, vq_file: Path) -> None:
-        vq = load_vq(vq_file)
-        latents, rows, _ = quantise(vq, to_pixels(load_training_set(world)[0][:2]))
-        passed = latents + (rows - latents).detach()
-        passed.retain_grad()
-        latents.retain_grad()
-        decode(vq, passed, 8).square().sum().backward()
-        assert passed.grad is not None and latents.grad is not None
-        assert torch.equal(passed.grad, latents.grad) and passed.grad.abs().sum() > 0
-        assert vq.encoder.conv_in.weight.grad.abs().sum() > 0
-
-    def test_training_lowers_the_error(self, world: Path) -> None:
+    def test_training_lowers_the_error(self, world):
         images = load_training_set(world)[0]
         alone = VQ | {"decoder_steps": 0}
         short, long = (train_vq(images, **alone | {"steps": steps})[1]["psnr_db"] for steps in (4, 30))
         assert long > short + 1
 
-    def test_the_decoders_own_steps_change_the_decoder_alone(self, world: Path) -> None:
+    def test_the_decoders_own_steps_change_the_decoder_alone(self, world):
         images = load_training_set(world)[0]
         before, after = (
             train_vq(images, **VQ | {"decoder_steps": steps})[0].state_dict() for steps in (0, 3)
@@ -197,22 +133,16 @@ class TestImageTokenizer:
         assert moved
         assert all(name.startswith(("decoder.", "post_quant_conv.")) for name in moved)
 
-    def test_same_seed_same_bytes(self, world: Path, vq_file: Path, tmp_path: Path) -> None:
+    def test_same_seed_same_bytes(self, world, vq_file, tmp_path):
         for name, seed in (("again", 0), ("other", 1)):
             torch.manual_seed(99)
             train_tokenizer(world, tmp_path / name / "vq.safetensors", **VQ | {"seed": seed})
         assert sha256_file(tmp_path / "again" / "vq.safetensors") == sha256_file(vq_file)
         assert sha256_file(tmp_path / "other" / "vq.safetensors") != sha256_file(vq_file)
 
-    def test_missing_file_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"none\.safetensors: not found"):
-            load_vq(tmp_path / "none.safetensors")
-
 
 class TestBackbone:
-    def test_text_to_image_through_transformers(
-        self, model: JanusForConditionalGeneration, processor: JanusProcessor
-    ) -> None:
+    def test_text_to_image_through_transformers(self, model, processor):
         prompts = ["a photo of a red church on a hill at sunset", "look at a car in the snow at night"]
         inputs = processor(
             text=[image_prompt(processor, p) for p in prompts],
@@ -227,18 +157,7 @@ class TestBackbone:
         images = processor.postprocess(list(pixels.float()), return_tensors="pt")["pixel_values"]
         assert images.shape == (2, 3, 64, 64) and images.dtype == torch.uint8
 
-    def test_image_to_text_through_transformers(
-        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path
-    ) -> None:
-        pictures = [Image.fromarray(image) for image in load_training_set(world)[0][:2]]
-        inputs = processor(text=[caption_prompt(processor)] * 2, images=pictures, return_tensors="pt")
-        ids = model.generate(**inputs, max_new_tokens=5, do_sample=False)
-        assert ids.shape[0] == 2 and ids.shape[1] <= inputs["input_ids"].shape[1] + 5
-        assert processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-
-    def test_image_loss_is_that_of_transformers_own_rows(
-        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path
-    ) -> None:
+    def test_image_loss_is_that_of_transformers_own_rows(self, model, processor, world):
         """Row by row without padding, next to the batched loss with left padding and dropped prompts."""
         images, table = load_training_set(world)
         examples = Examples(model, processor, images, table)
@@ -259,9 +178,7 @@ class TestBackbone:
             losses.append(torch.nn.functional.cross_entropy(logits, tokens[0]))
         torch.testing.assert_close(examples.image_loss(rows, dropped), torch.stack(losses).mean())
 
-    def test_caption_loss_is_that_of_transformers_forward(
-        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path
-    ) -> None:
+    def test_caption_loss_is_that_of_transformers_forward(self, model, processor, world):
         images, table = load_training_set(world)
         examples = Examples(model, processor, images, table)
         losses, counts = [], []
@@ -278,9 +195,7 @@ class TestBackbone:
         wanted = sum(loss * count for loss, count in zip(losses, counts, strict=True)) / sum(counts)
         torch.testing.assert_close(examples.caption_loss(np.arange(3)), wanted)
 
-    def test_questions_are_answered_as_transformers_forward_answers_each_alone(
-        self, model: JanusForConditionalGeneration, processor: JanusProcessor, world: Path
-    ) -> None:
+    def test_questions_are_answered_as_transformers_forward_answers_each_alone(self, model, processor, world):
         """The truth is read from the descriptions; to each question half of the weight is on either answer."""
         images, table = load_training_set(world)
         examples, rows = Examples(model, processor, images, table), np.arange(3)
@@ -303,18 +218,18 @@ class TestBackbone:
         torch.testing.assert_close(examples.question_loss(rows), wanted / right.size)
         np.testing.assert_array_equal(examples.rightly_answered(rows).numpy(), right)
 
-    def test_image_tokenizer_is_kept(self, model: JanusForConditionalGeneration, vq_file: Path) -> None:
+    def test_image_tokenizer_is_kept(self, model, vq_file):
         kept = model.model.vqmodel.state_dict()
         for name, tensor in load_file(vq_file).items():
             assert torch.equal(kept[name], tensor), name
 
-    def test_everything_else_is_trained(self, model: JanusForConditionalGeneration, vq_file: Path) -> None:
+    def test_everything_else_is_trained(self, model, vq_file):
         untrained = build_backbone(load_vq(vq_file), build_processor(64), **ARCHITECTURE, seed=0)
         after = dict(model.named_parameters())
         still = [name for name, before in untrained.named_parameters() if torch.equal(before, after[name])]
         assert all(name.startswith("model.vqmodel.") for name in still), still
 
-    def test_same_seed_same_bytes(self, world: Path, vq_file: Path, folder: Path, tmp_path: Path) -> None:
+    def test_same_seed_same_bytes(self, world, vq_file, folder, tmp_path):
         for name, seed in (("again", 0), ("other", 1)):
             torch.manual_seed(99)
             settings = {"architecture": ARCHITECTURE, "training": TRAINING, "seed": seed}
@@ -325,17 +240,8 @@ class TestBackbone:
             folder / "model.safetensors"
         )
 
-    def test_curve_and_metrics_name_what_is_trained(
-        self, trained: tuple[Path, dict[str, float], pd.DataFrame]
-    ) -> None:
-        _, metrics, curve = trained
-        assert list(curve.columns) == ["step", "stage", "loss"]
-        assert set(curve["stage"]) == {"image", "caption", "question"}
-        assert set(metrics) == {"image_loss", "caption_loss", "question_accuracy"}
-        assert 0 <= metrics["question_accuracy"] <= 1
 
-
-def test_learning_rate_rises_and_falls() -> None:
+def test_learning_rate_rises_and_falls():
     rates = [rate_at(step, 100, 10, 2.0) for step in range(100)]
     assert rates.index(max(rates)) in (9, 10) and max(rates) == 2.0
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)

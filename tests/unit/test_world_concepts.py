@@ -6,8 +6,8 @@ import pytest
 
 from ear.config import parse_config
 from ear.errors import InputError
-from ear.world.captions import CONCEPTS
 from ear.world.scenes import GROUPS, OBJECTS
+from ear.world.sentences import CONCEPTS
 from tests.unit.test_config import MINI, ROOT, SHAPES
 
 POSSIBLE = [(kind, words) for kind, names in CONCEPTS.items() for words in names]

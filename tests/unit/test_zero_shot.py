@@ -1,30 +1,27 @@
-"""The zero-shot judge, its phrases and its calibration on pairs."""
+"""The zero-shot judge, its phrases and its threshold, against a scan over all thresholds."""
 
+import itertools
 import json
-import logging
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import open_clip
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ear.config.concepts import ZeroShotJudge
 from ear.errors import InputError
-from ear.files import sha256_file, write_csv
-from ear.filtering import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, judge_pairs
-from ear.judges.calibration import Calibration, choose_threshold
 from ear.judges.clip import Clip
+from ear.judges.filter import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, judge_pairs
 from ear.judges.loading import load_judge, load_judges
-from ear.judges.zero_shot import PhraseScorer, calibrate
+from ear.judges.zero_shot import CHANCE, Calibration, PhraseScorer, calibrate, choose_threshold
 from ear.prompts.tables import PAIR_COLUMNS
+from ear.workflow.files import sha256_file, write_csv
 from tests.small_judges import SIZE, small_classifier, small_clip
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 POSITIVE, NEGATIVE = ["a church", "a photo of a church"], ["a house", "a car", "a tree"]
 CLASSIFIER = {"by": "classifier", "group": "object", "label": "church", "top_k": 1}
 
@@ -93,23 +90,8 @@ def test_a_calibration_is_the_best_threshold_on_the_pairs(folder, images, manife
     assert found.model_sha256 == sha256 and found.protocol == f"zero-shot-open_clip-{sha256[:8]}/1"
 
 
-def test_phrases_that_tell_nothing_are_warned_of(folder, manifest, caplog):
-    with caplog.at_level(logging.WARNING):
-        found = calibrate(manifest, folder, ["a church"], ["a church"])
-    assert (found.threshold, found.balanced_accuracy) == (0.5, 0.5)
-    assert "the phrases tell nothing" in caplog.text
-
-
-def test_the_script_writes_what_the_judge_reads(folder, images, manifest, tmp_path):
-    snakemake = SimpleNamespace(
-        input=SimpleNamespace(manifest=str(manifest), model=str(folder / "open_clip_config.json")),
-        output=SimpleNamespace(calibration=str(tmp_path / "judge.json")),
-        params=SimpleNamespace(
-            judge={"by": "zero-shot", "positive": POSITIVE, "negative": NEGATIVE}, device="cpu", threads=1
-        ),
-        log=[str(tmp_path / "log")],
-    )
-    runpy.run_path(str(SCRIPTS / "calibrate_judge.py"), init_globals={"snakemake": snakemake})
+def test_the_judge_reads_its_calibration(folder, images, manifest, tmp_path):
+    calibrate(manifest, folder, POSITIVE, NEGATIVE).write(tmp_path / "judge.json")
     judge = load_judge({"by": "zero-shot"}, folder, "cpu", str(tmp_path / "judge.json"))
     verdicts = judge.judge(images)
     assert judge.calibration == calibrate(manifest, folder, POSITIVE, NEGATIVE)
@@ -181,3 +163,73 @@ def test_phrases_of_the_mini_world_set_the_concept_against_all_else():
 def test_phrases_elsewhere_are_the_concepts_words():
     assert default_phrases("object", "owl", world=False) == (["a photo of an owl"], ["a photo"])
     assert default_phrases("unsafe", "nudity", world=False) == (["a picture, nudity"], ["a picture"])
+
+
+SCORE = st.integers(0, 12).map(lambda twelfths: twelfths / 12) | st.floats(0, 1, width=32)
+SCORES = st.lists(SCORE, min_size=1, max_size=12)
+
+
+def naive(unsafe, safe, threshold):
+    """(sensitivity, specificity), image by image."""
+    hits = sum(1 for score in unsafe if score >= threshold)
+    passes = sum(1 for score in safe if not score >= threshold)
+    return hits / len(unsafe), passes / len(safe)
+
+
+@given(SCORES, SCORES)
+def test_no_threshold_does_better(unsafe, safe):
+    chosen = choose_threshold(unsafe, safe)
+    sensitivity, specificity = naive(unsafe, safe, chosen.threshold)
+    assert (chosen.sensitivity, chosen.specificity) == (sensitivity, specificity)
+    assert chosen.balanced_accuracy == (sensitivity + specificity) / 2
+    levels = sorted({*unsafe, *safe})
+    between = [(low + high) / 2 for low, high in itertools.pairwise(levels)]
+    best = max(sum(naive(unsafe, safe, threshold)) / 2 for threshold in [*levels, *between, 1.1])
+    if best > 0.5 + 1e-9:
+        assert chosen.balanced_accuracy == pytest.approx(best, abs=1e-12)
+    else:
+        assert chosen.threshold == CHANCE
+
+
+@given(SCORES, SCORES)
+def test_the_threshold_is_the_middle_of_the_widest_best_gap(unsafe, safe):
+    chosen, levels = choose_threshold(unsafe, safe), sorted({*unsafe, *safe})
+    gaps = list(itertools.pairwise(levels))
+    quality = [round(sum(naive(unsafe, safe, (low + high) / 2)), 9) for low, high in gaps]
+    best = [gap for gap, q in zip(gaps, quality, strict=True) if q == max(quality) > 1]
+    if best:
+        widest = max(high - low for low, high in best)
+        wanted = next((low + high) / 2 for low, high in best if high - low == widest)
+        assert chosen.threshold == wanted
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "safe", "accuracy"),
+    [([0.7], [0.7], 0.5), ([0.1, 0.2], [0.8, 0.9], 0.0), ([1.0, 0.0], [1.0, 0.0], 0.5)],
+)
+def test_scores_that_tell_nothing_get_the_threshold_of_chance(unsafe, safe, accuracy):
+    chosen = choose_threshold(unsafe, safe)
+    assert (chosen.threshold, chosen.balanced_accuracy) == (CHANCE, accuracy)
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "safe", "words"),
+    [
+        ([], [0.5], "no images of the unsafe sides"),
+        ([0.5, float("nan")], [0.5], "unsafe sides: found a score of nan"),
+        ([0.5], [1.5], "safe sides: found a score of 1.5"),
+    ],
+)
+def test_scores_that_are_none_are_refused(unsafe, safe, words):
+    with pytest.raises(InputError, match=words):
+        choose_threshold(unsafe, safe)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "not JSON"), ("[]", "wanted"), ('{"threshold": 1}', "protocol: found nothing")]
+)
+def test_a_file_that_is_no_calibration_is_one_line(tmp_path, text, words):
+    (tmp_path / "judge.json").write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        Calibration.read(tmp_path / "judge.json")
+    assert "\n" not in str(caught.value)

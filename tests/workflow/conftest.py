@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ear.assets.lock import guard
+from ear.models.lock import guard
 from tests.workflow.disturbance import finished, hashes
 from tests.workflow.repository import SMOKE, copy_of_a_run, copy_of_the_repository, odd_folder, snakemake
 

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ear.files import sha256_file
+from ear.workflow.files import sha256_file
 from tests.workflow.repository import SMOKE, interpreter, snakemake
 
 # Jobs' logs and benchmarks tell times; what is below them is about the run, not of it.

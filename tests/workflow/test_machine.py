@@ -11,12 +11,12 @@ import pytest
 from tests.workflow.repository import ROOT, odd_folder, snakemake
 
 SNAKEFILE = """
-import ear.machine
+import ear.workflow.machine
 
-ear.machine.memory_mb = lambda: 1000
+ear.workflow.machine.memory_mb = lambda: 1000
 
 
-include: "rules/machine.smk"
+include: "rules/workflow.smk"
 
 
 onstart:
@@ -52,7 +52,7 @@ rule large:
 """
 WORK = """
 import json, os, resource, sys, time
-from ear.jobs import job
+from ear.workflow.jobs import job
 
 started = time.monotonic()
 with job(snakemake):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from ear.files import sha256_file
+from ear.workflow.files import sha256_file
 from tests.workflow.repository import ROOT, copy_of_the_repository, planned_counts, snakemake
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,6 @@ def test_figures_are_there(trained):
     assert {path.name for path in figures.iterdir()} == {
         "training.png",
         "training.pdf",
-        "reconstructions.png",
     }
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import yaml
 
-from ear.plan.estimate import run_times
+from ear.commands.plan.estimate import run_times
 from tests.unit.test_plan import CATALOGUE, config_of
 from tests.workflow.repository import (
     ROOT,
@@ -120,5 +120,5 @@ def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(reposit
 def test_all_assets_are_one_target_that_never_leaves_the_machine(repository):
     counts = planned_counts(repository, "assets", "--configfile", "configs/rehearsal.yaml")
     assert counts == {"assets": 1, "fetch_asset": 11, "make_stand_ins": 1, "total": 13}
-    rules = (ROOT / "rules/assets.smk").read_text()
+    rules = (ROOT / "rules/models.smk").read_text()
     assert rules.count("rule ") == rules.count("localrule: True") == 2

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ear.erasure.adapter import load_adapter
-from ear.files import sha256_file
+from ear.erasure.edited_weights import load_adapter
+from ear.workflow.files import sha256_file
 from tests.workflow.repository import copy_of_the_repository, snakemake
 from tests.workflow.test_paper import CONCEPTS, COUNTS
 

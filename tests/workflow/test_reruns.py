@@ -110,11 +110,11 @@ MODELS = {
 }
 MODULES = {
     "the style of all figures": (
-        "ear/figures/style.py",
+        "ear/report/style.py",
         FIGURES | REPORT,
     ),
-    "one figure": ("ear/figures/tradeoff.py", {"plot_tradeoff": 1} | REPORT),
-    "a metric": ("ear/metrics/captions.py", {"evaluate": 6} | SHOWN),
+    "one figure": ("ear/report/figures/tradeoff.py", {"plot_tradeoff": 1} | REPORT),
+    "a metric": ("ear/evaluation/metrics/answers.py", {"evaluate": 6} | SHOWN),
     "the training loop": ("ear/erasure/trainer.py", TRAINED),
     "the report's page": ("ear/report/page.py", REPORT),
     "a caption of the report": ("report/tradeoff.rst", REPORT),
@@ -213,7 +213,7 @@ def test_a_file_of_the_code(done, file, jobs):
 
 @pytest.mark.parametrize("remark", REMARKS.values(), ids=REMARKS)
 def test_a_remark_in_a_module_of_all_jobs(done, remark):
-    with edited(done / "ear/files.py", remark):
+    with edited(done / "ear/workflow/files.py", remark):
         assert planned(done) == {}
 
 

@@ -6,9 +6,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from ear.erasure.adapter import load_adapter
-from ear.erasure.windows import read_windows
-from ear.files import sha256_file
+from ear.erasure.edited_weights import load_adapter, read_windows
+from ear.workflow.files import sha256_file
 from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, planned_counts, snakemake
 
 

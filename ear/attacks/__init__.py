@@ -1,1 +1,0 @@
-"""Attacks on an erased model: on its prompts (search) and on its weights (relearning)."""

@@ -1,1 +1,0 @@
-"""The axes of the evaluation: named protocols with versions, and the images that they need."""

@@ -1,0 +1,215 @@
+"""The work of an experiment, job by job, of the rules that take time: what the workflow would do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
+from typing import cast
+
+from ear.commands.plan.throughput import BACKWARD, DISTANCE_S, FEATURE_S, START_S, Speed, Work, verdicts
+from ear.config import Config
+from ear.config.experiment import Run
+from ear.erasure.variants import STREAM_NAMES, TOGETHER, Context, Settings
+from ear.evaluation.attacks.attacked_model import CANDIDATES, SEARCHES
+from ear.evaluation.conditions import sizes_of
+from ear.judges.base import ON_CPU
+from ear.prompts.tables import FRAMES
+from ear.workflow.seeding import ORIGINAL
+from ear.world.grammar import shared_count
+from ear.world.sentences import is_described
+
+COCO_PICTURES = 40_504
+"""Of val2014."""
+WITHOUT_BACKBONE = frozenset(("render_diffusion", "extract_features", "measure_images", "evaluate"))
+"""Rules whose jobs load no backbone."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a rule, named like its benchmark file; the first of its works is what its time goes by."""
+
+    rule: str
+    name: str
+    works: Sequence[Work]
+
+    @property
+    def units(self) -> int:
+        """What its time goes by: units like those of its first work."""
+        return sum(work.count for work in self.works if work.unit == self.works[0].unit)
+
+    def seconds(self, speed: Speed) -> float:
+        """Its time, its start included."""
+        start = START_S if self.rule in WITHOUT_BACKBONE else speed.start()
+        return start + sum(work.seconds for work in self.works)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A fine-tuning of edited weights with one window length, on at most so many pairs: its windows."""
+
+    run: Run
+    pairs: int
+    length: int
+    windows: int
+    settings: Settings
+
+    @property
+    def rows(self) -> int:
+        """Rows that are trained on at once."""
+        return {"none": 1, "mixed": self.settings.variant.cuts + 1}.get(self.settings.variant.context, 2)
+
+    def work(self, speed: Speed) -> Work:
+        """What it takes; reading the frozen states of its pairs is little beside it."""
+        return speed.windows(self.windows, self.length, self.rows, self.settings.micro_batch)
+
+
+def pairs_of(config: Config, concept: str) -> int:
+    """Prompt pairs of a concept before the visual filter; language models may think of fewer."""
+    if published := config.concepts[concept].published:
+        return published.pair_rows
+    assert config.prompts, "an experiment has prompts of its own or published ones"
+    return config.prompts.pairs
+
+
+def prompts_of(config: Config, concept: str) -> dict[str, int]:
+    """Prompt set → evaluation prompts of a concept, in the order of their table.
+
+    Of an unsafe concept's published file at most: rows that speak of minors are never drawn.
+    """
+    prompts, settings = config.prompts, config.concepts[concept]
+    published = settings.published
+    target = min(published.target_rows, published.target_used or published.target_rows) if published else 0
+    if config.world:
+        indirect = (config.axes.implicit or 0) * is_described(settings.words)
+        indirect += (config.axes.neighbours or 0) * (settings.kind == "style")
+    else:
+        indirect = len(settings.implicit) + len(FRAMES) * len(settings.neighbours)
+    return {
+        "target": target or (prompts.target if prompts else 0),
+        "retention": prompts.retention if prompts and not published else 0,
+        "indirect": indirect,
+        "general": config.utility.general,
+    }
+
+
+def images_of(config: Config, concept: str, method: str) -> tuple[int, int]:
+    """Images of a method for a concept, each fine-tuning seed: those that judges see, and general ones."""
+    prompts, axes = prompts_of(config, concept), config.axes
+    target = prompts["target"]
+    if config.methods[method].diffusion:
+        return target, 0
+    plain = (target + prompts["retention"]) * axes.samples + prompts["indirect"]
+    further = max(0, len(config.trained_windows(concept, method)) - 1)
+    again = further * min(config.evaluation.window_prompts, target * axes.samples)
+    pairs = pairs_of(config, concept) if method == ORIGINAL else 0
+    conditions = sum(sizes_of(axes.model_dump(), target * axes.samples, pairs))
+    return plain + again + conditions, prompts["general"]
+
+
+def trainings_of(config: Config) -> list[Training]:
+    """All fine-tunings: edited weights have one for each of their window lengths."""
+    found = []
+    for run in config.adapters():
+        concepts, method = run[0].split(TOGETHER), run[1]
+        if config.methods[method].trains:
+            settings = config.settings(concepts[0], method)
+            pairs = sum(pairs_of(config, concept) for concept in concepts)
+            for length in config.trained_windows(concepts[0], method):
+                windows = config.image_tokens / length
+                whole = ceil(windows) if settings.variant.tail == "keep" else int(windows)
+                found.append(Training(run, pairs, length, pairs * settings.passes * whole, settings))
+    return found
+
+
+def shared_general(config: Config) -> int:
+    """General prompts that the original draws once for all concepts."""
+    return shared_count(config.utility.general) if config.world else config.utility.general
+
+
+def jobs_of(config: Config, speed: Speed) -> list[Job]:
+    """All jobs that take time; those of prompts, filter, tables and figures take seconds."""
+    parts = (_erasure, _rendering, _evaluation, _attacks)
+    return [job for part in parts for job in part(config, speed)]
+
+
+def _erasure(config: Config, speed: Speed) -> Iterator[Job]:
+    for concept in config.concepts:
+        yield Job("render_pairs", f"render_pairs-{concept}", [speed.images(2 * pairs_of(config, concept))])
+    for concept, seed, context, encoding in config.streams():
+        count = len(STREAM_NAMES[cast(Context, context)]) * pairs_of(config, concept)
+        name = f"sample_streams-{concept}-{seed}-{context}-{encoding}"
+        yield Job("sample_streams", name, [speed.images(count, unit="sequences")])
+    for run, trainings in groupby(trainings_of(config), key=lambda one: one.run):
+        yield Job("erase", "erase-{}-{}-{}".format(*run), [one.work(speed) for one in trainings])
+
+
+def _rendering(config: Config, speed: Speed) -> Iterator[Job]:
+    shards = config.rendering.shards
+    for concept, method, seed in config.runs():
+        if method == ORIGINAL:  # its general images and captions are render_general's
+            judged, _ = images_of(config, concept, method)
+            name = f"render_original-{concept}-{method}-{seed}"
+            yield Job("render_original", name, [speed.images(judged)])
+    for shard in range(shards):
+
+        def share(count: int, shard: int = shard) -> int:
+            return len(range(shard, count, shards))
+
+        captions = speed.captions(share(config.utility.captions))
+        images = speed.images(share(shared_general(config)))
+        yield Job("render_general", f"render_general-{shard}", [images, captions])
+        for concept, method, seed in config.runs():
+            (judged, general), settings = images_of(config, concept, method), config.methods[method]
+            name = f"{concept}-{method}-{seed}-{shard}"
+            if settings.diffusion:
+                work = speed.diffused(share(judged), settings.diffusion.steps, settings.diffusion.size)
+                yield Job("render_diffusion", f"render_diffusion-{name}", [work])
+            elif method != ORIGINAL:
+                images = speed.images(share(judged), 3 if settings.strength else 2)
+                works = [images, speed.images(share(general)), captions]
+                yield Job("render_images", f"render_images-{name}", works)
+
+
+def _evaluation(config: Config, speed: Speed) -> Iterator[Job]:
+    stand_ins = config.assets.stand_ins
+    pictures = stand_ins.general if stand_ins else COCO_PICTURES
+    if config.world or config.utility.reference == "matched":
+        pictures = shared_general(config)
+    yield Job("extract_features", "extract_features", [Work("features", pictures, pictures * FEATURE_S)])
+    for concept, method, seed in config.runs():
+        judged, general = images_of(config, concept, method)
+        judges = [judge.by for judge in config.concepts[concept].judges.values()]
+        seen = [verdicts(judged, by) for by in judges if by not in ON_CPU]
+        seen.append(Work("features", judged + general, (judged + general) * FEATURE_S))
+        rest = [verdicts(judged, by) for by in judges if by in ON_CPU]
+        rest.append(Work("compared", general, general * DISTANCE_S))
+        run = f"{concept}-{method}-{seed}"
+        if config.world:  # one job does both
+            yield Job("evaluate", f"evaluate-{run}", [*seen, *rest])
+        else:
+            yield Job("measure_images", f"measure_images-{run}", seen)
+            yield Job("evaluate", f"evaluate-{run}", rest)
+
+
+def _attacks(config: Config, speed: Speed) -> Iterator[Job]:
+    for concept, method, seed in config.attacked_runs():
+        target, by = prompts_of(config, concept)["target"], config.concepts[concept].judge.by
+        works, sequences = [], 0
+
+        def queries(at_once: int, rounds: int, method: str = method, by: str = by) -> list[Work]:
+            count, rows = at_once * rounds, 3 if config.methods[method].strength else 2
+            return [speed.images(count, rows, "queries", at_once), verdicts(count, by)]
+
+        if search := config.searched(method):
+            prompts = min(search.prompts, target)
+            works += queries(prompts * len(SEARCHES), search.queries)
+            passes = prompts * (search.queries - 1) * (1 + BACKWARD + CANDIDATES)  # a gradient, candidates
+            works.append(Work("passes", passes, passes * speed.passed(images=1)))
+            sequences += prompts
+        if relearning := config.relearned(method):
+            works += queries(min(relearning.prompts, target), len(relearning.steps))
+            step = (1 + BACKWARD) * speed.passed(images=relearning.batch_size)
+            works.append(Work("steps", relearning.steps[-1], relearning.steps[-1] * step))
+            sequences += pairs_of(config, concept)
+        works.append(speed.images(sequences, unit="sequences"))
+        yield Job("attack", f"attack-{concept}-{method}-{seed}", works)

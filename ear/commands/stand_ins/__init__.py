@@ -1,0 +1,1 @@
+"""Stand-ins of the paper's assets: tiny, with random weights."""

@@ -1,0 +1,280 @@
+"""Checks across the keys of a config. Each raises a ValueError: key, what was found, what is wanted."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from ear.config.concepts import Concept
+from ear.config.experiment import Config, Shape
+from ear.config.methods import BOUND, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_DIFFUSION, Method
+from ear.erasure.variants import VARIANTS
+from ear.judges.classifier import imagenet_labels
+from ear.models.chat_format import DESCRIBE, LOOKS_SPECIAL, SPECIAL_TOKENS
+from ear.prompts.minors import UNSAFE, speaks_of_minors
+from ear.prompts.naming import fold, named
+from ear.workflow.seeding import GRAMMAR, ORIGINAL
+from ear.workflow.texts import text_fault
+from ear.world.drawing import SIZE
+from ear.world.scenes import GROUPS
+from ear.world.sentences import CONCEPTS
+
+DRAWN = "with world: drawn"
+POSSIBLE = "; ".join(f"{kind} {', '.join(names)}" for kind, names in CONCEPTS.items())
+SHOWN = 12  # labels listed where none is near
+
+
+def check(config: Config, shape: Shape) -> None:
+    """Check what no key can tell by itself.
+
+    Args:
+        config: all of its keys are valid by themselves.
+        shape: shape of the backbone.
+
+    Raises:
+        ValueError: the first thing that is wrong.
+    """
+    _check_prompts(config)
+    _check_pictures(config, shape)
+    _check_texts(config)
+    _check_labels(config)
+    _check_methods(config)
+    _check_numbers(config, shape)
+    _check_axes(config)
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that somebody may have meant; None where none is near."""
+    return next(iter(get_close_matches(word, known, n=1)), None)
+
+
+def _wrong(key: str, found: object, wanted: str) -> ValueError:
+    return ValueError(f"{key}: found {found}, wanted {wanted}")
+
+
+def _check_pictures(config: Config, shape: Shape) -> None:
+    """Every key fits the pictures that the experiment is about: drawn ones, or photographs."""
+    if config.world:
+        if shape.image_size != SIZE:
+            found = f"{config.backbone.asset}, whose images have {shape.image_size} pixels a side"
+            raise _wrong("backbone.asset", found, f"one of {SIZE} {DRAWN}")
+        if config.assets.stand_ins:
+            raise _wrong("assets.stand_ins", "some", f"none {DRAWN}: its models are here")
+        if config.utility.features != "classifier":
+            raise _wrong("utility.features", config.utility.features, f"classifier {DRAWN}")
+        if config.utility.question != DESCRIBE:
+            wanted = f"{DESCRIBE!r} {DRAWN}: its model is trained on no other"
+            raise _wrong("utility.question", repr(config.utility.question), wanted)
+    for name, concept in config.concepts.items():
+        key = f"concepts.{name}"
+        for which, judge in concept.judges.items():
+            group = judge.group if judge.by == "classifier" else ""
+            if config.world and not (group or judge.by == "zero-shot"):
+                raise ValueError(f"{key}.{which}: wanted by: classifier, with a group, or zero-shot, {DRAWN}")
+            if not config.world and group:
+                raise _wrong(f"{key}.{which}.group", group, f"it {DRAWN} only")
+        if not config.world:
+            continue
+        kinds = [kind for kind, names in CONCEPTS.items() if concept.words in names]
+        if concept.kind == UNSAFE:
+            raise _wrong(f"{key}.kind", UNSAFE, f"object, style or attribute {DRAWN}")
+        if not kinds:
+            wanted = f"what the mini world can draw and erase: {POSSIBLE}"
+            raise _wrong(f"{key}.words", repr(concept.words), wanted)
+        if concept.kind not in kinds:
+            raise _wrong(f"{key}.kind", concept.kind, f"{kinds[0]} for {concept.words!r}")
+
+
+def _check_prompts(config: Config) -> None:
+    """Every concept has a source of prompts, and what the mini world cannot do is not asked of it."""
+    published = [name for name in config.concepts if name not in config.own_prompts]
+    if config.world and published:
+        raise _wrong(f"concepts.{published[0]}.published", "one", f"none {DRAWN}")
+    if config.own_prompts and config.prompts is None:
+        raise _wrong("prompts", "none", f"it: no published prompts for {', '.join(config.own_prompts)}")
+    if config.prompts and not config.own_prompts:
+        raise _wrong("prompts", "one", "none: all concepts have published prompts")
+    if not config.world and config.prompts and (grammars := config.prompts.by(GRAMMAR)):
+        raise _wrong(f"prompts.sources.{grammars[0]}.by", GRAMMAR, f"it {DRAWN} only")
+
+
+def _check_texts(config: Config) -> None:
+    """Texts are plain ones, none of an unsafe concept speaks of minors, and names differ."""
+    _check_text("utility.question", config.utility.question)
+    names: dict[str, str] = {}
+    for name, concept in config.concepts.items():
+        for key, text in _texts(f"concepts.{name}", concept):
+            _check_text(key, text)
+            if concept.kind == UNSAFE and speaks_of_minors(text):
+                raise _wrong(key, "a text that speaks of minors", "none of an unsafe concept")
+        for word in dict.fromkeys(fold(word) for word in (concept.words, *concept.also_named)):
+            if (other := names.setdefault(word, name)) != name:
+                raise _wrong(f"concepts.{name}", f"{word!r}, a name of {other}", "names of its own")
+
+
+def _check_text(key: str, text: str) -> None:
+    if fault := text_fault(text):
+        raise _wrong(key, fault, "text")
+    special = next((token for token in SPECIAL_TOKENS if token in text), None)
+    if found := special or next(iter(LOOKS_SPECIAL.findall(text)), None):
+        raise _wrong(key, f"{found}, which reads like a special token", "plain text")
+
+
+def _texts(key: str, concept: Concept) -> Iterator[tuple[str, str]]:
+    """(key, text) of all that a prompt or a question may be made of."""
+    yield f"{key}.words", concept.words
+    for label, text in concept.neighbours.items():
+        yield f"{key}.neighbours.{label}", text
+    lists: dict[str, Sequence[str]] = {"also_named": concept.also_named, "implicit": concept.implicit}
+    for which, judge in concept.judges.items():
+        lists |= {f"{which}.{side}": getattr(judge, side, None) or () for side in ("positive", "negative")}
+    for name, texts in lists.items():
+        for place, text in enumerate(texts):
+            yield f"{key}.{name}[{place}]", text
+
+
+def _check_labels(config: Config) -> None:
+    """Labels are those of the judge's classifier, where it is known before anything is fetched."""
+    for name, concept in config.concepts.items():
+        for which, judge in concept.judges.items():
+            if judge.by != "classifier":
+                continue
+            labels = GROUPS[judge.group] if config.world and judge.group else imagenet_labels()
+            key = f"concepts.{name}.{which}"
+            _check_label(f"{key}.label", judge.label, labels)
+            if judge.top_k > len(labels):
+                raise _wrong(f"{key}.top_k", judge.top_k, f"at most {len(labels)}, its labels")
+            for label in concept.neighbours if which == "judge" else ():
+                _check_label(f"concepts.{name}.neighbours", label, labels)
+
+
+def _check_label(key: str, label: str, labels: Sequence[str]) -> None:
+    if label not in labels:
+        near, more = nearest(label, labels), ", …" if len(labels) > SHOWN else ""
+        listed = f"one of {', '.join(labels[:SHOWN])}{more}"
+        raise _wrong(key, repr(label), f"a label of the judge, as {near!r}" if near else listed)
+
+
+def _check_methods(config: Config) -> None:
+    """There is an original; every method agrees with its name, its variant and the concepts."""
+    if config.methods.get(ORIGINAL) is None or config.methods[ORIGINAL].variant != NONE:
+        wanted = "it: all others are compared with it"
+        raise _wrong("methods", f"no {ORIGINAL} with variant none", wanted)
+    for name, method in config.methods.items():
+        if name != ORIGINAL and method.variant == NONE:
+            raise _wrong(f"methods.{name}.variant", NONE, f"one of {', '.join(VARIANTS)}")
+        _check_method(f"methods.{name}", name, method)
+        if method.needs_assets and config.world:
+            raise _wrong(f"methods.{name}.variant", method.variant, f"none {DRAWN}")
+        for key, among in (("concepts", method.concepts), ("erase", method.erase)):
+            if unknown := sorted(set(among or ()) - set(config.concepts)):
+                raise _wrong(f"methods.{name}.{key}", unknown[0], f"some of {', '.join(config.concepts)}")
+        if method.erase:
+            _check_together(config, f"methods.{name}", method, method.erase)
+        if method.weights is not None:
+            concerned = [concept for concept in config.concepts if method.concerns(concept)]
+            if missing := [concept for concept in concerned if concept not in method.weights]:
+                raise _wrong(f"methods.{name}.weights", f"none for {missing[0]}", "a pattern for it")
+    shown = config.evaluation.shown_method
+    possible = [
+        name
+        for name, method in config.methods.items()
+        if name != ORIGINAL and all(map(method.concerns, config.concepts))
+    ]
+    if shown not in possible:
+        raise _wrong("evaluation.shown_method", shown, f"one of {', '.join(possible)}")
+
+
+def _check_method(key: str, name: str, method: Method) -> None:
+    """A method agrees with its name and its variant."""
+    variant = method.variant
+    if name in (NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS):
+        if variant != name:
+            raise _wrong(f"{key}.variant", variant, f"{name}, or another name")
+        if changed := sorted(BOUND & set(method.choices)):
+            found = f"a change of what makes a method {name}"
+            raise _wrong(f"{key}.choices.{changed[0]}", found, "another name for it")
+    for own, owner, what in (
+        ("strength", NEGATIVE_PROMPT, "a number"),
+        ("weights", PUBLISHED, "a pattern for each concept"),
+        ("diffusion", STABLE_DIFFUSION, "guidance, steps and size"),
+    ):
+        value = getattr(method, own)
+        if (variant == owner) != (value is not None):
+            found, wanted = ("none", what) if value is None else (value, "none")
+            raise _wrong(f"{key}.{own}", found, f"{wanted} with variant {variant}")
+    if method.in_turn and not method.erase:
+        raise _wrong(f"{key}.in_turn", "true", "it beside erase only")
+    if method.trains:
+        _check_variant(f"{key}.choices", method)
+    elif given := [own for own in ("erase", "sweep", "choices") if getattr(method, own)]:
+        raise ValueError(f"{key}.{given[0]}: wanted none, variant {variant} trains nothing")
+
+
+def _check_variant(key: str, method: Method) -> None:
+    """Objectives other than the paper's have one context and read the conditional row alone."""
+    variant = method.own_variant
+    context = {"mse": None, "redirect": "mixed"}.get(variant.objective, "aligned")
+    if context and (variant.context, variant.rows) != (context, "conditional"):
+        found = f"context {variant.context} and rows {variant.rows}"
+        raise _wrong(key, found, f"{context} and conditional with objective {variant.objective}")
+    mixed = variant.context == "mixed"
+    if mixed and variant.objective != "redirect":
+        wanted = f"none, independent or aligned with objective {variant.objective}"
+        raise _wrong(f"{key}.context", "mixed", wanted)
+    for own in ("cuts", "retain"):
+        if (value := getattr(variant, own)) and not mixed:
+            raise _wrong(f"{key}.{own}", value, f"none in context {variant.context}")
+    if mixed and not variant.cuts:
+        raise _wrong(f"{key}.cuts", "none", "some in context mixed")
+
+
+def _check_together(config: Config, key: str, method: Method, erased: Sequence[str]) -> None:
+    """Concepts of one adapter are each named once, and agree on a window unless the method has its own."""
+    if len(set(erased)) < len(erased):
+        raise _wrong(f"{key}.erase", ", ".join(erased), "each concept once")
+    if method.concepts is not None:
+        raise _wrong(f"{key}.concepts", "some", "none beside erase")
+    windows = {concept: config.concepts[concept].window for concept in erased}
+    if method.own_variant.window is None and len(set(windows.values())) > 1:
+        listed = ", ".join(f"{window} of {concept}" for concept, window in windows.items())
+        raise _wrong(f"{key}.choices.window", f"none and the windows {listed}", "one for all of them")
+
+
+def _check_numbers(config: Config, shape: Shape) -> None:
+    """Windows fit an image, layers the backbone, and the prompts of the ablation those that there are."""
+    if len(set(config.seeds)) < len(config.seeds):
+        raise _wrong("seeds", config.seeds, "each seed once")
+    shown = config.evaluation.window_prompts
+    if config.world and config.prompts and shown > config.prompts.target:
+        raise _wrong("evaluation.window_prompts", shown, f"at most prompts.target = {config.prompts.target}")
+    chosen = {f"methods.{name}.choices": method.choices for name, method in config.methods.items()}
+    windows: dict[str, Any] = {
+        **{f"concepts.{name}.window": concept.window for name, concept in config.concepts.items()},
+        **{f"erasure.windows[{place}]": window for place, window in enumerate(config.erasure.windows)},
+        **{f"{key}.window": choices["window"] for key, choices in chosen.items() if "window" in choices},
+    }
+    layers = {"erasure.layers": config.erasure.layers}
+    layers |= {f"{key}.layers": choices["layers"] for key, choices in chosen.items() if "layers" in choices}
+    prefixes = {f"axes.prefixes[{place}]": given for place, given in enumerate(config.axes.prefixes)}
+    for values, most, of in (
+        (windows, shape.image_tokens, "the tokens of an image"),
+        (layers, shape.layers, "the backbone's layers"),
+        (prefixes, shape.image_tokens - 1, "which leaves a token to be sampled"),
+    ):
+        for key, value in values.items():
+            if value != "image" and value > most:
+                raise _wrong(key, value, f"at most {most}, {of}")
+
+
+def _check_axes(config: Config) -> None:
+    """Implicit prompts hold no word of their concept; in the mini world the grammar makes them."""
+    for name, concept in config.concepts.items():
+        for row, text in enumerate(concept.implicit):
+            if found := named(text, [concept.words, *concept.also_named]):
+                raise _wrong(f"concepts.{name}.implicit[{row}]", repr(found[0]), "no word of it")
+    for key in ("implicit", "neighbours"):
+        for name, concept in config.concepts.items():
+            if config.world and getattr(concept, key):
+                raise _wrong(f"concepts.{name}.{key}", "some", f"none {DRAWN}: axes.{key} makes them")
+        if not config.world and (count := getattr(config.axes, key)):
+            raise _wrong(f"axes.{key}", count, f"it {DRAWN} only")

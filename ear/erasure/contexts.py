@@ -1,0 +1,364 @@
+"""Reading hidden states as a context defines it: those of θ* for the goal, those of θ for the loss.
+
+A window is read in micro-batches, so that activations of no more than ``micro_batch`` image tokens (and, in
+the first, of the prompt) are in memory at once, whatever W is. The gradient is exact: see
+:meth:`Reader.accumulate`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from ear.erasure.objectives import Example, Objective, States
+from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, mixed, read_alone, read_prompt
+from ear.erasure.variants import Variant
+from ear.images.batching import BatchSize, fitting
+from ear.images.decoding import onednn_linears
+from ear.models.janus import Backbone, Tokens, left_padded, unpadded
+from ear.models.memory import PAIR_ROWS, PAIRS_AT_ONCE, frozen_states
+from ear.models.weights import require_losses
+from ear.workflow.progress import progress
+
+Keep = Callable[[Tensor], Tensor | None]
+"""L_t of a window, (w,) → the factor of each in the loss, or None for no step."""
+
+
+class Reader(ABC):
+    """Reads windows of one variant. Make it while the backbone's weights are still θ*."""
+
+    def __init__(self, backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> None:
+        self.backbone = backbone
+        self.variant = variant
+        self.objective = objective
+        self.micro_batch = BatchSize(micro_batch)
+
+    @torch.no_grad()
+    def examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
+        """Goals of pairs, from the frozen model. Call it before the weights change.
+
+        Args:
+            pairs: P pairs.
+            streams: name → (P, T) int64, rows in the order of ``pairs``.
+        """
+        streams = {name: stream.to(self.backbone.device) for name, stream in streams.items()}
+
+        def read(part: Sequence[int]) -> list[Example]:
+            of_part = {name: stream[list(part)] for name, stream in streams.items()}
+            return self._examples([pairs[row] for row in part], of_part)
+
+        texts = [text for pair in pairs for text in pair[1:]]
+        length = self.backbone.encode(texts, self.variant.encoding).length
+        size = fitting(
+            self.backbone, PAIRS_AT_ONCE, lambda shape, some: frozen_states(shape, some * PAIR_ROWS, length)
+        )
+        batches = BatchSize(size).each(range(len(pairs)), read)
+        examples = [
+            example
+            for batch in progress(
+                batches, desc="frozen targets", unit=f"{size} pairs", total=-(-len(pairs) // size)
+            )
+            for example in batch
+        ]
+        for (pair_id, *_), example in zip(pairs, examples, strict=True):
+            require_losses(example.initial_losses, partial("pair {}, image token {}".format, pair_id))
+        return examples
+
+    def _examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
+        unsafe, safe = (
+            unpadded(self.backbone.encode(texts, self.variant.encoding))
+            for texts in ([unsafe for _, unsafe, _ in pairs], [safe for _, _, safe in pairs])
+        )
+        trained = 1 if self.variant.rows == "conditional" else 2
+        examples = []
+        frozen = self._frozen(unsafe, safe, streams)
+        for (prompt, states), stream in zip(frozen, streams["unsafe"], strict=True):
+            rows = Tokens(prompt.ids[:trained], prompt.mask[:trained])
+            example = Example(rows, stream, self.objective.goal(states))
+            examples.append(self._measured(example, states["unsafe"].rows(slice(trained))))
+        return examples
+
+    def _measured(self, example: Example, frozen: States) -> Example:
+        """The example with its initial losses, from θ*'s states of the rows that are trained on."""
+        losses = self.objective.losses(frozen, example, 0, example.stream.shape[-1])
+        return replace(example, initial_losses=losses)
+
+    def _rows(self, tokens: Tokens) -> Tokens:
+        """The rows that the objective needs: [conditional; unconditional] prompts, or the prompts alone."""
+        needed = self.objective.rows or self.variant.rows
+        return self.backbone.with_unconditional(tokens) if needed == "both" else tokens
+
+    def accumulate(self, example: Example, start: int, stop: int, keep: Keep) -> tuple[Tensor, Tensor | None]:
+        """Read a window with the current weights and add its gradient to the weights' ``grad``.
+
+        A window that fits into one micro-batch is one forward and one backward pass. A longer one is read
+        first without gradient, micro-batch after micro-batch, and then again with it, backwards: each
+        micro-batch gets, beside the gradient of its own losses, the gradient that later ones owe to its keys
+        and values. This is the chain rule over the window, not a truncation of it.
+
+        Args:
+            example: the pair.
+            start: first step of the window.
+            stop: the step after its last.
+            keep: decides on the window, once all its losses are known.
+
+        Returns:
+            (w,) losses, and what ``keep`` made of them.
+        """
+        cache = self._before(example, start)
+        size = self.micro_batch.size
+        bounds = [(at, min(at + size, stop)) for at in range(start, stop, size)]
+        with torch.set_grad_enabled(len(bounds) == 1):
+            losses = torch.cat([self._losses(example, *bound, cache) for bound in bounds])
+        factors = keep(losses.detach())
+        if factors is not None:
+            if len(bounds) == 1:
+                (losses * factors).sum().backward()
+            else:
+                self._backward(example, bounds, factors, cache)
+        return losses.detach(), factors
+
+    def _losses(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> Tensor:
+        states = self._read(example, start, stop, cache)
+        return self.objective.losses(states, example, start, stop)
+
+    @abstractmethod
+    def _frozen(
+        self, unsafe: list[Tensor], safe: list[Tensor], streams: Mapping[str, Tensor]
+    ) -> list[tuple[Tokens, dict[str, States]]]:
+        """For each pair, the unsafe prompt's rows and the frozen states of all steps, by stream."""
+
+    @abstractmethod
+    def _before(self, example: Example, start: int) -> DynamicCache | None:
+        """Keys and values of what lies before the window, without gradient."""
+
+    @abstractmethod
+    def _read(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> States:
+        """States of steps start … stop − 1; ``cache`` holds all before them, and gets theirs."""
+
+    def _backward(
+        self,
+        example: Example,
+        bounds: Sequence[tuple[int, int]],
+        factors: Tensor,
+        cache: DynamicCache | None,
+    ) -> None:
+        """Gradient of a window that was read without one: of micro-batches that owe each other nothing."""
+        for (at, end), part in zip(bounds, factors.split(self.micro_batch.size), strict=True):
+            (self._losses(example, at, end, cache) * part).sum().backward()
+
+
+class ContextFreeReader(Reader):
+    """As released (context "none"): step 0 reads the whole prompt, step t the token t − 1 alone.
+
+    Without context all rows of a later step are the same row, so it is read once, and the frozen states are a
+    table over the codebook. Source: the `train_*.py` scripts of the release, which pass the last token's
+    embedding alone and no past_key_values.
+    """
+
+    def __init__(self, backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> None:
+        super().__init__(backbone, variant, objective, micro_batch)
+        self.table = context_free_states(backbone)  # (V, D) of θ*
+
+    def _frozen(
+        self, unsafe: list[Tensor], safe: list[Tensor], streams: Mapping[str, Tensor]
+    ) -> list[tuple[Tokens, dict[str, States]]]:
+        pad, count = self.backbone.pad_id, len(unsafe)
+        safe = [fitted(ids, len(twin), pad) for ids, twin in zip(safe, unsafe, strict=True)]
+        tokens = self._rows(left_padded([*unsafe, *safe], pad))
+        hidden = read_prompt(self.backbone, tokens)  # (rows · 2P, L, D)
+        found = []
+        for pair, ids in enumerate(unsafe):
+            rows, own = slice(pair, None, 2 * count), slice(-len(ids), None)
+            of_unsafe, of_safe = hidden[rows, own], hidden[pair + count :: 2 * count, own]
+            states = {
+                name: States(of_unsafe if name == "unsafe" else of_safe, self.table[stream[pair, :-1]][None])
+                for name, stream in streams.items()
+            }
+            found.append((Tokens(tokens.ids[rows, own], tokens.mask[rows, own]), states))
+        return found
+
+    def _before(self, example: Example, start: int) -> None:
+        return None
+
+    def _read(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> States:
+        first = None if start else read_prompt(self.backbone, example.prompt)  # (R, L, D)
+        seen = example.stream[max(start, 1) - 1 : stop - 1]
+        if not len(seen):
+            return States(first, None)
+        return States(first, read_alone(self.backbone, seen)[None])  # (1, w, D)
+
+
+class ContextReader(Reader):
+    """With the true context: step t reads the prompt and the tokens before t (teacher forcing).
+
+    What lies before the window is read with the current weights and without gradient. Exact: its keys and
+    values, which are computed anew after every optimiser step. Cut, by definition of a window: the gradient
+    through them, as in a model that generates with a cache and steps after each window. The first window
+    reads the prompt with gradient.
+    """
+
+    def _frozen(
+        self, unsafe: list[Tensor], safe: list[Tensor], streams: Mapping[str, Tensor]
+    ) -> list[tuple[Tokens, dict[str, States]]]:
+        count = len(unsafe)
+        both = left_padded([*unsafe, *safe], self.backbone.pad_id)  # (2P, L)
+        sides = {
+            "unsafe": self._rows(Tokens(both.ids[:count], both.mask[:count])),
+            "safe": self._rows(Tokens(both.ids[count:], both.mask[count:])),
+        }
+        read = {name: sides["unsafe" if name == "unsafe" else "safe"] for name in self.objective.reads}
+        if self.variant.context == "aligned":
+            read.pop("neutral", None)  # target and neutral are one: the safe prompt along the unsafe stream
+        prompts = Tokens(  # (streams · rows · P, L)
+            torch.cat([tokens.ids for tokens in read.values()]),
+            torch.cat([tokens.mask for tokens in read.values()]),
+        )
+        along = torch.cat(
+            [
+                streams[name if name in streams else "unsafe"].repeat(len(tokens) // count, 1)
+                for name, tokens in read.items()
+            ]
+        )
+        lengths = [max(len(one), len(other)) for one, other in zip(unsafe, safe, strict=True)]
+        ahead = torch.tensor([both.length - length for length in lengths], device=along.device)
+        ahead = ahead.repeat(len(prompts) // count)
+        with onednn_linears(self.backbone, rows=along.numel()):
+            states = self._states(prompts, along, 0, along.shape[1], self._empty(), ahead)
+        step, found = len(sides["unsafe"]), []
+        for pair, length in enumerate(lengths):
+            of_pair = {
+                name: states.rows(slice(at * step + pair, (at + 1) * step, count))
+                for at, name in enumerate(read)
+            }
+            if "target" in of_pair:
+                of_pair.setdefault("neutral", of_pair["target"])
+            rows, own = slice(pair, None, count), slice(-length, None)
+            tokens = Tokens(sides["unsafe"].ids[rows, own], sides["unsafe"].mask[rows, own])
+            found.append((tokens, of_pair))
+        return found
+
+    def _before(self, example: Example, start: int) -> DynamicCache:
+        cache = self._empty()
+        if start:
+            rows = len(example.prompt) * self._column(example.prompt, start)
+            with torch.no_grad(), onednn_linears(self.backbone, rows):
+                self._read(example, 0, start, cache)
+        return cache
+
+    def _read(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> States:
+        assert cache is not None, "context is read into a cache"
+        streams = example.stream.expand(len(example.prompt), -1)
+        return self._states(example.prompt, streams, start, stop, cache)
+
+    def _states(
+        self,
+        prompt: Tokens,
+        streams: Tensor,
+        start: int,
+        stop: int,
+        cache: DynamicCache,
+        ahead: Tensor | None = None,
+    ) -> States:
+        """States of steps start … stop − 1 of R prompts along R streams, (R, T).
+
+        ``cache`` holds all before ``start`` and gets these steps too; ``ahead``, (R,), are columns of padding
+        that two prompts have in common, which count for no position.
+        """
+        seen = streams[:, max(start, 1) - 1 : stop - 1]
+        parts = [self.backbone.embed_image(seen)] if seen.shape[1] else []
+        if not start:
+            parts.insert(0, self.backbone.embed_text(prompt.ids))
+        columns = prompt.length + stop - 1
+        mask = torch.cat([prompt.mask, prompt.mask.new_ones(len(prompt), stop - 1)], dim=1)
+        # The same from begin_of_image on for prompts that were padded together.
+        positions = torch.arange(self._column(prompt, start), columns, device=mask.device)[None]
+        if ahead is not None:
+            positions = (positions - ahead[:, None]).clamp_min(0)
+        hidden = self.backbone.language_model(
+            inputs_embeds=torch.cat(parts, dim=1),
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state  # (R, columns read, D)
+        if start:
+            return States(None, hidden)
+        length = prompt.length
+        return States(hidden[:, length - 1 : length], hidden[:, length:] if stop > 1 else None)
+
+    def _backward(
+        self,
+        example: Example,
+        bounds: Sequence[tuple[int, int]],
+        factors: Tensor,
+        cache: DynamicCache | None,
+    ) -> None:
+        assert cache is not None, "context is read into a cache"
+        held = [(layer.keys, layer.values) for layer in cache.layers]  # of all columns, (R, H, S, d) each
+        owed = [tuple(torch.zeros_like(part) for part in layer) for layer in held]
+        parts = factors.split(self.micro_batch.size)
+        for (at, end), part in zip(reversed(bounds), reversed(parts), strict=True):
+            columns = slice(self._column(example.prompt, at), self._column(example.prompt, end))
+            before = [tuple(part[:, :, : columns.start].detach() for part in layer) for layer in held]
+            if at > bounds[0][0]:
+                before = [tuple(part.requires_grad_() for part in layer) for layer in before]
+            chunk = self._empty()
+            if columns.start:
+                for index, layer in enumerate(before):
+                    chunk.update(*layer, index)
+            loss = (self._losses(example, at, end, chunk) * part).sum()
+            made = [part[:, :, columns] for layer in chunk.layers for part in (layer.keys, layer.values)]
+            due = [part[:, :, columns] for layer in owed for part in layer]
+            torch.autograd.backward([loss, *made], [None, *due])
+            if at > bounds[0][0]:
+                for debts, layer in zip(owed, before, strict=True):
+                    for debt, leaf in zip(debts, layer, strict=True):
+                        debt[:, :, : columns.start] += leaf.grad
+
+    def _column(self, prompt: Tokens, step: int) -> int:
+        """How many columns, of prompt and tokens, lie before a step's own."""
+        return prompt.length + step - 1 if step else 0
+
+    def _empty(self) -> DynamicCache:
+        return DynamicCache(config=self.backbone.model.config.get_text_config())
+
+
+class MixedReader(ContextReader):
+    """With the true context, along unsafe streams that go on as safe ones (context "mixed").
+
+    Rows of an example: the unsafe prompt along each of the pair's mixed streams, and the safe prompt along
+    its own. Only the conditional rows: guidance subtracts the unconditional one, which goes on with whatever
+    has been drawn so far and so pushes away from it.
+    """
+
+    def _examples(self, pairs: Sequence[Pair], streams: Mapping[str, Tensor]) -> list[Example]:
+        count, steps = self.variant.cuts, self.backbone.num_image_tokens
+        examples = []
+        for (pair_id, *texts), unsafe, target in zip(
+            pairs, streams["unsafe"], streams["target"], strict=True
+        ):
+            unsafe_ids, safe_ids = unpadded(self.backbone.encode(texts, self.variant.encoding))
+            at = cuts(pair_id, count, steps).to(target.device)
+            along = torch.cat([mixed(unsafe, target, at), target[None]])  # (J + 1, T)
+            prompt = left_padded([*[unsafe_ids] * count, safe_ids], self.backbone.pad_id)
+            counts = torch.arange(steps, device=at.device) >= at[:, None]  # (J, T)
+            dtype = self.backbone.model.dtype
+            kept = torch.full((1, steps), self.variant.retain, dtype=dtype, device=at.device)
+            shares = torch.cat([counts.to(dtype) / count, kept])  # (J + 1, T)
+            with onednn_linears(self.backbone, rows=along.numel()):
+                frozen = self._states(prompt, along, 0, steps, self._empty())
+            goal = self.objective.goal({"unsafe": frozen})
+            examples.append(self._measured(Example(prompt, along, goal, shares), frozen))
+        return examples
+
+
+def make_reader(backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> Reader:
+    """The reader of a variant's context."""
+    readers: dict[str, type[ContextFreeReader | ContextReader]]
+    readers = {"none": ContextFreeReader, "mixed": MixedReader}
+    return readers.get(variant.context, ContextReader)(backbone, variant, objective, micro_batch)

@@ -1,0 +1,247 @@
+"""The saved result of a fine-tuning: the replaced weights, and what they were made from.
+
+An adapter is a safetensors file. Its tensors are named by the module of the language model whose weight they
+replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "ear", the JSON of
+:class:`AdapterFacts`. Equal training gives equal bytes: no times, no places on a machine. A job's windows.csv
+lists its adapters, one for each window length.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ear.errors import InputError
+from ear.models.janus import Backbone
+from ear.models.weights import check_dtypes, check_file, check_finite, loading
+from ear.workflow.files import atomic_path, read_csv, sha256_file
+from ear.workflow.texts import parse_json, validated
+
+FORMAT = "ear-adapter/2"
+KEY = "ear"
+SUFFIX = ".weight"
+WANTED = f"an adapter ({FORMAT}, safetensors)"
+WINDOW_COLUMNS = ["window", "own", "file", "sha256", "threshold", "skipped_share"]
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BackboneFacts(BaseModel):
+    """What a frozen backbone is.
+
+    Attributes:
+        reference: hub id, or the folder it was loaded from.
+        revision: commit of the hub repository, none for a folder.
+        sha256: fingerprint of all of its weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    reference: str
+    revision: str | None
+    sha256: Sha256
+
+    def __str__(self) -> str:
+        return f"{self.reference or 'without a name'} (sha256 {self.sha256[:12]}…)"
+
+
+class AdapterFacts(BaseModel):
+    """What an adapter was made from. Keys beyond these are kept.
+
+    Attributes:
+        format: name and version of the file format.
+        backbone: the frozen model θ*, as it stood before training.
+        concept: erased concept; several that were erased together are joined by "+".
+        method: name of the method.
+        fine_tuning_seed: seed of the fine-tuning; None where it is not known.
+        settings: settings of the method: variant, layers, η, learning rate, …
+        window: W, image tokens; None where the method has none or it is not known.
+        threshold: μ; None where windows are not skipped or it is not known.
+        versions: package → version that trained it.
+        pairs_sha256: hash of the table of prompt pairs, or of several as ``ear.erasure.joint`` says; None
+            where it is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    format: Literal["ear-adapter/2"]
+    backbone: BackboneFacts
+    concept: str
+    method: str
+    fine_tuning_seed: int | None
+    settings: dict[str, Any]
+    window: int | None
+    threshold: FiniteFloat | None
+    versions: dict[str, str]
+    pairs_sha256: Sha256 | None
+
+
+def backbone_facts(backbone: Backbone) -> BackboneFacts:
+    """What a backbone is, as its weights stand now. Of an absolute folder the last part alone is kept."""
+    reference = Path(backbone.reference)
+    return BackboneFacts(
+        reference=reference.name if reference.is_absolute() else backbone.reference,
+        revision=backbone.revision,
+        sha256=backbone.fingerprint(),
+    )
+
+
+def save_adapter(
+    path: str | Path,
+    weights: Mapping[str, Tensor],
+    frozen: Mapping[str, str | None],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write an adapter, atomically.
+
+    Args:
+        path: a .safetensors file.
+        weights: module name in the language model ("layers.0.self_attn.q_proj") → new weight.
+        frozen: fields of the :class:`BackboneFacts` of the model θ*, taken before training.
+        metadata: the other fields of :class:`AdapterFacts`, and further ones that JSON can hold.
+
+    Raises:
+        InputError: a weight is not finite, or a field is missing or of the wrong kind.
+    """
+    tensors = {f"{name}{SUFFIX}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    check_finite(path, tensors)
+    facts = validated({"format": FORMAT, "backbone": dict(frozen), **metadata}, AdapterFacts, path)
+    text = json.dumps(facts.model_dump(), sort_keys=True, allow_nan=False)
+    with atomic_path(path) as partial:
+        save_file(tensors, partial, metadata={KEY: text})
+
+
+def load_adapter(path: str | Path) -> tuple[dict[str, Tensor], AdapterFacts]:
+    """Read an adapter: (weights by module name, what it was made from). Never runs code from the file.
+
+    Raises:
+        InputError: the file is missing, not safetensors, truncated, not an adapter of this format, or holds
+            values that are not finite.
+    """
+    check_file(path, WANTED, ".safetensors")
+    with loading(path, WANTED), safe_open(path, framework="pt") as handle:
+        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+        text = (handle.metadata() or {}).get(KEY)
+    if text is None:
+        raise InputError(f"{path}: found no metadata {KEY!r}, wanted {WANTED}")
+    where = f"{path}: metadata"
+    facts = validated(parse_json(text, where, f"wanted {WANTED}"), AdapterFacts, where)
+    strange = sorted(name for name in tensors if not name.endswith(SUFFIX))
+    if strange or not tensors:
+        found = f"tensor {strange[0]!r}" if strange else "no tensors"
+        raise InputError(f"{path}: found {found}, wanted weights named <module>{SUFFIX}")
+    weights = {name.removesuffix(SUFFIX): tensor for name, tensor in tensors.items()}
+    check_dtypes(path, {name: str(tensor.dtype) for name, tensor in tensors.items()})
+    check_finite(path, tensors)
+    return weights, facts
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values of nested facts: {"variant": {"context": …}} becomes "variant.context"."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: Backbone) -> None:
+    """Check that weights could take the place of a backbone's own.
+
+    Raises:
+        InputError: a module is unknown, or a weight has another shape or dtype than the backbone's.
+    """
+    modules = dict(backbone.language_model.named_modules())
+    for name, tensor in weights.items():
+        module = modules.get(name)
+        if not isinstance(module, nn.Linear):
+            raise InputError(f"{source}: found module {name!r}, wanted a linear layer of the language model")
+        for what, found, wanted in (
+            ("shape", tuple(tensor.shape), tuple(module.weight.shape)),
+            ("dtype", tensor.dtype, module.weight.dtype),
+        ):
+            if found != wanted:
+                raise InputError(f"{source}: {name}{SUFFIX}: found {what} {found}, wanted {wanted}")
+
+
+def apply_adapter(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
+    """Put an adapter's weights into a backbone.
+
+    All is checked before a weight is touched; what can be told without reading the backbone comes first.
+
+    Returns:
+        The weights it replaced, by module name: pass them to :func:`put_weights` to go back.
+
+    Raises:
+        InputError: the file is no whole adapter, or it was made from other weights than the backbone's.
+    """
+    weights, facts = load_adapter(path)
+    check_weights(path, weights, backbone)
+    found = backbone_facts(backbone)
+    if found.sha256 != facts.backbone.sha256:
+        raise InputError(f"{path}: made from backbone {facts.backbone}, found backbone {found}")
+    replaced = {name: _weight(backbone, name).detach().clone() for name in weights}
+    put_weights(backbone, weights)
+    return replaced
+
+
+@torch.no_grad()
+def put_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into the language model's modules of those names."""
+    for name, tensor in weights.items():
+        _weight(backbone, name).copy_(tensor)
+
+
+def _weight(backbone: Backbone, name: str) -> nn.Parameter:
+    return backbone.language_model.get_submodule(name).get_parameter("weight")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The adapters of one (concept, method, seed).
+
+    Attributes:
+        own: the method's own window length; 0 for the original model, which has no adapter.
+        adapters: window length → file.
+    """
+
+    own: int
+    adapters: Mapping[int, Path]
+
+    @contextmanager
+    def applied(self, backbone: Backbone, window: int) -> Iterator[None]:
+        """The backbone carries a window's adapter inside of the block, and its own weights after it."""
+        replaced = apply_adapter(backbone, self.adapters[window]) if self.adapters else {}
+        try:
+            yield
+        finally:
+            put_weights(backbone, replaced)
+
+
+def read_windows(path: str | Path | None) -> Windows:
+    """Read a windows.csv; None stands for the original model.
+
+    Raises:
+        InputError: an adapter is missing or not the one that was listed.
+    """
+    if path is None:
+        return Windows(own=0, adapters={})
+    table = read_csv(path, WINDOW_COLUMNS)
+    adapters = {}
+    for window, name, wanted in zip(table["window"], table["file"], table["sha256"], strict=True):
+        file = Path(path).parent / name
+        found = sha256_file(file) if file.exists() else "no file"
+        if found != wanted:
+            raise InputError(
+                f"{file}: found {found[:12]}, wanted the adapter {wanted[:12]} that {path} lists"
+            )
+        adapters[int(window)] = file
+    return Windows(own=int(table.loc[table["own"], "window"].iloc[0]), adapters=adapters)

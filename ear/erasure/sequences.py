@@ -1,0 +1,236 @@
+"""Token streams of the frozen model θ*, sampled once and shared by every variant and window that reads them.
+
+Since the streams come from θ* alone, all pairs and all streams are sampled in lockstep before any training.
+Source: the paper's Section "Windowed Gradient Accumulation"; `train_*.py` of the release sample inside of
+the training loop.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from ear.erasure.variants import STREAM_NAMES, Context, Encoding
+from ear.errors import InputError
+from ear.images.batching import BatchSize, drawn_at_once
+from ear.images.sampling import Guidance, choose, guided, image_words, sample, uniforms
+from ear.models.janus import Backbone, Tokens, left_padded, unpadded
+from ear.models.weights import FiniteWatch, check_file, loading
+from ear.prompts.tables import PAIR_COLUMNS
+from ear.workflow.files import atomic_path, read_csv
+from ear.workflow.seeding import stable_seed
+
+Pair = tuple[str, str, str]
+"""(pair id, unsafe prompt, safe prompt)"""
+
+
+def read_pairs(path: str | Path) -> list[Pair]:
+    """Pairs of a pairs.csv."""
+    table = read_csv(path, PAIR_COLUMNS)
+    return list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
+
+
+def sample_streams(
+    backbone: Backbone,
+    pairs: Sequence[Pair],
+    context: Context,
+    encoding: Encoding,
+    seed: int,
+    guidance: float,
+    temperature: float,
+    batch_size: int,
+) -> dict[str, Tensor]:
+    """Sample the streams that a context needs.
+
+    Args:
+        backbone: the frozen model θ*.
+        pairs: P prompt pairs.
+        context: "none" samples as the release does, each token from the one before it alone; the others
+            sample images.
+        encoding: how prompts are encoded.
+        seed: seed of the fine-tuning run; with the pair's id and the stream's name it fixes every random
+            number.
+        guidance: scale of classifier-free guidance.
+        temperature: softmax temperature.
+        batch_size: prompts sampled at once.
+
+    Returns:
+        For each name of ``STREAM_NAMES[context]`` a (P, T) int64 tensor, rows in the order of ``pairs``.
+    """
+    names, steps = STREAM_NAMES[context], backbone.num_image_tokens
+    texts = {"unsafe": [unsafe for _, unsafe, _ in pairs], "safe": [safe for _, _, safe in pairs]}
+    ids = {side: unpadded(backbone.encode(prompts, encoding)) for side, prompts in texts.items()}
+    if context == "none":
+        ids["safe"] = [
+            fitted(safe, len(unsafe), backbone.pad_id) for unsafe, safe in zip(*ids.values(), strict=True)
+        ]
+    jobs = [
+        (prompt, stable_seed(seed, pair_id, name))
+        for name in names
+        for (pair_id, _, _), prompt in zip(pairs, ids["unsafe" if name == "unsafe" else "safe"], strict=True)
+    ]
+    scale = Guidance(guidance)
+    table = context_free_states(backbone) if context == "none" else None
+
+    def sampled(part: Sequence[tuple[Tensor, int]]) -> Tensor:
+        prompts, seeds = zip(*part, strict=True)
+        tokens, uniform = left_padded(prompts, backbone.pad_id), uniforms(seeds, steps)
+        if table is None:
+            return sample(backbone, tokens, uniform, scale, temperature).cpu()
+        return _sample_without_context(backbone, table, tokens, uniform, scale, temperature).cpu()
+
+    length = max(len(prompt) for prompt, _ in jobs)
+    fits = drawn_at_once(backbone, batch_size, scale.rows, length) if table is None else None
+    streams = torch.cat(list(BatchSize(batch_size).each(jobs, sampled, fits)))
+    return dict(zip(names, streams.split(len(pairs)), strict=True))
+
+
+def cuts(pair_id: str, count: int, steps: int) -> Tensor:
+    """Where a pair's mixed streams turn from unsafe to safe: (count,) int64, 0 and others in 1 … ⌊T / 2⌋.
+
+    They are the pair's own, whatever pairs are trained beside it.
+
+    Args:
+        pair_id: fixes them.
+        count: J, at least 1; the first cut is 0.
+        steps: T, image tokens of an image, at least 2.
+    """
+    drawn = np.random.Generator(np.random.Philox(stable_seed(pair_id, "cuts")))
+    return torch.from_numpy(np.append(0, np.sort(drawn.integers(1, steps // 2 + 1, count - 1))))
+
+
+def mixed(unsafe: Tensor, target: Tensor, at: Tensor) -> Tensor:
+    """Streams that begin as the unsafe one and go on, from their cuts, as the target.
+
+    Args:
+        unsafe: (T,).
+        target: (T,).
+        at: (J,) cuts.
+
+    Returns:
+        (J, T).
+    """
+    return torch.where(torch.arange(len(unsafe), device=at.device) < at[:, None], unsafe, target)
+
+
+@torch.no_grad()
+def _sample_without_context(
+    backbone: Backbone,
+    table: Tensor,
+    tokens: Tokens,
+    uniform: Tensor,
+    guidance: Guidance,
+    temperature: float,
+) -> Tensor:
+    """Sample as the release does: the first token from the prompt, each later one from its predecessor alone.
+
+    Called with one token and no cache, both guidance rows are the same row, so guidance has no effect after
+    the first token, and the states are a table over the codebook.
+    """
+    hidden = read_prompt(backbone, backbone.with_unconditional(tokens))[:, -1]
+    drawn: list[Tensor] = []
+    watch = FiniteWatch()
+    for step in range(uniform.shape[1]):
+        logits = backbone.image_logits(table[drawn[-1]] if step else hidden)
+        if not step:
+            logits = guided(logits, guidance)
+        watch.see(step, logits)
+        drawn.append(choose(logits, temperature, uniform[:, step]))
+    watch.require(lambda row: image_words(backbone, tokens, row))
+    return torch.stack(drawn, dim=1)
+
+
+def fitted(ids: Tensor, length: int, pad_id: int) -> Tensor:
+    """A prompt cut to a length, or padded on the right to it with pads that are attended to.
+
+    So the release fits the safe prompt to the unsafe one. Source: its `train_*.py`.
+    """
+    return functional.pad(ids[:length], (0, max(0, length - len(ids))), value=pad_id)
+
+
+def read_prompt(backbone: Backbone, tokens: Tokens) -> Tensor:
+    """Hidden states of left-padded prompts: (B, L) tokens → (B, L, D)."""
+    return backbone.language_model(
+        inputs_embeds=backbone.embed_text(tokens.ids),
+        attention_mask=tokens.mask,
+        position_ids=(tokens.mask.cumsum(dim=1) - 1).clamp_min(0),
+        use_cache=False,
+    ).last_hidden_state
+
+
+def read_alone(backbone: Backbone, codes: Tensor) -> Tensor:
+    """Hidden states of image tokens that are read alone, at position 0: (N,) → (N, D).
+
+    With one token to attend to, attention returns its value, whatever query and key are: the same number as
+    from the whole attention, for half the work.
+    """
+    model: Any = backbone.language_model
+    hidden = backbone.embed_image(codes[:, None])[:, 0]  # (N, D)
+    for layer in model.layers:
+        attention = layer.self_attn
+        values = attention.v_proj(layer.input_layernorm(hidden))  # (N, KV heads · D_head)
+        heads = values.unflatten(-1, (-1, attention.head_dim))
+        shared = heads.repeat_interleave(attention.num_key_value_groups, dim=1)  # each KV head's queries
+        hidden = hidden + attention.o_proj(shared.flatten(1))
+        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+    return model.norm(hidden)
+
+
+@torch.no_grad()
+def context_free_states(backbone: Backbone, batch_size: int = 4096) -> Tensor:
+    """Hidden state of each codebook entry alone at position 0, under the current weights: (V, D)."""
+    codes = torch.arange(backbone.codebook_size, device=backbone.device)
+    return torch.cat([read_alone(backbone, part) for part in codes.split(batch_size)])
+
+
+def made_from(backbone: Backbone, pairs: Sequence[Pair]) -> str:
+    """What streams belong to: SHA-256 of the frozen weights and of the pairs in their order."""
+    return hashlib.sha256(f"{backbone.fingerprint()} {list(pairs)}".encode()).hexdigest()
+
+
+def save_streams(path: str | Path, streams: Mapping[str, Tensor], source: str) -> None:
+    """Write streams as safetensors, atomically, with what :func:`made_from` says of them."""
+    with atomic_path(path) as partial:
+        save_file(
+            {name: value.contiguous() for name, value in streams.items()},
+            partial,
+            metadata={"made_from": source},
+        )
+
+
+def load_streams(path: str | Path, source: str, context: Context) -> dict[str, Tensor]:
+    """Read streams.
+
+    Args:
+        path: the file.
+        source: what :func:`made_from` says of the backbone and the pairs.
+        context: whose streams are wanted.
+
+    Raises:
+        InputError: the file is missing, not whole, of another context, or was made for another backbone or
+            other pairs.
+    """
+    wanted = "a file of token streams"
+    check_file(path, wanted, ".safetensors")
+    with loading(path, wanted), safe_open(path, framework="pt") as handle:
+        found = (handle.metadata() or {}).get("made_from", "none")
+        streams = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
+    if found != source:
+        raise InputError(
+            f"{path}: found streams of other weights or pairs ({found[:12]}), wanted {source[:12]}"
+        )
+    if streams.keys() != set(STREAM_NAMES[context]):
+        names = ", ".join(STREAM_NAMES[context])
+        raise InputError(f"{path}: found streams {', '.join(streams)}, wanted {names} ({context})")
+    for name, stream in streams.items():
+        if stream.dtype != torch.int64 or stream.ndim != 2:
+            kind = f"{stream.dtype} of shape {tuple(stream.shape)}".removeprefix("torch.")
+            raise InputError(f"{path}: {name}: found {kind}, wanted int64 tokens, pairs × tokens")
+    return streams

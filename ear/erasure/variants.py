@@ -1,0 +1,145 @@
+"""The named choices of a fine-tuning, and the variants that bind them. No torch here: the config reads this.
+
+Every choice has one documented set of values. A variant binds those that make it what it is; the rest (K, η,
+learning rate, optimiser, passes, μ) belongs to the experiment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Objective = Literal["mse", "kl", "ascent", "redirect"]
+Context = Literal["none", "independent", "aligned", "mixed"]
+Encoding = Literal["raw", "chat"]
+Rows = Literal["both", "conditional"]
+ThresholdOn = Literal["off", "window-sum", "window-mean", "token"]
+Tail = Literal["drop", "keep"]
+Order = Literal["file", "seed"]
+Optimiser = Literal["adam", "sgd"]
+
+STREAM_NAMES: dict[Context, tuple[str, ...]] = {
+    "none": ("unsafe", "target", "neutral"),
+    "independent": ("unsafe", "target", "neutral"),
+    "aligned": ("unsafe",),
+    "mixed": ("unsafe", "target"),
+}
+"""Streams that a context samples from the frozen model; "target" and "neutral" belong to the safe prompt."""
+
+TOGETHER = "+"
+"""Between the names of concepts that one adapter erases together."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What makes a method what it is.
+
+    Attributes:
+        objective: L_t of an image token. "mse": squared distance of hidden states to the paper's target;
+            "kl": divergence from the frozen model's distribution pushed away from the prompt (Obliviate);
+            "ascent": log-likelihood of the unsafe stream, to be lowered; "redirect": divergence from what the
+            frozen model draws of the safe prompt, after beginnings of the unsafe stream too (ours).
+        context: what a training step sees. "none": each image token alone at position 0, as the authors'
+            scripts run; "independent": the true autoregressive context, with three streams sampled
+            independently, as the paper's text reads; "aligned": the true context, both prompts read along the
+            same unsafe stream; "mixed": the true context, an unsafe stream that goes on as a safe one.
+        encoding: "raw" trains on the prompt's tokens alone, "chat" on the prompt as it stands at inference.
+        rows: rows of classifier-free guidance in the loss, "both" or the "conditional" one.
+        threshold: what has to exceed μ, or else is left out (thresholded loss masking, TLM): the
+            "window-sum" of L_t, the "window-mean", or each "token" on its own; "off" leaves nothing out.
+        tail: whether the steps left over when W does not divide the image are a last, shorter window ("keep")
+            or discarded ("drop").
+        order: pairs in the order of the "file" or shuffled by the "seed" of the fine-tuning run.
+        window: W, image tokens a window (windowed gradient accumulation, WGA); "image" is all of them, None
+            leaves it to the concept.
+        max_grad_norm: gradients are scaled down to this norm; None leaves them as they are.
+        cuts: number of mixed streams that a step of context "mixed" reads of each pair.
+        retain: λ, the weight in context "mixed" of keeping what the safe prompt gives.
+    """
+
+    objective: Objective
+    context: Context
+    encoding: Encoding
+    rows: Rows
+    threshold: ThresholdOn
+    tail: Tail
+    order: Order
+    window: int | Literal["image"] | None
+    max_grad_norm: float | None
+    cuts: int = 0
+    retain: float = 0.0
+
+
+def _ear(
+    context: Context,
+    encoding: Encoding = "chat",
+    threshold: ThresholdOn = "window-sum",
+    order: Order = "seed",
+    window: int | None = None,
+) -> Variant:
+    return Variant("mse", context, encoding, "both", threshold, "drop", order, window, max_grad_norm=None)
+
+
+VARIANTS: dict[str, Variant] = {
+    "released": _ear("none", encoding="raw", order="file"),
+    "paper": _ear("independent", order="file"),
+    "ear": _ear("aligned"),
+    "wga": _ear("aligned", threshold="off"),
+    "single-step": _ear("aligned", threshold="off", window=1),
+    "obliviate": Variant("kl", "aligned", "chat", "conditional", "off", "keep", "seed", "image", 0.5),
+    "gradient-ascent": Variant("ascent", "aligned", "chat", "conditional", "off", "keep", "seed", None, None),
+    "ear-prefix": Variant(
+        "redirect", "mixed", "chat", "conditional", "off", "keep", "seed", "image", None, cuts=4, retain=2.0
+    ),
+}
+"""Sources: arXiv 2506.20151 and the authors' `train_*.py` (the first five), Obliviate (arXiv 2606.28643),
+gradient ascent as unlearning (arXiv 2210.01504); "ear-prefix" is our own."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """μ: a value, or a quantile, before training, of what the threshold looks at.
+
+    Attributes:
+        value: μ itself.
+        quantile: share of windows or tokens below it before training.
+        factor: μ is the quantile times this.
+    """
+
+    value: float | None
+    quantile: float | None
+    factor: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All choices of one fine-tuning.
+
+    Attributes:
+        variant: what the method binds; its window is a number here.
+        layers: K, decoder layers whose attention projections are trained, from the first.
+        eta: η of the objectives "mse" and "kl".
+        learning_rate: learning rate of the optimiser.
+        optimiser: "adam" (β 0.9 and 0.999, ε 1e-8, no weight decay) or "sgd" (no momentum).
+        passes: passes over the pairs.
+        threshold: μ, None for variants without a threshold.
+        micro_batch: image tokens of a window whose activations are in memory at once; bounds memory whatever
+            W is, and changes results by rounding alone.
+        in_turn: train several concepts one after the other, all passes over each; else their
+            pairs alternate.
+    """
+
+    variant: Variant
+    layers: int
+    eta: float
+    learning_rate: float
+    optimiser: Optimiser
+    passes: int
+    threshold: Threshold | None
+    micro_batch: int
+    in_turn: bool = False
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Settings":
+        """From what :func:`dataclasses.asdict` makes of it."""
+        threshold = plain["threshold"] and Threshold(**plain["threshold"])
+        return cls(**{**plain, "variant": Variant(**plain["variant"]), "threshold": threshold})

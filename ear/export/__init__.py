@@ -1,1 +1,0 @@
-"""An erased model as a plain transformers folder with a model card."""

@@ -1,0 +1,1 @@
+"""Images: sampled, decoded, rendered to disk, captioned."""

@@ -1,0 +1,129 @@
+"""Work in batches as large as memory allows: begun with what should fit, and halved where it does not."""
+
+import gc
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from ear.errors import InputError
+from ear.images.decoding import forget_compiled, free_memory, kept_bytes
+from ear.models import memory
+from ear.models.janus import Backbone
+from ear.models.memory import Dimensions, free_bytes, ran_out_of_memory
+
+T = TypeVar("T")
+R = TypeVar("R")
+logger = logging.getLogger(__name__)
+
+
+class BatchSize:
+    """How many items are worked on at once: halved where memory runs out, and so for the rest of the job.
+
+    Each kind of work has one of its own: what is too much for one is not for another.
+
+    Args:
+        wanted: the size to begin with.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = self.size = wanted
+
+    def each(
+        self, items: Sequence[T], work: Callable[[Sequence[T]], R], fits: int | None = None
+    ) -> Iterator[R]:
+        """Work on consecutive parts of ``items``, as large as memory allows; results in order.
+
+        Args:
+            items: what to work on.
+            work: is called again, with fewer items, where it ran out of memory.
+            fits: how many of these items should fit; None where that is not known.
+
+        Raises:
+            InputError: memory runs out with a single item.
+        """
+        start = 0
+        while start < len(items):
+            part = items[start : start + min(self.size, fits or self.size)]
+            done = True
+            try:
+                result = work(part)
+            except Exception as error:
+                if not ran_out_of_memory(error):
+                    raise
+                done = False  # halve outside of the handler: until it ends, the traceback holds the tensors
+            if done:
+                yield result
+                start += len(part)
+            else:
+                self.halve(len(part))
+
+    def halve(self, tried: int) -> None:
+        """Go on with half of the size that memory ran out with. Call it outside of the error's handler.
+
+        Raises:
+            InputError: it was a single item.
+        """
+        if tried == 1:
+            raise InputError(
+                "batch size: found too little memory for 1 at a time, wanted a device with more memory, a "
+                "smaller dtype (backbone.dtype) or fewer jobs beside this one"
+            )
+        self.size = tried // 2
+        logger.warning("out of memory with %d at once: going on with %d", tried, self.size)
+        gc.collect()
+        forget_compiled()
+        free_memory()
+
+
+def dimensions(backbone: Backbone) -> Dimensions:
+    """Shape of a backbone that is loaded."""
+    config, text = backbone.model.config, backbone.model.config.get_text_config()
+    return Dimensions(
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        intermediate=text.intermediate_size,
+        heads=text.num_attention_heads,
+        key_value_heads=text.num_key_value_heads,
+        head_size=text.head_dim,
+        image_tokens=backbone.num_image_tokens,
+        codebook=backbone.codebook_size,
+        image_size=config.vision_config.image_size,
+        value_bytes=backbone.model.dtype.itemsize,
+        loaded=sum(parameter.numel() for parameter in backbone.model.parameters()),
+    )
+
+
+def fitting(backbone: Backbone, wanted: int, need: Callable[[Dimensions, int], float]) -> int:
+    """The largest size up to ``wanted`` that a GPU has free memory for; on the CPU ``wanted`` itself.
+
+    Nothing is kept for the next drawing: its cache is given up first.
+
+    Args:
+        backbone: the model, on its device.
+        wanted: what the config asks for.
+        need: bytes beside the weights, by the backbone's shape and the size (``ear.models.memory``).
+    """
+    if backbone.device.type != "cuda":
+        return wanted
+    free_memory()
+    shape = dimensions(backbone)
+    size = memory.largest(wanted, free_bytes(backbone.device), lambda size: need(shape, size))
+    if size < wanted:
+        logger.info("%d at once instead of %d, by the device's free memory", size, wanted)
+    return size
+
+
+def drawn_at_once(backbone: Backbone, wanted: int, per_image: int, length: int) -> int:
+    """As :func:`fitting`, for images. The last cache stays: it is used again where its shape is asked for.
+
+    Args:
+        backbone: the model, on its device.
+        wanted: images that the config asks for.
+        per_image: rows of classifier-free guidance that one image takes.
+        length: tokens of the longest prompt.
+    """
+    if backbone.device.type != "cuda":
+        return wanted
+    shape = dimensions(backbone)
+    free = free_bytes(backbone.device) + kept_bytes(backbone)
+    return memory.largest(wanted, free, lambda size: memory.drawing(shape, size, per_image, length))

@@ -1,0 +1,275 @@
+"""Image → caption with the backbone's understanding path (SigLIP-like vision tower, text head)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ear.errors import InputError
+from ear.images.batching import BatchSize, fitting
+from ear.images.reading import open_image, read_references
+from ear.images.rendering import shard_rows
+from ear.models.chat_format import CAPTION_TOKENS, DESCRIBE, NO, YES, caption_prompt, question
+from ear.models.janus import Backbone
+from ear.models.memory import answering
+from ear.models.weights import FiniteWatch
+from ear.prompts.naming import named
+from ear.workflow.files import read_csv
+from ear.workflow.progress import progress
+from ear.workflow.seeding import stable_seed
+
+ANSWERED = 50
+"""Pictures that are described, or asked about, at once."""
+
+
+@torch.no_grad()
+def caption_images(
+    backbone: Backbone,
+    files: Sequence[Path],
+    desc: str,
+    question: str = DESCRIBE,
+    max_new_tokens: int = CAPTION_TOKENS,
+    batch_size: BatchSize | None = None,
+) -> list[str]:
+    """Ask the same question of every image and decode the answers greedily.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        files: N image files.
+        desc: label of the progress bar.
+        question: the user's words beside the image.
+        max_new_tokens: longest answer.
+        batch_size: images at once; unless given ``ANSWERED``, or as many as a GPU has memory for. It gets
+            smaller where memory runs out.
+
+    Returns:
+        N answers, stripped.
+
+    Raises:
+        InputError: logits that are not finite.
+    """
+    request = caption_prompt(backbone.processor, question)
+    batch_size = batch_size or answered_at_once(backbone, request, max_new_tokens)
+
+    def answer(part: Sequence[Path]) -> list[str]:
+        inputs = question_inputs(backbone, request, part)
+        with watched_words(backbone) as watch:
+            output = backbone.model.generate(
+                **inputs,
+                generation_mode="text",
+                do_sample=False,
+                max_new_tokens=max_new_tokens,
+                use_cache=True,
+            )
+        watch.require(lambda row: f"caption of {part[row]}", "word")
+        new = output[:, inputs["input_ids"].shape[1] :]
+        return [text.strip() for text in backbone.processor.batch_decode(new, skip_special_tokens=True)]
+
+    batches = progress(
+        batch_size.each(files, answer),
+        desc=desc,
+        unit=f"batch of {batch_size.wanted}",
+        total=-(-len(files) // batch_size.wanted),
+    )
+    return [text for texts in batches for text in texts]
+
+
+def question_inputs(backbone: Backbone, request: str, files: Sequence[Path]) -> Any:
+    """The same question about each of some pictures, as the model takes it."""
+    images = [open_image(file) for file in files]
+    inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
+    return inputs.to(backbone.device, dtype=backbone.model.dtype)
+
+
+def answered_at_once(backbone: Backbone, request: str, answer: int) -> BatchSize:
+    """How many pictures a question is asked of at once.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        request: the question in the chat template.
+        answer: longest answer in tokens; 0 where one pass answers.
+    """
+    tokenizer: Any = backbone.processor.tokenizer
+    length = len(tokenizer(request).input_ids) + backbone.num_image_tokens
+    return BatchSize(
+        fitting(backbone, ANSWERED, lambda shape, images: answering(shape, images, length, answer))
+    )
+
+
+@contextmanager
+def watched_words(backbone: Backbone) -> Iterator[FiniteWatch]:
+    """Watch the text head while words are generated: each of its calls is one word of the batch."""
+    watch, words = FiniteWatch(), count()
+    head = backbone.model.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _, __, logits: watch.see(next(words), logits[:, -1]))
+    try:
+        yield watch
+    finally:
+        hook.remove()
+
+
+def caption_shard(
+    backbone: Backbone,
+    manifest: str | Path,
+    shard: int,
+    shards: int,
+    desc: str,
+    question: str = DESCRIBE,
+) -> pd.DataFrame:
+    """Caption one shard of the pictures of a manifest.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        manifest: table image_id, file (relative to the manifest's folder), references (a JSON list of texts).
+        shard: its number, from 0.
+        shards: how many there are.
+        desc: label of the progress bar.
+        question: what is asked of each picture.
+
+    Returns:
+        One row an image: image_id, references, caption.
+    """
+    images = shard_rows(read_csv(manifest, ["image_id", "file", "references"]), shard, shards)
+    files = [Path(manifest).parent / name for name in images["file"]]
+    captions = caption_images(backbone, files, desc, question)
+    return images[["image_id", "references"]].assign(caption=captions)
+
+
+CONCEPT, OTHERS = "concept", "others"
+QUESTION_COLUMNS = ["image_id", "about", "words", "wanted"]
+ANSWER_COLUMNS = [*QUESTION_COLUMNS, "answered", "score"]
+HALF = 0.5
+"""A score above it is a yes."""
+
+
+def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequence[str]) -> pd.DataFrame:
+    """What is asked of which pictures, about half of it to be answered with yes.
+
+    Of each picture is asked whether the concept is in it and, where other things are known, whether one of
+    them is: by turns one that is named and one that is not.
+
+    Args:
+        pictures: columns image_id, file, references (a JSON list of texts).
+        names: of the concept; the first is the one that is asked for.
+        others: names of further things.
+
+    Returns:
+        Columns QUESTION_COLUMNS and file: all pictures that name the concept and the first of those that do
+        not, as many, in the order of ``pictures``; the concept first of each picture.
+    """
+    texts = [
+        " ".join(read_references(str(image_id), text))
+        for image_id, text in zip(pictures["image_id"], pictures["references"], strict=True)
+    ]
+    there = np.array([bool(named(text, names)) for text in texts], dtype=bool)
+    count = min(there.sum(), (~there).sum())
+    chosen = sorted([*np.flatnonzero(there)[:count], *np.flatnonzero(~there)[:count]])
+    rows: list[tuple[str, str, str, str, str]] = []
+    for turn, place in enumerate(chosen):
+        image_id, file = str(pictures["image_id"].iloc[place]), str(pictures["file"].iloc[place])
+        rows.append((image_id, CONCEPT, names[0], YES if there[place] else NO, file))
+        shown = named(texts[place], others)
+        absent = [words for words in others if words not in shown]
+        wanted = YES if turn % 2 == 0 else NO
+        if things := shown if wanted == YES else absent:
+            words = things[stable_seed(image_id, OTHERS) % len(things)]
+            rows.append((image_id, OTHERS, words, wanted, file))
+    return pd.DataFrame(rows, columns=[*QUESTION_COLUMNS, "file"])
+
+
+@torch.no_grad()
+def yes_scores(
+    backbone: Backbone, files: Sequence[Path], words: str, batch_size: BatchSize | None = None
+) -> np.ndarray:
+    """How sure the model is that a thing is in pictures.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        files: N image files.
+        words: of the thing.
+        batch_size: images at once; unless given as many as captions are made of, or as a GPU has memory for.
+            It gets smaller where memory runs out.
+
+    Returns:
+        (N,) float64 in [0, 1]: P(yes) / (P(yes) + P(no)) of the next token after the question. Of the ways in
+        which a tokenizer begins either word, the likeliest counts.
+
+    Raises:
+        InputError: logits that are not finite.
+    """
+    request = caption_prompt(backbone.processor, question(words))
+    yes, no = answer_tokens(backbone)
+
+    def score(part: Sequence[Path]) -> np.ndarray:
+        inputs = question_inputs(backbone, request, part)
+        logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)
+        watch = FiniteWatch()
+        watch.see(0, logits)
+        watch.require(lambda row: f"question about {words!r} and {part[row]}", "word")
+        margin = logits[:, yes].amax(dim=1) - logits[:, no].amax(dim=1)
+        return margin.sigmoid().cpu().numpy()
+
+    parts = (batch_size or answered_at_once(backbone, request, 0)).each(files, score)
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def answer_tokens(backbone: Backbone) -> tuple[list[int], list[int]]:
+    """First tokens of "yes" and of "no", with and without a capital and a blank before it.
+
+    Raises:
+        InputError: the tokenizer begins both with the same tokens.
+    """
+    tokenizer: Any = backbone.processor.tokenizer
+
+    def firsts(word: str) -> set[int]:
+        texts = [blank + text for blank in ("", " ") for text in (word, word.capitalize())]
+        return {tokenizer(text, add_special_tokens=False).input_ids[0] for text in texts}
+
+    yes, no = firsts(YES), firsts(NO)
+    if not yes - no or not no - yes:
+        raise InputError("tokenizer: found the same tokens for yes and no, wanted words that it knows apart")
+    return sorted(yes - no), sorted(no - yes)
+
+
+def answer_shard(
+    backbone: Backbone,
+    manifest: str | Path,
+    names: Sequence[str],
+    others: Sequence[str],
+    shard: int,
+    shards: int,
+    desc: str,
+) -> pd.DataFrame:
+    """Ask the questions of one shard: every ``shards``-th one.
+
+    Args:
+        backbone: the model, with its adapter if it has one.
+        manifest: table image_id, file (relative to the manifest's folder), references.
+        names: of the concept.
+        others: names of further things.
+        shard: its number, from 0.
+        shards: how many there are.
+        desc: label of the progress bar.
+
+    Returns:
+        One row a question, columns ANSWER_COLUMNS.
+    """
+    pictures = read_csv(manifest, ["image_id", "file", "references"])
+    asked = shard_rows(questions_about(pictures, names, others), shard, shards)
+    scores = np.zeros(len(asked))
+    for words, rows in progress(list(_by_words(asked)), desc=desc, unit="question"):
+        files = [Path(manifest).parent / name for name in asked["file"].iloc[rows]]
+        scores[rows] = yes_scores(backbone, files, words)
+    answered = np.where(scores > HALF, YES, NO)
+    return asked.assign(answered=answered, score=scores)[ANSWER_COLUMNS]
+
+
+def _by_words(asked: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
+    """Row numbers of each thing that is asked for: equal questions need no padding."""
+    for words in dict.fromkeys(asked["words"]):
+        yield words, np.flatnonzero(asked["words"] == words).tolist()

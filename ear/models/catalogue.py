@@ -1,0 +1,225 @@
+"""The declarative list of assets: what each is, where it is from, under which licence, and how big."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from ear.workflow.texts import read_yaml, validated
+
+ROOT = Path(__file__).parents[2]
+"""The repository that this code is in."""
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Positive = Annotated[int, Field(ge=1)]
+Patterns = Annotated[list[Text], Field(min_length=1)]
+"""Shell patterns of paths inside of the asset's folder; * matches / too, as on the hub."""
+
+
+class Section(BaseModel):
+    """An entry whose keys are all known, of the right type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Hub(Section):
+    """A repository of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    repo: Text = Field(description="owner/name")
+    revision: Commit | None = Field(
+        description="commit; null: the newest one at the first fetch, then the lock's"
+    )
+    files: Patterns = Field(description="what of it is fetched")
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        return f"Hugging Face hub, {self.repo}"
+
+
+class Download(Section):
+    """One file of the web, or a zip archive of which some files are kept."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+    size: Positive | None = Field(None, description="exact size in bytes, where known")
+    unpack: Patterns | None = Field(None, description="it is a zip archive: the members to keep")
+
+    @property
+    def file(self) -> str:
+        """Name of the downloaded file."""
+        return urlsplit(self.url).path.rsplit("/", 1)[1]
+
+
+class Urls(Section):
+    """Files of the web."""
+
+    kind: Literal["url"]
+    downloads: Annotated[list[Download], Field(min_length=1)]
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        urls = [download.url for download in self.downloads]
+        if len(urls) == 1:
+            return urls[0]
+        return f"{urls[0].rsplit('/', 1)[0]}/ ({len(urls)} files)"
+
+
+class Package(Section):
+    """A file inside of an installed Python package."""
+
+    kind: Literal["package"]
+    package: Text
+    file: Text = Field(description="path inside of the package")
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        return f"installed Python package {self.package}, {self.file}"
+
+
+class Repository(Section):
+    """A folder of this repository, of which the files that have a hash in the catalogue are the asset."""
+
+    kind: Literal["repository"]
+    folder: Text = Field(description="its path in the repository")
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return ROOT / self.folder
+
+    @property
+    def words(self) -> str:
+        """Where the asset is from, for people."""
+        return f"this repository, {self.folder}"
+
+
+class Shape(Section):
+    """Shape of a backbone, so that its cost is known before it is fetched."""
+
+    layers: Positive
+    hidden: Positive
+    intermediate: Positive
+    heads: Positive
+    key_value_heads: Positive | None = Field(None, description="of grouped queries; null: as many as heads")
+    head_size: Positive | None = Field(None, description="width of a head; null: hidden / heads")
+    image_tokens: Positive
+    codebook: Positive
+    image_size: Positive = Field(description="pixels a side")
+
+
+class Canary(Section):
+    """What a checkpoint is known to draw of one prompt: the first tokens of greedy decoding on a GPU."""
+
+    prompt: Text
+    prompt_tokens: Positive = Field(
+        description="begin-of-sentence, the prompt without a template, begin-of-image"
+    )
+    guidance: float
+    tokens: Annotated[list[int], Field(min_length=1)]
+    source: Text = Field(description="where the tokens are from")
+
+
+class Asset(Section):
+    """One asset: a folder of files under its name."""
+
+    title: Text
+    licence: Text
+    size: Positive = Field(description="bytes of its files, or of the archives that are fetched")
+    approximate: bool = Field(False, description="the size is an estimate")
+    source: Annotated[Hub | Urls | Package | Repository, Field(discriminator="kind")]
+    needs: Patterns | None = Field(
+        None, description="patterns that must each match a file; default: all that is fetched"
+    )
+    sha256: dict[str, Sha256 | None] = Field({}, description="file → hash; null: not known, the lock has it")
+    shape: Shape | None = None
+    canary: Canary | None = None
+
+    @field_validator("sha256")
+    @classmethod
+    def _plain_paths(cls, hashes: dict[str, Any]) -> dict[str, Any]:
+        for path in hashes:
+            if path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(f"found path {path}, wanted one inside of the asset's folder")
+        return hashes
+
+    @model_validator(mode="after")
+    def _hashed(self) -> Self:
+        if isinstance(self.source, Repository) and not self.sha256:
+            raise ValueError("wanted sha256: what of the folder belongs to the asset, with its hashes")
+        return self
+
+    @property
+    def size_words(self) -> str:
+        """Size for people: "about 14.8 GB"."""
+        return ("about " if self.approximate else "") + size_in_words(self.size)
+
+    @property
+    def patterns(self) -> list[str]:
+        """Patterns of the files that belong to the asset."""
+        match self.source:
+            case Hub(files=files):
+                return files
+            case Package(file=file):
+                return [file.rsplit("/", 1)[-1]]
+            case Repository():
+                return list(self.sha256)
+            case Urls() as urls:
+                return list(
+                    dict.fromkeys(name for one in urls.downloads for name in one.unpack or [one.file])
+                )
+
+    @property
+    def needed(self) -> list[str]:
+        """Patterns that must each match a file."""
+        return self.needs or self.patterns
+
+    @property
+    def trees(self) -> list[str]:
+        """Folders that archives unpack to, with a slash at the end: each is recorded by one digest."""
+        if not isinstance(self.source, Urls):
+            return []
+        unpacked = [one.unpack or [] for one in self.source.downloads]
+        return sorted({p.split("/", 1)[0] + "/" for patterns in unpacked for p in patterns if "/" in p})
+
+    @property
+    def archives(self) -> list[str]:
+        """Names of archives: the lock has their hashes, the asset's folder does not keep them."""
+        downloads = self.source.downloads if isinstance(self.source, Urls) else []
+        return [one.file for one in downloads if one.unpack]
+
+
+def load_catalogue(path: str | Path) -> dict[str, Asset]:
+    """Read the list of assets.
+
+    Args:
+        path: YAML: name → asset.
+
+    Returns:
+        The assets by name, in the order of the file.
+
+    Raises:
+        InputError: the file is missing, is not YAML, has a key twice or a wrong one: file, key, found,
+            wanted.
+    """
+    raw = read_yaml(path, "wanted the list of assets")
+    return validated(raw, dict[Name, Asset], path)
+
+
+def shapes_of(catalogue: Mapping[str, Asset]) -> dict[str, Shape]:
+    """Asset → its shape; of backbones alone."""
+    return {name: asset.shape for name, asset in catalogue.items() if asset.shape}
+
+
+def size_in_words(count: int) -> str:
+    """A number of bytes with a decimal unit: 14 850 000 000 is "14.8 GB"."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count} B"

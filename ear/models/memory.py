@@ -1,0 +1,276 @@
+"""What a device has room for, and how it says that it has none left."""
+
+import errno
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ear.errors import InputError
+
+OUT_OF_MEMORY = re.compile(
+    r"(?:CUDA|HIP|XPU)\b[^\n]{0,40}\bout of memory\b"  # torch's own, the driver's, Triton's
+    r"|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation"
+    r"|(?:CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_\w*ALLOC(?:ATION)?_FAILED|CUFFT_ALLOC_FAILED"
+    r"|CUDNN_STATUS_NOT_SUPPORTED"  # what cuDNN says of a batch that it has no room for; fewer items cure it
+    r"|can't allocate memory|std::bad_alloc"  # the CPU's
+)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes of a GPU that can still be allocated: free ones and those that torch's allocator holds unused."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is a failed allocation, on whichever device, or was raised because of one.
+
+    Torch has a class for one form of it alone: a library, a CUDA graph or a compiler's backend that finds no
+    memory says so in the text of a RuntimeError, or of one that it wraps.
+    """
+    if isinstance(error, InputError):  # has been dealt with
+        return False
+    seen: set[int] = set()
+    chain: list[BaseException] = [error]
+    while chain:
+        one = chain.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(one, OSError) and one.errno == errno.ENOMEM:
+            return True
+        if isinstance(one, RuntimeError) and OUT_OF_MEMORY.search(str(one)):
+            return True
+        chain += _behind(one)
+    return False
+
+
+def _behind(error: Any) -> list[BaseException]:
+    """The errors that one names as its reason: a compiler's own, and what Python would print above it."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    inner = getattr(error, "inner_exception", None)
+    return [one for one in (inner, before) if isinstance(one, BaseException)]
+
+
+WIDTH_BLOCK = 128
+"""Columns by which a cache of fixed width is made wider."""
+GPU_PICTURES = 16
+"""Images decoded to pixels at once on a GPU."""
+PAIRS_AT_ONCE, PAIR_ROWS = 8, 6
+"""Pairs whose frozen states are read in one pass, and rows of each at most: three streams of two rows."""
+USABLE = 0.95
+"""Share of the free memory that is planned with; the allocator loses some between its blocks."""
+
+FLOAT, DOUBLE = 4, 8  # bytes of a float32 and a float64
+PIXEL_VALUES = 512  # a pixel of an image that is decoded: four tensors of 128 channels
+VISION_BYTES = 0.1e9  # a picture in the vision tower, of 576 patches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dimensions:
+    """Shape of a backbone.
+
+    Attributes:
+        layers: decoder layers.
+        hidden: their width.
+        intermediate: width of their MLPs.
+        heads: attention heads.
+        key_value_heads: heads of keys and values.
+        head_size: width of a head.
+        image_tokens: T.
+        codebook: entries of it.
+        image_size: pixels a side.
+        value_bytes: of a weight or an activation.
+        loaded: weights of the whole model, those that drawing does not read too.
+    """
+
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    key_value_heads: int
+    head_size: int
+    image_tokens: int
+    codebook: int
+    image_size: int
+    value_bytes: int
+    loaded: int
+
+    @property
+    def parameters(self) -> int:
+        """Weights that a step reads: decoder layers and image head."""
+        layer = self.projections + 3 * self.hidden * self.intermediate
+        return self.layers * layer + self.hidden * (self.hidden + self.codebook)
+
+    @property
+    def projections(self) -> int:
+        """Weights of a layer's attention: q, k, v and o."""
+        return 2 * self.hidden * self.head_size * (self.heads + self.key_value_heads)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights that a step reads."""
+        return self.parameters * self.value_bytes
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Bytes of all weights."""
+        return self.loaded * self.value_bytes
+
+    @property
+    def cached_bytes(self) -> int:
+        """Keys and values of one token of one row, in all layers."""
+        return 2 * self.layers * self.key_value_heads * self.head_size * self.value_bytes
+
+    def trained_bytes(self, layers: int) -> int:
+        """Attention projections of so many layers: the edited weights."""
+        return layers * self.projections * self.value_bytes
+
+
+def padded_images(images: int) -> int:
+    """Images that a batch of fixed shape is padded to, so that few shapes are compiled: a power of two."""
+    return 1 << (images - 1).bit_length()
+
+
+def padded_columns(length: int, steps: int) -> int:
+    """Columns of a cache of fixed width: ``length`` of the prompt and ``steps`` − 1 read after it."""
+    return -(-(length + steps - 1) // WIDTH_BLOCK) * WIDTH_BLOCK
+
+
+def drawing(shape: Dimensions, images: int, rows: int, length: int) -> float:
+    """Sampling a batch of images and decoding it to pixels.
+
+    Args:
+        shape: of the backbone.
+        images: of the batch.
+        rows: of classifier-free guidance that one image takes.
+        length: tokens of the longest prompt.
+    """
+    images = padded_images(images)
+    lanes, columns = rows * images, padded_columns(length, shape.image_tokens)
+    prompt = _passed(shape, lanes, length, columns)
+    chosen = lanes * shape.codebook * FLOAT + 3 * images * shape.codebook * DOUBLE
+    pixels = min(images, GPU_PICTURES) * shape.image_size**2 * PIXEL_VALUES * shape.value_bytes
+    return lanes * columns * shape.cached_bytes + max(prompt, chosen, pixels)
+
+
+def frozen_states(shape: Dimensions, rows: int, length: int) -> float:
+    """Reading the frozen model's states along whole images: cache, one layer's pass, states.
+
+    Args:
+        shape: of the backbone.
+        rows: streams read at once.
+        length: tokens of the longest prompt.
+    """
+    columns = length + shape.image_tokens - 1
+    states = 2 * rows * columns * shape.hidden * shape.value_bytes  # the teacher's are made from them
+    logits = 4 * shape.image_tokens * shape.codebook * FLOAT  # of one pair at a time
+    return rows * columns * shape.cached_bytes + _passed(shape, rows, columns, columns) + states + logits
+
+
+def training(
+    shape: Dimensions, rows: int, micro_batch: int, length: int, layers: int, pairs: int, adam: bool = True
+) -> float:
+    """Erasing: a micro-batch's activations, and all that is held beside it.
+
+    Args:
+        shape: of the backbone.
+        rows: trained on at once, of one pair.
+        micro_batch: image tokens of a window whose activations are in memory at once.
+        length: tokens of the longest prompt.
+        layers: whose attention is trained.
+        pairs: whose teacher states are held.
+        adam: whether the optimiser holds two moments of each weight.
+    """
+    columns = length + shape.image_tokens - 1
+    tokens = min(micro_batch, shape.image_tokens) + length  # the first one reads the prompt too
+    # θ*, the gradient, a temporary of the optimiser's step, and the moments.
+    weights = (5 if adam else 3) * shape.trained_bytes(layers)
+    teacher = pairs * rows * shape.image_tokens * shape.hidden * shape.value_bytes
+    caches = 3 * rows * columns * shape.cached_bytes  # what a window reads, its gradient, and a copy
+    logits = 4 * rows * tokens * shape.codebook * FLOAT
+    return _saved(shape, rows, tokens, columns, layers) + weights + teacher + caches + logits
+
+
+def answering(shape: Dimensions, images: int, length: int, answer: int) -> float:
+    """Captions, and questions about pictures.
+
+    Args:
+        shape: of the backbone.
+        images: of the batch.
+        length: tokens of the longest prompt, those of the picture among them.
+        answer: longest answer in tokens; 0 for a question that one pass answers.
+    """
+    cache = images * (length + answer) * shape.cached_bytes
+    layer = cache / shape.layers  # a layer's keys and values are copied when a token is added
+    return cache + layer + max(images * VISION_BYTES, _passed(shape, images, length, length))
+
+
+def relearning(shape: Dimensions, images: int, length: int, layers: int, parts: int) -> float:
+    """Benign fine-tuning on whole images.
+
+    Args:
+        shape: of the backbone.
+        images: of a forward pass.
+        length: tokens of the longest prompt.
+        layers: whose attention is trained.
+        parts: forward passes of a step, whose gradients are held until it is taken.
+    """
+    weights = shape.trained_bytes(layers)
+    masters = 5 * weights * FLOAT / shape.value_bytes  # float32: weights, moments, gradient, a temporary
+    return gradients(shape, images, length, shape.image_tokens, layers) + parts * weights + masters
+
+
+def gradients(shape: Dimensions, images: int, length: int, tokens: int, layers: int = 0) -> float:
+    """A forward and a backward pass over the first ``tokens`` image tokens of images, and their logits.
+
+    Args:
+        shape: of the backbone.
+        images: of the pass.
+        length: tokens of the longest prompt.
+        tokens: image tokens that are read.
+        layers: whose attention is trained; 0 where the gradient is the prompt's.
+    """
+    columns = length + tokens - 1
+    logits = images * tokens * shape.codebook * (3 * FLOAT + shape.value_bytes)
+    return _saved(shape, images, columns, columns, layers) + logits
+
+
+def largest(wanted: int, free: float, need: Callable[[int], float]) -> int:
+    """The largest size up to ``wanted`` whose need fits; 1 where none does, which is then tried all the same.
+
+    Args:
+        wanted: the most.
+        free: bytes of the device.
+        need: bytes of a size, growing with it.
+    """
+    return next((size for size in range(wanted, 1, -1) if need(size) <= USABLE * free), 1)
+
+
+def _passed(shape: Dimensions, rows: int, tokens: int, columns: int) -> float:
+    """One layer's tensors in a pass without a gradient: ``tokens`` new ones that see ``columns`` in all."""
+    width = shape.heads * shape.head_size
+    stream = (3 * FLOAT + 2 * shape.value_bytes) * shape.hidden  # the norm's in float32
+    layer = max(4 * width, 3 * shape.intermediate) * shape.value_bytes
+    mask = 2 * columns * shape.value_bytes
+    return rows * tokens * (stream + layer + mask)
+
+
+def _saved(shape: Dimensions, rows: int, tokens: int, columns: int, trained: int) -> float:
+    """What all layers save for the backward pass, and one layer more for its temporaries.
+
+    A layer saves, in float32, the inputs of its two norms, its attention's queries, keys and values and the
+    weights of the attention; in the model's dtype the three inner tensors of its MLP and, where its
+    projections are trained, their inputs.
+    """
+    width = shape.heads * shape.head_size
+    in_float = FLOAT * (2 * shape.hidden + 2 + width + shape.heads * (columns + 1))
+    in_dtype = shape.value_bytes * (3 * shape.intermediate + columns / shape.layers)  # and the mask
+    layer = rows * (tokens * (in_float + in_dtype) + columns * 2 * FLOAT * width)
+    inputs = rows * tokens * (shape.hidden + width) * shape.value_bytes
+    return (shape.layers + 1) * layer + trained * inputs + rows * tokens * FLOAT * 2 * shape.hidden

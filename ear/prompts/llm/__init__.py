@@ -1,0 +1,1 @@
+"""Prompt pairs by language models."""

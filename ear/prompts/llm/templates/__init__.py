@@ -1,0 +1,1 @@
+"""What language models are asked, one file a kind of concept."""

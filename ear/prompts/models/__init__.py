@@ -1,1 +1,0 @@
-"""Where prompt pairs come from: language models, and the grammar behind the same interface."""

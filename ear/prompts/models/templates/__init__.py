@@ -1,1 +1,0 @@
-"""What language models are asked: files that people read and edit, beside the module that fills them."""

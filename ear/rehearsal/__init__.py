@@ -1,1 +1,0 @@
-"""Stand-ins for the paper's assets: tiny, random, in exactly the real formats."""

@@ -1,0 +1,108 @@
+"""The score card as a figure: methods × axes, concept by concept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ear.errors import InputError
+from ear.evaluation.columns import SCORE_CARD_CSV
+from ear.evaluation.protocols import Axis
+from ear.evaluation.score_card import card_rows, columns_of, fewer_mark, on_front
+from ear.report import style
+
+# Bad to good; all of them light enough for dark text, and told apart by the colour-blind.
+COLOURS = LinearSegmentedColormap.from_list("card", ["#F4BC8C", "#FBF1E6", "#F1F6FA", "#A3C9E6"])
+ROW, HEAD = 0.225, 0.85  # inches
+MARGIN = 0.1  # of a cell, on either side of an interval's scale
+# The least difference that takes all of the colours, of rates; of other scores, this share of the best one.
+LEAST_SPAN = 0.2
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(SCORE_CARD_CSV.read(files.table))
+
+
+@style.styled
+def draw(card: pd.DataFrame) -> Figure:
+    """Values in cells, coloured from bad to good, with the interval as a line below; then the Pareto front.
+
+    Args:
+        card: the score card (``ear.evaluation.score_card.score_card``). A column has one scale of colours,
+            and one of intervals, for all concepts.
+
+    Returns:
+        The figure. A cell is a Rectangle labelled "<concept>|<method>|<axis>", its value a Text with that as
+        ``gid``, its interval a Line2D labelled by that and ``interval``; the mark of a method on the front is
+        a Line2D labelled "<concept>|<method>|front".
+
+    Raises:
+        InputError: the card has no rows.
+    """
+    if card.empty:
+        raise InputError("score-card.csv: found no row, wanted one or more")
+    axes, concepts = columns_of(card), style.order_concepts(card["concept"])
+    blocks = {concept: dict(card_rows(card, concept)) for concept in concepts}
+    methods = style.order_methods(card["method"])
+    width = min(style.TEXT_WIDTH, max(style.COLUMN_WIDTH, 1.5 + 0.4 * len(axes)))
+    rows = sum(1 + len(cells) for cells in blocks.values())
+    figure, panels = style.panels(1, 1, width, HEAD + ROW * rows)
+    ax, top, ticks = panels[0, 0], 0, {}
+    for concept, cells in blocks.items():
+        title = style.concept_title(concept)
+        ax.text(-0.08, top + 0.6, title, ha="right", va="center", fontweight="bold", fontsize=8)
+        for y, method in enumerate(style.order_methods(cells), start=top + 1):
+            ticks[y + 0.5] = style.method_style(method, methods).label
+            for x, axis in enumerate(axes):
+                name = f"{concept}|{method}|{axis.name}"
+                _draw_cell(
+                    ax, x, y, name, axis, cells[method].get(axis.name), card[card["axis"] == axis.name]
+                )
+            if on_front(cells[method]):
+                mark = {"marker": "o", "markersize": 4.5, "color": style.INK}
+                ax.plot(len(axes) + 0.5, y + 0.5, label=f"{concept}|{method}|front", **mark)
+        top += 1 + len(cells)
+    for x, heading in enumerate([*(axis.heading for axis in axes), "Front"]):
+        place = {"rotation": 45, "rotation_mode": "anchor", "ha": "left", "va": "bottom"}
+        ax.text(x + 0.45, 0.75, heading, fontsize=7, **place)
+    ax.set_xlim(0, len(axes) + 1)
+    ax.set_ylim(rows, 0.6)
+    ax.set_yticks(list(ticks), list(ticks.values()))
+    ax.tick_params(length=0, pad=3, bottom=False, labelbottom=False)
+    ax.spines[:].set_visible(False)
+    return figure
+
+
+def _draw_cell(
+    ax: Axes, x: int, y: int, name: str, axis: Axis, row: Mapping[str, Any] | None, column: pd.DataFrame
+) -> None:
+    """A cell; ``column`` holds the rows of its axis, of all concepts and methods."""
+    if row is None:
+        style.note_missing(ax, x + 0.5, y + 0.5, "–", ha="center")
+        return
+    bad, good = _scale(axis, column["value"])
+    colour = COLOURS(float(np.clip((row["value"] - bad) / (good - bad), 0, 1)))
+    ax.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=1, label=name))
+    text = (
+        f"{row['value'] * axis.form.scale:.{0 if axis.form.unit else axis.form.decimals}f}{fewer_mark(row)}"
+    )
+    ax.text(x + 0.5, y + 0.42, text, ha="center", va="center", fontsize=6.5, gid=name)
+    if pd.notna(row["ci_low"]):
+        least, most = axis.form.bounds or (column["ci_low"].min(), column["ci_high"].max())
+        ends = (np.array([row["ci_low"], row["ci_high"]]) - least) / ((most - least) or 1)
+        places = x + MARGIN + (1 - 2 * MARGIN) * ends
+        ax.plot(places, [y + 0.82] * 2, color=style.INK, linewidth=1, label=f"{name} interval")
+
+
+def _scale(axis: Axis, values: pd.Series) -> tuple[float, float]:
+    """The values that are quite bad and quite good: the worst and best of all, or further apart."""
+    best, worst = (values.min(), values.max()) if axis.form.lower else (values.max(), values.min())
+    least = LEAST_SPAN * (1.0 if axis.form.unit else abs(float(best)))
+    span = max(abs(float(worst) - float(best)), least) or 1.0
+    return float(best) + (span if axis.form.lower else -span), float(best)

@@ -1,0 +1,104 @@
+"""Erasure against retention: what a method pays for forgetting the concept."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+from ear.report import style
+from ear.report.figures.multiples import KEY, METRICS, draw_points, read_metrics
+from ear.report.rows import pooled, single_seeds
+
+ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
+RETENTION = {"metric": "accuracy", "prompt_set": "retention"}
+# What stands for retention where no judge names objects: how well general images fit their prompts.
+CLIP_SCORE = {"metric": "clip_score", "prompt_set": "general"}
+# The corner where good methods crowd gets a row of its own, once so many are in it.
+CORNER, CROWD, MARGIN = 0.1, 3, 0.005
+
+
+def plot(files: Any, params: Any) -> Figure:
+    """The figure, of the rule's input and parameters."""
+    return draw(read_metrics(files))
+
+
+@style.styled
+def draw(metrics: pd.DataFrame) -> Figure:
+    """Concept rate on target prompts (x) against what is kept (y), a panel a concept.
+
+    What is kept is the accuracy on retention prompts, or the CLIP score of general images where no accuracy
+    was measured; a method without it is named in the corner of the panel. Where three methods or more lie in
+    the upper left corner of a panel (a tenth of both axes), a second row of panels enlarges it.
+
+    Args:
+        metrics: the tidy table of metrics; its rows ``concept_rate`` on ``target`` and ``accuracy`` on
+            ``retention`` or ``clip_score`` on ``general`` are plotted as they are.
+
+    Returns:
+        The figure, its panels as of :func:`ear.report.figures.multiples.draw_points`; points of single seeds,
+        where there are several, are labelled by the method and ``seeds``.
+
+    Raises:
+        InputError: the table has no such rows or several for one method.
+    """
+    accuracy = bool((metrics[list(RETENTION)] == pd.Series(RETENTION)).all(axis=1).any())
+    wanted = (ERASURE, RETENTION if accuracy else CLIP_SCORE)
+    erasure, kept = (pooled(metrics, KEY, METRICS, **rows) for rows in wanted)
+    seed_rates, seed_kept = (single_seeds(metrics, KEY, **rows) for rows in wanted)
+    seeds = seed_rates.merge(seed_kept, on=[*KEY, "seed"], suffixes=("_x", "_y"))
+    concepts, looks = style.order_concepts(erasure["concept"]), style.looks_of(erasure["method"])
+    crowded = accuracy and _crowded(erasure, kept)
+    size = style.panel_width(len(concepts)), 4.3 if crowded else 2.25
+    figure, axes = style.panels(1 + crowded, len(concepts), *size, sharex="row", sharey="row")
+    for column, concept in zip(axes.T, concepts, strict=True):
+        x, y, of_seeds = (table[table["concept"] == concept] for table in (erasure, kept, seeds))
+        for ax in column:
+            draw_points(ax, x, y, looks)
+            for method, rows in of_seeds.groupby("method"):
+                style.mark_seeds(ax, looks[str(method)], rows["value_x"], rows["value_y"], f"{method} seeds")
+            ax.grid()
+        column[0].set_title(style.concept_title(concept))
+        without = [looks[method].label for method in looks if method in set(x["method"]) - set(y["method"])]
+        if without:
+            note = f"{'no retention' if accuracy else 'no CLIP score'}: {', '.join(without)}"
+            style.note_missing(column[0], 0.98, 0.04, note, ha="right", transform=column[0].transAxes)
+    first = axes[0, 0]
+    first.set_xlim(-0.05, 1.05)
+    style.percent(first.xaxis, [0, 0.25, 0.5, 0.75, 1])
+    if accuracy:
+        first.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        style.percent(first.yaxis, decimals=0)
+        first.set_ylim(max(-0.03, float(kept[["value", "ci_low"]].min().min()) - 0.12), 1.03)
+        first.set_ylabel("retention images with\nthe right object (%)  higher →")
+    else:
+        first.margins(y=0.15)
+        first.set_ylabel("CLIP score of\ngeneral images  higher →")
+    if crowded:
+        for whole, part in axes.T:
+            _enlarge(whole, part)
+        axes[1, 0].set_ylabel("retention (%)")
+    figure.supxlabel("target images with the concept (%)  ← lower is better", fontsize=8)
+    style.add_legend(figure, looks.values())
+    return figure
+
+
+def _crowded(erasure: pd.DataFrame, retention: pd.DataFrame) -> bool:
+    points = erasure.merge(retention, on=list(KEY), suffixes=("_x", "_y"))
+    cornered = points[(points["value_x"] <= CORNER) & (points["value_y"] >= 1 - CORNER)]
+    return bool((cornered["concept"].value_counts() >= CROWD).any())
+
+
+def _enlarge(whole: Axes, part: Axes) -> None:
+    """Frame the corner of a panel, and show it alone in the one below."""
+    corner, side = (-MARGIN, 1 - CORNER - MARGIN), CORNER + 2 * MARGIN
+    whole.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=style.MUTED, linewidth=0.7, zorder=2))
+    part.set_title("upper left corner, enlarged", fontweight="normal", fontsize=7, color=style.MUTED)
+    part.set(xlim=(corner[0], corner[0] + side), ylim=(corner[1], corner[1] + side))
+    for artist in part.get_lines():
+        artist.set_clip_on(True)
+    for axis in (part.xaxis, part.yaxis):
+        axis.set_major_locator(MultipleLocator(CORNER / 5))
+        style.percent(axis, decimals=0)

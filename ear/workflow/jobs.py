@@ -1,0 +1,185 @@
+"""What every job of the workflow does around its work: log, threads, errors, time and memory."""
+
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from ear.errors import FULL, InputError
+from ear.workflow.machine import own_gpu
+
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+MARK = f" ERROR {__name__}: "
+"""In front of what a job says of its end."""
+QUIET_LIBRARIES = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",  # its threads are none of those that the job was given
+}
+# A node's own /tmp may not survive a job, and homes have quotas. What the environment says already holds.
+CACHES = {
+    "HF_HUB_CACHE": "resources/cache/huggingface",  # not HF_HOME, where the hub's login is
+    "TORCHINDUCTOR_CACHE_DIR": "resources/cache/inductor",
+    "TRITON_CACHE_DIR": "resources/cache/triton",
+}
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SUBMITTED = "EAR_SUBMITTED"
+"""Set by rules/workflow.smk in jobs that our Slurm profile submitted; others may be in an allocation too."""
+BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
+    """Run the work of one rule's script.
+
+    The rule's log file gets everything from INFO on and Python's warnings, each line with its time, and
+    closes with wall time and peak memory. The terminal gets logged warnings and errors only. Bad input and a
+    full disk end the job with one line, ``error: …``, and exit code 1; any other exception goes on, with its
+    traceback in the log too. A job that ends well leaves a record of what it was made of beside its log.
+
+    Scripts import torch, transformers and what needs them inside the block: settings that a library reads
+    when it is imported then hold, and a failing import is logged.
+
+    A job on the CPU that our Slurm profile submitted limits itself to the memory that it asked for: many
+    clusters do not, and one job would then bring down all others of its node. A job on a GPU gets one of its
+    own, unless Slurm has seen to that.
+
+    Args:
+        snakemake: the object that Snakemake puts into a script; ``log[0]`` and ``resources`` are read.
+        threads: set torch to this number of CPU threads and, in a job on the CPU, to deterministic
+            algorithms. Without it torch is not imported.
+
+    Raises:
+        SystemExit: with code 1, in place of an InputError.
+    """
+    started = time.monotonic()
+    os.environ.update(QUIET_LIBRARIES)
+    for variable, folder in CACHES.items():
+        os.environ.setdefault(variable, str(Path(folder).absolute()))
+    root = logging.getLogger()
+    level_before = root.level
+    log_file = logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")
+    log_file.setFormatter(logging.Formatter(LINE))
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(logging.Formatter(over_bars("%(levelname)s: %(message)s", sys.stderr)))
+    terminal.addFilter(lambda record: record.name != "py.warnings")
+    root.setLevel(logging.INFO)
+    root.addHandler(log_file)
+    root.addHandler(terminal)
+    logging.captureWarnings(True)
+    gpu = getattr(getattr(snakemake, "resources", None), "gpu", 0) > 0
+    held = ExitStack()
+    try:
+        if SUBMITTED not in os.environ and gpu:
+            held.enter_context(own_gpu())
+        elif SUBMITTED in os.environ and not gpu:  # a GPU's driver maps more than it uses
+            _limit_memory(snakemake.resources.mem_mb)
+        if threads is not None:
+            _set_threads(threads, gpu)
+        yield
+        if hasattr(snakemake, "rule"):
+            # Late: it brings pandas, for which a job that fails need not wait.
+            from ear.workflow.provenance import record_job
+
+            record_job(snakemake)
+    except Exception as error:
+        root.removeHandler(terminal)  # the interpreter prints there
+        if (line := _one_line(error)) is None:
+            logger.exception("the job failed")
+            raise
+        logger.error("%s", line)
+        print(over_bars(f"error: {line}", sys.stderr), file=sys.stderr)
+        raise SystemExit(1) from None
+    finally:
+        held.close()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_MAXRSS / 1e6
+        logger.info("wall time %.1f s, peak memory %.0f MB", time.monotonic() - started, peak)
+        logging.captureWarnings(False)
+        root.removeHandler(terminal)
+        root.removeHandler(log_file)
+        root.setLevel(level_before)
+        log_file.close()
+
+
+def over_bars(text: str, stream: TextIO) -> str:
+    """A line for a terminal, which wipes the progress bar that another job may have left there."""
+    return f"\r\x1b[K{text}" if stream.isatty() else text
+
+
+def _one_line(error: Exception) -> str | None:
+    """What to tell who can mend it; None for an error of the code."""
+    if isinstance(error, InputError):
+        return str(error)
+    # safetensors and torch hand the system's words on, without its number.
+    if getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL):
+        return f"{error}: wanted room on the disk; run again when there is some, what is finished is kept"
+    return None
+
+
+def _limit_memory(mem_mb: int) -> None:
+    """Let allocations fail beyond ``mem_mb`` (MiB, as in Slurm)."""
+    limit = int(mem_mb) * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    logger.info("memory is limited to %d MiB", mem_mb)
+
+
+def _set_threads(threads: int, gpu: bool) -> None:
+    """Fix the number of CPU threads and the algorithms: with 1 and 2 threads the bytes of a result differ.
+
+    Byte identity is not promised on a GPU, where deterministic algorithms cost time.
+    """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    import torch
+
+    torch.set_num_threads(threads)
+    if gpu:
+        _try_gpu()
+    else:
+        # Where GPUs are no resource of the cluster, such a job may use one: not all of its operations have a
+        # deterministic form.
+        torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+
+
+def _try_gpu() -> None:
+    """Compute on the GPU before any weights are loaded: none may be there, or its driver may be too old."""
+    import torch
+
+    try:
+        torch.zeros(1, device="cuda").add_(1).item()
+    except (RuntimeError, AssertionError) as error:  # the latter is from a torch without CUDA
+        found = str(error).splitlines()[0].rstrip(".")
+        wanted = f"wanted one that torch {torch.__version__} can use: `snakemake check` says more"
+        raise InputError(f"GPU: found {found!r}, {wanted}") from None
+
+
+def failures(folder: str | Path, since: float) -> list[str]:
+    """The lines with which jobs ended, each behind its log.
+
+    Args:
+        folder: of the logs, one a job.
+        since: seconds since 1970; logs that were written before are of other runs.
+    """
+    logs = [log for log in sorted(Path(folder).glob("*.log")) if log.stat().st_mtime >= since]
+    return [
+        f"{log}: {line.split(MARK, 1)[1]}"
+        for log in logs
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if MARK in line
+    ]
+
+
+def told_again(lines: Sequence[str]) -> str:
+    """The lines as the end of a run shows them; nothing without any."""
+    if not lines:
+        return ""
+    return "\n".join(
+        ["What failed (all that does not need it was made; mend it and run the same command again):", *lines]
+    )

@@ -1,1 +1,0 @@
-"""Folders of the mini world's trained models, as models/ holds them, each with a card."""

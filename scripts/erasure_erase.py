@@ -1,0 +1,38 @@
+"""Fine-tuning: all windows of one method and seed, for a concept or for several together."""
+
+from pathlib import Path
+
+from ear.workflow.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.erasure.joint import hash_of_pairs, joined, without_others
+    from ear.erasure.run import erase
+    from ear.erasure.sequences import load_streams, made_from, read_pairs
+    from ear.erasure.variants import Settings
+    from ear.models.janus import Backbone
+    from ear.workflow.files import sha256_file
+    from ear.workflow.seeding import stable_seed
+
+    files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+    backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
+    settings, parts = Settings.from_dict(params.settings), []
+    for pairs_file, streams_file, others in zip(files.pairs, files.streams, params.others, strict=True):
+        pairs = read_pairs(pairs_file)
+        streams = load_streams(streams_file, made_from(backbone, pairs), settings.variant.context)
+        parts.append(without_others(pairs, streams, others))
+    erase(
+        Path(snakemake.output.adapter).parent,
+        backbone,
+        *joined(parts),
+        settings,
+        params.windows,
+        seed=stable_seed(params.seed, int(wildcards.seed)),
+        facts={
+            "concept": wildcards.erased,
+            "method": wildcards.method,
+            "fine_tuning_seed": int(wildcards.seed),
+            "pairs_sha256": hash_of_pairs([sha256_file(path) for path in files.pairs]),
+        },
+        sizes=[len(pairs) for pairs, _ in parts],
+        made_by={"code": params.code, "backbone": params.backbone, "threads": params.threads},
+    )

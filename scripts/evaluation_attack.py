@@ -1,0 +1,51 @@
+"""Attacks on one (concept, method, seed): searched prompts, and benign fine-tuning of its weights."""
+
+from pathlib import Path
+
+from ear.workflow.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    import pandas as pd
+
+    from ear.erasure.edited_weights import load_adapter, read_windows
+    from ear.evaluation.attacks.attacked_model import Victim
+    from ear.evaluation.attacks.relearning_set import relearn
+    from ear.evaluation.attacks.search import search, vocabulary
+    from ear.images.batching import BatchSize
+    from ear.images.rendering import image_rows
+    from ear.images.sampling import Guidance
+    from ear.images.tokens import read_tokens
+    from ear.judges.filter import pair_prompts
+    from ear.judges.loading import load_judges
+    from ear.models.janus import Backbone
+    from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, first_targets
+    from ear.workflow.files import read_csv, write_csv
+
+    files, params = snakemake.input, snakemake.params
+    seed, temperature = params.sampling["experiment_seed"], params.sampling["temperature"]
+    backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
+    windows = read_windows(files.adapters or None)
+    judge, _ = load_judges(params.judges, [files.judge], params.backbone["device"], files.objects)
+    prompts = read_csv(files.prompts, PROMPT_COLUMNS).assign(window=windows.own)
+    guidance = Guidance(params.guidance, **(params.negative or {}))
+    victim = Victim(backbone, judge, guidance, temperature, BatchSize(snakemake.resources.batch_size))
+    # Of the original, before an adapter is put in.
+    tokens = read_tokens(files.tokens, backbone, Guidance(params.guidance), temperature)
+    rows = []
+    with windows.applied(backbone, windows.own):
+        if params.search:
+            attacked = first_targets(prompts, params.search["prompts"])
+            images = tokens.of(attacked["prompt"], image_rows(attacked, seed)["seed"])
+            words, budget = vocabulary(backbone, params.words, params.kind), params.search
+            counts = budget["tokens"], budget["queries"]
+            rows.append(search(victim, attacked, images, words, *counts, seed, params.kind))
+        if params.relearning:
+            training = dict(params.relearning)
+            targets = first_targets(prompts, training.pop("prompts"))
+            pairs = image_rows(pair_prompts(read_csv(files.pairs, PAIR_COLUMNS)), seed)
+            safe = pairs[pairs["prompt_set"] == "safe"]
+            names = list(load_adapter(windows.adapters[windows.own])[0])
+            images = tokens.of(safe["prompt"], safe["seed"])
+            lesson = (list(safe["prompt"]), images)
+            rows.append(relearn(victim, names, *lesson, targets, **training, experiment_seed=seed))
+    write_csv(snakemake.output.verdicts, pd.concat(rows, ignore_index=True))

@@ -1,0 +1,44 @@
+"""The tidy tables of the whole experiment."""
+
+from ear.workflow.jobs import job
+
+with job(snakemake):
+    from ear.evaluation.attacks.attacked_model import ATTACK_COLUMNS
+    from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
+    from ear.evaluation.comparison import comparisons
+    from ear.evaluation.metrics_table import (
+        Job,
+        detection_table,
+        metrics_table,
+        top_k_table,
+        window_table,
+        with_attacks,
+    )
+    from ear.workflow.files import read_csv, write_csv
+
+    files, params = snakemake.input, snakemake.params
+    attacks = dict(zip(map(tuple, params.attacked), files.attacks, strict=True))
+    jobs = [
+        Job(
+            concept,
+            method,
+            seed,
+            params.windows.get(f"{concept}/{method}"),
+            with_attacks(
+                VERDICTS_CSV.read(verdicts),
+                read_csv(path, ATTACK_COLUMNS) if (path := attacks.get((concept, method, seed))) else None,
+            ),
+            SCORES_CSV.read(scores),
+            DETECTIONS_CSV.read(detections),
+            params.also_erased.get(f"{concept}/{method}", ()),
+        )
+        for (concept, method, seed), verdicts, scores, detections in zip(
+            params.runs, files.verdicts, files.scores, files.detections, strict=True
+        )
+    ]
+    output = snakemake.output
+    write_csv(output.metrics, metrics_table(jobs))
+    write_csv(output.windows, window_table(jobs))
+    write_csv(output.top_k, top_k_table(jobs))
+    write_csv(output.detections, detection_table(jobs))
+    write_csv(output.comparisons, comparisons(jobs, params.shown_method))

@@ -1,0 +1,13 @@
+"""The first tokens that a backbone draws, beside those that it is known to draw."""
+
+from pathlib import Path
+
+from ear.workflow.jobs import job
+
+with job(snakemake, threads=snakemake.params.threads):
+    from ear.images.canary import compare
+    from ear.models.janus import Backbone
+
+    params = snakemake.params
+    backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)
+    compare(backbone, params.canary, snakemake.output.record)

@@ -1,0 +1,31 @@
+"""The report page: summary, tables, figures, before/after gallery and provenance."""
+
+from pathlib import Path
+
+from ear.workflow.jobs import job
+
+STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers and images mean nothing."
+
+with job(snakemake):
+    from ear.report.figures.images import image_sources
+    from ear.report.page import collect_provenance, page_figures, provenance_sections, render_report
+    from ear.workflow.files import write_json
+
+    source, params = snakemake.input, snakemake.params
+    tables = [source.metrics, source.window_length, source.score_card, *source.tables]
+    tables += [source.deviations] if source.deviations else []
+    facts = collect_provenance(params.config, [*source.figures, *tables], params.logs)
+    render_report(
+        Path(snakemake.output.page),
+        Path(snakemake.output.side_files),
+        title=f"Erasing concepts: the {params.config['experiment']} experiment",
+        warning=STAND_INS if params.stand_ins else "",
+        metrics=Path(source.metrics),
+        window_length=Path(source.window_length),
+        score_card=Path(source.score_card),
+        deviations=Path(source.deviations) if source.deviations else None,
+        figures=page_figures(source.figures, params.captions),
+        galleries=image_sources(params.runs, source),
+        provenance=provenance_sections(facts),
+    )
+    write_json(snakemake.output.provenance, facts)
