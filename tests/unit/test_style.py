@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
-from ear.figures import style
+from ear.report import style
 
 # What each kind of colour blindness makes of linear RGB: Machado, Oliveira and Fernandes (2009), severity 1.
 BLIND = {
