@@ -129,20 +129,8 @@ def _draw_curve(ax: Axes, rows: pd.DataFrame, x: np.ndarray, method: str, look: 
         "label": f"{method} interval",
     }
     ax.fill_between(x, rows["ci_low"], rows["ci_high"], **band)
-    ax.plot(
-        x,
-        rows["value"],
-        color=look.colour,
-        linestyle=look.line,
-        linewidth=1.3,
-        marker=look.marker,
-        markersize=0.8 * look.size,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-        label=method,
-        clip_on=False,
-        zorder=3,
-    )
+    edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.4, "clip_on": False, "zorder": 3}
+    ax.plot(x, rows["value"], label=method, linewidth=1.3, **edge, **look.artist)
 
 
 def draw_rows(ax: Axes, rows: pd.DataFrame, seeds: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
