@@ -1,7 +1,7 @@
 """Erasure one pair and one image token at a time, as the authors' scripts go about it, to time ours against.
 
 Written for the comparison and no slower than it has to be: both guidance rows are one batch, context is a
-growing cache. The weights that come out are ours, to rounding (tests/unit/test_benchmarks.py).
+growing cache. The weights that come out are ours, to rounding (tests/unit/workflow/test_benchmarks.py).
 """
 
 from collections.abc import Sequence

@@ -125,7 +125,7 @@ class Relearning(Section):
 class Axes(Section):
     """What is measured beside target, retention and general prompts, with common random numbers.
 
-    Each axis is a protocol with a version (``ear.axes``); an axis without a key here is not measured.
+    Each axis is a protocol with a version (``ear.evaluation.protocols``); an axis without a key here is not measured.
     """
 
     samples: Positive = Field(

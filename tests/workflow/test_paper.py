@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ear.commands.plan.estimate import run_times
-from tests.unit.test_plan import CATALOGUE, config_of
+from tests.unit.commands.test_plan import CATALOGUE, config_of
 from tests.workflow.repository import (
     ROOT,
     copy_of_the_repository,

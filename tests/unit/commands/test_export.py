@@ -1,0 +1,284 @@
+"""An exported model: transformers alone draws with it, and its card says what was measured."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from huggingface_hub import ModelCard
+from PIL import Image
+from transformers import GenerationConfig, JanusForConditionalGeneration
+
+from ear.commands.export import export_model
+from ear.commands.model_card import AUTHORS_FILE, CARD, Subject, model_card
+from ear.erasure.edited_weights import FORMAT, AdapterFacts, apply_adapter, load_adapter, put_weights
+from ear.erasure.release import read_authors_weights
+from ear.evaluation.columns import METRICS_CSV
+from ear.evaluation.protocols import AXES
+from ear.models.chat_format import image_prompt
+from ear.workflow.files import sha256_file, write_csv
+from ear.world.backbone import build_processor
+from tests.made_up_axes import made_up_metrics
+from tests.tiny import tiny_backbone
+from tests.unit.erasure.test_adapter import JOB, TRAINING, refused, same, save, weights_of
+
+PROMPT = "a photo of a church on a hill at night"
+SUBJECT = Subject("tiny", "church", "object", "church", PROMPT, guidance=2.0, temperature=0.5)
+ROWS = [
+    ("church", "original", "0", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
+    ("church", "original", "all", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
+    ("church", "ear", "0", "target", "concept_rate", 0.1234, 0.0561, 0.2345, 100),
+    ("church", "ear", "all", "target", "concept_rate", 0.2222, 0.2, 0.3, 100),
+    ("church", "ear", "0", "retention", "accuracy", 0.8761, 0.8, 0.9, 80),
+    ("church", "ear", "0", "general", "fid", 43.21, None, None, 300),
+    ("church", "wga", "0", "target", "concept_rate", 0.7777, 0.7, 0.8, 100),
+    ("fire", "ear", "0", "target", "concept_rate", 0.6666, 0.6, 0.7, 100),
+]
+# `ear` stands in for all of this project: with it gone, transformers has to do alone.
+WITHOUT_EAR = """
+import runpy, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "ear":
+            raise ImportError("blocked")
+
+sys.meta_path.insert(0, Blocker())
+try:
+    import ear
+except ImportError:
+    pass
+else:
+    sys.exit("ear can be imported")
+import torch
+torch.set_num_threads(1)
+print(runpy.run_path(sys.argv[1])["tokens"].tolist())
+"""
+
+
+def metrics(path, rows):
+    write_csv(path, METRICS_CSV.frame(rows))
+    return path
+
+
+def exported(folder, backbone, rows=ROWS, subject=SUBJECT, **facts):
+    """Export of an adapter that was not trained: attention changed by noise."""
+    generator = torch.Generator().manual_seed(3)
+    weights = {
+        name: weight + torch.randn(weight.shape, generator=generator).to(weight.dtype) * 0.1
+        for name, weight in weights_of(backbone).items()
+    }
+    adapter = save(folder / "adapter.safetensors", weights, backbone, **facts)
+    export_model(folder / "export", backbone, adapter, metrics(folder / "metrics.csv", rows), subject)
+    return folder / "export", adapter
+
+
+def card_of(folder, table, **facts):
+    """The card alone, of a table of metrics."""
+    write_csv(folder / "metrics.csv", table)
+    job = JOB | TRAINING | {"concept": "church"} | facts
+    backbone = {"reference": "tiny", "revision": None, "sha256": "0" * 64}
+    made_from = AdapterFacts.model_validate({"format": FORMAT, "backbone": backbone} | job)
+    names = ["layers.0.self_attn.q_proj"]
+    return model_card(made_from, names, "0" * 64, folder / "metrics.csv", SUBJECT)
+
+
+def lines_of(text):
+    """Lines of the card's table of measurements."""
+    measured = text.split("## Measurements")[1].split("## Limits")[0]
+    return [line for line in measured.splitlines() if line.startswith("| `")]
+
+
+def unmeasured_of(text):
+    found = re.search(r"Not measured for this model: (.*)\.\n", text)
+    return set(found[1].split("; ")) if found else set()
+
+
+def code_of(card):
+    (block,) = re.findall(r"```python\n(.*?)```", card.read_text(), re.DOTALL)
+    return block
+
+
+@torch.no_grad()
+def drawn_here(backbone):
+    """Tokens of the same request, from the model in this process."""
+    inputs = backbone.processor(
+        text=[image_prompt(backbone.processor, SUBJECT.prompt)], generation_mode="image", return_tensors="pt"
+    )
+    torch.manual_seed(0)
+    return backbone.model.generate(
+        **inputs,
+        generation_mode="image",
+        do_sample=True,
+        temperature=SUBJECT.temperature,
+        top_k=0,
+        guidance_scale=SUBJECT.guidance,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(tmp_path, dtype):
+    backbone = tiny_backbone(dtype=dtype)
+    frozen = drawn_here(backbone)
+    folder, adapter = exported(tmp_path, backbone)
+    code = code_of(folder / CARD)
+    assert len(code.splitlines()) <= 15
+    (tmp_path / "sample.py").write_text(code)
+    run = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", WITHOUT_EAR, tmp_path / "sample.py"],
+        cwd=folder,  # the card's code loads "."
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "warning"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert not re.search("warn|missing|unexpected|newly initialized", run.stderr, re.IGNORECASE), run.stderr
+
+    replaced = apply_adapter(backbone, adapter)
+    tokens = drawn_here(backbone)
+    assert run.stdout.strip() == str(tokens.tolist())
+    assert not torch.equal(tokens, frozen)
+    with Image.open(folder / "image.png") as image:
+        assert image.size == (24, 24)  # grid 3, 8 pixels a token
+        found = np.asarray(image).astype(int)
+    assert abs(found - next(backbone.pixels(tokens)).astype(int)).max() <= 1
+    put_weights(backbone, replaced)
+
+
+def test_the_folder_holds_the_adapted_weights_in_the_backbones_dtype(tmp_path):
+    backbone = tiny_backbone(dtype="bfloat16")
+    before = weights_of(backbone)
+    folder, adapter = exported(tmp_path, backbone)
+    assert same(weights_of(backbone), before)
+    model, loading = JanusForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    assert all(not found for found in loading.values()), loading
+    assert model.dtype == torch.bfloat16
+    apply_adapter(backbone, adapter)
+    assert same(model.state_dict(), backbone.model.state_dict())
+    assert same(read_authors_weights(folder / AUTHORS_FILE), load_adapter(adapter)[0])
+    assert (folder / "model.safetensors").exists()
+
+
+def test_generation_config_has_what_drawing_needs_even_where_the_backbone_had_it_not(tmp_path):
+    backbone = tiny_backbone()
+    backbone.model.generation_config = GenerationConfig()
+    folder, _ = exported(tmp_path, backbone)
+    config = GenerationConfig.from_pretrained(folder)
+    tokenizer = build_processor(num_image_tokens=9).tokenizer
+    assert config.generation_kwargs == {"boi_token_id": tokenizer.convert_tokens_to_ids(tokenizer.boi_token)}
+    assert (config.guidance_scale, config.pad_token_id) == (2.0, tokenizer.pad_token_id)
+    assert backbone.model.generation_config.guidance_scale is None
+
+
+def test_the_cards_numbers_are_the_tables(tmp_path):
+    folder, adapter = exported(tmp_path, tiny_backbone())
+    text = (folder / CARD).read_text()
+    assert lines_of(text) == [
+        "| `concept_rate` of `target` ↓ | 0.9 [0.8, 0.95] | 0.123 [0.0561, 0.234] | 0.222 [0.2, 0.3] | 100 |",
+        "| `accuracy` of `retention` ↑ | – | 0.876 [0.8, 0.9] | – | 80 |",
+        "| `fid` of `general` ↓ | – | 43.2 | – | 300 |",
+    ]
+    assert unmeasured_of(text) == {
+        axis.measures for axis in AXES if axis.score and axis.name not in ("erasure", "retention", "fidelity")
+    }
+    for told in (load_adapter(adapter)[1].backbone.sha256[:12], sha256_file(adapter), "torch 2", "arXiv"):
+        assert told in text
+    assert "| layers | 2 |" in text
+
+
+def test_a_model_that_lacks_two_concepts_says_so_and_counts_the_one_it_is_asked_for(tmp_path):
+    folder, _ = exported(tmp_path, tiny_backbone(), concept="van-gogh+church")
+    text = (folder / CARD).read_text()
+    assert "# van-gogh and church erased with ear" in text
+    assert "The same weights erase van-gogh too; the numbers below are of church." in text
+    assert len(lines_of(text)) == 3
+
+
+def test_without_any_number_the_card_says_so(tmp_path):
+    text = card_of(tmp_path, METRICS_CSV.frame())
+    assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.score}
+    assert lines_of(text) == []
+
+
+def test_the_card_states_every_number_what_is_left_of_the_concept_first(tmp_path):
+    table = made_up_metrics()
+    text = card_of(tmp_path, table)
+    rows = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "0")]
+    cells = [line.strip("| ").split(" | ") for line in lines_of(text)]
+    found = [(*re.findall(r"`([^`]+)`", what), float(own.split()[0])) for what, _, own, *_ in cells]
+    stated = {(metric, prompt_set): value for metric, prompt_set, value in found}
+    assert stated == pytest.approx(rows.set_index(["metric", "prompt_set"])["value"].to_dict(), rel=0.01)
+    rates = [metric == "concept_rate" for metric, *_ in found]
+    assert rates == sorted(rates, reverse=True)
+    left = [value for metric, _, value in found if metric == "concept_rate"]
+    assert left == sorted(left, reverse=True)
+    missing = ("second-judge", "agreement", "fidelity")
+    assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.name in missing}
+
+
+def test_weights_that_were_not_trained_here_have_their_numbers_too(tmp_path):
+    table = METRICS_CSV.frame(ROWS)
+    assert "0.123 [0.0561, 0.234]" in card_of(tmp_path, table, fine_tuning_seed=None)
+
+
+def test_the_card_is_the_hubs(tmp_path):
+    backbone = tiny_backbone()
+    backbone.reference, backbone.revision = "deepseek-community/Janus-Pro-1B", "0123abc"
+    folder, _ = exported(tmp_path, backbone)
+    card = ModelCard.load(folder / CARD)
+    assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "any-to-any")
+    assert card.data.base_model == "deepseek-community/Janus-Pro-1B"
+    assert "license" not in yaml.safe_load(card.content.split("---")[1])
+    assert "# church erased with ear" in card.text
+    assert "revision 0123abc" in card.text
+
+
+def test_a_backbone_in_a_folder_is_no_base_model_of_the_hub(tmp_path):
+    for number, reference in enumerate(("results/mini/assets/mini-backbone", "", str(tmp_path))):
+        backbone = tiny_backbone()
+        backbone.reference = reference
+        (tmp_path / str(number)).mkdir()
+        folder, _ = exported(tmp_path / str(number), backbone)
+        assert ModelCard.load(folder / CARD).data.base_model is None
+        assert str(tmp_path) not in (folder / CARD).read_text()
+
+
+def test_prompts_with_quotes_are_code_all_the_same(tmp_path):
+    prompt = 'a "church" of\nSt. Émile\\'
+    folder, _ = exported(tmp_path, tiny_backbone(), subject=replace(SUBJECT, prompt=prompt))
+    (line,) = [line for line in code_of(folder / CARD).splitlines() if line.startswith("folder, prompt")]
+    names = {}
+    exec(line, names)
+    assert names["prompt"] == prompt
+
+
+def test_an_export_that_fails_leaves_what_was_there(tmp_path):
+    backbone = tiny_backbone()
+    folder, _ = exported(tmp_path, backbone)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = tiny_backbone(seed=1)
+    frozen = weights_of(other)
+    arguments = (tmp_path / "adapter.safetensors", tmp_path / "metrics.csv")
+    refused(lambda: export_model(folder, other, *arguments, SUBJECT), "made from backbone")
+    no_guidance = replace(SUBJECT, guidance=1.0)
+    refused(lambda: export_model(folder, backbone, *arguments, no_guidance), "found 1.0, wanted more than 1")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert same(weights_of(other), frozen)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "adapter.safetensors", "export", "metrics.csv"
+    ]  # fmt: skip
+
+
+def test_the_same_export_gives_the_same_bytes(tmp_path):
+    written = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        folder, _ = exported(tmp_path / name, tiny_backbone(), **JOB)
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1]

@@ -1,0 +1,321 @@
+"""The plan: its counts are those of the workflow, its times say where they are from, its text fits a terminal."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ear.commands.plan.estimate import MARGIN, WIDTH, as_text, duration, make_plan, run_times
+from ear.commands.plan.needs import assets_of, dimensions_of, disk_of, needs_of
+from ear.commands.plan.throughput import CAPTION_BATCH, PROMPT, Speed
+from ear.commands.plan.work import images_of, jobs_of, pairs_of, shared_general, trainings_of
+from ear.config import parse_config
+from ear.erasure.trainer import window_bounds
+from ear.images import captions as captioning
+from ear.images.decoding import MOST_SHAPES
+from ear.models.catalogue import load_catalogue, shapes_of, size_in_words
+from ear.models.lock import needed_assets
+from ear.models.memory import USABLE, padded_columns, padded_images
+from ear.models.weights import elements
+from tests.own_concept import with_own_concept
+
+ROOT = Path(__file__).parents[3]
+CONFIGS = [
+    "mini",
+    *sorted(path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem != "mini-world"),
+]
+EXPERIMENTS = ["janus-pro-1b-quick", "janus-pro-1b", "janus-pro-7b"]
+CATALOGUE = load_catalogue(ROOT / "assets.yaml")
+SHAPES = shapes_of(CATALOGUE)
+CARDS = {24: 25.07e9, 40: 42.2e9, 80: 85.2e9}
+"""Memory of a card, GB → bytes that are free on it."""
+
+
+def config_of(name, **sections):
+    """A config of the repository, with keys of its sections changed."""
+    path = ROOT / ("config.yaml" if name == "mini" else f"configs/{name}.yaml")
+    raw = copy.deepcopy(yaml.safe_load(path.read_text(encoding="utf-8")))
+    for section, keys in sections.items():
+        raw[section] |= keys
+    return parse_config(raw, name, SHAPES)
+
+
+def speed_of(config):
+    return Speed(dimensions_of(config, CATALOGUE), config.rendering.batch_size)
+
+
+def jobs(config):
+    return jobs_of(config, speed_of(config))
+
+
+def plan_of(config, benchmarks="no such folder"):
+    return make_plan(config, CATALOGUE, benchmarks)
+
+
+def stages(config):
+    """Rule → its jobs and its work."""
+    return {stage["rule"]: (stage["jobs"], stage["work"]) for stage in plan_of(config)["stages"]}
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Writes the benchmark file of a job."""
+
+    def write(name, seconds):
+        text = f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t100.0\n"
+        (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_the_papers_work_is_counted_as_by_hand():
+    # Stable Diffusion; 6 methods with 9 conditions; ceilings of the original; the sweep
+    nudity = 1539 + 6 * (1539 + 450) + 6 * 50 + 4 * 1539
+    judged = 16_730 + 1539 + 2289 + 6975
+    assert stages(config_of("janus-pro-7b")) == {
+        # 49 + 50 + 50 pairs of two prompts
+        "render_pairs": (3, {"images": 298}),
+        # none-raw and independent-chat have three sequences a pair, aligned-chat has one: 7 × 149
+        "sample_streams": (9, {"sequences": 1043}),
+        # (12 + 48 + 5) windows an image of released, paper and wga: 3 × (588 + 2400 + 250);
+        # the sweep has 48 + 24 + 12 + 5 + 2 = 91 a pair: 91 × 149
+        "erase": (12, {"windows": 3 * 3238 + 91 * 149}),
+        "render_general": (4, {"images": 30_000, "captions": 5000}),
+        # 9 conditions of 50 prompts, implicit ones (10, 10, 0), 25 of the church's neighbours; of the original
+        # 6 ceilings too, of 50 pairs, of which the church has 49: 2289 in all
+        "render_original": (3, {"images": 84 + 50 + 1539 + 3 * 450 + 45 + 6 * 149}),
+        # 15 runs of 30 000 general prompts, 5 of each concept's targets, 4 further windows of ear's
+        "render_images": (15 * 4, {"images": 450_000 + 9 * 1673 + 5 * (3 * 450 + 45), "captions": 75_000}),
+        "render_diffusion": (4, {"images": 1539}),
+        "extract_features": (1, {"features": 40_504}),
+        # Judges see no general image; NudeNet runs on the CPU.
+        "measure_images": (19, {"verdicts": judged - nudity, "features": 540_000 + judged}),
+        "evaluate": (19, {"verdicts": nudity, "compared": 540_000}),
+        # 18 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient (3 passes) and 8 candidates;
+        # 15 of them with weights: 50 prompts after 50 and after 200 steps
+        "attack": (
+            18,
+            {
+                "queries": 18 * 1600 + 15 * 100,
+                "verdicts": 18 * 1600 + 15 * 100,
+                "passes": 18 * 20 * 19 * 11,
+                "steps": 15 * 200,
+                "sequences": 18 * 20 + 5 * 149,
+            },
+        ),
+    }
+
+
+def test_the_smoke_experiment_is_counted_as_its_manifests_are():
+    config = config_of("smoke")
+    pairs, works = pairs_of(config, "church"), {rule: work for rule, (_, work) in stages(config).items()}
+    # 2 × (10 + 10) target and retention, 4 implicit, 10 general, 4 conditions of 4; ear: a further window of 4
+    assert works["render_images"] == {"images": 2 * 70 + 2 * 74 + 70, "captions": 5 * 8}
+    # Without the general ones, but with 3 ceilings of the first 4 pairs
+    assert works["render_original"] == {"images": 60 + 12}
+    assert works["render_general"] == {"images": 10 + 2, "captions": 8}  # 10 without church
+    assert works["render_pairs"] == {"images": 2 * pairs}
+    assert works["sample_streams"] == {"sequences": 2 * (3 + 1) * pairs}
+    # 64 tokens: 16 windows of 4, in the sweep 4 more of 16
+    assert works["erase"] == {"windows": 2 * (16 + 16 + 4) * pairs}
+
+
+@pytest.mark.parametrize("tail", ["drop", "keep"])
+@pytest.mark.parametrize("window", [1, 5, 16])
+def test_windows_are_those_of_the_trainer(window, tail):
+    method = {"variant": "ear", "choices": {"tail": tail, "window": window, "passes": 2}}
+    config = config_of("smoke", methods={"other": method})
+    bounds = window_bounds(config.image_tokens, window, tail)
+    found = next(one for one in trainings_of(config) if one.run[1] == "other")
+    assert found.windows == 2 * pairs_of(config, "church") * len(bounds)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_image_is_counted_once_and_the_text_fits_a_terminal(name):
+    config = parse_config(config_of(name).model_dump(), name, SHAPES)  # as Snakemake hands it to the script
+    by_run = [(run[0], *images_of(config, *run[:2])) for run in config.runs()]
+    works = {rule: work for rule, (_, work) in stages(config).items()}
+    made = sum(work.get("images", 0) for rule, work in works.items() if rule != "render_pairs")
+    once = shared_general(config) - len(config.concepts) * config.utility.general
+    assert made == sum(judged + general for _, judged, general in by_run) + once
+    verdicts = sum(works.get(rule, {}).get("verdicts", 0) for rule in ("measure_images", "evaluate"))
+    assert verdicts == sum(len(config.concepts[concept].judges) * judged for concept, judged, _ in by_run)
+    plan = plan_of(config)
+    assert max(map(len, as_text(plan).splitlines())) <= WIDTH
+    assert json.loads(json.dumps(plan)) == plan
+
+
+def test_concepts_erased_together_are_one_training_on_all_their_pairs():
+    config = parse_config(with_own_concept(), "own", SHAPES)
+    (one,) = [one for one in trainings_of(config) if one.run[1] == "ear-together"]
+    pairs = sum(pairs_of(config, concept) for concept in ("church", "van-gogh"))
+    assert (one.run[0], one.pairs) == ("church+van-gogh", pairs)
+    assert one.windows == 3 * pairs * 64 // 8  # in three passes
+    named = {job.name: job for job in jobs(config)}
+    assert named["erase-church+van-gogh-ear-together-0"].units == one.windows
+    assert {"evaluate-church-ear-together-0", "evaluate-van-gogh-ear-together-0"} <= set(named)
+    assert "evaluate-fire-ear-together-0" not in named
+
+
+def test_a_step_of_drawing_reads_weights_and_cache():
+    # By hand: 30 × (4 × 4096² + 3 × 4096 × 11008) + 4096 × (4096 + 16384) weights of 2 bytes; 640 columns of
+    # 2 × 30 × 4096 values in 128 rows; 576 steps at 60 % of 3.35 TB/s, 1 ms each beside; 0.57 TFLOP an image.
+    weights = 2 * (30 * (4 * 4096**2 + 3 * 4096 * 11008) + 4096 * (4096 + 16384))
+    cache = 128 * 640 * 2 * 30 * 4096 * 2
+    wanted = 576 * ((weights + cache) / (0.6 * 3.35e12) + 1e-3) + 64 * 0.57e12 / (0.4 * 990e12)
+    speed = speed_of(config_of("janus-pro-7b"))
+    assert speed.images(64).seconds == pytest.approx(wanted)
+    times = [speed.images(count).seconds for count in (1, 64, 65, 1000)]
+    assert times == sorted(times) and times[0] < times[-1]
+    assert speed.images(64, rows=3).seconds > wanted  # a negative prompt takes a third row
+    at_once, in_parts = (speed.windows(1, 256, 2, micro_batch).seconds for micro_batch in (256, 128))
+    assert in_parts > at_once  # read without a gradient first
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_job_may_take_twice_as_long_or_have_prompts_of_any_length(name):
+    config = config_of(name)
+    limits, speed = run_times(config, CATALOGUE), speed_of(config)
+    assert MARGIN > 2 and set(limits) == {job.name for job in jobs(config)}
+    assert all(limits[job.name] * 60 > 2 * job.seconds(speed) for job in jobs_of(config, speed))
+    speed.width = padded_columns(577, speed.shape.image_tokens)  # all as long as the longest that CLIP counts
+    assert all(limits[job.name] * 60 > job.seconds(speed) for job in jobs_of(config, speed))
+
+
+def test_no_run_time_is_planned_where_no_rate_is_known():
+    for name in ("mini", "smoke", "rehearsal", "comparison"):
+        assert run_times(config_of(name), CATALOGUE) == {}
+
+
+def test_measured_times_take_the_place_of_stated_ones(finished):
+    folder = finished("render_pairs-church", 49.0)  # 98 of 298 images
+    finished("render_pairs-no-such-concept", 1e6)
+    stage, *others = plan_of(config_of("janus-pro-7b"), folder)["stages"]
+    assert stage["seconds"] == pytest.approx(298 * 0.5) and stage["basis"] == "1 measured"
+    assert {one["basis"] for one in others} == {"stated"}
+
+
+def test_a_benchmark_file_that_is_not_whole_measures_nothing(finished):
+    folder = finished("render_pairs-church", "NA")
+    (folder / "evaluate-church-original-0.tsv").write_text("", encoding="utf-8")
+    assert {stage["basis"] for stage in plan_of(config_of("smoke"), folder)["stages"]} == {"unknown"}
+
+
+def test_unknown_times_are_shown_and_not_summed(finished):
+    plan = plan_of(config_of("smoke"), finished("render_pairs-church", 90.0))
+    assert plan["total"]["seconds"] == 90
+    rows = {line.split()[0]: line for line in as_text(plan).splitlines() if line}
+    assert "unknown" in rows["erase"] and "1.5 min  at least" in rows["all"]
+    assert "at least" not in as_text(plan_of(config_of("smoke")))
+
+
+def test_stand_ins_have_unknown_sizes_and_times():
+    on_gpu = config_of("rehearsal", backbone={"device": "cuda"})
+    total = plan_of(on_gpu)["total"]
+    assert (total["seconds"], total["gpu_bytes"], total["disk_bytes"]) == (None, None, None)
+
+
+def test_disk_is_images_sequences_and_edited_weights():
+    config = config_of("janus-pro-7b")
+    disk = disk_of(config, dimensions_of(config, CATALOGUE))
+    assert disk["erase"] == (24 + 3) * 5 * 4 * 4096**2 * 2  # trained here, and the authors' three
+    assert disk["render_images"] == pytest.approx(472_032 * 384**2 * 1.6)
+    assert disk["render_diffusion"] == pytest.approx(1539 * 512**2 * 1.6)
+    assert disk["sample_streams"] == 1043 * 576 * 8
+
+
+def test_weights_of_this_repository_are_counted_once():
+    shape = dimensions_of(config_of("mini", backbone={"device": "cuda"}), CATALOGUE)
+    assert shape.loaded == pytest.approx(elements(ROOT / "models/mini-backbone/model.safetensors"), rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "smallest"), list(zip(EXPERIMENTS, (24, 24, 40), strict=True)))
+def test_every_kind_of_work_fits_on_the_smallest_card(name, smallest):
+    config = config_of(name)
+    for need in needs_of(config, dimensions_of(config, CATALOGUE)):
+        for card, free in CARDS.items():
+            fits = need.fits(free)
+            assert fits > 0 or card < smallest, (need.what, card)
+            assert not fits or need.bytes_of(fits) <= USABLE * free
+            assert not 0 < fits < need.wanted or need.bytes_of(fits + 1) > USABLE * free
+
+
+@pytest.mark.parametrize("stretched", [0.85, 1, 1.15])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_job_compiles_few_shapes(name, stretched):
+    """Of Six-CD's prompts too, which are drawn by their lengths: so many take a cache of so many columns."""
+    six_cd = {640: 891, 768: 549, 896: 84, 1024: 11, 1152: 4}
+    lengths = [stretched * (columns - 575) for columns, count in six_cd.items() for _ in range(count)]
+    config = config_of(name)
+    for job in jobs(config):
+        shapes = set()
+        for work in job.works:
+            if work.unit in ("images", "queries", "sequences") and job.rule != "render_diffusion":
+                shapes |= compiled([PROMPT] * work.count, config.rendering.batch_size)
+        shapes |= compiled(lengths, config.rendering.batch_size) if "-nudity-" in job.name else set()
+        assert len(shapes) <= MOST_SHAPES, (job.name, shapes)
+
+
+def compiled(lengths, batch_size):
+    """(images, columns) of all batches of prompts of such lengths."""
+    from ear.images.rendering import batches_by_length
+
+    lengths = list(map(round, lengths))
+    batches = batches_by_length(lengths, batch_size)
+    return {
+        (padded_images(len(rows)), padded_columns(max(lengths[row] for row in rows), 576)) for rows in batches
+    }
+
+
+def test_as_many_captions_are_planned_at_once_as_the_jobs_ask_for():
+    assert captioning.ANSWERED == CAPTION_BATCH
+
+
+def test_assets_are_to_fetch_until_they_are_there(tmp_path):
+    names = config_of("janus-pro-7b").used_assets
+    before = {one.name: one for one in needed_assets(names, CATALOGUE, None, str(tmp_path), stand_ins=False)}
+    assert [*before] == names
+    assert [name for name, one in before.items() if not one.fetch] == ["nudenet"]
+    (tmp_path / "inception").mkdir()
+    (tmp_path / "inception" / "inception-2015-12-05.pt").touch()
+    after = {one.name: one for one in needed_assets(names, CATALOGUE, None, str(tmp_path), stand_ins=False)}
+    assert (after["inception"].state, after["prompts"].state) == ("in assets.store", "to fetch")
+    in_root = needed_assets(names, CATALOGUE, str(tmp_path), "store", stand_ins=False)
+    assert {one.state for one in in_root} == {"in assets.root", "missing in assets.root", "installed"}
+    made = needed_assets(["clip"], CATALOGUE, str(tmp_path), "store", stand_ins=True)
+    assert [one.state for one in made] == ["made first"]
+
+
+def test_the_mini_worlds_models_are_in_the_repository():
+    assert {one.state for one in assets_of(config_of("mini"), CATALOGUE)} == {"in this repository"}
+
+
+def test_pages_state_what_the_plan_states(tmp_path, monkeypatch):
+    """The text of `snakemake plan`, and a line for each experiment, on a machine that has nothing yet."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/paper.md").read_text(encoding="utf-8")
+    for name in EXPERIMENTS:
+        total = plan_of(config_of(name))["total"]
+        sizes = [size_in_words(round(total[key])) for key in ("gpu_bytes", "fetch_bytes", "disk_bytes")]
+        assert f"| `{name}` | {' | '.join([duration(total['seconds']), *sizes])} |\n" in page
+    assert words_of(as_text(plan_of(config_of("janus-pro-7b")))) in words_of(page)
+    few = plan_of(config_of("janus-pro-7b", utility={"general": 5000}))["total"]["seconds"]
+    hours = plan_of(config_of("janus-pro-7b"))["total"]["seconds"]
+    said = (
+        f"`plan` estimates {hours / 3600:.0f} hours, or {few / 3600:.0f} with 5 000 of COCO's 30 000 captions"
+    )
+    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def words_of(text):
+    """Without what aligns a table."""
+    return " ".join(word for word in text.split() if set(word) != {"-"})
+
+
+def test_the_quick_run_is_half_an_hour():
+    config = config_of("janus-pro-1b-quick")
+    assert plan_of(config)["total"]["seconds"] <= 30 * 60
+    assert list(config.methods) == ["original", "released", "ear"] and list(config.concepts) == ["church"]

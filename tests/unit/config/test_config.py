@@ -1,0 +1,348 @@
+"""The config: what is accepted, what is refused and in which words."""
+
+import copy
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ear.config import parse_config
+from ear.config.parsing import read_config
+from ear.erasure.variants import Settings
+from ear.errors import InputError
+from ear.models.catalogue import load_catalogue, shapes_of
+
+ROOT = Path(__file__).parents[3]
+RECIPE = ROOT / "configs/mini-world.yaml"
+CONFIGS = [ROOT / "config.yaml", *sorted({*(ROOT / "configs").glob("*.yaml")} - {RECIPE})]
+MINI = yaml.safe_load((ROOT / "config.yaml").read_text())
+PAPER = yaml.safe_load((ROOT / "configs/janus-pro-7b.yaml").read_text())
+SHAPES = shapes_of(load_catalogue(ROOT / "assets.yaml"))
+
+
+def changed(path, value, config=MINI):
+    """A config with one key set, or removed where the value is ``...``."""
+    raw = copy.deepcopy(config)
+    node = raw
+    *parents, last = path.split(".")
+    for part in parents:
+        node = node[int(part) if isinstance(node, list) else part]
+    if value is ...:
+        del node[last]
+    else:
+        node[int(last) if isinstance(node, list) else last] = value
+    return raw
+
+
+# (key, value, what the message must name besides the key)
+BROKEN = [
+    ("seed", 2**63, ["seed: found 9223372036854775808"]),
+    ("typo", 1, ["unknown key", "experiment", "concepts"]),
+    ("sampling.temprature", 1.0, ["unknown key", "guidance", "temperature"]),
+    ("experiment", "My Run", ["'My Run'"]),
+    ("seed", ..., ["missing"]),
+    ("seed", "42", ["'42'", "integer"]),
+    ("seeds", [1, 1], ["[1, 1]", "once"]),
+    ("world", ..., ["sources.grammar.by: found grammar", "with world: drawn only"]),
+    ("world", {"images": 8000}, ["world: found {'images': 8000}", "'drawn'"]),
+    ("backbone.asset", "mini-clip", ["found mini-clip", "mini-backbone", "janus-pro-7b"]),
+    ("backbone.asset", "janus-pro-1b", ["384 pixels a side", "one of 64 with world: drawn"]),
+    (
+        "assets",
+        {"root": "x", "stand_ins": {"pairs": 1, "targets": 1, "general": 1}},
+        ["assets.stand_ins", "none with world"],
+    ),
+    ("utility.question", "Describe it.", ["'Describe it.'", "'describe the image'", "with world: drawn"]),
+    ("backbone.device", "gpu", ["'gpu'", "cpu", "cuda"]),
+    ("sampling.temperature", float("nan"), ["nan", "finite"]),
+    ("concepts.church", "church", ["'church'", "mapping"]),
+    ("concepts.church.window", 65, ["65", "64"]),
+    ("erasure.layers", 7, ["7", "at most 6"]),
+    ("erasure.threshold", {"value": 0.1, "quantile": 0.1}, ["value", "quantile", "either"]),
+    ("methods.ear.variant", "none", ["none", "released"]),
+    ("methods.original", ..., ["original"]),
+    ("methods.ear.variant", "wga", ["wga", "another name"]),
+    ("methods.ear.choices", {"context": "none"}, ["choices.context", "another name"]),
+    ("methods.ear.choices", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
+    ("methods.ear.choices", {"layers": 7}, ["choices.layers", "7", "at most 6"]),
+    ("methods.ear.strength", 1.0, ["1.0", "none"]),
+    ("methods.mine", {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
+    ("methods.mine", {"variant": "ear", "choices": {"window": 65}}, ["choices.window", "65", "64"]),
+    (
+        "methods.mine",
+        {"variant": "negative-prompt", "strength": 1.0, "choices": {"eta": 1.0}},
+        ["mine.choices", "trains nothing"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "obliviate", "choices": {"context": "none"}},
+        ["mine.choices", "none", "aligned and conditional"],
+    ),
+    ("methods.mine", {"variant": "ear", "in_turn": True}, ["mine.in_turn", "beside erase"]),
+    (
+        "methods.mine",
+        {"variant": "ear-prefix", "choices": {"rows": "both"}},
+        ["mine.choices", "both", "mixed and conditional"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "ear", "choices": {"context": "mixed", "cuts": 4}},
+        ["mine.choices.context", "mixed", "aligned with objective mse"],
+    ),
+    ("methods.mine", {"variant": "ear", "choices": {"cuts": 4}}, ["mine.choices.cuts", "4", "none"]),
+    ("concepts.church.judge", {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
+    ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
+    (
+        "concepts.church.second_judge",
+        {"by": "nudenet", "threshold": 0.2},
+        ["church.second_judge", "zero-shot"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "ear", "erase": ["church", "owl"]},
+        ["mine.erase", "owl", "church, van-gogh"],
+    ),
+    ("methods.mine", {"variant": "ear", "erase": ["fire", "fire"]}, ["mine.erase", "fire, fire", "once"]),
+    (
+        "methods.mine",
+        {"variant": "ear", "erase": ["fire", "van-gogh"], "concepts": ["fire"]},
+        ["mine.concepts", "beside erase"],
+    ),
+    (
+        "methods.mine",
+        {"variant": "negative-prompt", "strength": 1.0, "erase": ["fire", "van-gogh"]},
+        ["mine.erase", "trains nothing"],
+    ),
+    ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["found one", "with world"]),
+    ("evaluation.window_prompts", 1000, ["1000", f"prompts.target = {MINI['prompts']['target']}"]),
+    ("evaluation.shown_method", "paper", ["paper", "ear"]),
+]
+
+
+CHAT = {"by": "chat", "base_url": "http://localhost:8000/v1", "model": "m", "pairs": 50}
+LOCAL = {"by": "transformers", "model": "org/name", "revision": "0" * 40, "dtype": "bfloat16", "pairs": 50}
+KEY = "sk-Abc_0123456789"
+BROKEN_SOURCES = [
+    ({"a": {"by": "llm"}}, ["sources.a.by: found llm", "chat, grammar, transformers"]),
+    ({"a": {"by": "grammar", "pairs": 1}, "b": {"by": "grammar", "pairs": 1}}, ["the grammar once"]),
+    ({"published": CHAT}, ["another name than published"]),
+    ({"a": CHAT | {"base_url": "localhost:8000"}}, ["sources.a.base_url: found something else", "http://"]),
+    ({"a": CHAT | {"base_url": f"http://me:{KEY}@host/v1"}}, ["sources.a.base_url", "without user"]),
+    ({"a": CHAT | {"base_url": f"https://host/v1?key={KEY}"}}, ["sources.a.base_url", "keys come by `key`"]),
+    ({"a": CHAT | {"key": KEY}}, ["sources.a.key: found something else", "pattern"]),
+    ({"a": CHAT | {"budget": {"cost": 1.0}}}, ["sources.a", "price", "budget.cost"]),
+    ({"a": CHAT | {"budget": {"euro": 1.0}}}, ["budget.euro: unknown key", "tokens, cost"]),
+    ({"a": LOCAL | {"revision": "main"}}, ["sources.a", "40 hexadecimal digits"]),
+    ({"a": LOCAL | {"model": "./folder"}}, ["sources.a", "no revision for a folder"]),
+]
+
+
+@pytest.mark.parametrize(("sources", "words"), BROKEN_SOURCES, ids=[words[0] for _, words in BROKEN_SOURCES])
+def test_broken_sources_are_one_line_that_shows_no_key(sources, words):
+    with pytest.raises(InputError) as caught:
+        parse_config(changed("prompts.sources", sources), "my.yaml", SHAPES)
+    message = str(caught.value)
+    assert "\n" not in message and KEY not in message
+    for word in ("prompts", *words):
+        assert word in message
+
+
+def test_pretrained_models_take_their_prompts_from_language_models_where_none_are_published():
+    raw = changed("concepts.church.published", None, PAPER)
+    with pytest.raises(InputError, match="prompts: found none, wanted it: no published prompts for church"):
+        parse_config(raw, "my.yaml", SHAPES)
+    raw["prompts"] = {"target": 30, "retention": 20, "sources": {"a": CHAT, "b": LOCAL | {"pairs": 25}}}
+    config = parse_config(raw, "my.yaml", SHAPES)
+    assert config.own_prompts == ["church"]
+    assert (config.pairs_asked("a"), config.pairs_asked("b")) == (50 + 20, 25 + 10)
+    raw["prompts"]["sources"]["grammar"] = {"by": "grammar", "pairs": 5}
+    with pytest.raises(
+        InputError, match=r"sources\.grammar\.by: found grammar, wanted it with world: drawn only"
+    ):
+        parse_config(raw, "my.yaml", SHAPES)
+
+
+def test_only_what_decides_an_answer_is_asked_by():
+    config = parse_config(
+        changed("prompts.sources", {"a": CHAT | {"key": "A_KEY"}, "b": LOCAL}), "my.yaml", SHAPES
+    )
+    assert config.pairs_asked("a") == 50  # in the mini world the evaluation takes no pairs from a model
+    chat, local = config.prompts.sources["a"], config.prompts.sources["b"]
+    assert set(chat.asks()) == {"model", "temperature", "seed", "per_request", "per_round", "max_tokens"}
+    assert set(local.asks()) - set(chat.asks()) == {"revision", "dtype"}
+    assert chat.calls()["key"] == "A_KEY"
+    assert not set(chat.calls()) & set(chat.asks())
+
+
+JUDGE = "concepts.church.judge"
+BROKEN_ON_PRETRAINED = [
+    ("prompts", MINI["prompts"], ["prompts: found one, wanted none", "published"]),
+    ("backbone.asset", "janus-pro-8b", ["janus-pro-8b", "janus-pro-7b"]),
+    ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
+    ("concepts.church.published", ..., ["prompts: found none", "church"]),
+    (f"{JUDGE}.group", "object", ["group: found object", "with world: drawn only"]),
+    (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),
+    ("concepts.nudity.judge.threshold", 0.1, ["nudity.judge.threshold: found 0.1", "0.2"]),
+    ("erasure.layers", 31, ["31", "at most 30"]),
+    ("methods.stable-diffusion.concepts", ["horse"], ["horse", "church, van-gogh, nudity"]),
+    ("methods.stable-diffusion.diffusion", ..., ["diffusion: found none", "steps"]),
+    ("methods.published.weights", {"church": "*"}, ["published.weights: found none for van-gogh"]),
+    ("evaluation.shown_method", "stable-diffusion", ["stable-diffusion", "released"]),
+]
+
+
+def test_the_mini_world_has_no_published_weights_and_no_stable_diffusion():
+    for method in ("published", "stable-diffusion"):
+        with pytest.raises(
+            InputError, match=f"{method}.variant: found {method}, wanted none with world: drawn"
+        ):
+            parse_config(changed(f"methods.{method}", PAPER["methods"][method]), "my.yaml", SHAPES)
+
+
+def test_a_method_may_be_measured_on_some_concepts_only():
+    config = parse_config(PAPER, "paper.yaml", SHAPES)
+    diffusion = [run for run in config.runs() if run[1] == "stable-diffusion"]
+    assert diffusion == [("nudity", "stable-diffusion", 0)]
+    assert config.method_window("nudity", "stable-diffusion") is None
+    assert config.method_window("nudity", "published") == config.concepts["nudity"].window
+    assert "published" in config.adapted_methods and not config.methods["published"].trains
+
+
+@pytest.mark.parametrize(
+    ("method", "windows"),
+    [
+        ({"variant": "ear", "erase": ["van-gogh", "fire"]}, [8]),  # the concepts' common one
+        ({"variant": "ear", "erase": ["church", "fire"], "choices": {"window": 4}}, [4]),
+        ({"variant": "single-step", "erase": ["church", "fire"]}, [1]),
+        ({"variant": "gradient-ascent", "erase": ["church", "fire"], "choices": {"window": "image"}}, [64]),
+        ({"variant": "ear", "erase": ["van-gogh", "fire"], "sweep": True}, MINI["erasure"]["windows"]),
+    ],
+)
+def test_concepts_that_are_erased_together_share_an_adapter_and_a_window(method, windows):
+    config = parse_config(changed("methods.mine", method), "my.yaml", SHAPES)
+    first, second = method["erase"]
+    runs = [run for run in config.runs() if run[1] == "mine"]
+    assert runs == [(concept, "mine", 0) for concept in config.concepts if concept in method["erase"]]
+    assert {config.adapter(run) for run in runs} == {(f"{first}+{second}", "mine", 0)}
+    assert config.adapters().count((f"{first}+{second}", "mine", 0)) == 1
+    assert config.settings(first, "mine") == config.settings(second, "mine")
+    assert config.trained_windows(first, "mine") == config.trained_windows(second, "mine") == windows
+    assert config.also_erased(first, "mine") == [MINI["concepts"][second]["words"]]
+    assert config.also_erased(first, "ear") == []
+    alone = [run for run in config.runs() if config.methods[run[1]].trains and run[1] != "mine"]
+    assert all(config.adapter(run) == run for run in alone)
+    with pytest.raises(InputError, match=r"evaluation\.shown_method: found mine, wanted one of released"):
+        raw = changed("methods.mine", method)
+        parse_config(changed("evaluation.shown_method", "mine", raw), "my.yaml", SHAPES)
+
+
+def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
+    raw = changed("concepts.church.judge", {"by": "zero-shot", "positive": ["a steeple"]})
+    raw = changed("concepts.church.second_judge", {"by": "zero-shot"}, raw)
+    config = parse_config(raw, "my.yaml", SHAPES)
+    own, default = config.judge_settings("church"), config.judge_settings("church", "second_judge")
+    assert own["positive"] == ["a steeple"] and own["negative"] == default["negative"]
+    assert all("church" in phrase for phrase in default["positive"])
+    assert config.judge_settings("fire", "second_judge") is None
+    assert config.judge_settings("fire") == MINI["concepts"]["fire"]["judge"]
+    elsewhere = parse_config(changed("concepts.church.judge", {"by": "zero-shot"}, PAPER), "my.yaml", SHAPES)
+    assert elsewhere.judge_settings("church")["positive"] == ["a photo of a church"]
+    assert "resnet50" not in elsewhere.used_assets and "clip" in elsewhere.used_assets
+
+
+def test_an_experiment_fetches_what_it_uses_and_no_more():
+    config = parse_config(PAPER, "paper.yaml", SHAPES)
+    mini = {"mini-backbone", "mini-classifier", "mini-clip"}
+    every = set(load_catalogue(ROOT / "assets.yaml")) - {"janus-pro-1b", *mini}
+    assert set(config.used_assets) == every
+    raw = changed("methods.stable-diffusion", ..., PAPER)
+    del raw["concepts"]["nudity"], raw["methods"]["published"]["weights"]["nudity"]
+    assert every - set(parse_config(raw, "my.yaml", SHAPES).used_assets) == {"nudenet", "stable-diffusion"}
+    assert set(parse_config(MINI, "config.yaml", SHAPES).used_assets) == mini
+
+
+def test_the_rehearsal_is_the_papers_config_but_for_sizes():
+    """Where the two differ, the rehearsal would not show that the paper's experiment runs."""
+
+    def leaves(node, key=""):
+        if not isinstance(node, dict):
+            return {key: node}
+        return {name: value for k, v in node.items() for name, value in leaves(v, f"{key}.{k}").items()}
+
+    paper = leaves(PAPER)
+    rehearsal = leaves(yaml.safe_load((ROOT / "configs/rehearsal.yaml").read_text()))
+    sizes = ("_rows", ".size", ".steps", "rendering.shards", "rendering.batch_size", "window_prompts")
+    sizes += ("utility.general", "utility.captions", "axes.prompts", "axes.prefixes", ".implicit")
+    sizes += tuple(f".neighbours.{label}" for label in PAPER["concepts"]["church"]["neighbours"])
+    left_to_smoke = tuple(f".axes.{name}" for name in ("guidance", "temperature", "search", "relearning"))
+    machine = (".experiment", ".assets.", ".backbone.device", ".backbone.dtype", ".backbone.threads")
+    machine += left_to_smoke
+    differing = {key for key in paper.keys() | rehearsal.keys() if paper.get(key) != rehearsal.get(key)}
+    assert {key for key in differing if not key.endswith(sizes) and not key.startswith(machine)} == set()
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "value", "words"),
+    [
+        pytest.param(config, *broken, id=f"{broken[0]}={str(broken[1])[:20]}")
+        for config, table in ((MINI, BROKEN), (PAPER, BROKEN_ON_PRETRAINED))
+        for broken in table
+    ],
+)
+def test_broken_config_is_one_line_with_key_found_and_wanted(config, key, value, words):
+    with pytest.raises(InputError) as caught:
+        parse_config(changed(key, value, config), "my.yaml", SHAPES)
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith("my.yaml: ")
+    for word in words:
+        assert word in message
+
+
+def test_concepts_of_different_windows_are_not_erased_together_without_a_choice():
+    raw = changed("methods.mine", {"variant": "ear", "erase": ["church", "van-gogh"]})
+    raw = changed("concepts.van-gogh.window", 16, raw)
+    words = (
+        r"mine\.choices\.window: found none and the windows 8 of church, 16 of van-gogh, wanted one for all"
+    )
+    with pytest.raises(InputError, match=words):
+        parse_config(raw, "my.yaml", SHAPES)
+
+
+def test_configs_of_the_repository_are_valid():
+    for path in CONFIGS:
+        config = parse_config(read_config(path), path.name, SHAPES)
+        assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
+
+
+def test_windows_of_a_method():
+    raw = changed("methods.single-step", {"variant": "single-step"})
+    config = parse_config(changed("methods.wga", {"variant": "wga"}, raw), "config.yaml", SHAPES)
+    assert config.trained_windows("church", "single-step") == [1]
+    assert config.trained_windows("church", "wga") == [config.concepts["church"].window]
+    assert set(config.erasure.windows) <= set(config.trained_windows("church", "ear"))
+
+
+def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
+    raw = changed(
+        "methods.mine", {"variant": "ear", "choices": {"rows": "conditional", "eta": 2.0, "window": "image"}}
+    )
+    config = parse_config(changed("methods.wga", {"variant": "wga"}, raw), "config.yaml", SHAPES)
+    ear, mine = config.settings("church", "ear"), config.settings("church", "mine")
+    assert mine.variant == replace(ear.variant, rows="conditional", window=64)
+    assert mine == replace(ear, variant=mine.variant, eta=2.0)
+    assert (ear.layers, ear.eta) == (MINI["erasure"]["layers"], MINI["erasure"]["eta"])
+    assert ear.variant.window == MINI["concepts"]["church"]["window"]
+    assert config.settings("church", "wga").threshold is None
+    assert Settings.from_dict(json.loads(json.dumps(asdict(mine)))) == mine
+
+
+def test_a_negative_prompt_trains_nothing():
+    config = parse_config(
+        changed("methods.negative-prompt", {"variant": "negative-prompt", "strength": 1.0}),
+        "config.yaml",
+        SHAPES,
+    )
+    assert config.method_window("church", "negative-prompt") is None
+    assert config.trained_windows("church", "negative-prompt") == []

@@ -1,0 +1,275 @@
+"""Every loader of weights against every kind of damage: one line, and nothing is recorded or computed."""
+
+import importlib.util
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
+from ear.commands.stand_ins.tiny_judges import TinyInception, write_inception
+from ear.erasure.edited_weights import apply_adapter
+from ear.erasure.release import import_authors_weights, write_authors_weights
+from ear.erasure.sequences import load_streams, save_streams
+from ear.errors import InputError
+from ear.evaluation.metrics.fid import INCEPTION_FILE, load_extractor
+from ear.images.diffusion import PARTS, load_pipeline
+from ear.judges.artist import ArtistClassifier
+from ear.judges.classifier import Classifier
+from ear.judges.clip import Clip
+from ear.judges.nudenet import NudityJudge
+from ear.models.catalogue import Asset
+from ear.models.fetch import fetch_asset
+from ear.models.janus import Backbone
+from ear.models.weights import fault
+from tests.small_judges import small_classifier, small_clip
+from tests.tiny import tiny_backbone
+from tests.unit.erasure.test_adapter import JOB, changed, save
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 99\n"
+PAGE = b"\n<!DOCTYPE html><html><head><title>Google Drive</title></head></html>"
+OTHER = {"model_type": "llama", "architecture": "llama", "_class_name": "FluxPipeline", "model_cfg": {}}
+FILES = {  # what a file holds instead → what is said of it
+    "LFS pointer": (lambda whole: LFS, "a Git LFS pointer (run `git lfs pull` where it is from)"),
+    "HTML page": (lambda whole: PAGE, "an HTML page"),
+    "cut off": (lambda whole: whole[: -len(whole) // 3], "found "),
+    "empty": (lambda whole: b"", "an empty file"),
+}
+TENSORS = {  # what happens to the first matrix of a file → what is said of it
+    "missing": (lambda tensors, name: tensors.pop(name), "found no weights"),
+    "renamed": (lambda tensors, name: tensors.update({f"old.{name}": tensors.pop(name)}), "found no weights"),
+    "another shape": (lambda tensors, name: tensors.update({name: torch.ones(3, 5)}), "3, 5"),
+    "not a number": (lambda tensors, name: tensors[name].view(-1)[-1:].fill_(torch.nan), "NaN or infinite"),
+    "infinite": (lambda tensors, name: tensors[name].view(-1)[:1].fill_(-torch.inf), "NaN or infinite"),
+    "int8": (lambda tensors, name: tensors.update({name: tensors[name].to(torch.int8)}), "wanted float32"),
+    "fp8": (lambda tensors, name: tensors.update({name: tensors[name].to(torch.float8_e4m3fn)}), "float32"),
+}
+ANOTHER_MODEL = "another model"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder with a whole checkpoint for each loader."""
+    root = tmp_path_factory.mktemp("whole")
+    backbone = tiny_backbone()
+    for name, size in (("janus", "1GB"), ("janus in shards", "100KB")):
+        backbone.model.save_pretrained(root / name, max_shard_size=size)
+        backbone.processor.save_pretrained(root / name)
+    for name in ("timm", "open_clip", "artist", "edited", "authors", "streams", "nudenet"):
+        (root / name).mkdir()
+    small_classifier(root / "timm")
+    small_clip(root / "open_clip")
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    ViTForImageClassification(ViTConfig(**shape, image_size=32, patch_size=8)).save_pretrained(
+        root / "artist"
+    )
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(root / "artist")
+    shutil.copytree(root / "artist", root / "artist bin")
+    weights = load_file(root / "artist bin/model.safetensors")
+    torch.save(weights, root / "artist bin/pytorch_model.bin")
+    (root / "artist bin/model.safetensors").unlink()
+    write_inception(root / "inception")
+    write_stable_diffusion(root / "diffusers")
+    save(root / "edited/adapter.safetensors", changed(backbone), backbone)
+    write_authors_weights(root / "authors/ear.pt", changed(backbone))
+    save_streams(root / "streams/a.safetensors", {"unsafe": torch.zeros(2, 3, dtype=torch.int64)}, "x")
+    package = Path(importlib.util.find_spec("nudenet").origin).parent
+    shutil.copyfile(package / "320n.onnx", root / "nudenet/320n.onnx")
+    return root
+
+
+def janus(folder):
+    return Backbone.load(str(folder), "float32", "cpu")
+
+
+LOADERS = {  # folder → (its file of weights, what loads it)
+    "janus": ("model.safetensors", janus),
+    "janus in shards": ("model-00001-of-*.safetensors", janus),
+    "timm": ("model.safetensors", Classifier.load),
+    "open_clip": ("open_clip_model.safetensors", Clip.load),
+    "artist": ("model.safetensors", ArtistClassifier.load),
+    "artist bin": ("pytorch_model.bin", ArtistClassifier.load),
+    **{
+        f"diffusers/{part}": (weights, lambda folder: load_pipeline(folder.parent, "cpu", "float32"))
+        for part, (_, weights) in PARTS.items()
+    },
+    "edited": (
+        "adapter.safetensors",
+        lambda folder: apply_adapter(tiny_backbone(), folder / "adapter.safetensors"),
+    ),
+    "authors": (
+        "ear.pt",
+        lambda folder: import_authors_weights(
+            folder / "ear.pt", tiny_backbone(), JOB, folder.with_name("made")
+        ),
+    ),
+    "streams": ("a.safetensors", lambda folder: load_streams(folder / "a.safetensors", "x", "aligned")),
+    "inception": (INCEPTION_FILE, lambda folder: load_extractor("inception", folder)),
+    "nudenet": ("320n.onnx", NudityJudge),
+}
+# Files that say nothing of how many matrices belong to them: the lock and windows.csv know their hashes.
+OPEN = {("edited", "missing"), ("authors", "missing"), ("edited", "fp8")}
+CODED = ("streams", "inception", "nudenet")  # whole numbers, and formats that bring code along: see below
+CELLS = [
+    *((loader, damage) for loader in LOADERS for damage in FILES),
+    *(
+        (loader, damage)
+        for loader in LOADERS
+        for damage in TENSORS
+        if loader not in CODED and (loader, damage) not in OPEN
+    ),
+    *((loader, ANOTHER_MODEL) for loader in list(LOADERS)[:7]),
+]
+
+
+def copied(whole, loader, tmp_path):
+    """A copy of a loader's folder, its file of weights, and what loads it."""
+    top, _, part = loader.partition("/")
+    shutil.copytree(whole / top, tmp_path / "root" / top)
+    folder = tmp_path / "root" / top / part
+    pattern, load = LOADERS[loader]
+    return folder, min(folder.glob(pattern)), load
+
+
+def refusal(load, folder):
+    with pytest.raises(InputError) as refused:
+        load(folder)
+    told = str(refused.value)
+    assert "\n" not in told and len(told) < 800
+    return told
+
+
+def rewritten(file, change):
+    """Change the tensors of a file, and nothing else of it."""
+    if file.suffix == ".safetensors":
+        with safe_open(file, framework="pt") as handle:
+            metadata = handle.metadata()
+        tensors = load_file(file)
+        file.unlink()
+        save_file(change(tensors) or tensors, file, metadata=metadata)
+        return
+    content = torch.load(file, weights_only=True)
+    nested = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
+    tensors = {name: entry["weight"] for name, entry in nested.items()} or content
+    change(tensors)
+    torch.save({name: {"weight": tensor} for name, tensor in tensors.items()} if nested else tensors, file)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_what_is_whole_is_loaded(whole, loader):
+    top, _, part = loader.partition("/")
+    LOADERS[loader][1](whole / top / part)
+    assert fault(min((whole / top / part).glob(LOADERS[loader][0]))) is None
+
+
+USUAL = ("cut off", "missing", "not a number", "int8", ANOTHER_MODEL)
+"""Damages that every loader sees; two of them see all."""
+
+
+@pytest.mark.parametrize(
+    ("loader", "damage"), [cell for cell in CELLS if cell[0] in ("janus", "artist bin") or cell[1] in USUAL]
+)
+def test_what_is_not_whole_is_one_line(whole, tmp_path, loader, damage):
+    folder, file, load = copied(whole, loader, tmp_path)
+    if damage in FILES:
+        change, said = FILES[damage]
+        file.write_bytes(change(file.read_bytes()))
+        assert_nothing_is_recorded(tmp_path, said)
+        said = "cannot be loaded" if damage == "cut off" and loader == "nudenet" else said
+    elif damage in TENSORS:
+        change, said = TENSORS[damage]
+
+        def changed_tensors(tensors):
+            change(tensors, min(name for name, tensor in tensors.items() if tensor.ndim > 1))
+
+        rewritten(file, changed_tensors)
+        if loader in ("timm", "open_clip") and damage in ("missing", "renamed", "another shape"):
+            said = "cannot be loaded"
+        said = "found module 'old." if loader in ("edited", "authors") and damage == "renamed" else said
+    else:
+        configs = [*folder.glob("*config.json"), *folder.parent.glob("model_index.json")]
+        for config in configs:
+            config.write_text(json.dumps(OTHER))
+        said = "wanted"
+    told = refusal(load, folder)
+    assert said in told
+    assert str(folder.parent) in told
+    assert not folder.with_name("made").exists()
+
+
+def assert_nothing_is_recorded(tmp_path, said):
+    source = {"kind": "hub", "repo": "a/b", "revision": None, "files": ["*"]}
+    asset = Asset.model_validate({"title": "x", "licence": "MIT", "size": 1, "source": source})
+    name = next((tmp_path / "root").iterdir()).name
+    lock, links = tmp_path / "assets.lock.json", tmp_path / "links"
+    where = {"root": str(tmp_path / "root"), "store": str(tmp_path / "store"), "lock": str(lock)}
+    if (
+        name == "nudenet" and said == "found "
+    ):  # nothing tells of an ONNX file that it was cut off but its hash
+        return
+    told = refusal(lambda _: fetch_asset(name, asset, links, **where), None)
+    assert said in told
+    assert not lock.exists() and not links.exists()
+
+
+# Formats that bring code along, and whole numbers.
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("another shape", "wanted clean-fid's Inception"),
+        ("not a number", "layers.weight: found 1 of"),
+        ("int8", "layers.weight: found int8"),
+        ("missing", "wanted clean-fid's Inception"),
+        (ANOTHER_MODEL, "wanted clean-fid's Inception"),
+    ],
+)
+def test_an_inception_that_is_not_whole_is_refused(whole, tmp_path, damage, said):
+    file = tmp_path / INCEPTION_FILE
+    model = TinyInception()
+    weight = model.layers.weight
+    with torch.no_grad():
+        if damage == "another shape":
+            model.layers.weight = torch.nn.Parameter(weight[:, :100])
+        elif damage == "int8":
+            model.layers.weight = torch.nn.Parameter(weight.to(torch.int8), requires_grad=False)
+        elif damage == "not a number":
+            weight[0, 0] = torch.nan
+    model = torch.nn.Linear(2, 2) if damage == ANOTHER_MODEL else model
+    torch.jit.save(torch.jit.script(model), file)
+    if damage == "missing":
+        with zipfile.ZipFile(whole / "inception" / INCEPTION_FILE) as old, zipfile.ZipFile(file, "w") as new:
+            for name in old.namelist():
+                if "/data/" not in name:
+                    new.writestr(name, old.read(name))
+    told = refusal(lambda folder: load_extractor("inception", folder), tmp_path)
+    assert said in told and INCEPTION_FILE in told
+
+
+def test_a_detector_with_broken_weights_is_refused(whole, tmp_path):
+    content = bytearray((whole / "nudenet/320n.onnx").read_bytes())
+    content[6_000_000:6_004_096] = b"\xff" * 4096  # NaN, wherever a number begins
+    (tmp_path / "320n.onnx").write_bytes(content)
+    assert "not finite, wanted NudeNet's detector" in refusal(NudityJudge, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        ({"target": torch.zeros(2, 3, dtype=torch.int64)}, "found streams target, wanted unsafe (aligned)"),
+        ({"unsafe": torch.zeros(2, 3)}, "unsafe: found float32 of shape (2, 3), wanted int64 tokens"),
+        ({"unsafe": torch.zeros(3, dtype=torch.int64)}, "found int64 of shape (3,), wanted int64 tokens"),
+    ],
+)
+def test_streams_that_are_none_are_refused(tmp_path, streams, said):
+    save_streams(tmp_path / "a.safetensors", streams, "x")
+    assert said in refusal(lambda folder: load_streams(folder / "a.safetensors", "x", "aligned"), tmp_path)

@@ -1,0 +1,144 @@
+import logging
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ear.errors import InputError
+from ear.workflow.jobs import failures, job, told_again
+
+ROOT = Path(__file__).parents[3]
+TIMED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+
+
+@pytest.fixture
+def snakemake(tmp_path):
+    return SimpleNamespace(log=[str(tmp_path / "job.log")])
+
+
+def log_lines(snakemake):
+    with open(snakemake.log[0], encoding="utf-8") as handle:
+        return handle.read().splitlines()
+
+
+def test_the_log_holds_what_was_logged_and_closes_with_time_and_memory(snakemake, capsys):
+    with job(snakemake):
+        logging.getLogger("ear.images.rendering").info("rendering")
+        logging.getLogger("ear.images.rendering").debug("detail")
+        logging.getLogger("ear.images.rendering").warning("one shard is empty")
+        warnings.warn("an old argument", UserWarning, stacklevel=1)
+    lines = log_lines(snakemake)
+    assert TIMED.match(lines[0])
+    assert lines[0].endswith("INFO ear.images.rendering: rendering")
+    assert any("an old argument" in line for line in lines)
+    assert not any("detail" in line for line in lines)
+    closing = re.search(r"wall time (\d+\.\d) s, peak memory (\d+) MB$", lines[-1])
+    assert closing
+    assert 5 < int(closing[2]) < 100_000
+    assert capsys.readouterr().err == "WARNING: one shard is empty\n"
+
+
+def test_bad_input_is_one_line_and_exit_code_1_and_leaves_logging_as_it_was(snakemake, capsys):
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    with pytest.raises(SystemExit) as caught, job(snakemake):
+        raise InputError("pairs.csv: row 3: found no safe_prompt, wanted one")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: pairs.csv: row 3: found no safe_prompt, wanted one\n"
+    log = log_lines(snakemake)
+    assert any(line.endswith("found no safe_prompt, wanted one") for line in log)
+    assert not any("Traceback" in line for line in log)
+    assert (root.level, list(root.handlers)) == before
+
+
+def run_script(tmp_path, body, **environment):
+    script = "\n".join(
+        [
+            "import sys",
+            "from types import SimpleNamespace",
+            "from ear.errors import InputError",
+            "from ear.workflow.jobs import job",
+            f"snakemake = SimpleNamespace(log=[{str(tmp_path / 'job.log')!r}])",
+            body,
+        ]
+    )
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120)
+
+
+def test_a_script_prints_one_traceback_and_none_for_bad_input(tmp_path):
+    crash = run_script(tmp_path, "with job(snakemake): 1 / 0")
+    assert crash.returncode == 1
+    assert crash.stderr.count("Traceback") == 1
+    log = (tmp_path / "job.log").read_text()
+    assert "Traceback" in log and "ZeroDivisionError" in log and "wall time" in log.splitlines()[-1]
+    bad = run_script(tmp_path, "with job(snakemake): raise InputError('config.yaml: seeds: found none')")
+    assert (bad.returncode, bad.stderr) == (1, "error: config.yaml: seeds: found none\n")
+
+
+def test_torch_is_loaded_and_set_only_where_threads_are_asked_for(tmp_path):
+    without = run_script(
+        tmp_path, "with job(snakemake): print('torch' in sys.modules, 'numpy' in sys.modules)"
+    )
+    assert without.stdout == "False False\n"
+    body = (
+        "with job(snakemake, threads=1):\n"
+        "    import torch\n"
+        "    print(torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())"
+    )
+    assert run_script(tmp_path, body, OMP_NUM_THREADS="2").stdout == "1 True\n"
+
+
+def test_jobs_that_ask_for_no_threads_import_no_slow_library():
+    code = (
+        "import sys\n"
+        "from benchmarks.imports import SCRIPTS, imports_of\n"
+        "slow, found = {'torch', 'transformers', 'timm', 'open_clip', 'scipy.stats'}, {}\n"
+        "for script in sorted(SCRIPTS.glob('*.py')):\n"
+        "    if 'threads=' not in script.read_text() and script.stem not in ('import_published', 'verify'):\n"
+        "        exec(imports_of(script), {})\n"
+        "        found |= {name: script.stem for name in slow & set(sys.modules) - set(found)}\n"
+        "print(found)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "{}\n", done.stderr
+
+
+def test_a_submitted_job_on_the_cpu_keeps_to_the_memory_that_it_asked_for(tmp_path):
+    def allocates(megabytes, gpu=0, **environment):
+        body = (
+            f"snakemake.resources = SimpleNamespace(mem_mb=200, gpu={gpu})\n"
+            f"with job(snakemake): print(len(bytearray({megabytes} * 2**20)))"
+        )
+        return run_script(tmp_path, body, **environment)
+
+    beyond = allocates(400, EAR_SUBMITTED="1")
+    assert beyond.returncode == 1
+    assert "MemoryError" in beyond.stderr
+    assert allocates(100, EAR_SUBMITTED="1").returncode == 0
+    assert allocates(400).returncode == 0
+    assert allocates(400, SLURM_JOB_ID="7").returncode == 0  # in somebody's allocation
+    assert allocates(400, gpu=1, EAR_SUBMITTED="1").returncode == 0
+
+
+def test_what_failed_since_a_moment_is_told_again(tmp_path):
+    for name, text, time in [
+        ("old", "2026 ERROR ear.workflow.jobs: a.pt: not found\n", 10),
+        (
+            "fetch_asset-clip",
+            "2026 INFO a\n2026 ERROR ear.workflow.jobs: clip: found nothing, wanted it\n2026 INFO b",
+            20,
+        ),
+        ("erase-church", "2026 INFO ear.workflow.jobs: wall time 1.0 s", 30),
+    ]:
+        (tmp_path / f"{name}.log").write_text(text)
+        os.utime(tmp_path / f"{name}.log", (time, time))
+    lines = failures(tmp_path, 15)
+    assert lines == [f"{tmp_path}/fetch_asset-clip.log: clip: found nothing, wanted it"]
+    assert told_again(lines).splitlines()[1:] == lines
+    assert told_again(failures(tmp_path / "none", 0)) == ""
