@@ -67,13 +67,12 @@ class Sweep:
 
 
 def draw_sweeps(
-    sweeps: Sequence[Sweep], rate: str, others: Mapping[str, style.Look] | None = None
+    sweeps: Sequence[Sweep], others: Mapping[str, style.Look] | None = None
 ) -> tuple[Figure, np.ndarray]:  # object array of Axes
     """A row of panels a sweep, a panel a concept, a line with a band a method; levels are one step apart.
 
     Args:
         sweeps: what is plotted, as it is; those without rows are left out.
-        rate: name of the vertical axis.
         others: names among the methods that are none → their look.
 
     Returns:
@@ -112,7 +111,7 @@ def draw_sweeps(
         line[0].set_xticks(range(len(levels)), [sweep.ticks.get(level, f"{level:g}") for level in levels])
         line[0].set_ylim(-0.03, 1.03)
         style.percent(line[0].yaxis, [0, 0.25, 0.5, 0.75, 1])
-        line[0].set_ylabel(f"{rate}\nthe concept (%)  ← lower is better")
+        line[0].set_ylabel("concept shown (%)\n← lower is better")
     for ax, concept in zip(axes[0], concepts, strict=True):
         ax.set_title(style.concept_title(concept))
     if len(sweeps) == 1:

@@ -31,4 +31,4 @@ def draw(metrics: pd.DataFrame, image_tokens: int) -> Figure:
     rows = pd.concat([swept(metrics, PREFIX, start=0), ceiling])
     ticks = {level: f"{level:g}\n{100 * level / image_tokens:.2g}" for level in set(rows["x"])}
     label = f"image tokens given, of {image_tokens}; below, their share (%)"
-    return draw_sweeps([Sweep(rows, label, ticks=ticks)], "images that show", {"ceiling": CEILING_LOOK})[0]
+    return draw_sweeps([Sweep(rows, label, ticks=ticks)], {"ceiling": CEILING_LOOK})[0]

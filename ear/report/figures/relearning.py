@@ -26,4 +26,4 @@ def draw(metrics: pd.DataFrame) -> Figure:
             ``target`` are plotted. Methods without weights have none.
     """
     sweep = Sweep(swept(metrics, RELEARNED, start=0), "steps of fine-tuning on images without the concept")
-    return draw_sweeps([sweep], "target images that show")[0]
+    return draw_sweeps([sweep])[0]

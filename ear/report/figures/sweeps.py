@@ -31,4 +31,4 @@ def draw(metrics: pd.DataFrame, own: Mapping[str, float]) -> Figure:
     sweeps = [
         Sweep(rows, SWEEPS[name], dict.fromkeys(rows["concept"], own[name])) for name, rows in found.items()
     ]
-    return draw_sweeps(sweeps, "images that show")[0]
+    return draw_sweeps(sweeps)[0]

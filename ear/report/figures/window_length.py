@@ -43,7 +43,7 @@ def draw(
         rows = pd.concat([rows, pd.DataFrame([_row(value) for value in theirs])])
     rows = rows.rename(columns={"window": "x"})
     sweep = Sweep(rows, "window length W (image tokens)", own_window)
-    figure, axes = draw_sweeps([sweep], "target images that show", {PUBLISHED: PUBLISHED_LOOK})
+    figure, axes = draw_sweeps([sweep], {PUBLISHED: PUBLISHED_LOOK})
     for ax, concept in zip(axes[0], concepts, strict=True):
         for obstacle in {one.obstacle for one in theirs if one.concept == concept and one.obstacle}:
             place = {"ha": "center", "transform": ax.transAxes, "backgroundcolor": "white"}

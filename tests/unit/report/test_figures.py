@@ -341,6 +341,8 @@ def test_text_is_large_enough_inside_and_apart(
     for ax in figure.axes:
         places = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
         assert not any(left.x1 > right.x0 for left, right in pairwise(places))
+    labels = [ax.yaxis.label.get_window_extent() for ax in figure.axes if ax.get_ylabel()]
+    assert not any(above.y0 < below.y1 for above, below in pairwise(labels))
 
 
 @pytest.mark.parametrize("name", [name for name in DRAW if name not in ("understanding", "tradeoff")])
