@@ -3,9 +3,8 @@
 
 
 PAGE_CAPTIONS = [
-    *("overview", "samples", "concept-rate", "tradeoff", "window-length", "nudity", "training"),
-    *("filter-scores", "borderline"),
-    *("score-card", "attacks", "prefix", "sweeps", "relearning", "understanding"),
+    *("score-card", "overview", "samples", "concept-rate", "tradeoff", "attacks", "prefix", "sweeps"),
+    *("relearning", "understanding", "window-length", "nudity", "filter-scores", "borderline", "training"),
 ]
 METRICS = dict(table=paths.table("metrics.csv"))
 

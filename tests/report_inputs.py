@@ -52,7 +52,7 @@ def write_inputs(folder: Path) -> dict[str, object]:
     figures = []
     for name in ("concept-rate", "tradeoff"):
         Image.new("RGB", (600, 300), "white").save(folder / f"{name}.png")
-        figures.append(ReportFigure(folder / f"{name}.png", f"Figure {name}", CAPTIONS / f"{name}.rst"))
+        figures.append(ReportFigure(folder / f"{name}.png", CAPTIONS / f"{name}.rst"))
     deviations = [
         ("nudity", "nudity", "original", "ANUS_EXPOSED", 1, 0.0, 7.5, 2.0, 12.25, 1539, "outside", HOSTILE),
         ("claims", "church", "ear", "bleu_drop", 1.2, np.nan, 0.4, 0.1, 0.7, 500, "inside", ""),

@@ -1,7 +1,8 @@
 """Renders the report page from tables, figures, images and provenance."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ear.workflow.provenance import environment, read_records, trace
 from ear.workflow.seeding import ORIGINAL
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+CAPTION = re.compile(r"<p><strong>(.+?)\.?</strong>\s*(.*)", re.DOTALL)
 PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as the page's small print
 
 
@@ -34,15 +36,13 @@ class ReportFigure:
 
     Attributes:
         path: PNG file.
-        title: its heading.
         caption: reStructuredText file, the same that Snakemake's own report shows.
-        wildcards: values of ``snakemake.wildcards`` in the caption.
+        concept: what its wildcard ``concept`` stands for there.
     """
 
     path: Path
-    title: str
     caption: Path
-    wildcards: Mapping[str, str] = field(default_factory=dict)
+    concept: str = ""
 
 
 def render_report(
@@ -122,15 +122,15 @@ def _by_concept(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def _shown(figure: ReportFigure) -> dict[str, object]:
-    """A figure as the template takes it."""
+    """A figure as the template takes it; the first words of its caption, in bold, are its heading."""
     with Image.open(figure.path) as image:
         width, height = (round(pixels / DPI * PAGE_PIXELS_PER_INCH) for pixels in image.size)
-    caption = render_caption(figure.caption, figure.wildcards)
-    uri = figure_uri(figure.path)
-    return {"title": figure.title, "uri": uri, "width": width, "height": height, "caption": caption}
+    title, text = CAPTION.fullmatch(render_caption(figure.caption, figure.concept)).groups()  # type: ignore[union-attr]
+    size = {"uri": figure_uri(figure.path), "width": width, "height": height}
+    return {"title": Markup(title), "caption": Markup("<p>" + text), **size}
 
 
-def render_caption(caption: Path, wildcards: Mapping[str, str]) -> Markup:
+def render_caption(caption: Path, concept: str) -> str:
     """A caption of Snakemake's report (Jinja2 in reStructuredText) as HTML.
 
     Raises:
@@ -140,35 +140,19 @@ def render_caption(caption: Path, wildcards: Mapping[str, str]) -> Markup:
         source = Path(caption).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{caption}: not found, wanted a caption in reStructuredText") from None
-    text = (
-        Environment(undefined=StrictUndefined).from_string(source).render(snakemake={"wildcards": wildcards})
-    )
+    template = Environment(undefined=StrictUndefined).from_string(source)
+    text = template.render(snakemake={"wildcards": {"concept": concept}})
     settings = {"file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
-    return Markup(publish_parts(text, writer="html5", settings_overrides=settings)["fragment"])
+    return str(publish_parts(text, writer="html5", settings_overrides=settings)["fragment"])
 
 
-TITLES = {
-    "score-card": "Score card",
-    "samples": "Before and after",
-    "concept-rate": "Concept rate",
-    "tradeoff": "Erasure against retention",
-    "attacks": "Attacks by the prompt",
-    "prefix": "Prefix attack",
-    "sweeps": "Other guidance and temperature",
-    "relearning": "Relearning",
-    "understanding": "Does it still see the concept?",
-    "window-length": "Window length",
-    "nudity": "Nudity detections",
-    "filter-scores": "What the visual filter sees",
-    "borderline": "Borderline pairs",
-    "training": "Training curves",
-}
 NAMED_SOURCES = 3  # files named in a line; of more, their number
-CAPTIONS = {"samples": "overview"}  # without a concept, the grid of all concepts
+OF_ALL = {"samples": "overview"}
+"""Figure → the caption of its grid of all concepts."""
 
 
 def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFigure]:
-    """Figures of the page, in the order of ``TITLES``.
+    """Figures of the page, in the order of the captions.
 
     Args:
         paths: PNG files; one of a concept is named "<figure>-<concept>.png".
@@ -177,13 +161,11 @@ def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFi
     texts = {Path(path).stem: Path(path) for path in captions}
     found = []
     for path in map(Path, paths):
-        name = next(name for name in sorted(TITLES, key=len, reverse=True) if path.stem.startswith(name))
+        name = max((name for name in texts if path.stem.startswith(name)), key=len)
         concept = path.stem.removeprefix(name).removeprefix("-")
-        label = concept_label(concept) if concept else ""
-        caption = texts[name if concept else CAPTIONS.get(name, name)]
-        title = f"{TITLES[name]}: {label}" if concept else TITLES[name]
-        found.append((list(TITLES).index(name), ReportFigure(path, title, caption, {"concept": label})))
-    return [figure for _, figure in sorted(found, key=lambda entry: entry[0])]
+        caption = texts[name if concept else OF_ALL.get(name, name)]
+        found.append(ReportFigure(path, caption, concept_label(concept)))
+    return sorted(found, key=lambda figure: list(texts.values()).index(figure.caption))
 
 
 def collect_provenance(config: Mapping[str, Any], results: Sequence[str], logs: str | Path) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """One look for all figures: fonts, sizes, one colour, marker and label for each method, marks and legends."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -20,7 +18,6 @@ from numpy.typing import ArrayLike
 
 from ear.workflow.files import atomic_path
 
-P = ParamSpec("P")
 LineStyle = Literal["-", "--", "-.", ":"]
 
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 6.9  # inches, of a two-column page
@@ -49,6 +46,8 @@ RC: dict[str, Any] = {
     **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
     **dict.fromkeys(("figure.facecolor", "savefig.facecolor"), "white"),
 }
+styled = mpl.rc_context(dict[Any, Any](mpl.rcParamsDefault) | RC)
+"""Decorator: run a function under the shared style, without touching the caller's."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,12 @@ class Look:
     marker: str
     size: float = 4.6
     line: LineStyle = "-"
+
+    @property
+    def artist(self) -> dict[str, Any]:
+        """Of a line through smaller marks, as matplotlib takes it."""
+        marks = {"marker": self.marker, "markersize": 0.8 * self.size}
+        return {"color": self.colour, "linestyle": self.line, **marks}
 
 
 METHODS: dict[str, Look] = {
@@ -155,21 +160,6 @@ def tint(colour: str) -> str:
     return to_hex((red, green, blue))
 
 
-def _context() -> AbstractContextManager[None]:
-    return mpl.rc_context(dict[Any, Any](mpl.rcParamsDefault) | RC)
-
-
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Decorator: run a draw function under the shared style, without touching the caller's."""
-
-    @wraps(draw)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with _context():
-            return draw(*args, **kwargs)
-
-    return wrapper
-
-
 def panels(
     rows: int, columns: int, width: float, height: float, **subplots: Any
 ) -> tuple[Figure, np.ndarray]:  # object array of Axes
@@ -199,32 +189,16 @@ def plain_log(axis: Axis, subs: Sequence[float] = (1, 2, 5)) -> None:
 
 def mark(ax: Axes, look: Look, x: ArrayLike, y: ArrayLike, label: str, scale: float = 1.0) -> None:
     """Draw the mark of a method, a Line2D artist with a label, its size times ``scale``."""
-    ax.plot(
-        x,
-        y,
-        marker=look.marker,
-        markersize=scale * look.size,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-        color=look.colour,
-        linestyle="none",
-        label=label,
-        clip_on=False,
-        zorder=3,
-    )
+    alone = {"linestyle": "none", "markersize": scale * look.size}
+    edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.5, "clip_on": False, "zorder": 3}
+    ax.plot(x, y, label=label, **edge, **look.artist | alone)
 
 
 def mark_seeds(ax: Axes, look: Look, x: ArrayLike, y: ArrayLike, label: str) -> None:
     """Draw a small faint mark for each single seed, below the mark of all seeds together."""
     if np.size(x):
-        faint: dict[str, Any] = {
-            "markersize": 2.8,
-            "markeredgewidth": 0,
-            "alpha": 0.5,
-            "zorder": 2.5,
-            "clip_on": False,
-        }
-        ax.plot(x, y, look.marker, color=look.colour, label=label, **faint)
+        faint = {"linestyle": "none", "markersize": 2.8, "markeredgewidth": 0, "alpha": 0.5, "zorder": 2.5}
+        ax.plot(x, y, label=label, clip_on=False, **look.artist | faint)
 
 
 def note_missing(axes: Axes, x: float, y: float, note: str, **text: Any) -> None:
@@ -234,30 +208,18 @@ def note_missing(axes: Axes, x: float, y: float, note: str, **text: Any) -> None
 
 def add_legend(figure: Figure, looks: Iterable[Look]) -> None:
     """A legend above the panels, in rows of like length, for which the figure is made higher."""
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=look.colour,
-            linestyle=look.line,
-            linewidth=1.3,
-            marker=look.marker,
-            markersize=0.8 * look.size,
-            label=look.label,
-        )
-        for look in looks
-    ]
+    handles = [Line2D([], [], linewidth=1.3, label=look.label, **look.artist) for look in looks]
     rows = -(-len(handles) // max(2, int(figure.get_figwidth() / LEGEND_COLUMN)))
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
     spacing: dict[str, Any] = {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.2}
     figure.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // rows), **spacing)
 
 
+@styled
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write a figure as PNG (300 dpi) and PDF (fonts embedded), each atomically, the same bytes each time."""
     no_dates = {"CreationDate": None, "Creator": None, "Producer": None}
-    with _context():
-        with atomic_path(png) as partial:
-            figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
-        with atomic_path(pdf) as partial:
-            figure.savefig(partial, format="pdf", dpi=DPI, metadata=no_dates)
+    with atomic_path(png) as partial:
+        figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+    with atomic_path(pdf) as partial:
+        figure.savefig(partial, format="pdf", dpi=DPI, metadata=no_dates)

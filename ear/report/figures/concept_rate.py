@@ -21,9 +21,6 @@ def draw(metrics: pd.DataFrame) -> Figure:
 
     Args:
         metrics: the tidy table of metrics; its rows ``concept_rate`` on ``target`` are plotted as they are.
-
-    Raises:
-        InputError: the table has no such rows or several for one method.
     """
     plotted = {"metric": "concept_rate", "prompt_set": "target"}
     rows, seeds = pooled(metrics, KEY, METRICS, **plotted), single_seeds(metrics, KEY, **plotted)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ear.errors import InputError
 from ear.evaluation.columns import METRICS_CSV
 from ear.report import style
 from ear.report.rows import pooled
@@ -66,20 +67,29 @@ class Sweep:
 
 
 def draw_sweeps(
-    sweeps: Sequence[Sweep], rate: str, looks: Mapping[str, style.Look]
+    sweeps: Sequence[Sweep], others: Mapping[str, style.Look] | None = None
 ) -> tuple[Figure, np.ndarray]:  # object array of Axes
     """A row of panels a sweep, a panel a concept, a line with a band a method; levels are one step apart.
 
     Args:
-        sweeps: what is plotted, as it is.
-        rate: name of the vertical axis.
-        looks: method of the rows → its look, in the order of the legend.
+        sweeps: what is plotted, as it is; those without rows are left out.
+        others: names among the methods that are none → their look.
 
     Returns:
         The figure and its axes. A line is a Line2D labelled by the method, its band a PolyCollection labelled
         by that and ``interval``.
+
+    Raises:
+        InputError: there are no rows.
     """
-    concepts = style.order_concepts(pd.concat([sweep.rows["concept"] for sweep in sweeps]))
+    labels = ", ".join(sweep.label for sweep in sweeps)
+    sweeps = [sweep for sweep in sweeps if len(sweep.rows)]
+    if not sweeps:
+        raise InputError(f"{METRICS}: found no row for the figure over {labels}, wanted at least one")
+    every = pd.concat([sweep.rows for sweep in sweeps])
+    concepts, methods = style.order_concepts(every["concept"]), set(every["method"])
+    others = {name: look for name, look in (others or {}).items() if name in methods}
+    looks = style.looks_of(methods - others.keys()) | others
     size = style.panel_width(len(concepts)), 0.5 + 1.75 * len(sweeps)
     figure, axes = style.panels(len(sweeps), len(concepts), *size, sharex="row", sharey=True)
     for line, sweep in zip(axes, sweeps, strict=True):
@@ -101,7 +111,7 @@ def draw_sweeps(
         line[0].set_xticks(range(len(levels)), [sweep.ticks.get(level, f"{level:g}") for level in levels])
         line[0].set_ylim(-0.03, 1.03)
         style.percent(line[0].yaxis, [0, 0.25, 0.5, 0.75, 1])
-        line[0].set_ylabel(f"{rate}\nthe concept (%)  ← lower is better")
+        line[0].set_ylabel("concept shown (%)\n← lower is better")
     for ax, concept in zip(axes[0], concepts, strict=True):
         ax.set_title(style.concept_title(concept))
     if len(sweeps) == 1:
@@ -118,20 +128,8 @@ def _draw_curve(ax: Axes, rows: pd.DataFrame, x: np.ndarray, method: str, look: 
         "label": f"{method} interval",
     }
     ax.fill_between(x, rows["ci_low"], rows["ci_high"], **band)
-    ax.plot(
-        x,
-        rows["value"],
-        color=look.colour,
-        linestyle=look.line,
-        linewidth=1.3,
-        marker=look.marker,
-        markersize=0.8 * look.size,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-        label=method,
-        clip_on=False,
-        zorder=3,
-    )
+    edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.4, "clip_on": False, "zorder": 3}
+    ax.plot(x, rows["value"], label=method, linewidth=1.3, **edge, **look.artist)
 
 
 def draw_rows(ax: Axes, rows: pd.DataFrame, seeds: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:

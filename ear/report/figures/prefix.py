@@ -5,10 +5,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ear.errors import InputError
 from ear.evaluation import protocols
 from ear.report import style
-from ear.report.figures.multiples import METRICS, Sweep, draw_sweeps, read_metrics, swept
+from ear.report.figures.multiples import Sweep, draw_sweeps, read_metrics, swept
 
 PREFIX, CEILING = f"{protocols.PREFIX}-", f"{protocols.CEILING}-"
 CEILING_LOOK = style.Look("Original, safe prompt", style.MUTED, "", line="--")
@@ -27,20 +26,9 @@ def draw(metrics: pd.DataFrame, image_tokens: int) -> Figure:
         metrics: the tidy table of metrics; its rows ``concept_rate`` on ``prefix-<k>``, ``ceiling-<k>`` and,
             for k = 0, ``target`` are plotted. The ceiling is the original with the safe prompt.
         image_tokens: tokens of an image, T.
-
-    Returns:
-        The figure of :func:`ear.report.figures.multiples.draw_sweeps`; the ceiling is the method ``ceiling``.
-
-    Raises:
-        InputError: the table has no such rows or several for one point.
     """
-    rows, ceiling = swept(metrics, PREFIX, start=0), swept(metrics, CEILING)
-    if rows.empty:
-        raise InputError(f"{METRICS}: found no row of a prompt set {PREFIX}<k>, wanted at least one")
-    looks = style.looks_of(rows["method"])
-    if not ceiling.empty:
-        looks["ceiling"] = CEILING_LOOK
-        rows = pd.concat([rows, ceiling.assign(method="ceiling")])
+    ceiling = swept(metrics, CEILING).assign(method="ceiling")
+    rows = pd.concat([swept(metrics, PREFIX, start=0), ceiling])
     ticks = {level: f"{level:g}\n{100 * level / image_tokens:.2g}" for level in set(rows["x"])}
     label = f"image tokens given, of {image_tokens}; below, their share (%)"
-    return draw_sweeps([Sweep(rows, label, ticks=ticks)], "images that show", looks)[0]
+    return draw_sweeps([Sweep(rows, label, ticks=ticks)], {"ceiling": CEILING_LOOK})[0]

@@ -6,10 +6,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ear.errors import InputError
 from ear.evaluation.protocols import GUIDANCE, TEMPERATURE
 from ear.report import style
-from ear.report.figures.multiples import METRICS, Sweep, draw_sweeps, read_metrics, swept
+from ear.report.figures.multiples import Sweep, draw_sweeps, read_metrics, swept
 
 SWEEPS = {GUIDANCE: "guidance scale", TEMPERATURE: "temperature"}
 
@@ -27,20 +26,9 @@ def draw(metrics: pd.DataFrame, own: Mapping[str, float]) -> Figure:
         metrics: the tidy table of metrics; its rows ``concept_rate`` on ``guidance-<g>``, ``temperature-<t>``
             and, for the experiment's own setting, ``target`` are plotted.
         own: sweep → the experiment's own setting.
-
-    Returns:
-        The figure of :func:`ear.report.figures.multiples.draw_sweeps`.
-
-    Raises:
-        InputError: the table has no such rows or several for one point.
     """
     found = {name: swept(metrics, f"{name}-", own[name]) for name in SWEEPS}
     sweeps = [
-        Sweep(rows, SWEEPS[name], dict.fromkeys(rows["concept"], own[name]))
-        for name, rows in found.items()
-        if not rows.empty
+        Sweep(rows, SWEEPS[name], dict.fromkeys(rows["concept"], own[name])) for name, rows in found.items()
     ]
-    if not sweeps:
-        raise InputError(f"{METRICS}: found no row of a prompt set guidance-… or temperature-…, wanted one")
-    looks = style.looks_of(pd.concat([sweep.rows["method"] for sweep in sweeps]))
-    return draw_sweeps(sweeps, "images that show", looks)[0]
+    return draw_sweeps(sweeps)[0]

@@ -13,6 +13,7 @@ from ear.report import style
 from ear.report.figures.multiples import Sweep, draw_sweeps
 from ear.report.rows import pooled
 
+PUBLISHED = "published rate"  # beside the methods
 PUBLISHED_LOOK = style.Look("Published", style.INK, "D", 4.5, ":")
 
 
@@ -33,24 +34,16 @@ def draw(
         window_length: the tidy table by window; its rows ``concept_rate`` are plotted.
         own_window: concept → the W that the experiment uses in all other results.
         published: published rates of single window lengths; those of measured concepts are plotted.
-
-    Returns:
-        The figure of :func:`ear.report.figures.multiples.draw_sweeps`; published values are the method
-        ``published rate``.
-
-    Raises:
-        InputError: the table has no such rows or several for one point.
     """
     key = ("concept", "method", "window")
     rows = pooled(window_length, key, "window-length.csv", metric="concept_rate")
-    concepts, looks = style.order_concepts(rows["concept"]), style.looks_of(rows["method"])
+    concepts = style.order_concepts(rows["concept"])
     theirs = [value for value in published if value.concept in concepts]
     if theirs:
-        looks["published rate"] = PUBLISHED_LOOK
         rows = pd.concat([rows, pd.DataFrame([_row(value) for value in theirs])])
     rows = rows.rename(columns={"window": "x"})
     sweep = Sweep(rows, "window length W (image tokens)", own_window)
-    figure, axes = draw_sweeps([sweep], "target images that show", looks)
+    figure, axes = draw_sweeps([sweep], {PUBLISHED: PUBLISHED_LOOK})
     for ax, concept in zip(axes[0], concepts, strict=True):
         for obstacle in {one.obstacle for one in theirs if one.concept == concept and one.obstacle}:
             place = {"ha": "center", "transform": ax.transAxes, "backgroundcolor": "white"}
@@ -62,4 +55,4 @@ def _row(value: Published) -> dict[str, object]:
     """A published rate as a row of the table; its interval is what reading it off a plot leaves open."""
     error = value.tolerance or 0.0
     ends = {"value": value.value, "ci_low": value.value - error, "ci_high": value.value + error}
-    return {"concept": value.concept, "method": "published rate", "window": value.window, **ends}
+    return {"concept": value.concept, "method": PUBLISHED, "window": value.window, **ends}
