@@ -1,4 +1,4 @@
-"""The named overrides of a fine-tuning, and the variants that bind them. No torch here: the config reads this.
+"""The named choices of a fine-tuning, and the variants that bind them. No torch here: the config reads this.
 
 Every choice has one documented set of values. A variant binds those that make it what it is; the rest (K, η,
 learning rate, optimiser, passes, μ) belongs to the experiment.

@@ -18,6 +18,7 @@ PNG_BYTES, TOKEN_BYTES = 1.6, 8
 """Of a pixel, of which a PNG of a photograph takes about half of its 3 bytes; of an image token."""
 SAMPLING = (
     "render_pairs",
+    "render_targets",
     "sample_sequences",
     "render_original",
     "render_general",

@@ -147,9 +147,11 @@ def _rendering(config: Config, speed: Speed) -> Iterator[Job]:
     shards = config.rendering.shards
     for concept, method, seed in config.runs():
         if method == ORIGINAL:  # its general images and captions are render_general's
+            targets = prompts_of(config, concept)["target"]  # whose image tokens attacks go on from
             judged, _ = images_of(config, concept, method)
             name = f"render_original-{concept}-{method}-{seed}"
-            yield Job("render_original", name, [speed.images(judged)])
+            yield Job("render_targets", f"render_targets-{concept}", [speed.images(targets)])
+            yield Job("render_original", name, [speed.images(judged - targets)])
     for shard in range(shards):
 
         def share(count: int, shard: int = shard) -> int:
@@ -194,7 +196,7 @@ def _evaluation(config: Config, speed: Speed) -> Iterator[Job]:
 def _attacks(config: Config, speed: Speed) -> Iterator[Job]:
     for concept, method, seed in config.attacked_runs():
         target, by = prompts_of(config, concept)["target"], config.concepts[concept].judge.by
-        works, sequences = [], 0
+        works: list[Work] = []
 
         def queries(at_once: int, rounds: int, method: str = method, by: str = by) -> list[Work]:
             count, rows = at_once * rounds, 3 if config.methods[method].strength else 2
@@ -205,11 +207,8 @@ def _attacks(config: Config, speed: Speed) -> Iterator[Job]:
             works += queries(prompts * len(SEARCHES), search.queries)
             passes = prompts * (search.queries - 1) * (1 + BACKWARD + CANDIDATES)  # a gradient, candidates
             works.append(Work("passes", passes, passes * speed.passed(images=1)))
-            sequences += prompts
         if relearning := config.relearned(method):
             works += queries(min(relearning.prompts, target), len(relearning.steps))
             step = (1 + BACKWARD) * speed.passed(images=relearning.batch_size)
             works.append(Work("steps", relearning.steps[-1], relearning.steps[-1] * step))
-            sequences += pairs_of(config, concept)
-        works.append(speed.images(sequences, unit="sequences"))
         yield Job("attack", f"attack-{concept}-{method}-{seed}", works)
