@@ -197,29 +197,29 @@ def questions_of(wildcards):
 
 
 def erased(concept, method, seed, file):
-    """A file of the edited that a run is drawn with, which may serve several concepts."""
+    """A file of the edited weights that a run is rendered with, which may serve several concepts."""
     return paths.run("erasure", *experiment.edited((concept, method, seed)), file)
 
 
 def edited_weights_of(wildcards):
-    """List of the method's edited_weights; some methods have none."""
+    """List of the method's edited weights; some methods have none."""
     if not experiment.methods[wildcards.method].adapts:
         return []
     return erased(wildcards.concept, wildcards.method, wildcards.seed, "windows.csv")
 
 
 def exported_weights(wildcards):
-    """The edited of an erased model; a method without edited_weights has no model of its own."""
+    """The edited weights of an erased model; a method that edits none has no model of its own."""
     if wildcards.method not in experiment.adapted_methods:
         raise InputError(
             f"export/{wildcards.concept}/{wildcards.method}: found a method that trains no weights, "
             f"wanted one of {', '.join(experiment.adapted_methods)}"
         )
-    return erased(wildcards.concept, wildcards.method, wildcards.seed, "edited.safetensors")
+    return erased(wildcards.concept, wildcards.method, wildcards.seed, "weights.safetensors")
 
 
 def pairs_of(wildcards):
-    """Pairs of the concepts that an edited erases, in order."""
+    """Pairs of the concepts that are erased together, in order."""
     concepts = wildcards.erased.split(JOINT)
     wanted = experiment.erased_with(concepts[0], wildcards.method)
     if concepts != wanted:
@@ -230,12 +230,12 @@ def pairs_of(wildcards):
 
 
 def first_erased(wildcards):
-    """The first concept of an edited: all of them share settings and windows."""
+    """The first of the concepts that are erased together: all of them share settings and windows."""
     return wildcards.erased.split(JOINT)[0]
 
 
 def sequences_of(wildcards):
-    """The sequences of these concepts that the method's variant reads."""
+    """The token sequences of these concepts that the method's variant reads."""
     concepts = wildcards.erased.split(JOINT)
     variant = experiment.settings(concepts[0], wildcards.method).variant
     return [
@@ -322,7 +322,7 @@ def gallery_runs():
 
 
 def trained_for(concept):
-    """Methods that train an edited for a concept."""
+    """Methods that train for a concept."""
     return [name for name in experiment.methods_of(concept) if experiment.methods[name].trains]
 
 
@@ -341,7 +341,7 @@ def verdicts_of(runs):
 
 
 def described(runs):
-    """Runs with their own window length, none for those without edited_weights, and whether they are shown blurred."""
+    """Runs with their own window length, none for those without edited weights, and whether they are shown blurred."""
     return [
         (concept, method, seed, experiment.method_window(concept, method), concept in BLURRED)
         for concept, method, seed in runs

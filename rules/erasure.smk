@@ -42,7 +42,7 @@ rule erase:
         pairs=pairs_of,
         sequences=sequences_of,
     output:
-        edited=paths.run("erasure", "{erased}", "{method}", "{seed}", "edited.safetensors"),
+        edited=paths.run("erasure", "{erased}", "{method}", "{seed}", "weights.safetensors"),
         training=paths.run("erasure", "{erased}", "{method}", "{seed}", "training.csv"),
         windows=paths.run("erasure", "{erased}", "{method}", "{seed}", "windows.csv"),
     params:
@@ -80,7 +80,7 @@ rule import_published:
         backbone=BACKBONE_FILE,
         weights=paths.asset("ear-weights"),
     output:
-        edited=paths.run("erasure", "{concept}", "{method}", "{seed}", "edited.safetensors"),
+        edited=paths.run("erasure", "{concept}", "{method}", "{seed}", "weights.safetensors"),
         windows=paths.run("erasure", "{concept}", "{method}", "{seed}", "windows.csv"),
     params:
         code=code("erasure_import_published"),

@@ -173,7 +173,7 @@ def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: B
 
 
 def apply_edited(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
-    """Put a set of edited weights's weights into a backbone.
+    """Put edited weights into a backbone.
 
     All is checked before a weight is touched; what can be told without reading the backbone comes first.
 

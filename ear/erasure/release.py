@@ -120,7 +120,7 @@ def import_authors_weights(
         path: the authors' file.
         backbone: the frozen model that the weights belong to.
         facts: what is known of the training: ``concept`` and ``method``, and any other field of a set of
-            edited weights's metadata.
+            metadata of edited weights.
         out: the edited weights, a .safetensors file.
 
     Raises:
@@ -152,7 +152,7 @@ def import_published(
         pattern: pattern of the file, as :func:`find_weights` takes it.
         backbone: the frozen model that the weights belong to.
         window: W that the paper names for the concept; the files do not hold it.
-        facts: what the edited weights's metadata should say: ``concept`` and ``method`` at least.
+        facts: what their metadata should say: ``concept`` and ``method`` at least.
         out_folder: where the files go.
 
     Raises:
