@@ -75,7 +75,7 @@ class World:
 
     def sequences(self, pairs: Sequence[Pair], settings: Settings) -> dict[str, Tensor]:
         """Token sequences of the frozen model for the first fine-tuning seed."""
-        chosen, seed = settings.variant, stable_seed(self.config.seed, 0, "sequences")
+        chosen, seed = settings.variant, stable_seed(self.config.seed, 0, "streams")
         how = self.config.sampling.guidance, self.config.sampling.temperature, BATCH_SIZE
         return sample_sequences(self.backbone, pairs, chosen.context, chosen.encoding, seed, *how)
 
