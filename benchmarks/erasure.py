@@ -81,8 +81,8 @@ def measure(
 def main() -> None:
     """Measure and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--shape", overrides=SHAPES, default="mini", help="of the random weights")
-    parser.add_argument("--dtype", overrides=DTYPES, help="float32 on the CPU, bfloat16 on a GPU")
+    parser.add_argument("--shape", choices=SHAPES, default="mini", help="of the random weights")
+    parser.add_argument("--dtype", choices=DTYPES, help="float32 on the CPU, bfloat16 on a GPU")
     parser.add_argument("--pairs", type=int, default=50, help="prompt pairs (50, as in the paper)")
     parser.add_argument("--naive-pairs", type=int, default=8, help="of them, in a naive measurement")
     parser.add_argument("--window", type=int, default=16, help="W, image tokens")

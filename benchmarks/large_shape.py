@@ -120,9 +120,9 @@ def measure(backbone: Backbone, pairs: list[Pair], images: int, whole: bool, ste
 def main() -> None:
     """Measure and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--shape", overrides=SHAPES, default="mini", help="of the random weights")
-    parser.add_argument("--dtype", overrides=DTYPES, default="bfloat16", help="of the weights")
-    parser.add_argument("--device", overrides=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--shape", choices=SHAPES, default="mini", help="of the random weights")
+    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="of the weights")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--pairs", type=int, help="train on all windows of so many pairs (the paper: 50)")
     parser.add_argument("--images", type=int, help=f"draw so many (1, or {CONCEPT_IMAGES} with --pairs)")
     arguments = parser.parse_args()

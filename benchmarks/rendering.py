@@ -152,8 +152,8 @@ def main() -> None:
     """Measure and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--backbone", help="folder of a backbone; else one with random weights")
-    parser.add_argument("--shape", overrides=SHAPES, default="mini", help="of the random weights")
-    parser.add_argument("--dtype", overrides=DTYPES, help="float32 on the CPU, bfloat16 on a GPU")
+    parser.add_argument("--shape", choices=SHAPES, default="mini", help="of the random weights")
+    parser.add_argument("--dtype", choices=DTYPES, help="float32 on the CPU, bfloat16 on a GPU")
     parser.add_argument("--prompts", type=int, help="in a measurement of ours; else one batch")
     arguments = parser.parse_args()
     logging.set_verbosity_error()

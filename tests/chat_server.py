@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
                 "object": "chat.completion",
                 "id": "1",
                 "model": body["model"],
-                "overrides": [choice],
+                "choices": [choice],
                 "usage": usage,
             },
         )
@@ -137,10 +137,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send(401, {"error": {"message": f"no such key: {self.headers['Authorization']}\nsorry\x1b[31m"}})
 
     def half_json(self):
-        self.send(200, b'{"overrides": [{"message": {"con')
+        self.send(200, b'{"choices": [{"message": {"con')
 
     def no_choices(self):
-        self.send(200, {"error": "none", "overrides": []})
+        self.send(200, {"error": "none", "choices": []})
 
     def cut(self):
         """Half of the promised body, then nothing."""
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "10000")
         self.end_headers()
-        self.wfile.write(b'{"overrides": [')
+        self.wfile.write(b'{"choices": [')
         self.wfile.flush()
         self.hang_up()
 

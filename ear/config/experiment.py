@@ -268,7 +268,7 @@ class Config(Section):
         return None if judge is None else judge.model_dump()
 
     def settings(self, concept: str, method: str) -> Settings:
-        """All overrides of a method's fine-tuning for a concept."""
+        """All settings of a method's fine-tuning for a concept."""
         return self.methods[method].settings(self.erasure, self.concepts[concept].window, self.image_tokens)
 
     def method_window(self, concept: str, method: str) -> int | None:

@@ -148,7 +148,7 @@ class Method(Section):
         return replace(VARIANTS[self.variant], **bound)  # type: ignore[arg-type]
 
     def settings(self, erasure: Erasure, own_window: int, tokens: int) -> Settings:
-        """All overrides of the method's fine-tuning.
+        """All settings of the method's fine-tuning.
 
         Args:
             erasure: the section that methods share.

@@ -246,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--revision", help="commit of the hub repository")
     importing.add_argument(
         "--dtype",
-        overrides=DTYPES,
+        choices=DTYPES,
         default="bfloat16",
         help="dtype of the backbone, as experiments load it (default: %(default)s)",
     )

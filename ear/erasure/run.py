@@ -46,7 +46,7 @@ def erase(
         backbone: the frozen model θ*.
         pairs: prompt pairs that passed the filter; of several concepts, one concept's after another's.
         sequences: name → (P, T) int64 token sequences of θ*.
-        settings: all overrides of the fine-tuning; its variant's window is the own one.
+        settings: all settings of the fine-tuning; its variant's window is the own one.
         windows: all lengths to train, the own one among them.
         seed: seed of the fine-tuning.
         facts: what else the edited weights' metadata should say (concept, method, pairs' hash).

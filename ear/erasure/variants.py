@@ -112,7 +112,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Settings:
-    """All overrides of one fine-tuning.
+    """All settings of one fine-tuning.
 
     Attributes:
         variant: what the method binds; its window is a number here.

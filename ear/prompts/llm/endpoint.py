@@ -85,7 +85,7 @@ class ChatEndpoint:
 
     def _answer(self, body: Any, messages: Messages) -> Answer:
         """What a chat completion holds."""
-        choice, usage = body["overrides"][0], body.get("usage") or {}
+        choice, usage = body["choices"][0], body.get("usage") or {}
         text = self._without_key(choice["message"].get("content") or "")
         return Answer(
             text=text,

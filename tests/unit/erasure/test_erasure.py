@@ -22,7 +22,7 @@ PAIRS = [
 
 
 def chosen(variant: Variant, threshold: float | Threshold | None = None, **changes) -> Settings:
-    """Settings of a variant; other overrides of the variant or of the experiment by name."""
+    """Settings of a variant; other choices of the variant or of the experiment by name."""
     if threshold is None:
         variant = replace(variant, threshold="off")
     elif not isinstance(threshold, Threshold):
