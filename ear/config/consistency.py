@@ -8,7 +8,7 @@ from ear.config.concepts import Concept
 from ear.config.experiment import Config, Shape
 from ear.config.methods import BOUND, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_DIFFUSION, Method
 from ear.erasure.variants import VARIANTS
-from ear.judges.classifier import imagenet_labels
+from ear.judges.imagenet import imagenet_labels
 from ear.models.chat_format import DESCRIBE, LOOKS_SPECIAL, SPECIAL_TOKENS
 from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import fold, named

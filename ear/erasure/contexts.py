@@ -19,9 +19,9 @@ from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, mixed
 from ear.erasure.variants import Variant
 from ear.images.batching import BatchSize, fitting
 from ear.images.decoding import onednn_linears
+from ear.models.finite import require_losses
 from ear.models.janus import Backbone, Tokens, left_padded, unpadded
 from ear.models.memory import PAIR_ROWS, PAIRS_AT_ONCE, frozen_states
-from ear.models.weights import require_losses
 from ear.workflow.progress import progress
 
 Keep = Callable[[Tensor], Tensor | None]

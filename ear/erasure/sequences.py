@@ -21,8 +21,9 @@ from ear.erasure.variants import SEQUENCE_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.images.batching import BatchSize, drawn_at_once
 from ear.images.sampling import Guidance, choose, guided, image_words, sample, uniforms
+from ear.models.finite import FiniteWatch
 from ear.models.janus import Backbone, Tokens, left_padded, unpadded
-from ear.models.weights import FiniteWatch, check_file, loading
+from ear.models.weights import check_file, loading
 from ear.prompts.tables import PAIR_COLUMNS
 from ear.workflow.files import atomic_path, read_csv
 from ear.workflow.seeding import stable_seed

@@ -29,8 +29,9 @@ from ear.erasure.variants import Optimiser, Settings, Tail, ThresholdOn
 from ear.errors import InputError
 from ear.images.batching import fitting
 from ear.models import memory
+from ear.models.device import ran_out_of_memory
 from ear.models.janus import Backbone
-from ear.models.memory import Dimensions, ran_out_of_memory
+from ear.models.memory import Dimensions
 from ear.workflow.files import atomic_path, sha256_file, write_text
 from ear.workflow.progress import progress
 

@@ -5,20 +5,23 @@ the beginning of an image of the concept, at another guidance scale or at anothe
 condition's image and the target image of its prompt differ by the setting alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ear.evaluation.protocols import CEILING, GUIDANCE, PREFIX, TEMPERATURE, set_of
-from ear.images.batching import BatchSize
-from ear.images.rendering import image_rows, render_prompts, shard_rows
-from ear.images.sampling import Guidance
-from ear.images.tokens import ImageTokens
-from ear.models.janus import Backbone
 from ear.prompts.tables import first_targets
+
+if TYPE_CHECKING:  # the plan counts conditions without torch
+    from ear.images.batching import BatchSize
+    from ear.images.sampling import Guidance
+    from ear.images.tokens import ImageTokens
+    from ear.models.janus import Backbone
 
 CONDITION_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "same_as", "begun_by"]
 
@@ -112,6 +115,8 @@ def sizes_of(axes: Mapping[str, Any], targets: int, pairs: int = 0) -> tuple[int
 
 def of_shard(conditions: Sequence[Condition], shard: int, shards: int) -> list[Condition]:
     """What one of several jobs renders of each condition (``ear.images.rendering.shard_rows``)."""
+    from ear.images.rendering import shard_rows
+
     parts = [
         Condition(condition.setting, shard_rows(condition.rows, shard, shards)) for condition in conditions
     ]
@@ -148,6 +153,9 @@ def render_conditions(
     Returns:
         Rows of the manifest, a table a condition.
     """
+    from ear.images.rendering import image_rows, render_prompts
+    from ear.images.sampling import Guidance
+
     rendered = []
     for condition in conditions:
         setting, rows = condition.setting, condition.rows.assign(window=window)

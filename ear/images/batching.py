@@ -8,8 +8,9 @@ from typing import TypeVar
 from ear.errors import InputError
 from ear.images.decoding import forget_compiled, free_memory, kept_bytes
 from ear.models import memory
+from ear.models.device import free_bytes, ran_out_of_memory
 from ear.models.janus import Backbone
-from ear.models.memory import Dimensions, free_bytes, ran_out_of_memory
+from ear.models.memory import Dimensions
 
 T = TypeVar("T")
 R = TypeVar("R")

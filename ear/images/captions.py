@@ -15,9 +15,9 @@ from ear.images.batching import BatchSize, fitting
 from ear.images.reading import open_image, read_references
 from ear.images.rendering import shard_rows
 from ear.models.chat_format import CAPTION_TOKENS, DESCRIBE, NO, YES, caption_prompt, question
+from ear.models.finite import FiniteWatch
 from ear.models.janus import Backbone
 from ear.models.memory import answering
-from ear.models.weights import FiniteWatch
 from ear.prompts.naming import named
 from ear.workflow.files import read_csv
 from ear.workflow.progress import progress

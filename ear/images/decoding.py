@@ -14,8 +14,9 @@ from transformers import Cache, StaticCache
 from transformers.cache_utils import DynamicLayer
 
 from ear.errors import FULL
+from ear.models.device import ran_out_of_memory
 from ear.models.janus import Backbone, Tokens
-from ear.models.memory import padded_columns, padded_images, ran_out_of_memory
+from ear.models.memory import padded_columns, padded_images
 from ear.workflow.machine import missing_for_compiling
 
 MANY_ROWS = 32  # with fewer, oneDNN costs more than it saves

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ear.errors import InputError
 from ear.images.decoding import Decoder, NotCompiledError, cpu_kernels
+from ear.models.finite import FiniteWatch
 from ear.models.janus import Backbone, Encoding, Tokens, left_padded, unpadded
-from ear.models.weights import FiniteWatch
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from transformers import JanusConfig, JanusForConditionalGeneration, JanusProces
 
 from ear.errors import InputError
 from ear.models.chat_format import UNKNOWN, control_tokens, image_prompt, prompt_frame, text_pieces
+from ear.models.finite import WANTED as FINITE
 from ear.models.memory import GPU_PICTURES
-from ear.models.weights import WANTED as FINITE
 from ear.models.weights import (
     check_file,
     check_finite,

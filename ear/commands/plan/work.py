@@ -10,7 +10,7 @@ from ear.commands.plan.throughput import BACKWARD, DISTANCE_S, FEATURE_S, START_
 from ear.config import Config
 from ear.config.experiment import Run
 from ear.erasure.variants import JOINT, SEQUENCE_NAMES, Context, Settings
-from ear.evaluation.attacks.attacked_model import CANDIDATES, SEARCHES
+from ear.evaluation.attacks.budget import CANDIDATES, SEARCHES
 from ear.evaluation.conditions import sizes_of
 from ear.judges.base import ON_CPU
 from ear.prompts.tables import FRAMES

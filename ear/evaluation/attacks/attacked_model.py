@@ -1,4 +1,4 @@
-"""Names of the attacks, and what they spend beside the queries that the config gives them. Without torch."""
+"""The model under attack: prompts go in, the judge's verdicts come out; and how likely it finds an image."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,36 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ear.evaluation.protocols import RELEARNED, SEARCH, set_of
+from ear.evaluation.attacks.budget import ATTACK_COLUMNS
 from ear.images.batching import BatchSize, drawn_at_once
 from ear.images.sampling import Guidance, sample, uniforms
 from ear.judges.base import BATCH, Judge
 from ear.models.janus import Backbone, left_padded
-
-ATTACK_COLUMNS = (
-    *("prompt_id", "prompt_set", "prompt", "object", "window"),
-    *("shown", "score", "rank", "top1_object", "clip_score", "protocol", "queries"),
-)
-"""Of an attack's table: those of all verdicts, and how many images were drawn and judged for a row.
-
-Spelled out, since an edit of the tables of results should not attack anew."""
-SEARCHES = ("resample", "random", "greedy", "gradient")
-BEST_TOKENS = 32
-"""Of the gradient attack: tokens that the gradient proposes for each place."""
-BEGINNING = 4
-"""One part in so many of an image, from its first token on, is what the gradient search makes likely."""
-CANDIDATES = 8
-"""Of these, read a query and prompt: teacher-forced passes, no images."""
-
-
-def search_set(name: str) -> str:
-    """The prompt set of a search's rows."""
-    return f"{SEARCH}-{name}"
-
-
-def relearned_set(steps: int) -> str:
-    """The prompt set of the rows after so many steps of relearning."""
-    return set_of(RELEARNED, steps)
 
 
 class Verdict(NamedTuple):

@@ -11,13 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses, relearned_set, verdict_rows
+from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses, verdict_rows
+from ear.evaluation.attacks.budget import relearned_set
 from ear.images.batching import BatchSize, fitting
 from ear.images.decoding import free_memory
 from ear.images.rendering import image_seed
+from ear.models.finite import require_losses
 from ear.models.janus import Backbone, Tokens, left_padded, unpadded
 from ear.models.memory import Dimensions, relearning
-from ear.models.weights import require_losses
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
 

@@ -17,22 +17,14 @@ import torch
 from torch import Tensor
 
 from ear.errors import InputError
-from ear.evaluation.attacks.attacked_model import (
-    BEGINNING,
-    BEST_TOKENS,
-    CANDIDATES,
-    AttackedModel,
-    Verdict,
-    image_losses,
-    search_set,
-    verdict_rows,
-)
+from ear.evaluation.attacks.attacked_model import AttackedModel, Verdict, image_losses, verdict_rows
+from ear.evaluation.attacks.budget import BEGINNING, BEST_TOKENS, CANDIDATES, search_set
 from ear.images.batching import BatchSize, fitting
 from ear.images.rendering import image_seed
 from ear.models.chat_format import prompt_frame
+from ear.models.finite import require_losses
 from ear.models.janus import Backbone, left_padded
 from ear.models.memory import gradients
-from ear.models.weights import require_losses
 from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import core, named, words_of
 from ear.workflow.progress import progress

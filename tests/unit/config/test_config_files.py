@@ -18,7 +18,8 @@ from ear.config.experiment import Config
 from ear.config.parsing import check_config_files
 from ear.config.recipe import Recipe
 from ear.errors import InputError
-from ear.judges.classifier import _label_names, imagenet_labels
+from ear.judges.classifier import _label_names
+from ear.judges.imagenet import imagenet_labels
 from tests.unit.config.test_config import MINI, PAPER, ROOT, SHAPES, changed
 
 CHURCH = "concepts.church"

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ear.errors import InputError
-from ear.evaluation.attacks.attacked_model import ATTACK_COLUMNS, SEARCHES, AttackedModel, Verdict
+from ear.evaluation.attacks.attacked_model import AttackedModel, Verdict
+from ear.evaluation.attacks.budget import ATTACK_COLUMNS, SEARCHES
 from ear.evaluation.attacks.relearning_set import PROMPT_DROPOUT, fine_tune, relearn
 from ear.evaluation.attacks.search import (
     ATTACKS,

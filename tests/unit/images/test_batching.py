@@ -8,7 +8,8 @@ import torch
 from ear.errors import InputError
 from ear.images import batching
 from ear.images.batching import BatchSize, drawn_at_once, fitting
-from ear.models.memory import answering, ran_out_of_memory, relearning
+from ear.models.device import ran_out_of_memory
+from ear.models.memory import answering, relearning
 from tests.tiny import tiny_backbone
 from tests.unit.models.test_memory import JANUS_7B
 

@@ -14,7 +14,7 @@ from ear.evaluation.attacks.search import case_losses, open_prompts, token_gradi
 from ear.images.batching import BatchSize
 from ear.images.captions import caption_images, yes_scores
 from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
-from ear.models.weights import FiniteWatch
+from ear.models.finite import FiniteWatch
 from ear.workflow.jobs import job
 from tests.tiny import tiny_backbone
 from tests.unit.erasure.test_erasure import PAIRS, Trainer, chosen, sequences_of
