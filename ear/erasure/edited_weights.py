@@ -25,7 +25,7 @@ from ear.models.weights import check_dtypes, check_file, check_finite, loading
 from ear.workflow.files import atomic_path, read_csv, sha256_file
 from ear.workflow.texts import parse_json, validated
 
-FORMAT = "ear-edited weights/2"
+FORMAT = "ear-edited-weights/3"
 KEY = "ear"
 SUFFIX = ".weight"
 WANTED = f"edited weights ({FORMAT}, safetensors)"
@@ -72,7 +72,7 @@ class EditedFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
-    format: Literal["ear-edited weights/2"]
+    format: Literal["ear-edited-weights/3"]
     backbone: BackboneFacts
     concept: str
     method: str

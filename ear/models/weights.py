@@ -59,7 +59,8 @@ def fault(path: str | Path, suffix: str | None = None) -> str | None:
             with safe_open(path, framework="numpy"):
                 return None
         except SafetensorError as error:
-            if start.startswith(PICKLE_STARTS):
+            # The length of a header, a number of eight bytes, may begin like a pickle, and ends in zeros.
+            if start.startswith(PICKLE_STARTS) and start[4:8] != bytes(4):
                 return "a pickle, which may hold code and is not opened"
             return f"no whole safetensors file ({one_line(error)})"
     if suffix in _SAVED:
@@ -89,7 +90,7 @@ def check_file(path: str | Path, wanted: str, suffix: str | None = None) -> None
 
     Args:
         path: the file.
-        wanted: what it should be, for the error: "a set of edited weights".
+        wanted: what it should be, for the error: "edited weights".
         suffix: see :func:`fault`.
 
     Raises:

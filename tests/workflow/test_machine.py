@@ -64,8 +64,8 @@ with job(snakemake):
         "writes bytecode": not sys.dont_write_bytecode,
         "limit": resource.getrlimit(resource.RLIMIT_DATA)[0],
     }
-with open(snakemake.output[0], "w") as handle:
-    json.dump(facts, handle)
+    with open(snakemake.output[0], "w") as handle:
+        json.dump(facts, handle)
 """
 JOBS = ("0", "1", "2", "large")
 HOSTILE = {"SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}

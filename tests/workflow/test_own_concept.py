@@ -44,7 +44,7 @@ def test_the_common_adapter_is_made_once_from_the_streams_of_both(repository):
     run = snakemake(repository, JOINT, *own)
     text = run.stdout + run.stderr
     for concept in ("church", "van-gogh"):
-        assert f"results/mini/sequences/{concept}/seed0/aligned-chat.safetensors" in text
+        assert f"results/mini/erasure/{concept}/sequences/seed0/aligned-chat.safetensors" in text
     assert text.count("\nerase church+van-gogh · ") == 1
     alone = JOINT.replace("church+van-gogh", "church")
     wrong = snakemake(repository, alone, *own, check=False)

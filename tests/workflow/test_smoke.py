@@ -125,8 +125,8 @@ def test_adapters_differ_by_method_seed_and_window_and_know_what_they_are(result
                 f"layers.{layer}.self_attn.{name}_proj" for layer in range(6) for name in "qkvo"
             }
     assert len(hashes) == 2 * (1 + 2)  # seeds × (released at one window, ear at two)
-    sequences = results / "sequences/church"
-    assert load_file(sequences / "seed0/none-raw.safetensors").keys() == {"unsafe", "target", "neutral"}
+    sequences = results / "erasure/church/sequences"
+    assert load_file(sequences / "seed0/none-raw.safetensors").keys() == {"unsafe", "safe", "safe-2"}
     assert load_file(sequences / "seed0/aligned-chat.safetensors").keys() == {"unsafe"}
 
 

@@ -74,6 +74,8 @@ def _web(url: str) -> str:
                 return f"{url} answers {response.status_code} {response.reason}"
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 return f"{url} answers with a web page in place of the file"
+    except requests.Timeout:
+        return f"{url} gives no answer in {DEADLINE_S:.0f} s"
     except requests.RequestException as error:
         return f"{url} is not reachable: {one_line(error)}"
     return ""

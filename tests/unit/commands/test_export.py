@@ -271,7 +271,7 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert same(weights_of(other), frozen)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "weights.safetensors", "export", "metrics.csv"
+        "export", "metrics.csv", "weights.safetensors"
     ]  # fmt: skip
 
 

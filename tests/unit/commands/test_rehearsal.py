@@ -116,7 +116,7 @@ def test_the_backbone_heeds_the_prompt_and_captions_pictures(backbone, files):
 def test_the_authors_weights_become_an_adapter(root, backbone, tmp_path, pattern):
     (file,) = [path for path in (root / "ear-weights").iterdir() if fnmatch(path.name, pattern)]
     facts = {"concept": "church", "method": "published"}
-    import_authors_weights(file, backbone, facts, tmp_path / "weights.safetensors", convert=True)
+    import_authors_weights(file, backbone, facts, tmp_path / "weights.safetensors")
     loaded, _ = load_edited(tmp_path / "weights.safetensors")
     assert len(loaded) == 5 * 4
     before = dict(backbone.language_model.named_parameters())

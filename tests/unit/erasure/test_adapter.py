@@ -186,8 +186,8 @@ def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
         (lambda text: text[:-5], ["not JSON"]),
         (lambda text: "[1]", ["found [1]"]),
         (
-            lambda text: text.replace(FORMAT, "ear-edited weights/1"),
-            ["'ear-edited weights/1'", f"'{FORMAT}'"],
+            lambda text: text.replace(FORMAT, "ear-adapter/2"),
+            ["'ear-adapter/2'", f"'{FORMAT}'"],
         ),
         (lambda text: text.replace('"sha256"', '"sha"'), ["backbone.sha256: found nothing"]),
         (lambda text: text.replace('"window": 3', '"window": "3"'), ["window: found '3'", "integer"]),
@@ -256,6 +256,6 @@ def test_an_exchanged_adapter_is_found(tmp_path):
     erased(tmp_path, tiny_backbone())
     (tmp_path / "weights.safetensors").write_bytes((tmp_path / "windows/W9.safetensors").read_bytes())
     with pytest.raises(
-        InputError, match=r"edited weights\.safetensors: found \w{12}, wanted the edited weights \w{12}"
+        InputError, match=r"weights\.safetensors: found \w{12}, wanted the edited weights \w{12}"
     ):
         read_windows(tmp_path / "windows.csv")

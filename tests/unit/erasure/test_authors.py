@@ -180,7 +180,7 @@ def test_the_command_line_goes_both_ways(tmp_path, capsys):
 def test_bad_input_on_the_command_line_is_one_line(tmp_path, capsys):
     assert main(["export", str(tmp_path / "nothing"), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == (
-        f"error: {tmp_path / 'nothing'}: not found, wanted a set of edited weights (ear-edited weights/2, safetensors)\n"
+        f"error: {tmp_path / 'nothing'}: not found, wanted edited weights (ear-edited-weights/3, safetensors)\n"
     )
 
 

@@ -247,7 +247,7 @@ def script(name, log, inputs, outputs, **params):
     )
     deterministic = torch.are_deterministic_algorithms_enabled()
     try:
-        runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": snakemake})
+        runpy.run_path(str(SCRIPTS / f"evaluation_{name}.py"), init_globals={"snakemake": snakemake})
     finally:
         torch.use_deterministic_algorithms(deterministic)
 

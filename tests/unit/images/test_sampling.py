@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.sequences import sample_sequences
+from ear.erasure.sequences import SEEDED_BY, sample_sequences
 from ear.errors import InputError
 from ear.images.sampling import Guidance, choose, guided, sample_prompts, uniforms
 from ear.workflow.seeding import stable_seed
@@ -86,7 +86,7 @@ def test_context_free_streams_equal_the_naive_sampler(backbone):
     )
     for name, sequence in sequences.items():
         for row, (pair_id, unsafe, safe) in enumerate(pairs):
-            uniform = uniforms([stable_seed(3, pair_id, name)], backbone.num_image_tokens)[0]
+            uniform = uniforms([stable_seed(3, pair_id, SEEDED_BY[name])], backbone.num_image_tokens)[0]
             prompt = unsafe if name == "unsafe" else safe
             assert sequence[row].tolist() == oracles.sample_one_without_context(
                 backbone, prompt, unsafe, uniform, 2.0, 1.0

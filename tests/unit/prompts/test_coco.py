@@ -179,7 +179,7 @@ def test_the_job_writes_general_prompts_and_both_manifests(tmp_path, reference):
     out = {name: tmp_path / "prompts" / name / "manifest.csv" for name in ("reference", "captions")}
     utility = {"general": 2, "captions": 3, "subsample": "first", "reference": reference}
     run_script(
-        "list_pictures.py",
+        "prompts_list_pictures.py",
         tmp_path,
         input={name: str(folder / "asset.json") for name, folder in assets.items()},
         output={name: str(path) for name, path in out.items()} | {"general": str(tmp_path / "general.csv")},

@@ -233,7 +233,7 @@ def run_script(name, folder, **snakemake):
 def prompts_job(folder, out, **files):
     write_csv(out / "general.csv", read_general(folder / "coco_30k.csv", 2, "first", 42))
     run_script(
-        "read_prompts.py",
+        "prompts_read_prompts.py",
         out,
         input={"prompts": str(folder / "asset.json"), "general": str(out / "general.csv")},
         output={name: str(out / f"{name}.csv") for name in ("candidates", "evaluation")},
