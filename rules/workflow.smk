@@ -55,7 +55,7 @@ if quote(sys.executable) != sys.executable:
     os.environ.update(PATH=os.pathsep.join([folder, os.environ.get("PATH", os.defpath)]))
 
 # Snakemake names its executor too late to set limits by it: the default resources of profiles/slurm say that it is a cluster.
-CLUSTER = "cluster" in (workflow.resource_settings.default_resources or {})
+CLUSTER = "on_cluster" in (workflow.resource_settings.default_resources or {})
 
 # Braces are wildcards to Snakemake; the command that a job of a cluster runs has its folder in it, half quoted.
 for letter in "{}" + '$`"\\' * CLUSTER:
@@ -79,11 +79,11 @@ def check_limits():
     """Refuse a run whose limits were set for another executor than it has."""
     if workflow.local_exec and CLUSTER:
         sys.exit(
-            "error: --default-resources: found cluster=1, wanted none of it on one machine: leave profiles/slurm out"
+            "error: --default-resources: found on_cluster=1, wanted none of it on one machine: leave profiles/slurm out"
         )
     if not workflow.local_exec and not CLUSTER:
         sys.exit(
-            "error: --default-resources: found no cluster=1, wanted it: use --workflow-profile profiles/slurm"
+            "error: --default-resources: found no on_cluster=1, wanted it: use --workflow-profile profiles/slurm"
         )
 
 

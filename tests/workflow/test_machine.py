@@ -131,6 +131,6 @@ def test_a_path_that_snakemake_cannot_have_is_refused(place, tmp_path, moved, ar
 
 def test_limits_of_one_machine_and_of_a_cluster_are_not_mixed_up(place, tmp_path):
     plain = shutil.copytree(place, tmp_path / "plain", symlinks=True)
-    run = snakemake(plain, "--default-resources", "cluster=1", "--force", "0.out", check=False)
+    run = snakemake(plain, "--default-resources", "on_cluster=1", "--force", "0.out", check=False)
     assert run.returncode == 1
-    assert "error: --default-resources: found cluster=1, wanted none of it on one machine" in run.stderr
+    assert "error: --default-resources: found on_cluster=1, wanted none of it on one machine" in run.stderr
