@@ -60,7 +60,7 @@ def test_what_a_lost_machine_left_half_written(own, undisturbed):
     half = edited.read_bytes()[:5000]
     forget(own, EAR, "results/smoke/images/church/ear/seed0", f"{IMAGES}/manifest.csv")
     run = Run(own)
-    until(lambda: run.jobs("erase"), "job that erases")
+    until(lambda: run.jobs("erasure_erase"), "job that erases")
     run.kill_all()
     edited.write_bytes(half)
     edited.with_name(".weights.safetensors.partial-1@elsewhere").write_bytes(half[:100])
