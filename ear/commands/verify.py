@@ -1,4 +1,8 @@
-"""Which files below an experiment's folder are its results, and which no more: told by its jobs' records."""
+"""Is a finished results folder what its jobs recorded, and do its weights say what the config says?
+
+Every output of a job is compared with the hash that its record holds, every file that a manifest, a table of
+windows or an asset's record lists with the hash there. Nothing is computed again.
+"""
 
 import json
 import os

@@ -2,7 +2,7 @@
 
 Edited weights are a safetensors file. Its tensors are named by the module of the language model whose
 weight they replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "ear", the JSON of
-:class:`AdapterFacts`. Equal training gives equal bytes: no times, no places on a machine. A job's windows.csv
+:class:`EditedFacts`. Equal training gives equal bytes: no times, no places on a machine. A job's windows.csv
 lists its edited weights, one for each window length.
 """
 
@@ -106,7 +106,7 @@ def save_edited(
         path: a .safetensors file.
         weights: module name in the language model ("layers.0.self_attn.q_proj") → new weight.
         frozen: fields of the :class:`BackboneFacts` of the model θ*, taken before training.
-        metadata: the other fields of :class:`AdapterFacts`, and further ones that JSON can hold.
+        metadata: the other fields of :class:`EditedFacts`, and further ones that JSON can hold.
 
     Raises:
         InputError: a weight is not finite, or a field is missing or of the wrong kind.

@@ -1,7 +1,11 @@
-"""Where a fine-tuning stands, on disk.
+"""Fine-tuning in windows: windowed gradient accumulation (WGA) and thresholded loss masking (TLM).
 
-Killed at any moment, it goes on from its checkpoint to the same bytes. Once finished, it is kept beside its
-edited weights: a job that is asked for other windows trains none twice.
+WGA sums L_t over a window of W image tokens, then takes one backward pass and one optimiser step. TLM leaves
+out what does not exceed μ. One pair at a time. Source: the paper's Section "Method"; `train_*.py` of the
+release.
+
+Killed at any moment, a training goes on from its checkpoint to the same bytes. Once finished, it is kept
+beside its edited weights: a job that is asked for other windows trains none twice.
 """
 
 import hashlib

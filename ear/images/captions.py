@@ -1,4 +1,4 @@
-"""Image → caption with the backbone's understanding path (SigLIP-like vision tower, text head)."""
+"""What the backbone says of a picture: captions, and answers to yes or no questions."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

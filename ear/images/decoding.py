@@ -1,4 +1,10 @@
-"""Faster kernels for linear layers on the CPU, where nothing is differentiated."""
+"""The decoding step: one image token a row through the language model, with a key-value cache.
+
+On the CPU the step is transformers' own code, with faster kernels and a cache that reads no more memory than
+it must. On a GPU it is compiled into one CUDA graph, for which every shape stands still: batches of any size
+and prompts of any length share the few shapes that :mod:`ear.models.memory` pads them to, and the cache of
+the last shape is used again. Where a GPU's step cannot be compiled, it runs as it is.
+"""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The one opener of image files: RGB in eight bits, as a person sees it, or one line that says why not."""
+"""Images and their tables as jobs read them: one opener of files, manifests, captions with references."""
 
 import struct
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Files of an asset: which belong to it, their hashes, and the lock file that remembers them."""
+"""Files of an asset: which belong to it, their hashes, the lock file that remembers them, what is there."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Pictures of the page as WebP: figures whole, thumbnails in sheets of many."""
+"""The gallery of the page: every case, and its pictures as WebP."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Names that stand in configs, folders and tables alike."""
+"""Seeds that are the same everywhere, and names that stand in configs, folders and tables alike."""
 
 import hashlib
 from operator import index

@@ -1,4 +1,4 @@
-"""Word-level tokenizers of the mini world: the backbone's, with Janus-Pro's special tokens, and CLIP's."""
+"""The mini backbone: a small JanusForConditionalGeneration around the trained image tokenizer."""
 
 from pathlib import Path
 from typing import Any

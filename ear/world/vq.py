@@ -1,4 +1,4 @@
-"""The learning-rate schedule and the loss curve of the mini world's trainings."""
+"""Training of the mini world's image tokenizer: transformers' JanusVQVAE with a straight-through pass."""
 
 import json
 import logging
