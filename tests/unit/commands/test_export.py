@@ -25,7 +25,7 @@ from ear.workflow.files import sha256_file, write_csv
 from ear.world.backbone import build_processor
 from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
-from tests.unit.erasure.test_adapter import JOB, TRAINING, refused, same, save, weights_of
+from tests.unit.erasure.test_edited_weights import JOB, TRAINING, refused, same, save, weights_of
 
 PROMPT = "a photo of a church on a hill at night"
 SUBJECT = Subject("tiny", "church", "object", "church", PROMPT, guidance=2.0, temperature=0.5)

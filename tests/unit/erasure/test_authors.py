@@ -28,7 +28,7 @@ from ear.erasure.release import (
 )
 from ear.workflow.files import read_csv
 from tests.tiny import tiny_backbone
-from tests.unit.erasure.test_adapter import (
+from tests.unit.erasure.test_edited_weights import (
     JOB,
     QUERY,
     TRAINING,

@@ -30,7 +30,7 @@ from ear.models.janus import Backbone
 from ear.models.weights import fault
 from tests.small_judges import small_classifier, small_clip
 from tests.tiny import tiny_backbone
-from tests.unit.erasure.test_adapter import JOB, changed, save
+from tests.unit.erasure.test_edited_weights import JOB, changed, save
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 
