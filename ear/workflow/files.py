@@ -27,7 +27,7 @@ REPLACED = "-replaced"
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Write to a name beside ``path``; it takes ``path``'s place only when the block ends without an error.
+    """Write in a hidden folder beside ``path``; its place is taken only when the block ends without an error.
 
     Works for files and for folders. Their bytes are on the disk before that: a machine that loses power
     leaves no empty file under a finished name. The name carries process and machine, so two jobs never
@@ -42,9 +42,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_partials(path.parent, path.name)
-    partial = _partial(path)
-    replaced = path.parent / f"{partial.name}{REPLACED}"
+    own = _partial(path)  # a folder: libraries leave temporary files of their own beside what they write
+    partial, replaced = own / path.name, path.parent / f"{own.name}{REPLACED}"
     try:
+        own.mkdir()
         yield partial
         _make_readable(partial)
         _flush(partial)
@@ -53,7 +54,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.replace(path, replaced)
         os.replace(partial, path)
     finally:
-        _remove(partial)
+        _remove(own)
         _remove(replaced)
 
 
@@ -80,7 +81,7 @@ def remove_partials(folder: Path, name: str | None = None) -> None:
 
 
 def _partial(path: Path) -> Path:
-    """Where a file is while it is written."""
+    """Where a file, or the folder of one, is while it is written."""
     return path.parent / f".{path.name}{PARTIAL}{os.getpid()}@{socket.gethostname()}"
 
 

@@ -81,7 +81,7 @@ def test_an_experiment_takes_the_new_models_from_root_and_notices_newer_ones(tra
     config["assets"] = {"root": "results/mini-world/models"}
     (trained / "own.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     snakemake(trained, "assets", "--configfile", "own.yaml")
-    models, used = trained / "results/mini-world/models", trained / "results/smoke/assets"
+    models, used = trained / "results/mini-world/models", trained / "results/smoke/models"
     for name in LIBRARIES:
         record = json.loads((used / name / "asset.json").read_text())
         assert record["source"].startswith("assets.root, in place of this repository")

@@ -32,7 +32,7 @@ def test_nothing_is_at_the_place_before_the_block_ends(tmp_path):
     with atomic_path(path) as partial:
         partial.write_bytes(b"weights")
         assert not path.exists()
-        assert partial.parent == path.parent  # so that the last step is a rename within one file system
+        assert partial.parent.parent == path.parent  # the last step is a rename within one file system
     assert path.read_bytes() == b"weights"
     assert names(path.parent) == [path.name]
 
