@@ -85,6 +85,7 @@ FIGURES = {
 
 for figure, of in FIGURES.items():
     file = of.get("file", figure.replace("_", "-"))
+    job = f"plot_{figure}" + "-{concept}" * ("{concept}" in file)
 
     rule:
         name:
@@ -103,9 +104,9 @@ for figure, of in FIGURES.items():
             code=code("report_plot", f"ear.report.figures.{figure}"),
             figure=figure,
         log:
-            paths(f"logs/plot_{file}.log"),
+            paths(f"logs/{job}.log"),
         benchmark:
-            paths(f"benchmarks/plot_{file}.tsv")
+            paths(f"benchmarks/{job}.tsv")
         conda:
             "../envs/ear.yaml"
         message:

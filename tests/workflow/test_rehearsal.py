@@ -91,7 +91,7 @@ def test_ranks_and_detections_reach_their_tables(rehearsed):
 
 
 def test_images_of_coco_meet_their_own_captions(rehearsed):
-    captions = pd.read_csv(rehearsed / "assets/prompts/coco_30k.csv").set_index("image_id")["prompt"]
+    captions = pd.read_csv(rehearsed / "models/prompts/coco_30k.csv").set_index("image_id")["prompt"]
     manifests = list(rehearsed.glob("images/church/ear/seed0/shard*/manifest.csv"))
     rows = pd.concat(pd.read_csv(path) for path in manifests)
     general = rows[rows["prompt_set"] == "general"]
@@ -121,7 +121,7 @@ def test_published_pairs_are_all_kept(rehearsed):
 
 def test_the_authors_weights_are_imported_as_they_are(rehearsed):
     published, facts = load_edited(rehearsed / "erasure/church/published/seed0/weights.safetensors")
-    files = [path for path in (rehearsed / "assets/ear-weights").rglob("*church*") if path.is_file()]
+    files = [path for path in (rehearsed / "models/ear-weights").rglob("*church*") if path.is_file()]
     content = torch.load(files[0], weights_only=True)
     assert published.keys() == content.keys()
     for name, tensor in published.items():
@@ -130,9 +130,9 @@ def test_the_authors_weights_are_imported_as_they_are(rehearsed):
 
 
 def test_assets_are_linked_and_recorded(rehearsed):
-    record = json.loads((rehearsed / "assets/clip/asset.json").read_text())
+    record = json.loads((rehearsed / "models/clip/asset.json").read_text())
     for name, facts in record["files"].items():
-        assert sha256_file(rehearsed / "assets/clip" / name) == facts["sha256"]
+        assert sha256_file(rehearsed / "models/clip" / name) == facts["sha256"]
 
 
 def test_a_second_run_of_the_rehearsal_has_nothing_to_do(repository, rehearsed):
