@@ -5,12 +5,14 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.erasure.sequences import made_from, read_pairs, sample_sequences, save_sequences
+    from ear.erasure.sequences import made_from, pairs_of, sample_sequences, save_sequences
     from ear.models.janus import Backbone
+    from ear.prompts.tables import PAIR_COLUMNS
+    from ear.workflow.files import read_csv
     from ear.workflow.seeding import stable_seed
 
     params, wildcards = snakemake.params, snakemake.wildcards
-    pairs = read_pairs(snakemake.input.pairs)
+    pairs = pairs_of(read_csv(snakemake.input.pairs, PAIR_COLUMNS))
     backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)
     sequences = sample_sequences(
         backbone,

@@ -1,21 +1,21 @@
-"""Reading hidden states as a context defines it: those of θ* for the teacher, those of θ for the loss.
+"""Hidden states as a context defines them: θ*'s for the teacher, θ's for the loss.
 
 A window is read in micro-batches, so that activations of no more than ``micro_batch`` image tokens (and, in
-the first, of the prompt) are in memory at once, whatever W is. The gradient is exact: see
-:meth:`Reader.accumulate`.
+the first, of the prompt) are in memory at once, whatever W is. The gradient is exact.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from ear.erasure.objectives import Example, Objective, States
-from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, mixed, read_alone, read_prompt
+from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, read_alone, read_prompt
 from ear.erasure.variants import Variant
 from ear.images.batching import BatchSize, fitting
 from ear.images.decoding import onednn_linears
@@ -39,7 +39,7 @@ class Reader(ABC):
 
     @torch.no_grad()
     def examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> list[Example]:
-        """Goals of pairs, from the frozen model. Call it before the weights change.
+        """The pairs with their teachers, from the frozen model. Call it before the weights change.
 
         Args:
             pairs: P pairs.
@@ -47,9 +47,9 @@ class Reader(ABC):
         """
         sequences = {name: sequence.to(self.backbone.device) for name, sequence in sequences.items()}
 
-        def read(part: Sequence[int]) -> list[Example]:
-            of_part = {name: sequence[list(part)] for name, sequence in sequences.items()}
-            return self._examples([pairs[row] for row in part], of_part)
+        def read(rows: Sequence[int]) -> list[Example]:
+            of_part = {name: sequence[list(rows)] for name, sequence in sequences.items()}
+            return list(self._examples([pairs[row] for row in rows], of_part))
 
         texts = [text for pair in pairs for text in pair[1:]]
         length = self.backbone.encode(texts, self.variant.encoding).length
@@ -57,34 +57,30 @@ class Reader(ABC):
             self.backbone, PAIRS_AT_ONCE, lambda shape, some: frozen_states(shape, some * PAIR_ROWS, length)
         )
         batches = BatchSize(size).each(range(len(pairs)), read)
-        examples = [
-            example
-            for batch in progress(
-                batches, desc="frozen targets", unit=f"{size} pairs", total=-(-len(pairs) // size)
-            )
-            for example in batch
-        ]
+        total = -(-len(pairs) // size)
+        shown = progress(batches, desc="frozen targets", unit=f"{size} pairs", total=total)
+        examples = list(chain.from_iterable(shown))
         for (pair_id, *_), example in zip(pairs, examples, strict=True):
             require_losses(example.initial_losses, partial("pair {}, image token {}".format, pair_id))
         return examples
 
-    def _examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> list[Example]:
+    def _examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> Iterator[Example]:
         unsafe, safe = (
-            unpadded(self.backbone.encode(texts, self.variant.encoding))
-            for texts in ([unsafe for _, unsafe, _ in pairs], [safe for _, _, safe in pairs])
+            unpadded(self.backbone.encode([pair[side] for pair in pairs], self.variant.encoding))
+            for side in (1, 2)
         )
-        trained = 1 if self.variant.rows == "conditional" else 2
-        examples = []
+        trained = slice(1 if self.variant.rows == "conditional" else 2)
         frozen = self._frozen(unsafe, safe, sequences)
         for (prompt, states), sequence in zip(frozen, sequences["unsafe"], strict=True):
-            rows = Tokens(prompt.ids[:trained], prompt.mask[:trained])
-            example = Example(rows, sequence, self.objective.teacher(states))
-            examples.append(self._measured(example, states["unsafe"].rows(slice(trained))))
-        return examples
+            yield self._example(_cut(prompt, trained), sequence, states)
 
-    def _measured(self, example: Example, frozen: States) -> Example:
-        """The example with its initial losses, from θ*'s states of the rows that are trained on."""
-        losses = self.objective.losses(frozen, example, 0, example.sequence.shape[-1])
+    def _example(
+        self, prompt: Tokens, sequence: Tensor, frozen: Mapping[str, States], shares: Tensor | None = None
+    ) -> Example:
+        """An example with its teacher and initial losses, from the frozen states by sequence."""
+        example = Example(prompt, sequence, self.objective.teacher(frozen), shares)
+        own = frozen["unsafe"].rows(slice(len(prompt)))
+        losses = self.objective.losses(own, example, 0, sequence.shape[-1])
         return replace(example, initial_losses=losses)
 
     def _rows(self, tokens: Tokens) -> Tokens:
@@ -93,18 +89,12 @@ class Reader(ABC):
         return self.backbone.with_unconditional(tokens) if needed == "both" else tokens
 
     def accumulate(self, example: Example, start: int, stop: int, keep: Keep) -> tuple[Tensor, Tensor | None]:
-        """Read a window with the current weights and add its gradient to the weights' ``grad``.
+        """Read steps start … stop − 1 with the current weights, and add their gradient to the weights'.
 
         A window that fits into one micro-batch is one forward and one backward pass. A longer one is read
         first without gradient, micro-batch after micro-batch, and then again with it, backwards: each
         micro-batch gets, beside the gradient of its own losses, the gradient that later ones owe to its keys
         and values. This is the chain rule over the window, not a truncation of it.
-
-        Args:
-            example: the pair.
-            start: first step of the window.
-            stop: the step after its last.
-            keep: decides on the window, once all its losses are known.
 
         Returns:
             (w,) losses, and what ``keep`` made of them.
@@ -129,7 +119,7 @@ class Reader(ABC):
     @abstractmethod
     def _frozen(
         self, unsafe: list[Tensor], safe: list[Tensor], sequences: Mapping[str, Tensor]
-    ) -> list[tuple[Tokens, dict[str, States]]]:
+    ) -> Iterator[tuple[Tokens, dict[str, States]]]:
         """For each pair, the unsafe prompt's rows and the frozen states of all steps, by sequence."""
 
     @abstractmethod
@@ -141,11 +131,7 @@ class Reader(ABC):
         """States of steps start … stop − 1; ``cache`` holds all before them, and gets theirs."""
 
     def _backward(
-        self,
-        example: Example,
-        bounds: Sequence[tuple[int, int]],
-        factors: Tensor,
-        cache: DynamicCache | None,
+        self, example: Example, bounds: list[tuple[int, int]], factors: Tensor, cache: DynamicCache | None
     ) -> None:
         """Gradient of a window that was read without one: of micro-batches that owe each other nothing."""
         for (at, end), part in zip(bounds, factors.split(self.micro_batch.size), strict=True):
@@ -160,29 +146,29 @@ class NoContext(Reader):
     embedding alone and no past_key_values.
     """
 
-    def __init__(self, backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> None:
-        super().__init__(backbone, variant, objective, micro_batch)
-        self.table = context_free_states(backbone)  # (V, D) of θ*
+    @cached_property
+    def _table(self) -> Tensor:
+        """States of the codebook's entries, (V, D)."""
+        return context_free_states(self.backbone)
 
     def _frozen(
         self, unsafe: list[Tensor], safe: list[Tensor], sequences: Mapping[str, Tensor]
-    ) -> list[tuple[Tokens, dict[str, States]]]:
+    ) -> Iterator[tuple[Tokens, dict[str, States]]]:
         pad, count = self.backbone.pad_id, len(unsafe)
         safe = [fitted(ids, len(twin), pad) for ids, twin in zip(safe, unsafe, strict=True)]
         tokens = self._rows(left_padded([*unsafe, *safe], pad))
         hidden = read_prompt(self.backbone, tokens)  # (rows · 2P, L, D)
-        found = []
         for pair, ids in enumerate(unsafe):
-            rows, own = slice(pair, None, 2 * count), slice(-len(ids), None)
-            of_unsafe, of_safe = hidden[rows, own], hidden[pair + count :: 2 * count, own]
+            own = slice(-len(ids), None)
+            rows = {"unsafe": slice(pair, None, 2 * count), "safe": slice(pair + count, None, 2 * count)}
             states = {
                 name: States(
-                    of_unsafe if name == "unsafe" else of_safe, self.table[sequence[pair, :-1]][None]
+                    hidden[rows["unsafe" if name == "unsafe" else "safe"], own],
+                    self._table[sequence[pair, :-1]][None],
                 )
                 for name, sequence in sequences.items()
             }
-            found.append((Tokens(tokens.ids[rows, own], tokens.mask[rows, own]), states))
-        return found
+            yield _cut(tokens, rows["unsafe"], own), states
 
     def _before(self, example: Example, start: int) -> None:
         return None
@@ -190,9 +176,7 @@ class NoContext(Reader):
     def _read(self, example: Example, start: int, stop: int, cache: DynamicCache | None) -> States:
         first = None if start else read_prompt(self.backbone, example.prompt)  # (R, L, D)
         seen = example.sequence[max(start, 1) - 1 : stop - 1]
-        if not len(seen):
-            return States(first, None)
-        return States(first, read_alone(self.backbone, seen)[None])  # (1, w, D)
+        return States(first, read_alone(self.backbone, seen)[None] if len(seen) else None)  # (1, w, D)
 
 
 class WithContext(Reader):
@@ -206,43 +190,34 @@ class WithContext(Reader):
 
     def _frozen(
         self, unsafe: list[Tensor], safe: list[Tensor], sequences: Mapping[str, Tensor]
-    ) -> list[tuple[Tokens, dict[str, States]]]:
+    ) -> Iterator[tuple[Tokens, dict[str, States]]]:
         count = len(unsafe)
         both = left_padded([*unsafe, *safe], self.backbone.pad_id)  # (2P, L)
-        sides = {
-            "unsafe": self._rows(Tokens(both.ids[:count], both.mask[:count])),
-            "safe": self._rows(Tokens(both.ids[count:], both.mask[count:])),
-        }
-        read = {name: sides["unsafe" if name == "unsafe" else "safe"] for name in self.objective.reads}
-        if self.variant.context == "aligned":
-            read.pop("safe-2", None)  # both are one: the safe prompt along the unsafe sequence
+        of_unsafe, of_safe = (self._rows(_cut(both, half)) for half in (slice(count), slice(count, None)))
+        # Aligned, "safe" and "safe-2" are one: the safe prompt along the unsafe sequence.
+        names = [name for name in self.objective.reads if name in sequences or name == "safe"]
+        read = [of_unsafe if name == "unsafe" else of_safe for name in names]
         prompts = Tokens(  # (sequences · rows · P, L)
-            torch.cat([tokens.ids for tokens in read.values()]),
-            torch.cat([tokens.mask for tokens in read.values()]),
+            torch.cat([tokens.ids for tokens in read]), torch.cat([tokens.mask for tokens in read])
         )
-        along = torch.cat(
-            [
-                sequences[name if name in sequences else "unsafe"].repeat(len(tokens) // count, 1)
-                for name, tokens in read.items()
-            ]
-        )
+        step = len(of_unsafe)
+        along = [sequences.get(name, sequences["unsafe"]).repeat(step // count, 1) for name in names]
         lengths = [max(len(one), len(other)) for one, other in zip(unsafe, safe, strict=True)]
-        ahead = torch.tensor([both.length - length for length in lengths], device=along.device)
-        ahead = ahead.repeat(len(prompts) // count)
-        with onednn_linears(self.backbone, rows=along.numel()):
-            states = self._states(prompts, along, 0, along.shape[1], self._empty(), ahead)
-        step, found = len(sides["unsafe"]), []
+        ahead = torch.tensor([both.length - length for length in lengths], device=both.ids.device)
+        states = self._along(prompts, torch.cat(along), ahead.repeat(len(prompts) // count))
         for pair, length in enumerate(lengths):
             of_pair = {
                 name: states.rows(slice(at * step + pair, (at + 1) * step, count))
-                for at, name in enumerate(read)
+                for at, name in enumerate(names)
             }
             if "safe" in of_pair:
                 of_pair.setdefault("safe-2", of_pair["safe"])
-            rows, own = slice(pair, None, count), slice(-length, None)
-            tokens = Tokens(sides["unsafe"].ids[rows, own], sides["unsafe"].mask[rows, own])
-            found.append((tokens, of_pair))
-        return found
+            yield _cut(of_unsafe, slice(pair, None, count), slice(-length, None)), of_pair
+
+    def _along(self, prompt: Tokens, sequences: Tensor, ahead: Tensor | None = None) -> States:
+        """Frozen states of all steps of R prompts along R sequences, (R, T)."""
+        with onednn_linears(self.backbone, rows=sequences.numel()):
+            return self._states(prompt, sequences, 0, sequences.shape[1], self._empty(), ahead)
 
     def _before(self, example: Example, start: int) -> DynamicCache:
         cache = self._empty()
@@ -275,7 +250,7 @@ class WithContext(Reader):
         parts = [self.backbone.embed_image(seen)] if seen.shape[1] else []
         if not start:
             parts.insert(0, self.backbone.embed_text(prompt.ids))
-        columns = prompt.length + stop - 1
+        length, columns = prompt.length, prompt.length + stop - 1
         mask = torch.cat([prompt.mask, prompt.mask.new_ones(len(prompt), stop - 1)], dim=1)
         # The same from begin_of_image on for prompts that were padded together.
         positions = torch.arange(self._column(prompt, start), columns, device=mask.device)[None]
@@ -290,15 +265,10 @@ class WithContext(Reader):
         ).last_hidden_state  # (R, columns read, D)
         if start:
             return States(None, hidden)
-        length = prompt.length
         return States(hidden[:, length - 1 : length], hidden[:, length:] if stop > 1 else None)
 
     def _backward(
-        self,
-        example: Example,
-        bounds: Sequence[tuple[int, int]],
-        factors: Tensor,
-        cache: DynamicCache | None,
+        self, example: Example, bounds: list[tuple[int, int]], factors: Tensor, cache: DynamicCache | None
     ) -> None:
         assert cache is not None, "context is read into a cache"
         held = [(layer.keys, layer.values) for layer in cache.layers]  # of all columns, (R, H, S, d) each
@@ -306,9 +276,11 @@ class WithContext(Reader):
         parts = factors.split(self.micro_batch.size)
         for (at, end), part in zip(reversed(bounds), reversed(parts), strict=True):
             columns = slice(self._column(example.prompt, at), self._column(example.prompt, end))
-            before = [tuple(part[:, :, : columns.start].detach() for part in layer) for layer in held]
-            if at > bounds[0][0]:
-                before = [tuple(part.requires_grad_() for part in layer) for layer in before]
+            owes = at > bounds[0][0]  # to earlier micro-batches of the window
+            before = [
+                tuple(part[:, :, : columns.start].detach().requires_grad_(owes) for part in layer)
+                for layer in held
+            ]
             chunk = self._empty()
             if columns.start:
                 for index, layer in enumerate(before):
@@ -317,10 +289,9 @@ class WithContext(Reader):
             made = [part[:, :, columns] for layer in chunk.layers for part in (layer.keys, layer.values)]
             due = [part[:, :, columns] for layer in owed for part in layer]
             torch.autograd.backward([loss, *made], [None, *due])
-            if at > bounds[0][0]:
-                for debts, layer in zip(owed, before, strict=True):
-                    for debt, leaf in zip(debts, layer, strict=True):
-                        debt[:, :, : columns.start] += leaf.grad
+            if owes:
+                for debt, leaf in zip(chain(*owed), chain(*before), strict=True):
+                    debt[:, :, : columns.start] += leaf.grad
 
     def _column(self, prompt: Tokens, step: int) -> int:
         """How many columns, of prompt and tokens, lie before a step's own."""
@@ -338,29 +309,30 @@ class MixedContext(WithContext):
     has been drawn so far and so pushes away from it.
     """
 
-    def _examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> list[Example]:
+    def _examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> Iterator[Example]:
         count, steps = self.variant.cuts, self.backbone.num_image_tokens
-        examples = []
+        dtype, device = self.backbone.model.dtype, self.backbone.device
         for (pair_id, *texts), unsafe, safe in zip(
             pairs, sequences["unsafe"], sequences["safe"], strict=True
         ):
             unsafe_ids, safe_ids = unpadded(self.backbone.encode(texts, self.variant.encoding))
-            at = cuts(pair_id, count, steps).to(safe.device)
-            along = torch.cat([mixed(unsafe, safe, at), safe[None]])  # (J + 1, T)
             prompt = left_padded([*[unsafe_ids] * count, safe_ids], self.backbone.pad_id)
-            counts = torch.arange(steps, device=at.device) >= at[:, None]  # (J, T)
-            dtype = self.backbone.model.dtype
-            kept = torch.full((1, steps), self.variant.retain, dtype=dtype, device=at.device)
-            shares = torch.cat([counts.to(dtype) / count, kept])  # (J + 1, T)
-            with onednn_linears(self.backbone, rows=along.numel()):
-                frozen = self._states(prompt, along, 0, steps, self._empty())
-            teacher = self.objective.teacher({"unsafe": frozen})
-            examples.append(self._measured(Example(prompt, along, teacher, shares), frozen))
-        return examples
+            cut = cuts(pair_id, count, steps).to(device)
+            begun = torch.arange(steps, device=device) < cut[:, None]  # (J, T), as the unsafe sequence does
+            along = torch.cat([torch.where(begun, unsafe, safe), safe[None]])  # (J + 1, T)
+            retained = torch.full((1, steps), self.variant.retain, dtype=dtype, device=device)
+            shares = torch.cat([(~begun).to(dtype) / count, retained])  # (J + 1, T)
+            yield self._example(prompt, along, {"unsafe": self._along(prompt, along)}, shares)
 
 
-def make_context(backbone: Backbone, variant: Variant, objective: Objective, micro_batch: int) -> Reader:
-    """The reader of a variant's context."""
-    readers: dict[str, type[NoContext | WithContext]]
-    readers = {"none": NoContext, "mixed": MixedContext}
-    return readers.get(variant.context, WithContext)(backbone, variant, objective, micro_batch)
+def _cut(tokens: Tokens, rows: slice, columns: slice = slice(None)) -> Tokens:
+    return Tokens(tokens.ids[rows, columns], tokens.mask[rows, columns])
+
+
+READERS: dict[str, type[NoContext | WithContext]] = {
+    "none": NoContext,
+    "independent": WithContext,
+    "aligned": WithContext,
+    "mixed": MixedContext,
+}
+"""Context → its reader."""

@@ -35,13 +35,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class BackboneFacts(BaseModel):
-    """What a frozen backbone is.
-
-    Attributes:
-        reference: hub id, or the folder it was loaded from.
-        revision: commit of the hub repository, none for a folder.
-        sha256: fingerprint of all of its weights.
-    """
+    """A frozen backbone: hub id or folder, commit of the hub repository, fingerprint of all weights."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
@@ -50,7 +44,7 @@ class BackboneFacts(BaseModel):
     sha256: Sha256
 
     def __str__(self) -> str:
-        return f"{self.reference or 'without a name'} (sha256 {self.sha256[:12]}…)"
+        return f"{self.reference} (sha256 {self.sha256[:12]}…)".strip()
 
 
 class EditedFacts(BaseModel):
@@ -105,7 +99,7 @@ def save_edited(
     Args:
         path: a .safetensors file.
         weights: module name in the language model ("layers.0.self_attn.q_proj") → new weight.
-        frozen: fields of the :class:`BackboneFacts` of the model θ*, taken before training.
+        frozen: the :class:`BackboneFacts` of θ*, taken before training.
         metadata: the other fields of :class:`EditedFacts`, and further ones that JSON can hold.
 
     Raises:
@@ -154,11 +148,7 @@ def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: Backbone) -> None:
-    """Check that weights could take the place of a backbone's own.
-
-    Raises:
-        InputError: a module is unknown, or a weight has another shape or dtype than the backbone's.
-    """
+    """Check that weights could take the place of a backbone's own: modules, shapes and dtypes."""
     modules = dict(backbone.language_model.named_modules())
     for name, tensor in weights.items():
         module = modules.get(name)
@@ -173,23 +163,21 @@ def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: B
 
 
 def apply_edited(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
-    """Put edited weights into a backbone.
-
-    All is checked before a weight is touched; what can be told without reading the backbone comes first.
+    """Put edited weights into a backbone; all is checked before a weight is touched.
 
     Returns:
         The weights it replaced, by module name: pass them to :func:`put_weights` to go back.
 
     Raises:
-        InputError: the file holds no whole edited weights, or it was made from other weights than the
-        backbone's.
+        InputError: the file holds no whole edited weights, or was made from another backbone.
     """
     weights, facts = load_edited(path)
     check_weights(path, weights, backbone)
     found = backbone_facts(backbone)
     if found.sha256 != facts.backbone.sha256:
         raise InputError(f"{path}: made from backbone {facts.backbone}, found backbone {found}")
-    replaced = {name: _weight(backbone, name).detach().clone() for name in weights}
+    modules = backbone.language_model.get_submodule
+    replaced = {name: modules(name).get_parameter("weight").detach().clone() for name in weights}
     put_weights(backbone, weights)
     return replaced
 
@@ -198,11 +186,7 @@ def apply_edited(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
 def put_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> None:
     """Copy weights into the language model's modules of those names."""
     for name, tensor in weights.items():
-        _weight(backbone, name).copy_(tensor)
-
-
-def _weight(backbone: Backbone, name: str) -> nn.Parameter:
-    return backbone.language_model.get_submodule(name).get_parameter("weight")
+        backbone.language_model.get_submodule(name).get_parameter("weight").copy_(tensor)
 
 
 @dataclass(frozen=True)
@@ -211,7 +195,7 @@ class Windows:
 
     Attributes:
         own: the method's own window length; 0 for the original model, which has no edited weights.
-        edited weights: window length → file.
+        edited_weights: window length → file.
     """
 
     own: int

@@ -1,15 +1,13 @@
 """Several concepts erased together: their pairs alternate, so that none is forgotten over the others.
 
-One of each concept in turn, each concept's pairs in the order in which it would be trained alone; a concept
-that runs out is passed over. Or one concept after the other, to see what comes back of the first. Pairs of
-which the safe prompt names another of the concepts are left out: they would teach what is to be forgotten ("a
-church in the style of Van Gogh" to be read as "a church").
+Or one concept after the other, to see what comes back of the first. Pairs of which the safe prompt names
+another of the concepts are left out: they would teach what is to be forgotten ("a church in the style of Van
+Gogh" to be read as "a church").
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,35 +19,29 @@ from ear.errors import InputError
 from ear.prompts.naming import named
 from ear.workflow.seeding import stable_seed
 
-Row = TypeVar("Row")
 
-
-def training_order(sizes: Sequence[int], order: Order, seed: int, sequential: bool = False) -> list[int]:
-    """Rows of the concepts' pairs, one table after the other, in the order of training.
+def training_order(
+    sizes: Sequence[int], order: Order, seed: int, passes: int = 1, sequential: bool = False
+) -> list[int]:
+    """Rows of the concepts' pairs, one table after the other, as they are trained on.
 
     Args:
         sizes: number of pairs of each concept.
-        order: pairs of a concept as in the file, or shuffled by the seed.
+        order: pairs of a concept as in the file, or shuffled by the seed as in a training alone.
         seed: seed of the fine-tuning.
-        sequential: all pairs of a concept, then all of the next; else their pairs alternate.
+        passes: over the pairs.
+        sequential: all passes over the pairs of a concept, then over those of the next; else one pair of
+            each in turn, and a concept that runs out is passed over.
     """
-    starts = np.cumsum([0, *sizes[:-1]])
-    rows = [start + _order(size, order, seed) for start, size in zip(starts, sizes, strict=True)]
-    turns = rows if sequential else zip_longest(*rows)
-    return [int(row) for turn in turns for row in turn if row is not None]
-
-
-def in_passes(rows: Sequence[Row], passes: int, sizes: Sequence[int]) -> list[Row]:
-    """Rows as they are trained on: all passes over the first ``sizes[0]`` of them, then over the next."""
-    stops = np.cumsum(sizes).tolist()
-    blocks = [list(rows[stop - size : stop]) for stop, size in zip(stops, sizes, strict=True)]
-    return [row for block in blocks for row in block * passes]
-
-
-def _order(size: int, order: Order, seed: int) -> np.ndarray:
-    if order == "file":
-        return np.arange(size)
-    return np.random.Generator(np.random.Philox(stable_seed(seed, "order"))).permutation(size)
+    tables = []
+    for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
+        rows = np.arange(size)
+        if order == "seed":
+            rows = np.random.Generator(np.random.Philox(stable_seed(seed, "order"))).permutation(size)
+        tables.append((start + rows).tolist())
+    if sequential:
+        return [row for table in tables for row in table * passes]
+    return [row for turn in zip_longest(*tables) for row in turn if row is not None] * passes
 
 
 def without_others(
@@ -67,9 +59,9 @@ def without_others(
     """
     rows = [row for row, (_, _, safe) in enumerate(pairs) if not named(safe, others)]
     if not rows:
+        words = " and ".join(map(repr, others))
         raise InputError(
-            f"pairs: found none of {len(pairs)} whose safe prompt is without "
-            f"{' and '.join(map(repr, others))}, wanted at least one"
+            f"pairs: found none of {len(pairs)} whose safe prompt is without {words}, wanted at least one"
         )
     return [pairs[row] for row in rows], {name: sequence[rows] for name, sequence in sequences.items()}
 
@@ -77,25 +69,13 @@ def without_others(
 def joined(
     parts: Sequence[tuple[Sequence[Pair], Mapping[str, Tensor]]],
 ) -> tuple[list[Pair], dict[str, Tensor]]:
-    """Pairs and sequences of several concepts, one after the other.
-
-    Args:
-        parts: pairs and sequences (name → (P, T)) of each concept.
-    """
-    names = list(parts[0][1])
+    """Pairs and sequences, name → (P, T), of several concepts, one after the other."""
     return (
         [pair for pairs, _ in parts for pair in pairs],
-        {name: torch.cat([sequences[name] for _, sequences in parts]) for name in names},
+        {name: torch.cat([sequences[name] for _, sequences in parts]) for name in parts[0][1]},
     )
 
 
 def hash_of_pairs(digests: Sequence[str]) -> str:
-    """What a set of edited weights says of the tables of pairs that it was made from.
-
-    Args:
-        digests: hexadecimal SHA-256 of each concept's table, in the order of the concepts.
-
-    Returns:
-        The hash of the one table; of several, the SHA-256 of their hashes, a line each.
-    """
+    """What edited weights say of their tables of pairs: SHA-256 of the one, or of the lines of several."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The objectives: what the frozen model's states make the teacher, and L_t of each image token.
+"""The objectives: the teacher, from the frozen model's states, and L_t of each image token.
 
 h is the last hidden state after the final norm, θ* the frozen model and θ the trained one, c_u an unsafe
 prompt and c_s its safe twin, x the unsafe sequence. An image has T steps, one an image token: step 0 reads
@@ -32,6 +32,10 @@ class States(NamedTuple):
     def rows(self, chosen: slice) -> "States":
         """Some of the rows."""
         return States(*(None if part is None else part[chosen] for part in self))
+
+    def joined(self) -> Tensor:
+        """In one piece, (R, steps, D), of states read with context."""
+        return torch.cat([part for part in self if part is not None], dim=1)
 
 
 @dataclass(frozen=True)
@@ -73,23 +77,13 @@ class Objective(ABC):
         self.image_logits = image_logits
         self.eta = eta
 
-    @abstractmethod
     def teacher(self, frozen: Mapping[str, States]) -> States:
         """The teacher of all steps, from the frozen states by sequence."""
+        return frozen["unsafe"]
 
     @abstractmethod
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
-        """L_t of steps start … stop − 1.
-
-        Args:
-            states: of θ, for these steps.
-            example: the pair.
-            start: first step.
-            stop: the step after the last.
-
-        Returns:
-            (stop − start,) losses.
-        """
+        """L_t of steps start … stop − 1, (stop − start,), from θ's states of these steps."""
 
 
 class MeanSquaredError(Objective):
@@ -112,13 +106,11 @@ class MeanSquaredError(Objective):
         )
 
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
-        teacher, parts = example.teacher, []
-        if states.first is not None:
-            assert teacher.first is not None, "the teacher covers all steps of an image"
+        parts, teacher = [], _steps(example.teacher, start, stop)
+        if states.first is not None and teacher.first is not None:
             parts.append((states.first - teacher.first).square().mean().reshape(1))
-        if states.later is not None:
-            wanted = _later(teacher, start, stop)
-            parts.append((states.later - wanted).square().mean(dim=(0, 2)))
+        if states.later is not None and teacher.later is not None:
+            parts.append((states.later - teacher.later).square().mean(dim=(0, 2)))
         return torch.cat(parts)
 
 
@@ -133,13 +125,11 @@ class KullbackLeibler(Objective):
 
     rows = "both"
 
-    def teacher(self, frozen: Mapping[str, States]) -> States:
-        return frozen["unsafe"]
-
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
-        conditional, unconditional = self.image_logits(_steps(example.teacher, start, stop))  # (w, V) each
+        frozen = _steps(example.teacher, start, stop)
+        conditional, unconditional = self.image_logits(frozen.joined())  # (w, V) each
         teacher = (unconditional - self.eta * (conditional - unconditional)).log_softmax(dim=-1)
-        student = self.image_logits(_of_window(states)[0]).log_softmax(dim=-1)
+        student = self.image_logits(states.joined()[0]).log_softmax(dim=-1)
         return (teacher.exp() * (teacher - student)).sum(dim=-1)
 
 
@@ -147,15 +137,14 @@ class Ascent(Objective):
     """Gradient ascent on the unsafe prompts: the log-likelihood of the unsafe sequence is lowered.
 
     L_t = log p_θ(x_t | c_u, x_<t). It has no lower bound, so learning rate and steps decide how much is lost.
-    Source: Jang et al., "Knowledge Unlearning for Mitigating Privacy Risks in Language Models"
-    (arXiv 2210.01504), on image tokens.
+    Source: arXiv 2210.01504, on image tokens.
     """
 
     def teacher(self, frozen: Mapping[str, States]) -> States:
         return States(None, None)
 
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
-        log_likelihood = self.image_logits(_of_window(states)[0]).log_softmax(dim=-1)  # (w, V)
+        log_likelihood = self.image_logits(states.joined()[0]).log_softmax(dim=-1)  # (w, V)
         return log_likelihood.gather(1, example.sequence[start:stop, None])[:, 0]
 
 
@@ -177,8 +166,9 @@ class Redirect(Objective):
 
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
         assert example.shares is not None, "context mixed says which rows count"
-        teacher = self.image_logits(_steps(example.teacher, start, stop)).log_softmax(dim=-1)  # (1, w, V)
-        student = self.image_logits(_of_window(states)).log_softmax(dim=-1)  # (R, w, V)
+        frozen = _steps(example.teacher, start, stop)
+        teacher = self.image_logits(frozen.joined()).log_softmax(dim=-1)  # (1, w, V)
+        student = self.image_logits(states.joined()).log_softmax(dim=-1)  # (R, w, V)
         divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)
         return (example.shares[:, start:stop] * divergence).sum(dim=0)
 
@@ -191,18 +181,7 @@ OBJECTIVES: dict[presets.Objective, type[Objective]] = {
 }
 
 
-def _later(teacher: States, start: int, stop: int) -> Tensor:
-    """The teacher of the steps after step 0 among start … stop − 1: (R, steps, D)."""
-    assert teacher.later is not None, "the teacher covers all steps of an image"
-    return teacher.later[:, max(start, 1) - 1 : stop - 1]
-
-
-def _steps(teacher: States, start: int, stop: int) -> Tensor:
-    """The teacher of steps start … stop − 1, read with context: (R, steps, D)."""
-    later = _later(teacher, start, stop)
-    return later if start or teacher.first is None else torch.cat([teacher.first, later], dim=1)
-
-
-def _of_window(states: States) -> Tensor:
-    """States of a window read with context, in one piece: (R, steps, D)."""
-    return torch.cat([part for part in states if part is not None], dim=1)
+def _steps(teacher: States, start: int, stop: int) -> States:
+    """The teacher of steps start … stop − 1."""
+    later = None if teacher.later is None else teacher.later[:, max(start, 1) - 1 : stop - 1]
+    return States(None if start else teacher.first, later)

@@ -1,7 +1,14 @@
-"""One fine-tuning job: all windows of one method and seed for a concept, or for several together, saved."""
+"""One fine-tuning job: all windows of one method and seed for a concept, or for several together, saved.
+
+Killed at any moment, a training goes on from its checkpoint to the same bytes. Once finished, it is kept
+beside its edited weights: a job that is asked for other windows trains none twice.
+"""
 
 import importlib.metadata
+import json
 import logging
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +19,53 @@ from torch import Tensor
 
 from ear.erasure.edited_weights import WINDOW_COLUMNS, backbone_facts, save_edited
 from ear.erasure.sequences import Pair
-from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Kept, Trainer
+from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Trainer, key_of
 from ear.erasure.variants import Settings
 from ear.models.janus import Backbone
-from ear.workflow.files import sha256_file, write_csv
+from ear.workflow.files import atomic_path, sha256_file, write_csv, write_text
 
 logger = logging.getLogger(__name__)
 
 VERSIONED = ("ear-repro", "torch", "transformers")
+
+
+class Kept:
+    """The finished training of one window length: its weights under a hidden name, and a note of its log.
+
+    Args:
+        folder: folder of the job.
+        window: W.
+        of: all that the training depends on, the code among it; one of anything else is not taken.
+    """
+
+    def __init__(self, folder: Path, window: int, of: Mapping[str, Any]) -> None:
+        self.edited = folder / f".W{window}.safetensors"
+        self._note = folder / f".W{window}.json"
+        self._key = key_of(of)
+
+    def load(self) -> pd.DataFrame | None:
+        """The log of the training, or None where it was not finished, was of something else or is damaged."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            if note["of"] != self._key or sha256_file(self.edited) != note["sha256"]:
+                return None
+            return pd.DataFrame(note["log"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def save(self, log: pd.DataFrame) -> None:
+        """Note the log of the training whose edited weights are there now."""
+        note = {"of": self._key, "sha256": sha256_file(self.edited), "log": log.to_dict("list")}
+        write_text(self._note, json.dumps(note))
+
+    def put(self, path: Path) -> None:
+        """Let a path be the edited weights: a hard link, which takes no more room."""
+        path.unlink(missing_ok=True)  # a link cannot take the place of another one to the same file
+        with atomic_path(path) as partial:
+            try:
+                os.link(self.edited, partial)
+            except OSError:  # a file system without links
+                shutil.copyfile(self.edited, partial)
 
 
 def erase(
@@ -38,8 +84,7 @@ def erase(
     """Fine-tune with each window length and save the edited weights.
 
     Writes weights.safetensors (the own window), windows/W<w>.safetensors (the others), training.csv (one row
-    a window of tokens) and, last, windows.csv, which lists the edited weights. Killed at any moment and
-    called again, it goes on from the last checkpoint and ends with the same bytes.
+    a window of tokens) and, last, windows.csv, which lists the edited weights.
 
     Args:
         folder: folder of the job.
@@ -76,9 +121,7 @@ def erase(
         log = kept.load()
         if log is None:
             trainer = trainer or Trainer(backbone, pairs, sequences, settings, seed, sizes)
-            checkpoint = Checkpoint(
-                folder / f".training-W{window}.safetensors", of, seconds_between_checkpoints
-            )
+            checkpoint = Checkpoint(folder / f".training-W{window}.pt", of, seconds_between_checkpoints)
             log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)
             metadata = {**made_from, "window": window, "threshold": trainer.threshold(window)}
             save_edited(kept.edited, trainer.weights(), frozen, metadata)

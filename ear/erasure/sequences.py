@@ -6,11 +6,13 @@ inside of the training loop.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -24,8 +26,7 @@ from ear.images.sampling import Guidance, choose, guided, image_words, sample, u
 from ear.models.finite import FiniteWatch
 from ear.models.janus import Backbone, Tokens, left_padded, unpadded
 from ear.models.weights import check_file, loading
-from ear.prompts.tables import PAIR_COLUMNS
-from ear.workflow.files import atomic_path, read_csv
+from ear.workflow.files import atomic_path
 from ear.workflow.seeding import stable_seed
 
 # Words of the seeds are fixed: with others, the same settings would give other weights.
@@ -35,9 +36,8 @@ Pair = tuple[str, str, str]
 """(pair id, unsafe prompt, safe prompt)"""
 
 
-def read_pairs(path: str | Path) -> list[Pair]:
-    """Pairs of a pairs.csv."""
-    table = read_csv(path, PAIR_COLUMNS)
+def pairs_of(table: pd.DataFrame) -> list[Pair]:
+    """Pairs of a table with columns ``ear.prompts.tables.PAIR_COLUMNS``."""
     return list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
 
 
@@ -59,14 +59,13 @@ def sample_sequences(
         context: "none" samples as the release does, each token from the one before it alone; the others
             sample images.
         encoding: how prompts are encoded.
-        seed: seed of the fine-tuning run; with the pair's id and the sequence's name it fixes every random
-            number.
+        seed: with the pair's id and the sequence's name it fixes every random number.
         guidance: scale of classifier-free guidance.
         temperature: softmax temperature.
         batch_size: prompts sampled at once.
 
     Returns:
-        For each name of ``STREAM_NAMES[context]`` a (P, T) int64 tensor, rows in the order of ``pairs``.
+        For each name of ``SEQUENCE_NAMES[context]`` a (P, T) int64 tensor, rows in the order of ``pairs``.
     """
     names, steps = SEQUENCE_NAMES[context], backbone.num_image_tokens
     texts = {"unsafe": [unsafe for _, unsafe, _ in pairs], "safe": [safe for _, _, safe in pairs]}
@@ -81,53 +80,35 @@ def sample_sequences(
         for (pair_id, _, _), prompt in zip(pairs, ids["unsafe" if name == "unsafe" else "safe"], strict=True)
     ]
     scale = Guidance(guidance)
-    table = context_free_states(backbone) if context == "none" else None
+    way: Callable[..., Tensor] = sample
+    fits = None
+    if context == "none":
+        way = partial(_sample_without_context, context_free_states(backbone))
+    else:
+        fits = drawn_at_once(backbone, batch_size, scale.rows, max(len(prompt) for prompt, _ in jobs))
 
     def sampled(part: Sequence[tuple[Tensor, int]]) -> Tensor:
         prompts, seeds = zip(*part, strict=True)
         tokens, uniform = left_padded(prompts, backbone.pad_id), uniforms(seeds, steps)
-        if table is None:
-            return sample(backbone, tokens, uniform, scale, temperature).cpu()
-        return _sample_without_context(backbone, table, tokens, uniform, scale, temperature).cpu()
+        return way(backbone, tokens, uniform, scale, temperature).cpu()
 
-    length = max(len(prompt) for prompt, _ in jobs)
-    fits = drawn_at_once(backbone, batch_size, scale.rows, length) if table is None else None
     sequences = torch.cat(list(BatchSize(batch_size).each(jobs, sampled, fits)))
     return dict(zip(names, sequences.split(len(pairs)), strict=True))
 
 
 def cuts(pair_id: str, count: int, steps: int) -> Tensor:
-    """Where a pair's mixed sequences turn from unsafe to safe: (count,) int64, 0 and others in 1 … ⌊T / 2⌋.
+    """Where a pair's J mixed sequences of T ≥ 2 tokens turn from unsafe to safe.
 
-    They are the pair's own, whatever pairs are trained beside it.
-
-    Args:
-        pair_id: fixes them.
-        count: J, at least 1; the first cut is 0.
-        steps: T, image tokens of an image, at least 2.
+    Fixed by the pair's id: (J,) int64, sorted, 0 and others in 1 … ⌊T / 2⌋.
     """
     drawn = np.random.Generator(np.random.Philox(stable_seed(pair_id, "cuts")))
     return torch.from_numpy(np.append(0, np.sort(drawn.integers(1, steps // 2 + 1, count - 1))))
 
 
-def mixed(unsafe: Tensor, target: Tensor, at: Tensor) -> Tensor:
-    """Token sequences that begin as the unsafe one and go on, from their cuts, as the target.
-
-    Args:
-        unsafe: (T,).
-        target: (T,).
-        at: (J,) cuts.
-
-    Returns:
-        (J, T).
-    """
-    return torch.where(torch.arange(len(unsafe), device=at.device) < at[:, None], unsafe, target)
-
-
 @torch.no_grad()
 def _sample_without_context(
-    backbone: Backbone,
     table: Tensor,
+    backbone: Backbone,
     tokens: Tokens,
     uniform: Tensor,
     guidance: Guidance,
@@ -152,10 +133,7 @@ def _sample_without_context(
 
 
 def fitted(ids: Tensor, length: int, pad_id: int) -> Tensor:
-    """A prompt cut to a length, or padded on the right to it with pads that are attended to.
-
-    So the release fits the safe prompt to the unsafe one. Source: its `train_*.py`.
-    """
+    """A prompt cut or padded on the right, as the release fits the safe prompt to the unsafe one."""
     return functional.pad(ids[:length], (0, max(0, length - len(ids))), value=pad_id)
 
 
@@ -212,14 +190,9 @@ def save_sequences(path: str | Path, sequences: Mapping[str, Tensor], source: st
 def load_sequences(path: str | Path, source: str, context: Context) -> dict[str, Tensor]:
     """Read sequences.
 
-    Args:
-        path: the file.
-        source: what :func:`made_from` says of the backbone and the pairs.
-        context: whose sequences are wanted.
-
     Raises:
-        InputError: the file is missing, not whole, of another context, or was made for another backbone or
-            other pairs.
+        InputError: the file is missing, not whole, of another context, or was made for another ``source``
+            (:func:`made_from`).
     """
     wanted = "a file of token sequences"
     check_file(path, wanted, ".safetensors")

@@ -3,30 +3,24 @@
 WGA sums L_t over a window of W image tokens, then takes one backward pass and one optimiser step. TLM leaves
 out what does not exceed μ. One pair at a time. Source: the paper's Section "Method"; `train_*.py` of the
 release.
-
-Killed at any moment, a training goes on from its checkpoint to the same bytes. Once finished, it is kept
-beside its edited weights: a job that is asked for other windows trains none twice.
 """
 
 import hashlib
 import json
 import math
-import os
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ear.erasure.contexts import make_context
-from ear.erasure.joint import in_passes, training_order
+from ear.erasure.contexts import READERS
+from ear.erasure.edited_weights import put_weights
+from ear.erasure.joint import training_order
 from ear.erasure.objectives import OBJECTIVES, Example
 from ear.erasure.sequences import Pair
 from ear.erasure.variants import Optimiser, Settings, Tail, ThresholdOn
@@ -35,15 +29,16 @@ from ear.images.batching import fitting
 from ear.models import memory
 from ear.models.device import ran_out_of_memory
 from ear.models.janus import Backbone
-from ear.models.memory import Dimensions
-from ear.workflow.files import atomic_path, sha256_file, write_text
+from ear.workflow.files import atomic_path
 from ear.workflow.progress import progress
 
 SECONDS_BETWEEN = 60.0
 """A checkpoint of Janus-Pro-7B holds 2 GB (five layers' attention and two Adam moments): seconds to write."""
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
+LOG_COLUMNS = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "kept", "grad_norm"]
 
 
-def _key(parts: Mapping[str, Any]) -> str:
+def key_of(parts: Mapping[str, Any]) -> str:
     """A key of all that a training depends on, as JSON can hold it."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -52,7 +47,7 @@ class Checkpoint:
     """The checkpoint of a running training.
 
     Args:
-        path: a .safetensors file.
+        path: a file of torch.save.
         of: all that the run depends on; a checkpoint of anything else is not taken up.
         seconds_between: least time between two checkpoints.
     """
@@ -60,7 +55,7 @@ class Checkpoint:
     def __init__(self, path: Path, of: Mapping[str, Any], seconds_between: float = SECONDS_BETWEEN) -> None:
         self.path = path
         self.seconds_between = seconds_between
-        self._key = _key(of)
+        self._key = key_of(of)
         self._last = time.monotonic()
 
     @property
@@ -68,79 +63,19 @@ class Checkpoint:
         """Whether it is time for the next one."""
         return time.monotonic() - self._last >= self.seconds_between
 
-    def save(self, tensors: Mapping[str, Tensor], done: int, records: Sequence[Sequence[Any]]) -> None:
-        """Write where the run stands.
-
-        Args:
-            tensors: weights and optimiser state.
-            done: number of examples that are done.
-            records: rows of the training log so far.
-        """
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write where the run stands."""
         with atomic_path(self.path) as partial:
-            save_file(
-                {name: tensor.contiguous() for name, tensor in tensors.items()},
-                partial,
-                metadata={"of": self._key, "done": str(done), "records": json.dumps(records)},
-            )
+            torch.save({"of": self._key, **state}, partial)
         self._last = time.monotonic()
 
-    def load(self) -> tuple[dict[str, Tensor], int, list[list[Any]]] | None:
-        """What :meth:`save` wrote, or None where this run has no checkpoint."""
+    def load(self) -> dict[str, Any]:
+        """What :meth:`save` wrote; nothing where this run has no whole checkpoint."""
         try:
-            with safe_open(self.path, framework="pt") as handle:
-                metadata = handle.metadata()
-                if metadata["of"] != self._key:
-                    return None
-                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-        except (FileNotFoundError, SafetensorError):
-            return None
-        return tensors, int(metadata["done"]), json.loads(metadata["records"])
-
-
-class Kept:
-    """The finished training of one window length: its weights under a hidden name, and a note of its log.
-
-    The edited weights under their own name are a hard link, and take no more room.
-
-    Args:
-        folder: folder of the job.
-        window: W.
-        of: all that the training depends on, the code among it; one of anything else is not taken.
-    """
-
-    def __init__(self, folder: Path, window: int, of: Mapping[str, Any]) -> None:
-        self.edited = folder / f".W{window}.safetensors"
-        self._note = folder / f".W{window}.json"
-        self._key = _key(of)
-
-    def load(self) -> pd.DataFrame | None:
-        """The log of the training, or None where it was not finished, was of something else or is damaged."""
-        try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            if note["of"] != self._key or sha256_file(self.edited) != note["sha256"]:
-                return None
-            return pd.DataFrame(note["records"], columns=note["columns"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-
-    def save(self, log: pd.DataFrame) -> None:
-        """Note the log of the training whose edited weights are there now."""
-        records = [list(row) for row in log.itertuples(index=False, name=None)]
-        note = {"of": self._key, "sha256": sha256_file(self.edited)}
-        write_text(self._note, json.dumps(note | {"columns": list(log.columns), "records": records}))
-
-    def put(self, path: Path) -> None:
-        """Let a path be the edited weights."""
-        path.unlink(missing_ok=True)  # a link cannot take the place of another one to the same file
-        with atomic_path(path) as partial:
-            try:
-                os.link(self.edited, partial)
-            except OSError:  # a file system without links
-                shutil.copyfile(self.edited, partial)
-
-
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
-LOG_COLUMNS = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "kept", "grad_norm"]
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
+        except Exception:  # none yet, or damaged, which torch's reader says in many ways
+            return {}
+        return state if state.get("of") == self._key else {}
 
 
 def trained_modules(backbone: Backbone, layers: int) -> dict[str, nn.Linear]:
@@ -163,13 +98,7 @@ def measured(losses: Tensor, on: ThresholdOn) -> Tensor:
 
 
 def kept(losses: Tensor, on: ThresholdOn, threshold: float | None) -> Tensor | None:
-    """The factor of each token in a window's loss, or None for no step (TLM).
-
-    Args:
-        losses: (w,) L_t.
-        on: what has to exceed μ.
-        threshold: μ, None with ``on="off"``.
-    """
+    """The factor of each L_t, (w,), in a window's loss, or None for no step (TLM); μ may be None."""
     if threshold is None:
         return torch.ones_like(losses)
     exceeds = measured(losses, on) > threshold
@@ -186,8 +115,7 @@ class Trainer:
         sequences: name → (P, T) int64, rows in the order of ``pairs``.
         settings: settings of the fine-tuning.
         seed: shuffles the pairs where the variant says so.
-        sizes: number of pairs of each concept, whose pairs follow each other and are trained as
-            ``ear.erasure.joint`` says; None: they are all of one concept.
+        sizes: number of pairs of each concept, whose pairs follow each other; None: they are all of one.
     """
 
     def __init__(
@@ -199,57 +127,46 @@ class Trainer:
         seed: int,
         sizes: Sequence[int] | None = None,
     ) -> None:
+        self.backbone = backbone
         self.settings = settings
-        self.variant = settings.variant
+        self.variant = variant = settings.variant
         self.modules = trained_modules(backbone, settings.layers)
-        objective = OBJECTIVES[self.variant.objective](backbone.image_logits, settings.eta)
-        micro_batch = fitting(backbone, settings.micro_batch, self._need(backbone, pairs))
-        self.halves = backbone.device.type != "cpu"  # there a smaller micro-batch would be other bytes
-        self.reader = make_context(backbone, self.variant, objective, micro_batch)
-        sizes = sizes or [len(pairs)]
-        order = training_order(sizes, self.variant.order, seed, settings.sequential)
-        self._blocks = sizes if settings.sequential else [len(pairs)]
-        self.pair_ids = [pairs[row][0] for row in order]
-        self.examples = self.reader.examples(
-            [pairs[row] for row in order], {name: sequence[order] for name, sequence in sequences.items()}
-        )
-        self._frozen = {name: module.weight.detach().clone() for name, module in self.modules.items()}
-
-    def _need(self, backbone: Backbone, pairs: Sequence[Pair]) -> Callable[[Dimensions, int], float]:
-        """Bytes of a training with a micro-batch of some size, by the backbone's shape."""
-        variant, settings = self.variant, self.settings
+        objective = OBJECTIVES[variant.objective](backbone.image_logits, settings.eta)
         length = backbone.encode([text for pair in pairs for text in pair[1:]], variant.encoding).length
         rows = variant.cuts + 1 if variant.context == "mixed" else 1 if variant.rows == "conditional" else 2
-
-        def need(shape: Dimensions, size: int) -> float:
-            adam = settings.optimiser == "adam"
-            return memory.training(shape, rows, size, length, settings.layers, len(pairs), adam)
-
-        return need
+        held = (length, settings.layers, len(pairs), settings.optimiser == "adam")
+        micro_batch = fitting(
+            backbone, settings.micro_batch, lambda shape, size: memory.training(shape, rows, size, *held)
+        )
+        self.halves = backbone.device.type != "cpu"  # there a smaller micro-batch would be other bytes
+        self.reader = READERS[variant.context](backbone, variant, objective, micro_batch)
+        order = training_order(
+            sizes or [len(pairs)], variant.order, seed, settings.passes, settings.sequential
+        )
+        once = list(dict.fromkeys(order))
+        self.examples = self.reader.examples(
+            [pairs[row] for row in once], {name: sequence[once] for name, sequence in sequences.items()}
+        )
+        by_row = dict(zip(once, self.examples, strict=True))
+        self.order = [(pairs[row][0], by_row[row]) for row in order]
+        self._frozen = self.weights()
 
     def threshold(self, window: int) -> float | None:
         """μ for a window length: a value, or from a quantile of the losses before training."""
-        chosen = self.settings.threshold
+        chosen, on = self.settings.threshold, self.variant.threshold
         if chosen is None:
             return None
-        if chosen.value is not None:
+        if chosen.quantile is None:
             return chosen.value
-        assert chosen.quantile is not None, "the config holds one of value and quantile"
-        losses = self._initial_losses(window)
-        return chosen.factor * float(np.quantile(losses, chosen.quantile))
-
-    def _initial_losses(self, window: int) -> np.ndarray:
-        """What the threshold looks at, before training: all windows' sums or means, or all tokens."""
-        on, per_pair = self.variant.threshold, [example.initial_losses.double() for example in self.examples]
-        steps = len(per_pair[0])
+        steps = self.backbone.num_image_tokens
         bounds = [(0, steps)] if on == "token" else window_bounds(steps, window, self.variant.tail)
+        per_pair = [example.initial_losses.double() for example in self.examples]
         found = [measured(losses[slice(*bound)], on) for losses in per_pair for bound in bounds]
-        return torch.cat(found).cpu().numpy()
+        return chosen.factor * float(np.quantile(torch.cat(found).cpu().numpy(), chosen.quantile))
 
     def restore(self) -> None:
         """Put the weights of θ* back."""
-        for name, module in self.modules.items():
-            module.weight.detach().copy_(self._frozen[name])
+        put_weights(self.backbone, self._frozen)
 
     def run(self, window: int, desc: str, checkpoint: Checkpoint | None = None) -> pd.DataFrame:
         """Train over the pairs with one window length, from θ*.
@@ -277,16 +194,13 @@ class Trainer:
         threshold = self.threshold(window)
         records: list[list[Any]] = []
         done = 0
-        if checkpoint and (saved := checkpoint.load()):
-            tensors, done, records = saved
-            self._resume(optimiser, tensors)
-        order = in_passes(
-            list(zip(self.pair_ids, self.examples, strict=True)), self.settings.passes, self._blocks
-        )
-        for pair_id, example in progress(order[done:], desc=desc, unit="pair"):
-            for index, bound in enumerate(
-                window_bounds(example.sequence.shape[-1], window, self.variant.tail)
-            ):
+        if checkpoint and (state := checkpoint.load()):
+            put_weights(self.backbone, state["weights"])
+            optimiser.load_state_dict(state["optimiser"])
+            done, records = state["done"], state["records"]
+        for pair_id, example in progress(self.order[done:], desc=desc, unit="pair"):
+            steps = example.sequence.shape[-1]
+            for index, bound in enumerate(window_bounds(steps, window, self.variant.tail)):
                 losses, factors = self._accumulated(optimiser, example, bound, threshold)
                 skipped, loss = factors is None, losses.sum().item()
                 if not math.isfinite(loss):
@@ -301,8 +215,9 @@ class Trainer:
                     [window, len(records), pair_id, index, loss, threshold, skipped, share, grad_norm]
                 )
             done += 1
-            if checkpoint and (checkpoint.due or done == len(order)):
-                checkpoint.save(self._state(optimiser), done, records)
+            if checkpoint and (checkpoint.due or done == len(self.order)):
+                state = {"weights": self.weights(), "optimiser": optimiser.state_dict()}
+                checkpoint.save({**state, "done": done, "records": records})
         for parameter in parameters:
             parameter.requires_grad_(False).grad = None
         return pd.DataFrame(records, columns=LOG_COLUMNS)
@@ -340,31 +255,6 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         """The trained modules' weights as they stand, by module name, copied."""
         return {name: module.weight.detach().clone() for name, module in self.modules.items()}
-
-    def _state(self, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """Weights and optimiser state, by "layers.0.self_attn.q_proj/weight", "…/exp_avg" and so on."""
-        tensors: dict[str, Tensor] = {}
-        for name, module in self.modules.items():
-            held = {"weight": module.weight.detach(), **optimiser.state.get(module.weight, {})}
-            tensors |= {f"{name}/{key}": value for key, value in held.items()}
-        return tensors
-
-    @torch.no_grad()
-    def _resume(self, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`_state` gave."""
-        for name, module in self.modules.items():
-            held = {
-                key.removeprefix(f"{name}/"): value
-                for key, value in tensors.items()
-                if key.startswith(f"{name}/")
-            }
-            module.weight.copy_(held.pop("weight"))
-            if held:
-                device = module.weight.device
-                # Adam counts its steps on the CPU, wherever the weights are.
-                optimiser.state[module.weight] = {
-                    key: value if key == "step" else value.to(device) for key, value in held.items()
-                }
 
 
 def make_optimiser(
