@@ -7,9 +7,9 @@ from ear.workflow.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     from ear.images.batching import BatchSize
     from ear.images.diffusion import render_diffusion
-    from ear.images.rendering import shard_rows, write_manifest
+    from ear.images.rendering import shard_rows
     from ear.prompts.tables import PROMPT_COLUMNS
-    from ear.workflow.files import read_csv
+    from ear.workflow.files import read_csv, write_csv
 
     params, wildcards = snakemake.params, snakemake.wildcards
     manifest = Path(snakemake.output.manifest)
@@ -26,4 +26,4 @@ with job(snakemake, threads=snakemake.params.threads):
         desc=f"drawing {wildcards.concept}/{wildcards.method}/seed{wildcards.seed}",
         **params.diffusion,
     )
-    write_manifest(manifest, [rows])
+    write_csv(manifest, rows)

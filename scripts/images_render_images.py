@@ -5,11 +5,13 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    import pandas as pd
+
     from ear.erasure.edited_weights import read_windows
     from ear.evaluation.conditions import conditions_of, of_shard, render_conditions
     from ear.images.batching import BatchSize
     from ear.images.captions import answer_shard, caption_shard
-    from ear.images.rendering import prompts_by_window, render_left, shard_rows, write_manifest
+    from ear.images.rendering import prompts_by_window, render_left, shard_rows
     from ear.images.sampling import Guidance
     from ear.images.tokens import read_tokens
     from ear.models.janus import Backbone
@@ -56,4 +58,4 @@ with job(snakemake, threads=snakemake.params.threads):
             if output.answers:
                 asked = (source.captioned, *params.questions, *part, f"asking {name}")
                 write_csv(folder / "answers.csv", answer_shard(backbone, *asked))
-            write_manifest(folder / "manifest.csv", rows[shard])
+            write_csv(folder / "manifest.csv", pd.concat(rows[shard], ignore_index=True))

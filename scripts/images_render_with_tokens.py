@@ -6,13 +6,13 @@ from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.images.batching import BatchSize
-    from ear.images.rendering import render_prompts, write_manifest
+    from ear.images.rendering import render_prompts
     from ear.images.sampling import Guidance
     from ear.images.tokens import SavedTokens
     from ear.judges.filter import pair_prompts
     from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
-    from ear.workflow.files import read_csv
+    from ear.workflow.files import read_csv, write_csv
 
     source, params = snakemake.input, snakemake.params
     manifest = Path(snakemake.output.manifest)
@@ -35,4 +35,4 @@ with job(snakemake, threads=snakemake.params.threads):
         **params.sampling,
     )
     saved.finish(zip(rows["prompt"], rows["seed"], strict=True))
-    write_manifest(manifest, [rows])
+    write_csv(manifest, rows)

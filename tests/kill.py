@@ -1,14 +1,15 @@
 """Kill a working process at chosen moments, as a node failure or a scheduler would."""
 
 import multiprocessing
+import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # Children are forked from a process that has imported the libraries and done nothing else: they are at work
 # within milliseconds, and no thread of the test's own process is forked with them.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.kill", "tests.tiny", "ear.erasure.trainer", "ear.images.rendering"])
+_context.set_forkserver_preload(["tests.tiny", "ear.erasure.run", "ear.images.rendering"])
 
 TIMEOUT_S = 120
 
@@ -25,21 +26,23 @@ def run_to_the_end(work: Callable, arguments: Sequence[Any]) -> float:
     return seconds
 
 
-def run_and_kill(work: Callable, arguments: Sequence[Any], delays: Iterable[float]) -> int:
-    """Call ``work(begun, *arguments)`` in one child after another and SIGKILL each, seconds after ``begun()``.
+def kill_at_random(work: Callable, arguments: Sequence[Any], kills: int, seconds: float) -> int:
+    """Call ``work(begun, *arguments)`` in one child after another and SIGKILL each after ``begun()``.
 
     Args:
         work: a function of a module (the child imports it by its name); it calls ``begun()`` once it has loaded
             what it works with.
         arguments: as pickle takes them.
-        delays: seconds, one a child; a child that is done before that has ended well.
+        kills: children; one that is done before its kill has ended well.
+        seconds: that the whole work takes; the kills come at random moments of it, the same in each run.
 
     Returns:
         How many kills met a working child.
     """
-    landed = 0
-    for delay in delays:
+    moments, landed = random.Random(1), 0
+    for _ in range(kills):
         child, started = _start(work, arguments)
+        delay = moments.uniform(0.02, seconds / kills)
         child.join(max(0.0, started + delay - time.monotonic()))
         child.kill()
         child.join()

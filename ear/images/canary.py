@@ -1,8 +1,7 @@
 """A canary: the first tokens that a checkpoint draws, beside those that it is known to draw.
 
-It tells whether checkpoint, tokenizer and sampling loop are the ones that others have, before hours are spent
-on them. It warns and stops nothing: on another GPU, library or precision rounding may turn a token, and all
-tokens after it.
+It tells whether checkpoint, tokenizer and sampling loop are those of others, before hours are spent on them.
+It warns and stops nothing: on another GPU, library or precision rounding may turn a token, and all after it.
 """
 
 import logging
@@ -20,9 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def compare(backbone: Backbone, known: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
-    """Draw a prompt greedily, compare the first tokens with the known ones, and write a record of it.
-
-    The prompt goes without a chat template: begin-of-sentence, its tokens, begin-of-image.
+    """Draw a prompt greedily, without a chat template, and compare the first tokens with the known ones.
 
     Args:
         backbone: the frozen model.

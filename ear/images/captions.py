@@ -1,7 +1,6 @@
 """What the backbone says of a picture: captions, and answers to yes or no questions."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ def caption_images(
     desc: str,
     question: str = DESCRIBE,
     max_new_tokens: int = CAPTION_TOKENS,
-    batch_size: BatchSize | None = None,
 ) -> list[str]:
     """Ask the same question of every image and decode the answers greedily.
 
@@ -44,8 +42,6 @@ def caption_images(
         desc: label of the progress bar.
         question: the user's words beside the image.
         max_new_tokens: longest answer.
-        batch_size: images at once; unless given ``ANSWERED``, or as many as a GPU has memory for. It gets
-            smaller where memory runs out.
 
     Returns:
         N answers, stripped.
@@ -54,11 +50,14 @@ def caption_images(
         InputError: logits that are not finite.
     """
     request = caption_prompt(backbone.processor, question)
-    batch_size = batch_size or answered_at_once(backbone, request, max_new_tokens)
+    batch_size = _answered_at_once(backbone, request, max_new_tokens)
 
     def answer(part: Sequence[Path]) -> list[str]:
-        inputs = question_inputs(backbone, request, part)
-        with watched_words(backbone) as watch:
+        inputs, watch, words = _question_inputs(backbone, request, part), FiniteWatch(), count()
+        hook = backbone.model.get_output_embeddings().register_forward_hook(
+            lambda _, __, logits: watch.see(next(words), logits[:, -1])  # each call is one word of the batch
+        )
+        try:
             output = backbone.model.generate(
                 **inputs,
                 generation_mode="text",
@@ -66,6 +65,8 @@ def caption_images(
                 max_new_tokens=max_new_tokens,
                 use_cache=True,
             )
+        finally:
+            hook.remove()
         watch.require(lambda row: f"caption of {part[row]}", "word")
         new = output[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in backbone.processor.batch_decode(new, skip_special_tokens=True)]
@@ -79,38 +80,20 @@ def caption_images(
     return [text for texts in batches for text in texts]
 
 
-def question_inputs(backbone: Backbone, request: str, files: Sequence[Path]) -> Any:
+def _question_inputs(backbone: Backbone, request: str, files: Sequence[Path]) -> Any:
     """The same question about each of some pictures, as the model takes it."""
     images = [open_image(file) for file in files]
     inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
     return inputs.to(backbone.device, dtype=backbone.model.dtype)
 
 
-def answered_at_once(backbone: Backbone, request: str, answer: int) -> BatchSize:
-    """How many pictures a question is asked of at once.
-
-    Args:
-        backbone: the model, with its edited weights if it has one.
-        request: the question in the chat template.
-        answer: longest answer in tokens; 0 where one pass answers.
-    """
+def _answered_at_once(backbone: Backbone, request: str, answer: int) -> BatchSize:
+    """Pictures of which a question is asked at once; an answer of 0 tokens is read off one pass."""
     tokenizer: Any = backbone.processor.tokenizer
     length = len(tokenizer(request).input_ids) + backbone.num_image_tokens
     return BatchSize(
         fitting(backbone, ANSWERED, lambda shape, images: answering(shape, images, length, answer))
     )
-
-
-@contextmanager
-def watched_words(backbone: Backbone) -> Iterator[FiniteWatch]:
-    """Watch the text head while words are generated: each of its calls is one word of the batch."""
-    watch, words = FiniteWatch(), count()
-    head = backbone.model.get_output_embeddings()
-    hook = head.register_forward_hook(lambda _, __, logits: watch.see(next(words), logits[:, -1]))
-    try:
-        yield watch
-    finally:
-        hook.remove()
 
 
 def caption_shard(
@@ -150,8 +133,9 @@ HALF = 0.5
 def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequence[str]) -> pd.DataFrame:
     """What is asked of which pictures, about half of it to be answered with yes.
 
-    Of each picture is asked whether the concept is in it and, where other things are known, whether one of
-    them is: by turns one that is named and one that is not.
+    All pictures that name the concept and as many of those that do not are asked whether the concept is in
+    them and, where other things are known, whether one of those is: by turns one that is named and one that
+    is not.
 
     Args:
         pictures: columns image_id, file, references (a JSON list of texts).
@@ -159,8 +143,7 @@ def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequen
         others: names of further things.
 
     Returns:
-        Columns QUESTION_COLUMNS and file: all pictures that name the concept and the first of those that do
-        not, as many, in the order of ``pictures``; the concept first of each picture.
+        Columns QUESTION_COLUMNS and file, in the order of ``pictures``; the concept first of each picture.
     """
     texts = [
         " ".join(read_references(str(image_id), text))
@@ -171,7 +154,7 @@ def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequen
     chosen = sorted([*np.flatnonzero(there)[:count], *np.flatnonzero(~there)[:count]])
     rows: list[tuple[str, str, str, str, str]] = []
     for turn, place in enumerate(chosen):
-        image_id, file = str(pictures["image_id"].iloc[place]), str(pictures["file"].iloc[place])
+        image_id, file = pictures[["image_id", "file"]].iloc[place].astype(str)
         rows.append((image_id, CONCEPT, names[0], YES if there[place] else NO, file))
         shown = named(texts[place], others)
         absent = [words for words in others if words not in shown]
@@ -183,17 +166,8 @@ def questions_about(pictures: pd.DataFrame, names: Sequence[str], others: Sequen
 
 
 @torch.no_grad()
-def yes_scores(
-    backbone: Backbone, files: Sequence[Path], words: str, batch_size: BatchSize | None = None
-) -> np.ndarray:
-    """How sure the model is that a thing is in pictures.
-
-    Args:
-        backbone: the model, with its edited weights if it has one.
-        files: N image files.
-        words: of the thing.
-        batch_size: images at once; unless given as many as captions are made of, or as a GPU has memory for.
-            It gets smaller where memory runs out.
+def yes_scores(backbone: Backbone, files: Sequence[Path], words: str) -> np.ndarray:
+    """How sure the model is that a thing, of these words, is in N pictures.
 
     Returns:
         (N,) float64 in [0, 1]: P(yes) / (P(yes) + P(no)) of the next token after the question. Of the ways in
@@ -206,7 +180,7 @@ def yes_scores(
     yes, no = answer_tokens(backbone)
 
     def score(part: Sequence[Path]) -> np.ndarray:
-        inputs = question_inputs(backbone, request, part)
+        inputs = _question_inputs(backbone, request, part)
         logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)
         watch = FiniteWatch()
         watch.see(0, logits)
@@ -214,8 +188,7 @@ def yes_scores(
         margin = logits[:, yes].amax(dim=1) - logits[:, no].amax(dim=1)
         return margin.sigmoid().cpu().numpy()
 
-    parts = (batch_size or answered_at_once(backbone, request, 0)).each(files, score)
-    return np.concatenate([np.zeros(0), *parts])
+    return np.concatenate([np.zeros(0), *_answered_at_once(backbone, request, 0).each(files, score)])
 
 
 def answer_tokens(backbone: Backbone) -> tuple[list[int], list[int]]:
@@ -262,14 +235,9 @@ def answer_shard(
     pictures = read_csv(manifest, ["image_id", "file", "references"])
     asked = shard_rows(questions_about(pictures, names, others), shard, shards)
     scores = np.zeros(len(asked))
-    for words, rows in progress(list(_by_words(asked)), desc=desc, unit="question"):
-        files = [Path(manifest).parent / name for name in asked["file"].iloc[rows]]
-        scores[rows] = yes_scores(backbone, files, words)
+    # Equal questions need no padding.
+    for words, part in progress(list(asked.groupby("words", sort=False)), desc=desc, unit="question"):
+        files = [Path(manifest).parent / name for name in part["file"]]
+        scores[part.index] = yes_scores(backbone, files, str(words))
     answered = np.where(scores > HALF, YES, NO)
     return asked.assign(answered=answered, score=scores)[ANSWER_COLUMNS]
-
-
-def _by_words(asked: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
-    """Row numbers of each thing that is asked for: equal questions need no padding."""
-    for words in dict.fromkeys(asked["words"]):
-        yield words, np.flatnonzero(asked["words"] == words).tolist()

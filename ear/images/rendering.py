@@ -3,8 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ear.images.sampling import Guidance, sample_prompts
 from ear.images.tokens import SavedTokens
 from ear.models.janus import Backbone, tensor_digest
 from ear.prompts.tables import first_targets, with_samples
-from ear.workflow.files import put_file, read_csv, remove_partials, sha256_file, write_csv, write_json
+from ear.workflow.files import put_file, read_csv, remove_partials, sha256_file, write_json
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
 from ear.workflow.texts import read_json
@@ -61,9 +61,7 @@ def render_prompts(
     prefix: Tensor | None = None,
     saved: SavedTokens | None = None,
 ) -> pd.DataFrame:
-    """Render one image of each prompt into ``folder``; batches whose images are all there stay.
-
-    Images of other weights, settings or prompts that an earlier run left there are removed first.
+    """Render one image of each prompt into ``folder``; see :func:`draw_images`.
 
     Args:
         backbone: the model, with its edited weights if it has one.
@@ -83,6 +81,8 @@ def render_prompts(
     rows = image_rows(prompts, experiment_seed).reset_index(drop=True)
     if rows.empty:
         return rows.assign(sha256="")[MANIFEST_COLUMNS]
+    if prefix is not None:
+        rows = rows.assign(begun=[tensor_digest(tokens).hex() for tokens in prefix])
     lengths = backbone.encode(list(rows["prompt"]), "chat").mask.sum(dim=1).tolist()
 
     def draw(part: pd.DataFrame) -> Iterator[np.ndarray]:
@@ -98,13 +98,11 @@ def render_prompts(
         longest = max(lengths[row] for row in batch)
         return drawn_at_once(backbone, batch_size.wanted, guidance.rows, longest)
 
-    if prefix is not None:
-        rows = rows.assign(begun=[tensor_digest(tokens).hex() for tokens in prefix])
+    drawn_from = f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
     return draw_images(
         rows,
         folder,
-        drawn_from=f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
-        + ("" if backbone.rounded else " cut off"),
+        drawn_from=drawn_from if backbone.rounded else f"{drawn_from} cut off",
         batches=list(batches_by_length(lengths, batch_size.wanted)),
         draw=draw,
         batch_size=batch_size,
@@ -125,7 +123,11 @@ def image_rows(prompts: pd.DataFrame, experiment_seed: int) -> pd.DataFrame:
     owners = prompts["same_as"].fillna(own) if "same_as" in prompts else own
     return prompts.assign(
         seed=[image_seed(experiment_seed, owner) for owner in owners],
-        file=[image_name(*row) for row in zip(prompts["prompt_id"], prompts["window"], strict=True)],
+        file=[
+            # Window 0 stands for images that no window length distinguishes.
+            f"{prompt_id.replace('/', '-')}{f'-W{window}' if window else ''}.png"
+            for prompt_id, window in zip(own, prompts["window"], strict=True)
+        ],
     )
 
 
@@ -141,7 +143,7 @@ def draw_images(
     fit: Callable[[Sequence[int]], int] | None = None,
     saved: SavedTokens | None = None,
 ) -> pd.DataFrame:
-    """Draw what is missing or damaged of a table's images, with any model.
+    """Draw the batches of a table's images of which one is missing, damaged or drawn from anything else.
 
     Args:
         rows: what ``image_rows`` made, and perhaps begun: what an image goes on from.
@@ -166,21 +168,25 @@ def draw_images(
 
     def done(part: Sequence[int]) -> bool:
         table = rows.iloc[list(part)]
-        if saved is not None and any(
-            image not in saved for image in zip(table["prompt"], table["seed"], strict=True)
-        ):
+        images = zip(table["prompt"], table["seed"], strict=True)
+        if saved is not None and not all(image in saved for image in images):
             return False
         return all(damage(folder / name) is None for name in table["file"])
 
-    writing: list[Future[None]] = []  # one part's images are written while the next part is drawn
+    def write(image: tuple[str, np.ndarray]) -> None:
+        name, pixels = image
+        with put_file(folder / name) as partial:
+            Image.fromarray(pixels).save(partial, format="PNG")
+
+    writing: Iterable[None] = ()  # one part's images are written while the next part is drawn
     with ThreadPoolExecutor(max_workers=1) as writer:
         for batch in progress(batches, desc=desc, unit=f"batch of {batch_size.wanted}"):
             if done(batch):
                 continue
             for images in batch_size.each(batch, drawn, fit(batch) if fit else None):
-                wait(writing)
-                writing = [writer.submit(_write_png, folder / name, pixels) for name, pixels in images]
-        wait(writing)
+                list(writing)  # one that could not be written ends the job
+                writing = writer.map(write, images)
+    list(writing)
     hashes = [sha256_file(folder / name) for name in rows["file"]]
     return rows.assign(sha256=hashes)[MANIFEST_COLUMNS]
 
@@ -195,23 +201,12 @@ def damage(path: Path) -> str | None:
     return None if path.read_bytes().endswith(PNG_END) else "its end is missing"
 
 
-def wait(writing: Iterable[Future[None]]) -> None:
-    """Wait for files; one that cannot be written ends the job."""
-    for written in writing:
-        written.result()
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    with put_file(path) as partial:
-        Image.fromarray(pixels).save(partial, format="PNG")
-
-
 def _prepare(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
     """Leave in a folder the images that need not be drawn again: of the same weights, settings and prompts.
 
     What a killed job left half-written is removed, and images of anything else are. Those that another shard
-    has, since an earlier run had another number of shards, are taken from it. What each image was drawn from
-    stands beside the folder, in a note for each window length.
+    has, since an earlier run had another number of shards, are taken from it: each is wanted by one shard
+    only. What each image was drawn from stands beside the folder, in a note for each window length.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
@@ -229,15 +224,11 @@ def _prepare(folder: Path, rows: pd.DataFrame, drawn_from: str) -> None:
     write_json(note, {name: key for name, key in known.items() if (folder / name).exists()} | keys)
     if SHARD.fullmatch(folder.name):
         for other in sorted(set(folder.parent.glob(f".shard*{suffix}")) - {note}):
-            _take(keys, _read_note(other), folder.parent / other.name[1 : -len(suffix)], folder)
-
-
-def _take(keys: Mapping[str, str], theirs: Mapping[str, str], place: Path, folder: Path) -> None:
-    """Move the images that another shard has and this one wants; each is wanted by one shard only."""
-    for name, key in keys.items():
-        if theirs.get(name) == key and not (folder / name).exists():
-            with suppress(FileNotFoundError):
-                os.replace(place / name, folder / name)
+            theirs, place = _read_note(other), folder.parent / other.name[1 : -len(suffix)]
+            for name, key in keys.items():
+                if theirs.get(name) == key and not (folder / name).exists():
+                    with suppress(FileNotFoundError):
+                        os.replace(place / name, folder / name)
 
 
 def _read_note(path: Path) -> dict[str, str]:
@@ -246,26 +237,6 @@ def _read_note(path: Path) -> dict[str, str]:
         return dict(read_json(path))
     except (ValueError, TypeError):
         return {}
-
-
-def image_name(prompt_id: str, window: int) -> str:
-    """File of an image inside its shard; window 0 stands for images that no window length distinguishes."""
-    return f"{prompt_id.replace('/', '-')}{f'-W{window}' if window else ''}.png"
-
-
-def borrowed_rows(manifests: Sequence[str | Path], folder: str | Path) -> pd.DataFrame:
-    """Images that other jobs rendered with the same weights, as rows for a manifest in ``folder``.
-
-    Args:
-        manifests: of the other jobs.
-        folder: ``file`` of the rows is relative to it.
-    """
-    tables = [pd.DataFrame(columns=MANIFEST_COLUMNS)]
-    for path in map(Path, manifests):
-        place = os.path.relpath(path.parent, folder)
-        rows = read_csv(path, MANIFEST_COLUMNS)
-        tables.append(rows.assign(file=[f"{place}/{name}" for name in rows["file"]]))
-    return pd.concat([table for table in tables if len(table)] or tables)[MANIFEST_COLUMNS]
 
 
 def render_left(
@@ -285,18 +256,17 @@ def render_left(
         settings: of :func:`render_prompts`.
 
     Returns:
-        The manifest's rows of all prompts, in their order.
+        The manifest's rows of all prompts, in their order; ``file`` is relative to ``folder``.
     """
-    others = borrowed_rows(shared, folder)
-    left = prompts[~prompts["prompt_id"].isin(others["prompt_id"])]
-    tables = [render_prompts(backbone, left, folder, **settings), others]
+    tables = []
+    for path in map(Path, shared):
+        place, rows = os.path.relpath(path.parent, folder), read_csv(path, MANIFEST_COLUMNS)
+        tables.append(rows.assign(file=[f"{place}/{name}" for name in rows["file"]]))
+    known = {prompt_id for table in tables for prompt_id in table["prompt_id"]}
+    left = prompts[~prompts["prompt_id"].isin(known)]
+    tables.append(render_prompts(backbone, left, folder, **settings))
     rows = pd.concat([table for table in tables if len(table)] or tables).set_index("prompt_id")
     return rows.loc[prompts["prompt_id"]].reset_index()[MANIFEST_COLUMNS]
-
-
-def write_manifest(path: str | Path, rows: Sequence[pd.DataFrame]) -> None:
-    """Write a shard's manifest: it appears only when all images of the shard are there."""
-    write_csv(path, pd.concat(rows, ignore_index=True))
 
 
 def prompts_by_window(

@@ -9,18 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ear.erasure.edited_weights import (
-    WINDOW_COLUMNS,
-    apply_edited,
-    backbone_facts,
-    load_edited,
-    read_windows,
-    save_edited,
-)
+from ear.erasure.edited_weights import WINDOW_COLUMNS, apply_edited, load_edited, read_windows, save_edited
 from ear.erasure.release import (
     PREFIXES,
     find_weights,
-    import_authors_weights,
     import_published,
     main,
     read_authors_weights,
@@ -43,7 +35,7 @@ from tests.unit.erasure.test_edited_weights import (
 FACTS = {"concept": "church", "method": "released"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.dictionaries(
         st.builds("layers.{}.self_attn.{}_proj".format, st.integers(0, 40), st.sampled_from("qkvo")),
@@ -65,14 +57,13 @@ def test_a_round_trip_is_exact(tmp_path_factory, forms):
     }
     frozen = {"reference": "model", "revision": None, "sha256": "0" * 64}
     save_edited(folder / "ours", weights, frozen, JOB | TRAINING)
-    loaded, _ = load_edited(folder / "ours")
-    write_authors_weights(folder / "theirs.pt", loaded)
+    write_authors_weights(folder / "theirs.pt", load_edited(folder / "ours")[0])
     save_edited(folder / "again", read_authors_weights(folder / "theirs.pt"), frozen, JOB | TRAINING)
+    assert (folder / "again").read_bytes() == (folder / "ours").read_bytes()
     back = load_edited(folder / "again")[0]
     for name, weight in weights.items():
         assert back[name].dtype == weight.dtype
-        assert torch.equal(back[name].view(torch.uint8), weight.contiguous().view(torch.uint8))
-    assert (folder / "again").read_bytes() == (folder / "ours").read_bytes()
+        assert torch.equal(back[name].view(torch.uint8), weight.view(torch.uint8))
 
 
 def test_what_we_write_is_what_the_release_loads(tmp_path):
@@ -97,17 +88,12 @@ def test_what_the_release_writes_is_read(tmp_path, prefix):
     [
         ({"model.layers.0.self_attn.q_proj": {"weight": torch.ones(2, 2)}}, "found module 'model.layers.0"),
         ({QUERY: {"weight": torch.ones(2, 2), "bias": torch.ones(2)}}, "found keys weight, bias"),
-        ({QUERY: torch.ones(2, 2)}, f"{QUERY}: found a Tensor"),
-        ({QUERY: {"weight": [1.0]}}, f"{QUERY}: found a list"),
-        (
-            {QUERY: {"weight": torch.ones(2, 2, dtype=torch.int64)}},
-            "found int64, wanted float32, float16 or bfloat16",
-        ),
-        (
-            {name + QUERY: {"weight": torch.ones(2, 2)} for name in ("", "language_model.model.")},
-            "under two prefixes",
-        ),
-        ({}, "found nothing in it"),
+        ({QUERY: torch.ones(2, 2)}, f"{QUERY}: found Tensor"),
+        ({QUERY: {"weight": [1.0]}}, "found a weight of type list"),
+        ({QUERY: {"weight": torch.ones(2, 2, dtype=torch.int64)}}, "found int64, wanted float32"),
+        ({QUERY: {"weight": torch.tensor([[torch.nan]])}}, "found 1 of 1 values NaN or infinite"),
+        ({name + QUERY: {"weight": torch.ones(2, 2)} for name in PREFIXES[:2]}, "under two prefixes"),
+        ({}, "found no tensors"),
         ([torch.ones(2)], "found a list"),
     ],
 )
@@ -123,8 +109,8 @@ def test_code_in_a_pickle_does_not_run(tmp_path, zipped):
     torch.save({QUERY: {"weight": Touch(trap)}}, path, _use_new_zipfile_serialization=zipped)
     refused(lambda: read_authors_weights(path), str(path), "nothing was run")
     assert not trap.exists()
-    assert pickle.loads(pickle.dumps(Touch(trap))) is None  # the trap works
-    assert trap.exists()
+    pickle.loads(pickle.dumps(Touch(trap)))
+    assert trap.exists()  # the trap works
 
 
 def test_what_is_no_whole_file_is_refused(tmp_path):
@@ -133,36 +119,9 @@ def test_what_is_no_whole_file_is_refused(tmp_path):
     for content in (whole.read_bytes()[:60], whole.read_bytes()[:-3], b"hello"):
         path.write_bytes(content)
         refused(lambda: read_authors_weights(path), str(path), "found no whole file", "wanted")
-    refused(lambda: read_authors_weights(tmp_path / "nothing.pt"), "not found")
 
 
-def test_an_import_is_tied_to_the_backbone(tmp_path):
-    backbone = tiny_backbone()
-    write_authors_weights(tmp_path / "weights.pt", changed(backbone))
-    import_authors_weights(tmp_path / "weights.pt", backbone, FACTS | {"window": 48}, tmp_path / "edited")
-    facts = load_edited(tmp_path / "edited")[1]
-    assert (facts.method, facts.window, facts.threshold) == ("released", 48, None)
-    assert facts.backbone == backbone_facts(backbone)
-    assert facts.model_extra["imported_from"]["file"] == "weights.pt"
-    refused(lambda: apply_edited(tiny_backbone(seed=1), tmp_path / "edited"), "made from backbone")
-    wanted = changed(backbone)
-    apply_edited(backbone, tmp_path / "edited")
-    assert same(weights_of(backbone), wanted)
-
-
-def test_an_import_that_does_not_fit_is_refused(tmp_path):
-    backbone = tiny_backbone()
-    path, out = tmp_path / "weights.pt", tmp_path / "edited"
-    for weights, words in [
-        ({"layers.7.self_attn.q_proj": torch.ones(32, 32)}, "found module 'layers.7"),
-        ({QUERY: torch.ones(16, 32)}, "found shape (16, 32), wanted (32, 32)"),
-    ]:
-        write_authors_weights(path, weights)
-        refused(lambda: import_authors_weights(path, backbone, FACTS, out), words)
-        assert not out.exists()
-
-
-def test_the_command_line_goes_both_ways(tmp_path, capsys):
+def test_the_command_line_goes_both_ways_and_says_what_is_wrong_in_one_line(tmp_path, capsys):
     backbone = tiny_backbone()
     backbone.model.save_pretrained(tmp_path / "model")
     backbone.processor.save_pretrained(tmp_path / "model")
@@ -171,14 +130,11 @@ def test_the_command_line_goes_both_ways(tmp_path, capsys):
     assert main(["export", ours, theirs]) == 0
     model = ["--backbone", str(tmp_path / "model"), "--dtype", "float32", "--concept", "church"]
     assert main(["import", theirs, again, *model]) == 0
-    assert "8 modules" in capsys.readouterr().out
     weights, facts = load_edited(again)
     assert same(weights, changed(backbone))
     assert facts.backbone.sha256 == backbone.fingerprint()
-
-
-def test_bad_input_on_the_command_line_is_one_line(tmp_path, capsys):
-    assert main(["export", str(tmp_path / "nothing"), str(tmp_path / "out")]) == 1
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "nothing"), theirs]) == 1
     assert capsys.readouterr().err == (
         f"error: {tmp_path / 'nothing'}: not found, wanted edited weights (ear-edited-weights/3, safetensors)\n"
     )
@@ -190,7 +146,8 @@ def download(tmp_path):
     store, asset = tmp_path / "store", tmp_path / "assets" / "ear-weights"
     asset.mkdir(parents=True)
     backbone = tiny_backbone()
-    for name in ("weights/EAR_Church.pt", "weights/van_gogh/model.pt", "nudity.pth"):
+    middle = "ft_model_ear_nudity_d3_i286.pt", "ft_model_ear_nudity.pt", "ft_model_ear_nudity_d5_i576.pt"
+    for name in ("weights/EAR_Church.pt", "weights/van_gogh/model.pth", *middle):
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         write_authors_weights(store / name, changed(backbone))
     (store / "weights/church.png").write_bytes(b"\x89PNG of a church")
@@ -205,41 +162,27 @@ def download(tmp_path):
     ("pattern", "name"),
     [
         ("*church*", "weights/EAR_Church.pt"),
-        ("*VAN*gogh*", "weights/van_gogh/model.pt"),
-        ("nudity.*", "nudity.pth"),
-        ("weights/[e]*.pt", "weights/EAR_Church.pt"),
+        ("*VAN*gogh*", "weights/van_gogh/model.pth"),
+        ("*nudity*", "ft_model_ear_nudity.pt"),  # the last weights, not those of the middle
     ],
 )
 def test_the_file_is_found_at_any_depth_and_in_any_case(download, pattern, name):
     assert find_weights(download, pattern) == download / name
 
 
-def test_what_is_there_is_said_where_none_or_several_fit(download, tmp_path):
-    every = "weights/EAR_Church.pt, weights/van_gogh/model.pt, wanted one that fits"
+def test_what_is_there_is_said_where_none_or_several_fit(download):
+    (download / "ft_model_ear_nudity.pt").unlink()
+    middle = "ft_model_ear_nudity_d3_i286.pt, ft_model_ear_nudity_d5_i576.pt"
     for pattern, found in (
-        ("*fire*", "none among nudity.pth, "),
-        ("weights/*", "2 files of torch.save that fit: "),
+        ("*fire*", f"none among {middle}, weights/EAR_Church.pt and 1 more"),
+        ("*nudity*", f"2 files of torch.save that fit: {middle}"),
     ):
-        words = f"{download}: pattern {pattern!r}: found {found}{every}"
+        words = f"{download}: pattern {pattern!r}: found {found}, wanted one that fits"
         refused(lambda pattern=pattern: find_weights(download, pattern), words)
-    many = tmp_path / "many"
-    many.mkdir()
-    for number in range(20):
-        torch.save({}, many / f"{number:02}.pt")
-    refused(lambda: find_weights(many, "church"), "06.pt, 07.pt and 12 more, wanted one that fits")
-
-
-def test_the_last_weights_are_taken_and_not_those_of_the_middle(tmp_path):
-    names = [f"ft_model_ear_van_gogh{end}.pt" for end in ("_d3_i286", "_d5_i286", "_d5_i576", "")]
-    for name in names:
-        torch.save({}, tmp_path / name)
-    assert find_weights(tmp_path, "*van*gogh*") == tmp_path / names[-1]
-    (tmp_path / names[-1]).unlink()
-    refused(lambda: find_weights(tmp_path, "*van*gogh*"), "found 3 files of torch.save that fit")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_rendering_reads_what_was_imported(download, tmp_path, dtype):
+def test_rendering_reads_what_was_imported_and_ties_it_to_the_backbone(download, tmp_path, dtype):
     backbone = tiny_backbone(dtype=dtype)
     wanted = {name: tensor.to(backbone.model.dtype) for name, tensor in changed(tiny_backbone()).items()}
     frozen = backbone.fingerprint()
@@ -247,11 +190,12 @@ def test_rendering_reads_what_was_imported(download, tmp_path, dtype):
     windows = read_windows(tmp_path / "out" / "windows.csv")
     assert (windows.own, list(windows.edited_weights)) == (48, [48])
     with windows.applied(backbone, 48):
-        applied = weights_of(backbone)
-        assert all(torch.equal(applied[name], tensor) for name, tensor in wanted.items())
+        assert same(weights_of(backbone), wanted)
     assert backbone.fingerprint() == frozen
     row = read_csv(tmp_path / "out" / "windows.csv", WINDOW_COLUMNS).iloc[0]
     assert bool(row["own"]) and row[["threshold", "skipped_share"]].isna().all()
     facts = load_edited(tmp_path / "out/weights.safetensors")[1]
-    assert (facts.window, facts.fine_tuning_seed) == (48, None)
+    assert (facts.method, facts.window, facts.fine_tuning_seed) == ("released", 48, None)
     assert facts.model_extra["imported_from"]["file"] == "EAR_Church.pt"
+    other = tiny_backbone(seed=1, dtype=dtype)
+    refused(lambda: apply_edited(other, tmp_path / "out/weights.safetensors"), "made from backbone")

@@ -94,11 +94,9 @@ def test_weights_and_facts_come_back(tmp_path):
     path = save(tmp_path / "edited", changed(backbone), backbone, threshold=0.5, note={"more": [1]})
     weights, facts = load_edited(path)
     assert same(weights, changed(backbone))
-    assert (facts.format, facts.concept, facts.method, facts.fine_tuning_seed) == (FORMAT, "church", "ear", 0)
-    assert (facts.window, facts.threshold, facts.settings) == (3, 0.5, {"layers": 2})
-    assert (facts.backbone.reference, facts.backbone.revision) == ("org/janus", "abc")
-    assert facts.backbone.sha256 == backbone.fingerprint()
-    assert facts.model_extra == {"note": {"more": [1]}}
+    given = JOB | TRAINING | {"format": FORMAT, "threshold": 0.5, "note": {"more": [1]}}
+    frozen = {"reference": "org/janus", "revision": "abc", "sha256": backbone.fingerprint()}
+    assert facts.model_dump() == given | {"backbone": frozen}
 
 
 def test_the_same_training_gives_the_same_bytes_wherever_the_backbone_lies(tmp_path):
@@ -113,11 +111,10 @@ def test_the_same_training_gives_the_same_bytes_wherever_the_backbone_lies(tmp_p
 
 def test_applying_and_going_back(saved):
     backbone, path = saved
-    before, wanted, frozen = weights_of(backbone), changed(backbone), backbone.fingerprint()
+    wanted, frozen = changed(backbone), backbone.fingerprint()
     replaced = apply_edited(backbone, path)
     assert same(weights_of(backbone), wanted)
     put_weights(backbone, replaced)
-    assert same(weights_of(backbone), before)
     assert backbone.fingerprint() == frozen
 
 
@@ -166,11 +163,9 @@ def test_values_that_are_not_finite_are_neither_written_nor_applied(tmp_path):
 
 def test_what_is_no_whole_safetensors_file_is_refused(saved, tmp_path):
     path, whole = tmp_path / "cut", saved[1].read_bytes()
-    for content in (whole[:4], whole[:200], whole[:-1], b"not weights"):
+    for content in (whole[:4], whole[:200], whole[:-1]):
         path.write_bytes(content)
         refused(lambda: load_edited(path), str(path), "no whole safetensors file", FORMAT)
-    refused(lambda: load_edited(tmp_path / "nothing"), f"{tmp_path / 'nothing'}: not found", FORMAT)
-    refused(lambda: load_edited(tmp_path), "found no file that can be read", FORMAT)
 
 
 def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
@@ -184,15 +179,10 @@ def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
     ("change", "words"),
     [
         (lambda text: text[:-5], ["not JSON"]),
-        (lambda text: "[1]", ["found [1]"]),
-        (
-            lambda text: text.replace(FORMAT, "ear-adapter/2"),
-            ["'ear-adapter/2'", f"'{FORMAT}'"],
-        ),
+        (lambda text: text.replace(FORMAT, "ear-adapter/2"), ["'ear-adapter/2'", f"'{FORMAT}'"]),
         (lambda text: text.replace('"sha256"', '"sha"'), ["backbone.sha256: found nothing"]),
-        (lambda text: text.replace('"window": 3', '"window": "3"'), ["window: found '3'", "integer"]),
     ],
-    ids=["no JSON", "no object", "format", "no fingerprint", "kind"],
+    ids=["no JSON", "format", "no fingerprint"],
 )
 def test_wrong_metadata_are_refused(saved, change, words):
     path = rewritten(saved[1], change)
@@ -209,20 +199,14 @@ def test_tensors_of_something_else_are_refused(saved, tmp_path):
         refused(lambda: load_edited(tmp_path / "other"), words, "wanted weights named <module>.weight")
 
 
-def test_streams_of_another_source_are_refused(tmp_path):
+def test_sequences_of_another_source_are_refused(tmp_path):
     backbone = tiny_backbone()
-    source = made_from(backbone, PAIRS)
-    save_sequences(tmp_path / "sequences", {"unsafe": torch.arange(6).view(2, 3)}, source)
-    assert load_sequences(tmp_path / "sequences", source, "aligned")["unsafe"].tolist() == [
-        [0, 1, 2],
-        [3, 4, 5],
-    ]
+    source, path, tokens = made_from(backbone, PAIRS), tmp_path / "sequences", torch.arange(6).view(2, 3)
+    save_sequences(path, {"unsafe": tokens}, source)
+    assert torch.equal(load_sequences(path, source, "aligned")["unsafe"], tokens)
     for other in (made_from(backbone, PAIRS[::-1]), made_from(tiny_backbone(seed=1), PAIRS)):
-        refused(
-            lambda other=other: load_sequences(tmp_path / "sequences", other, "aligned"),
-            "sequences",
-            other[:12],
-        )
+        refused(lambda other=other: load_sequences(path, other, "aligned"), "sequences", other[:12])
+    refused(lambda: load_sequences(path, source, "mixed"), "found sequences unsafe, wanted unsafe, safe")
 
 
 def erased(folder, backbone, windows=(3, 9)):
@@ -252,7 +236,7 @@ def test_one_job_saves_every_window_and_leaves_the_backbone_alone(tmp_path):
         assert same(weights_of(backbone), before)
 
 
-def test_an_exchanged_adapter_is_found(tmp_path):
+def test_exchanged_weights_are_found(tmp_path):
     erased(tmp_path, tiny_backbone())
     (tmp_path / "weights.safetensors").write_bytes((tmp_path / "windows/W9.safetensors").read_bytes())
     with pytest.raises(

@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ear.erasure.sequences import cuts, sample_sequences
-from ear.erasure.trainer import Trainer, make_optimiser, window_bounds
+from ear.erasure.trainer import Trainer, window_bounds
 from ear.erasure.variants import VARIANTS, Settings, Threshold, Variant
 from ear.errors import InputError
 from tests import oracles
@@ -48,7 +48,7 @@ def trained(overrides, window, **shape):
     log = trainer.run(window, desc="test")
     ours = list(trainer.weights().values())
     trainer.restore()
-    order = [[pair[0] for pair in PAIRS].index(pair_id) for pair_id in trainer.pair_ids]
+    order = [[pair[0] for pair in PAIRS].index(pair_id) for pair_id, _ in trainer.order][: len(PAIRS)]
     if overrides.variant.context == "mixed":
         count, steps = overrides.variant.cuts, backbone.num_image_tokens
         sequences["cuts"] = torch.stack([cuts(pair_id, count, steps) for pair_id, _, _ in PAIRS])
@@ -71,7 +71,7 @@ def assert_equal_runs(ours, log, naive, history):
 
 
 @pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent", "ear-prefix"])
-@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(data=st.data())
 def test_weights_equal_the_naive_loop(name, data):
     def draw(label, *values):
@@ -108,17 +108,13 @@ def test_weights_equal_the_naive_loop(name, data):
     assert_equal_runs(*trained(overrides, window, **shape))
 
 
+@settings(max_examples=30)
 @given(st.text(), st.integers(1, 9), st.integers(2, 64))
 def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, steps):
     drawn = cuts(pair_id, count, steps).tolist()
     assert drawn == cuts(pair_id, count, steps).tolist()
     assert drawn[0] == 0 and all(1 <= cut <= steps / 2 for cut in drawn[1:])
     assert drawn == sorted(drawn) and len(drawn) == count
-
-
-def test_cuts_reach_from_the_first_token_to_the_middle_of_an_image():
-    drawn = torch.cat([cuts(f"church/pair/{number:04d}", 4, 64)[1:] for number in range(80)])
-    assert set(drawn.tolist()) == set(range(1, 33))
 
 
 def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
@@ -139,7 +135,7 @@ def test_a_micro_batch_bounds_what_a_pass_keeps_for_its_gradient():
     """Bytes that autograd saves at once grow with the micro-batch and not with W."""
 
     def peak(window, micro_batch):
-        backbone = tiny_backbone(grid=8)
+        backbone = tiny_backbone(grid=8, layers=2)
         overrides = chosen(VARIANTS["ear"], micro_batch=micro_batch)
         trainer = Trainer(
             backbone, PAIRS[:1], sequences_of(backbone, overrides, PAIRS[:1]), overrides, seed=1
@@ -205,7 +201,6 @@ def test_the_tail_is_discarded_or_kept():
     assert window_bounds(9, 4, "drop") == [(0, 4), (4, 8)]
     assert window_bounds(9, 4, "keep") == [(0, 4), (4, 8), (8, 9)]
     assert window_bounds(8, 4, "keep") == [(0, 4), (4, 8)]
-    assert window_bounds(576, 100, "drop")[-1] == (400, 500)
 
 
 def test_released_reads_no_context():
@@ -236,26 +231,19 @@ def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
     for name in ("released", "ear"):
         overrides = chosen(VARIANTS[name], layers=1)
         sequences = sequences_of(backbone, overrides)
-        orders[name] = {
-            tuple(Trainer(backbone, PAIRS, sequences, overrides, seed=s).pair_ids) for s in range(8)
-        }
+        trainers = (Trainer(backbone, PAIRS, sequences, overrides, seed=seed) for seed in range(4))
+        orders[name] = {tuple(pair_id for pair_id, _ in trainer.order) for trainer in trainers}
     assert orders["released"] == {("a", "b", "c")}
     assert len(orders["ear"]) > 1
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_bfloat16_is_the_dtype_of_weights_and_optimiser_alike(name):
-    backbone = tiny_backbone(dtype="bfloat16")
+@pytest.mark.parametrize("name", ["released", "ear", "obliviate", "ear-prefix"])
+def test_bfloat16_stays_the_dtype_of_the_weights(name):
+    backbone = tiny_backbone(dtype="bfloat16", layers=2)
     overrides = chosen(VARIANTS[name], window=3, micro_batch=2)
-    trainer = Trainer(backbone, PAIRS, sequences_of(backbone, overrides), overrides, seed=1)
+    trainer = Trainer(backbone, PAIRS[:1], sequences_of(backbone, overrides, PAIRS[:1]), overrides, seed=1)
     before = trainer.weights()
-    log = trainer.run(3, desc="test")
-    assert log["loss"].notna().all()
+    assert trainer.run(3, desc="test")["loss"].notna().all()
     for module, weight in trainer.weights().items():
         assert weight.dtype == torch.bfloat16
         assert not torch.equal(weight, before[module])
-    weight = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
-    optimiser = make_optimiser("adam", [weight], 1e-3)
-    weight.sum().backward()
-    optimiser.step()
-    assert optimiser.state[weight]["exp_avg"].dtype == torch.bfloat16

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ear.erasure.edited_weights import load_edited
-from ear.erasure.joint import hash_of_pairs, in_passes, joined, training_order, without_others
+from ear.erasure.joint import hash_of_pairs, joined, training_order, without_others
 from ear.erasure.run import erase
 from ear.erasure.sequences import sample_sequences
 from ear.erasure.trainer import Trainer
@@ -35,33 +35,24 @@ def naive_order(tables):
     return dealt
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=5))
-def test_one_pair_of_each_concept_in_turn_and_shorter_ones_run_out(sizes):
-    rows = iter(range(sum(sizes)))
-    tables = [[next(rows) for _ in range(size)] for size in sizes]
-    assert training_order(sizes, "file", seed=0) == naive_order(tables)
+SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 2**40))
-def test_each_concepts_pairs_keep_the_order_of_a_training_alone(sizes, seed):
-    together = training_order(sizes, "seed", seed)
+def tables_of(sizes, seed):
+    """Each concept's rows in the order of a training alone."""
+    alone = [training_order([size], "seed" if seed else "file", seed) for size in sizes]
     starts = np.cumsum([0, *sizes])
-    tables = [
-        [int(start) + row for row in training_order([size], "seed", seed)]
-        for start, size in zip(starts, sizes, strict=False)
-    ]
-    assert together == naive_order(tables)
+    return [[int(start) + row for row in rows] for start, rows in zip(starts, alone, strict=False)]
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 2**40), st.integers(1, 3))
-def test_in_turn_each_concept_is_trained_alone_and_whole_before_the_next(sizes, seed, passes):
-    order = training_order(sizes, "seed", seed, sequential=True)
-    wanted, start = [], 0
-    for size in sizes:
-        for _ in range(passes):
-            wanted += [start + row for row in training_order([size], "seed", seed)]
-        start += size
-    assert in_passes(order, passes, sizes) == wanted
+@settings(max_examples=30)
+@given(SIZES, st.integers(0, 2**40), st.integers(1, 3))
+def test_pairs_alternate_or_each_concept_is_trained_whole_before_the_next(sizes, seed, passes):
+    order, tables = "seed" if seed else "file", tables_of(sizes, seed)
+    assert training_order([sizes[0]], "file", seed) == list(range(sizes[0]))
+    assert training_order(sizes, order, seed, passes) == naive_order(tables) * passes
+    sequential = [row for table in tables for _ in range(passes) for row in table]
+    assert training_order(sizes, order, seed, passes, sequential=True) == sequential
 
 
 def settings_of(name, window, order, threshold=None, passes=1):
@@ -101,21 +92,20 @@ def test_joint_training_is_plain_training_on_the_pairs_in_their_order_bit_for_bi
         assert torch.equal(weight, weights[name])
 
 
-def test_a_joint_adapter_names_all_concepts_and_all_pairs(tmp_path):
-    overrides, backbone = settings_of("ear", 3, "seed"), tiny_backbone()
-    parts = [(table, sequences_of(backbone, table, overrides.variant)) for table in (CHURCH, FIRE)]
-    digests = ["a" * 64, "b" * 64]
-    facts = {"concept": "church+fire", "method": "ear-together", "fine_tuning_seed": 0}
-    facts |= {"pairs_sha256": hash_of_pairs(digests)}
-    erase(tmp_path, backbone, *joined(parts), overrides, [3], 1, facts, sizes=[3, 1])
+def test_joint_weights_name_all_concepts_and_all_pairs(tmp_path):
+    overrides, backbone = settings_of("ear", 9, "seed"), tiny_backbone(layers=2)
+    parts = [(table, sequences_of(backbone, table, overrides.variant)) for table in (CHURCH[:1], FIRE)]
+    one, two = "a" * 64, "b" * 64
+    facts = {"concept": "church+fire", "method": "ear-joint", "fine_tuning_seed": 0}
+    facts |= {"pairs_sha256": hash_of_pairs([one, two])}
+    erase(tmp_path, backbone, *joined(parts), overrides, [9], 1, facts, sizes=[1, 1])
     _, found = load_edited(tmp_path / "weights.safetensors")
-    assert (found.concept, found.pairs_sha256) == ("church+fire", hash_of_pairs(digests))
-    one, two = digests
+    assert (found.concept, found.pairs_sha256) == ("church+fire", hash_of_pairs([one, two]))
     assert hash_of_pairs([one]) == one
     assert len({hash_of_pairs(tables) for tables in ([one, two], [two, one], [one, one], [one])}) == 4
 
 
-def test_pairs_that_teach_another_concept_of_the_adapter_are_left_out_with_their_streams():
+def test_pairs_that_teach_another_concept_are_left_out_with_their_sequences():
     pairs = [
         ("van-gogh/0", "a church in the style of Van Gogh", "a Church"),
         ("van-gogh/1", "a boat in the style of Van Gogh", "a boat"),
@@ -124,7 +114,5 @@ def test_pairs_that_teach_another_concept_of_the_adapter_are_left_out_with_their
     sequences = {"unsafe": torch.arange(6).reshape(3, 2)}
     kept, theirs = without_others(pairs, sequences, ["church", "on fire"])
     assert kept == pairs[1:] and theirs["unsafe"].tolist() == [[2, 3], [4, 5]]
-    every, same = without_others(pairs, sequences, [])
-    assert every == pairs and torch.equal(same["unsafe"], sequences["unsafe"])
     with pytest.raises(InputError, match="found none of 1 whose safe prompt is without 'church'"):
         without_others(pairs[:1], {"unsafe": sequences["unsafe"][:1]}, ["church"])
