@@ -117,10 +117,10 @@ def import_authors_weights(
     found = read_authors_weights(path)
     weights = {name: tensor.to(backbone.model.dtype) for name, tensor in found.items()}
     check_weights(path, weights, backbone)
-    unknown: dict[str, Any] = dict.fromkeys(("fine_tuning_seed", "window", "threshold", "pairs_sha256"))
-    origin = {"imported_from": {"file": Path(path).name, "sha256": sha256_file(path)}}
-    known = {"settings": {}, "versions": {}, **origin, **facts}
-    save_edited(out, weights, backbone_facts(backbone).model_dump(), unknown | known)
+    metadata: dict[str, Any] = dict.fromkeys(("fine_tuning_seed", "window", "threshold", "pairs_sha256"))
+    metadata["imported_from"] = {"file": Path(path).name, "sha256": sha256_file(path)}
+    frozen = backbone_facts(backbone).model_dump()
+    save_edited(out, weights, frozen, {**metadata, "settings": {}, "versions": {}, **facts})
 
 
 def import_published(

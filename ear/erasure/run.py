@@ -89,13 +89,13 @@ def erase(
     Args:
         folder: folder of the job.
         backbone: the frozen model θ*.
-        pairs: prompt pairs that passed the filter; of several concepts, one concept's after another's.
-        sequences: name → (P, T) int64 token sequences of θ*.
-        settings: all settings of the fine-tuning; its variant's window is the own one.
+        pairs: as in :class:`~ear.erasure.trainer.Trainer`, like ``sequences``, ``seed`` and ``sizes``.
+        sequences: name → (P, T) int64.
+        settings: of the fine-tuning; its variant's window is the own one.
         windows: all lengths to train, the own one among them.
-        seed: seed of the fine-tuning.
+        seed: of the fine-tuning.
         facts: what else the edited weights' metadata should say (concept, method, pairs' hash).
-        sizes: number of pairs of each concept; None: they are all of one.
+        sizes: number of pairs of each concept.
         seconds_between_checkpoints: least time between two checkpoints of a window length.
         made_by: what else the bits depend on, and the edited weights do not say: code, device, threads.
     """

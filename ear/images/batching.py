@@ -21,9 +21,6 @@ class BatchSize:
     """How many items are worked on at once: halved where memory runs out, and so for the rest of the job.
 
     Each kind of work has one of its own: what is too much for one is not for another.
-
-    Args:
-        wanted: the size to begin with.
     """
 
     def __init__(self, wanted: int) -> None:
@@ -45,25 +42,19 @@ class BatchSize:
         start = 0
         while start < len(items):
             part = items[start : start + min(self.size, fits or self.size)]
-            done = True
             try:
                 result = work(part)
             except Exception as error:
                 if not ran_out_of_memory(error):
                     raise
-                done = False  # halve outside of the handler: until it ends, the traceback holds the tensors
-            if done:
+            else:
                 yield result
                 start += len(part)
-            else:
-                self.halve(len(part))
+                continue
+            self.halve(len(part))  # not in the handler: until it ends, the traceback holds the tensors
 
     def halve(self, tried: int) -> None:
-        """Go on with half of the size that memory ran out with. Call it outside of the error's handler.
-
-        Raises:
-            InputError: it was a single item.
-        """
+        """Go on with half of the size that memory ran out with. Call it outside of the error's handler."""
         if tried == 1:
             raise InputError(
                 "batch size: found too little memory for 1 at a time, wanted a device with more memory, a "
@@ -97,12 +88,8 @@ def dimensions(backbone: Backbone) -> Dimensions:
 def fitting(backbone: Backbone, wanted: int, need: Callable[[Dimensions, int], float]) -> int:
     """The largest size up to ``wanted`` that a GPU has free memory for; on the CPU ``wanted`` itself.
 
-    Nothing is kept for the next drawing: its cache is given up first.
-
-    Args:
-        backbone: the model, on its device.
-        wanted: what the config asks for.
-        need: bytes beside the weights, by the backbone's shape and the size (``ear.models.memory``).
+    The cache of the last drawing is given up first. ``need`` gives bytes beside the weights, by the shape of
+    the backbone and the size (``ear.models.memory``).
     """
     if backbone.device.type != "cuda":
         return wanted
@@ -115,13 +102,9 @@ def fitting(backbone: Backbone, wanted: int, need: Callable[[Dimensions, int], f
 
 
 def drawn_at_once(backbone: Backbone, wanted: int, per_image: int, length: int) -> int:
-    """As :func:`fitting`, for images. The last cache stays: it is used again where its shape is asked for.
+    """As :func:`fitting`, for images of ``per_image`` guidance rows and prompts of up to ``length`` tokens.
 
-    Args:
-        backbone: the model, on its device.
-        wanted: images that the config asks for.
-        per_image: rows of classifier-free guidance that one image takes.
-        length: tokens of the longest prompt.
+    The last cache stays: it is used again where its shape is asked for.
     """
     if backbone.device.type != "cuda":
         return wanted

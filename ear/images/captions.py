@@ -34,17 +34,7 @@ def caption_images(
     question: str = DESCRIBE,
     max_new_tokens: int = CAPTION_TOKENS,
 ) -> list[str]:
-    """Ask the same question of every image and decode the answers greedily.
-
-    Args:
-        backbone: the model, with its edited weights if it has one.
-        files: N image files.
-        desc: label of the progress bar.
-        question: the user's words beside the image.
-        max_new_tokens: longest answer.
-
-    Returns:
-        N answers, stripped.
+    """Ask the same question of N images and decode the answers greedily: N texts, stripped.
 
     Raises:
         InputError: logits that are not finite.
@@ -104,12 +94,12 @@ def caption_shard(
     desc: str,
     question: str = DESCRIBE,
 ) -> pd.DataFrame:
-    """Caption one shard of the pictures of a manifest.
+    """Caption one shard, from 0, of the pictures of a manifest.
 
     Args:
         backbone: the model, with its edited weights if it has one.
         manifest: table image_id, file (relative to the manifest's folder), references (a JSON list of texts).
-        shard: its number, from 0.
+        shard: its number, of ``shards``.
         shards: how many there are.
         desc: label of the progress bar.
         question: what is asked of each picture.
@@ -218,16 +208,7 @@ def answer_shard(
     shards: int,
     desc: str,
 ) -> pd.DataFrame:
-    """Ask the questions of one shard: every ``shards``-th one.
-
-    Args:
-        backbone: the model, with its edited weights if it has one.
-        manifest: table image_id, file (relative to the manifest's folder), references.
-        names: of the concept.
-        others: names of further things.
-        shard: its number, from 0.
-        shards: how many there are.
-        desc: label of the progress bar.
+    """Ask the questions (:func:`questions_about`) of one shard of a manifest, as :func:`caption_shard` does.
 
     Returns:
         One row a question, columns ANSWER_COLUMNS.

@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import Cache, StaticCache
 from transformers.cache_utils import DynamicLayer
 
-from ear.errors import FULL
+from ear.errors import FULL, one_line
 from ear.models.device import ran_out_of_memory
 from ear.models.janus import Backbone, Tokens
 from ear.models.memory import padded_columns, padded_images
@@ -33,11 +33,7 @@ def onednn_linears(backbone: Backbone, rows: int) -> Iterator[None]:
     """Linear layers of the language model go through oneDNN, as compiled models' do, without gradient.
 
     On processors that are not Intel's, MKL leaves half of their vector units idle: 1.3 to 2.2 times faster on
-    an AMD EPYC for 100 to 2 600 rows of width 128. Only in float32 on the CPU; elsewhere all stays as it is.
-
-    Args:
-        backbone: the model; weights are read where they are.
-        rows: vectors that a layer reads at once.
+    an AMD EPYC for 100 to 2 600 rows of width 128. Only in float32 on the CPU, for many ``rows`` at once.
     """
     suits = backbone.device.type == "cpu" and backbone.model.dtype == torch.float32
     if rows < MANY_ROWS or not suits or not torch.backends.mkldnn.is_available():
@@ -72,13 +68,9 @@ class NotCompiledError(Exception):
 
 
 class Decoder:
-    """Reads prompts, then one image token a step.
+    """Reads prompts, then one of T image tokens a step.
 
-    Args:
-        backbone: the model.
-        rows: R left-padded prompts: one of each image, then the next of each image, and so on.
-        steps: T, image tokens that will be drawn.
-        per_image: rows of an image.
+    The R left-padded prompts are one of each image, then the next of each image, and so on.
     """
 
     def __init__(self, backbone: Backbone, rows: Tokens, steps: int, per_image: int) -> None:
@@ -146,22 +138,18 @@ class Decoder:
         try:
             return _compiled_step(**self._options)(*inputs)
         except Exception as error:
-            if ran_out_of_memory(error) or getattr(_cause(error), "errno", None) in FULL:
+            cause = getattr(error, "inner_exception", error)  # a compiler's backend's, which torch wraps
+            if ran_out_of_memory(error) or getattr(cause, "errno", None) in FULL:
                 raise
-            _give_up_compiling(f"torch could not compile it: {_first_line(error)}")
+            _give_up_compiling(f"torch could not compile it: {type(cause).__name__}: {one_line(cause)}")
             forget_compiled()
             raise NotCompiledError from error
 
 
 def decoding_step(model: Any, codes: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
-    """Logits (R, V) after one more image token in each row.
+    """Logits (R, V) of transformers' Janus model after one more image token in each row.
 
-    Args:
-        model: transformers' Janus model.
-        codes: (R,) int64 codebook indices.
-        mask: (R, 1, 1, N), added to the attention's scores.
-        positions: (R, 1) int64.
-        cache: keys and values of all tokens before.
+    Codes (R,) and positions (R, 1) are int64, the mask (R, 1, 1, N) is added to the attention's scores.
     """
     hidden = model.model.language_model(
         inputs_embeds=model.prepare_embeddings_for_image_generation(codes[:, None]),
@@ -173,10 +161,7 @@ def decoding_step(model: Any, codes: Tensor, mask: Tensor, positions: Tensor, ca
 
 
 def compile_options(device: torch.device) -> dict[str, Any]:
-    """Options of ``torch.compile``; none where the step stays as it is, as on the CPU.
-
-    A GPU's step stays as it is too where it could not be compiled, which is said once.
-    """
+    """Options of ``torch.compile``; none where the step stays as it is: on the CPU, or without a compiler."""
     if device.type != "cuda":
         return {}
     if missing := missing_for_compiling():
@@ -187,15 +172,10 @@ def compile_options(device: torch.device) -> dict[str, Any]:
 
 @contextmanager
 def cpu_kernels(backbone: Backbone, rows: int) -> Iterator[None]:
-    """The faster kernels for many rows of one query in float32 on the CPU; anything else stays as it is.
+    """The faster kernels for a batch of rows of one query in float32 on the CPU.
 
     Attention by plain matrix products is a sixth faster than the fused kernel (in float32 alone: transformers
-    has its softmax in float32, whatever the model's dtype is). For linear layers see
-    :func:`~ear.images.decoding.onednn_linears`.
-
-    Args:
-        backbone: the model.
-        rows: of the batch.
+    has its softmax in float32, whatever the model's dtype is).
     """
     model = cast(Any, backbone.language_model)
     if backbone.device.type != "cpu" or backbone.model.dtype != torch.float32:
@@ -218,7 +198,7 @@ def kept_bytes(backbone: Backbone) -> int:
 
 
 def free_memory() -> None:
-    """Give back what is kept between batches: static caches and the allocator's free blocks."""
+    """Give back what is kept between batches: caches and the allocator's free blocks."""
     _static_caches.clear()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -232,11 +212,10 @@ def forget_compiled() -> None:
 
 
 class _BlockLayer(DynamicLayer):
-    """Keys and values of one layer in memory that grows by ``CPU_BLOCK`` columns.
+    """Keys and values of one layer in memory that grows by ``CPU_BLOCK`` columns, those not yet filled zero.
 
-    Decoding on the CPU is bound by reading the cache. Growing token by token copies it each time, a cache of
-    full width is read whole each time, and a view of its filled part is slower still, since gaps stop the
-    processor from reading ahead. Columns not yet filled are zero and must be masked.
+    Decoding on the CPU is bound by reading the cache: growing token by token copies it each time, a cache of
+    full width is read whole each time, and a view of its filled part is slower still.
     """
 
     filled = 0
@@ -246,19 +225,13 @@ class _BlockLayer(DynamicLayer):
             self.lazy_initialization(keys, values)
             self.keys, self.values = keys[:, :, :0], values[:, :, :0]
         stop = self.filled + keys.shape[2]
-        if stop > self.keys.shape[2]:
-            self.keys = self._grown(self.keys, _rounded(stop, CPU_BLOCK))
-            self.values = self._grown(self.values, _rounded(stop, CPU_BLOCK))
+        if more := _rounded(stop, CPU_BLOCK) - self.keys.shape[2]:
+            self.keys = functional.pad(self.keys, (0, 0, 0, more))
+            self.values = functional.pad(self.values, (0, 0, 0, more))
         self.keys[:, :, self.filled : stop] = keys
         self.values[:, :, self.filled : stop] = values
         self.filled = stop
         return self.keys, self.values  # (R, heads, columns, D / heads)
-
-    def _grown(self, old: Tensor, columns: int) -> Tensor:
-        rows, heads, _, width = old.shape
-        new = old.new_zeros(rows, heads, columns, width)
-        new[:, :, : self.filled] = old[:, :, : self.filled]
-        return new
 
 
 @cache
@@ -277,22 +250,10 @@ def _give_up_compiling(reason: str) -> None:
     )
 
 
-def _first_line(error: Exception) -> str:
-    """What a compiler's backend said, or torch itself."""
-    reason = _cause(error)
-    return f"{type(reason).__name__}: {(str(reason).strip().splitlines() or [''])[0]}"
-
-
-def _cause(error: Exception) -> Exception:
-    """The error of a compiler's backend, which torch wraps into one of its own."""
-    return getattr(error, "inner_exception", error)
-
-
 def _padded(rows: Tokens, count: int) -> Tokens:
     """Rows with copies of the last one below them, ``count`` in all; what they give is dropped."""
-    more = count - len(rows)
-    parts = [(part, part[-1:].expand(more, -1)) for part in (rows.ids, rows.mask)]
-    return Tokens(*map(torch.cat, parts))
+    rows_of = torch.arange(count, device=rows.ids.device).clamp_max(len(rows) - 1)
+    return Tokens(rows.ids[rows_of], rows.mask[rows_of])
 
 
 def _static_cache(backbone: Backbone, rows: int, width: int) -> StaticCache:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ PARTS: dict[str, tuple[Any, str]] = {
 }
 """Folder of a pipeline's part → (its class, its file of weights)."""
 
-logger = logging.getLogger(__name__)
-
 
 def render_diffusion(
     pipeline_folder: str | Path,
@@ -46,7 +43,7 @@ def render_diffusion(
     batch_size: BatchSize,
     desc: str,
 ) -> pd.DataFrame:
-    """Draw one image for each prompt into ``folder``; batches whose images are all there are not drawn again.
+    """Draw one image for each prompt into ``folder``; see :func:`~ear.images.rendering.draw_images`.
 
     An image depends on weights, settings, prompt and seed alone: its noise comes from a generator of its own,
     on the CPU whatever the device. On the CPU images are drawn one at a time, since a convolution's rounding
@@ -61,8 +58,8 @@ def render_diffusion(
         steps: of denoising, as the pipeline's own scheduler counts them.
         size: side of the image in pixels.
         device: "cpu" or "cuda".
-        dtype: "float32", "float64" or "bfloat16".
-        batch_size: prompts drawn at once on a GPU; it gets smaller where memory runs out.
+        dtype: one of ``DTYPES``.
+        batch_size: prompts drawn at once on a GPU.
         desc: label of the progress bar.
 
     Returns:
@@ -74,7 +71,6 @@ def render_diffusion(
     pipeline = load_pipeline(pipeline_folder, device, dtype)
     if size <= 0 or size % pipeline.vae_scale_factor:
         raise InputError(f"diffusion: size: found {size}, wanted a multiple of {pipeline.vae_scale_factor}")
-    _log_cut_prompts(pipeline, prompts, desc)
     rows = image_rows(prompts, experiment_seed)
     numbers, wanted = list(range(len(rows))), batch_size.wanted
 
@@ -104,14 +100,7 @@ def render_diffusion(
 
 
 def load_pipeline(folder: str | Path, device: str, dtype: str) -> Any:
-    """Load diffusers' StableDiffusionPipeline without its safety checker.
-
-    The checker would blacken what NudeNet is to count.
-
-    Args:
-        folder: of diffusers; files of the safety checker need not be there.
-        device: "cpu" or "cuda".
-        dtype: "float32", "float64" or "bfloat16".
+    """Load diffusers' StableDiffusionPipeline without its safety checker, which would blacken what is judged.
 
     Raises:
         InputError: the folder does not hold a whole pipeline.
@@ -155,12 +144,3 @@ def fingerprint(pipeline: Any) -> str:
             for name, tensor in sorted(module.state_dict().items()):
                 whole.update(f"{part}.{name}\n".encode() + tensor_digest(tensor))
     return whole.hexdigest()
-
-
-def _log_cut_prompts(pipeline: Any, prompts: pd.DataFrame, desc: str) -> None:
-    longest = pipeline.tokenizer.model_max_length
-    lengths = [len(ids) for ids in pipeline.tokenizer(list(prompts["prompt"])).input_ids]
-    if cut := sum(length > longest for length in lengths):
-        logger.info(
-            "%s: %d of %d prompts end after %d tokens, the rest is cut", desc, cut, len(lengths), longest
-        )

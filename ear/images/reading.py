@@ -21,11 +21,7 @@ def open_image(path: str | Path, upright: bool = True) -> Image.Image:
     """Open an image as RGB.
 
     Sixteen bits of grey become eight, what is transparent lies on white, and a photograph that says how it
-    was held is turned upright. A plain RGB file comes through as it is.
-
-    Args:
-        path: the file.
-        upright: whether photographs are turned.
+    was held is turned ``upright``. A plain RGB file comes through as it is.
 
     Raises:
         InputError: it is missing, is no image, is cut off, has more pixels than Pillow opens (179 million),
@@ -65,9 +61,6 @@ CAPTION_COLUMNS = ("image_id", "references", "caption")
 def read_manifests(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Images of several manifests, ``file`` as a path that can be opened.
 
-    Args:
-        paths: tables with columns MANIFEST_COLUMNS; ``file`` is relative to the table's folder.
-
     Raises:
         InputError: a table lacks a column, or there is no image at all.
     """
@@ -83,16 +76,10 @@ def reference_files(manifest: str | Path) -> list[Path]:
 
 
 def read_captions(paths: Sequence[str | Path]) -> tuple[list[str], list[list[str]]]:
-    """What was said of images, and what was wanted.
-
-    Args:
-        paths: tables with columns CAPTION_COLUMNS; ``references`` is a JSON list of one text or more.
+    """What was said of images, and what was wanted, from tables with CAPTION_COLUMNS.
 
     Returns:
         (N,) captions, "" where the model answered with nothing; (N,) lists of references.
-
-    Raises:
-        InputError: a table lacks a column, or a row has no references.
     """
     said: list[str] = []
     wanted: list[list[str]] = []
@@ -110,11 +97,7 @@ def _manifest(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_references(where: str, text: str) -> list[str]:
-    """What people or the world wrote about a picture, from its cell of a table.
-
-    Args:
-        where: the table and the picture, for the message.
-        text: a JSON list.
+    """What people or the world wrote about a picture, from its cell of a table: a JSON list of texts.
 
     Raises:
         InputError: it is no list of one text or more, or a text is empty or not Unicode.

@@ -65,7 +65,8 @@ def render_prompts(
 
     Args:
         backbone: the model, with its edited weights if it has one.
-        prompts: columns prompt_id, prompt_set, prompt, object, window, and perhaps same_as (``image_rows``).
+        prompts: columns prompt_id, prompt_set, prompt, object, window, and perhaps same_as: the prompt whose
+            uniforms the image shares.
         folder: where the PNGs go.
         experiment_seed: with the prompt's id it fixes the image's uniforms.
         guidance: classifier-free guidance, perhaps away from a negative prompt.
@@ -113,12 +114,7 @@ def render_prompts(
 
 
 def image_rows(prompts: pd.DataFrame, experiment_seed: int) -> pd.DataFrame:
-    """Prompts with the seed and the file of the image that each of them gets.
-
-    Args:
-        prompts: columns prompt_id, window, and perhaps same_as: the prompt whose uniforms the image shares.
-        experiment_seed: of the experiment.
-    """
+    """Prompts with the seed and the file of the image that each of them gets."""
     own = prompts["prompt_id"]
     owners = prompts["same_as"].fillna(own) if "same_as" in prompts else own
     return prompts.assign(
@@ -246,17 +242,11 @@ def render_left(
     shared: Sequence[str | Path],
     **settings: Any,
 ) -> pd.DataFrame:
-    """Render the images of prompts that other jobs have not rendered with the same weights.
-
-    Args:
-        backbone: the model.
-        prompts: as in :func:`render_prompts`.
-        folder: where the PNGs go.
-        shared: manifests of the other jobs, which may list further images.
-        settings: of :func:`render_prompts`.
+    """Render (:func:`render_prompts`) what other jobs have not rendered with the same weights.
 
     Returns:
-        The manifest's rows of all prompts, in their order; ``file`` is relative to ``folder``.
+        The manifest's rows of all prompts, those of the manifests ``shared`` too; ``file`` is relative to
+        ``folder``.
     """
     tables = []
     for path in map(Path, shared):
@@ -272,17 +262,14 @@ def render_left(
 def prompts_by_window(
     prompts: pd.DataFrame, own: int, windows: Sequence[int], window_prompts: int, samples: int = 1
 ) -> dict[int, pd.DataFrame]:
-    """What is drawn with each window length of a fine-tuning.
+    """What is drawn with each window length of a fine-tuning: length → prompts with a column window.
 
     Args:
         prompts: evaluation prompts of the concept.
-        own: the method's own window length (0 for the original model): drawn for all prompts.
+        own: the method's own length (0 for the original model), which comes first: drawn for all prompts.
         windows: all trained lengths; those other than ``own`` are drawn for the first target prompts only.
         window_prompts: how many of these.
         samples: images of each target and retention prompt with the own window.
-
-    Returns:
-        Window length → prompts with a column window, ``own`` first.
     """
     others = first_targets(prompts, window_prompts)
     tables = {own: with_samples(prompts, samples)} | {window: others for window in windows if window != own}

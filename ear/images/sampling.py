@@ -24,12 +24,8 @@ class Guidance:
     """How the logits of several prompts make those that are drawn from.
 
     With c, u and n the logits given the prompt, its unconditional twin and the negative prompt, all three
-    read along the same image tokens: ``u + scale · (c − u) − strength · (n − u)``.
-
-    Sources: the negation of concepts by Liu et al. 2022, "Compositional Visual Generation with Composable
-    Diffusion Models" (arXiv 2206.01714), and the guidance away from unsafe concepts by Schramowski et al.
-    2023, "Safe Latent Diffusion" (arXiv 2211.05105); there on the noise estimate of a diffusion model, here
-    on the logits of an autoregressive one.
+    read along the same image tokens: ``u + scale · (c − u) − strength · (n − u)``. Sources: composable
+    diffusion (arXiv 2206.01714) and Safe Latent Diffusion (arXiv 2211.05105), there on a noise estimate.
 
     Attributes:
         scale: of classifier-free guidance; 1 is the conditional distribution itself.
@@ -63,15 +59,7 @@ def uniforms(seeds: Sequence[int], count: int) -> Tensor:
 
 
 def guided(logits: Tensor, guidance: Guidance) -> Tensor:
-    """Guided logits.
-
-    Args:
-        logits: (2B, V), rows [conditional; unconditional], or (3B, V) with [negative] below them.
-        guidance: has as many rows.
-
-    Returns:
-        (B, V).
-    """
+    """Guided logits: (2B, V), rows [conditional; unconditional], or (3B, V) with [negative] → (B, V)."""
     conditional, unconditional, *negative = logits.chunk(guidance.rows)
     pushed = unconditional + guidance.scale * (conditional - unconditional)
     for away in negative:
@@ -115,10 +103,10 @@ def sample(
         tokens: B left-padded prompts.
         uniform: (B, T) float64 in [0, 1), T image tokens.
         guidance: how the rows' logits are put together.
-        temperature: softmax temperature; 0 decodes greedily.
+        temperature: 0 decodes greedily.
         negative: the negative prompt, one row; needed where ``guidance`` has a strength.
-        prefix: (B, k) int64, the first k ≤ T tokens where they are given. All rows of the guidance read them,
-            and token t is drawn with the same number of ``uniform`` as without a prefix.
+        prefix: (B, k) int64, the first k ≤ T tokens where they are given. Token t is drawn with the same
+            number of ``uniform`` as without a prefix.
         names: B, of the images, for errors.
 
     Returns:
@@ -167,8 +155,7 @@ def guidance_rows(
     """
     if not guidance.strength:
         return backbone.with_unconditional(tokens)
-    if negative is None:
-        raise ValueError("a guidance with a strength needs the tokens of its negative prompt")
+    assert negative is not None, "a guidance with a strength has a negative prompt"
     both = left_padded([*unpadded(tokens), *unpadded(negative)], backbone.pad_id)  # (B + 1, L)
     prompts = backbone.with_unconditional(Tokens(both.ids[:-1], both.mask[:-1]))
     return Tokens(

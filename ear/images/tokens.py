@@ -65,13 +65,7 @@ class ImageTokens:
 def read_tokens(
     files: Sequence[str | Path], backbone: Backbone, guidance: Guidance, temperature: float
 ) -> ImageTokens:
-    """Read files of image tokens.
-
-    Args:
-        files: any number.
-        backbone: the original model, while its weights are still the original's.
-        guidance: what the tokens were sampled with.
-        temperature: likewise.
+    """Read files of image tokens, while the backbone's weights are still the original's.
 
     Raises:
         InputError: a file is missing or not whole, was sampled from other weights or settings, or holds
@@ -90,12 +84,6 @@ class SavedTokens:
 
     The hidden one is written anew with each batch, so a killed job goes on; it stays, because Snakemake
     removes the other before a job runs again.
-
-    Args:
-        path: where the tokens go.
-        backbone: the original model.
-        guidance: what the images are sampled with.
-        temperature: likewise.
     """
 
     def __init__(self, path: str | Path, backbone: Backbone, guidance: Guidance, temperature: float) -> None:

@@ -198,4 +198,8 @@ def test_rendering_reads_what_was_imported_and_ties_it_to_the_backbone(download,
     assert (facts.method, facts.window, facts.fine_tuning_seed) == ("released", 48, None)
     assert facts.model_extra["imported_from"]["file"] == "EAR_Church.pt"
     other = tiny_backbone(seed=1, dtype=dtype)
-    refused(lambda: apply_edited(other, tmp_path / "out/weights.safetensors"), "made from backbone")
+    other.reference, before = "org/other", weights_of(other)
+    prints = (f"{model.fingerprint()[:12]}" for model in (backbone, other))
+    edited = tmp_path / "out/weights.safetensors"
+    refused(lambda: apply_edited(other, edited), str(edited), "made from backbone", "org/other", *prints)
+    assert same(weights_of(other), before)

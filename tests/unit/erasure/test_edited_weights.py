@@ -118,16 +118,6 @@ def test_applying_and_going_back(saved):
     assert backbone.fingerprint() == frozen
 
 
-def test_another_backbone_is_refused_by_name_and_left_alone(saved):
-    backbone, path = saved
-    other = tiny_backbone(seed=1)
-    other.reference = "org/other"
-    before = weights_of(other)
-    prints = (f"{model.fingerprint()[:12]}" for model in (backbone, other))
-    refused(lambda: apply_edited(other, path), str(path), "made from backbone", "org/other", *prints)
-    assert same(weights_of(other), before)
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

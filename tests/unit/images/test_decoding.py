@@ -11,7 +11,6 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ear.images import decoding
-from ear.images import decoding as kernels
 from ear.images.batching import BatchSize
 from ear.images.decoding import Decoder
 from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
@@ -31,18 +30,9 @@ TEXTS = sorted(
 )[:64]
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
-def backbone(request):
-    return tiny_backbone(dtype=request.param)
-
-
-def greedy(backbone, texts):
-    tokens = backbone.encode(texts, "chat")
-    uniform = uniforms(range(len(texts)), backbone.num_image_tokens)
-    return sample(backbone, tokens, uniform, Guidance(3.0), temperature=0)
-
-
-def test_greedy_decoding_equals_transformers(backbone):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_greedy_decoding_equals_transformers(dtype):
+    backbone = tiny_backbone(dtype=dtype)
     tokens = backbone.encode(TEXTS, "chat")
     assert len(TEXTS) == 64 and len(set(tokens.mask.sum(dim=1).tolist())) >= 5
     theirs = backbone.model.generate(
@@ -52,25 +42,22 @@ def test_greedy_decoding_equals_transformers(backbone):
         do_sample=False,
         guidance_scale=3.0,
     )
-    assert torch.equal(greedy(backbone, TEXTS), theirs)
+    assert torch.equal(sample_prompts(backbone, TEXTS, range(64), "chat", Guidance(3.0), 0), theirs)
     assert len({tuple(row) for row in theirs.tolist()}) > 32  # else the model is too dull to test anything
 
 
-def test_tokens_depend_neither_on_the_batch_nor_on_the_order(backbone):
-    seeds = {text: number for number, text in enumerate(TEXTS)}
+def test_tokens_depend_neither_on_the_batch_nor_on_the_order():
+    backbone, seeds = tiny_backbone(), {text: number for number, text in enumerate(TEXTS)}
 
     def drawn(texts, batch):
         parts = [texts[start : start + batch] for start in range(0, len(texts), batch)]
-        tokens = [
-            sample_prompts(backbone, part, [seeds[text] for text in part], "chat", Guidance(3.0), 0.8)
-            for part in parts
-        ]
+        settings = "chat", Guidance(3.0), 0.8
+        tokens = [sample_prompts(backbone, part, [seeds[text] for text in part], *settings) for part in parts]
         return dict(zip(texts, torch.cat(tokens).tolist(), strict=True))
 
     wanted = drawn(TEXTS, 64)
-    for batch in (1, 7, 32):
-        assert drawn(TEXTS, batch) == wanted
-    assert drawn(sorted(TEXTS, key=lambda text: text[::-1]), 16) == wanted
+    for texts, batch in ((TEXTS[:16], 1), (TEXTS, 7), (TEXTS[::-1], 32)):
+        assert drawn(texts, batch) == {text: wanted[text] for text in texts}
 
 
 @pytest.fixture
@@ -88,10 +75,12 @@ def compile_with(monkeypatch, backend):
     monkeypatch.setattr(decoding, "compile_options", lambda device: {"backend": backend})
 
 
-@pytest.mark.parametrize("guidance", [Guidance(3.0), Guidance(3.0, "a church on fire", strength=1.0)])
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_the_compiled_step_draws_the_same(forgetful, guidance, backend):
-    backbone = tiny_backbone()
+@pytest.mark.parametrize(
+    ("backend", "guidance"),
+    [("eager", Guidance(3.0)), ("aot_eager", Guidance(3.0, "a church on fire", strength=1.0))],
+)
+def test_the_compiled_step_draws_the_same(forgetful, backend, guidance):
+    backbone = tiny_backbone(layers=2)
     batches = [TEXTS[:6], TEXTS[30:36], TEXTS[60:64]]  # two of one shape, one of another
     plain = [sample_prompts(backbone, part, range(len(part)), "chat", guidance, 0.8) for part in batches]
     counts = torch._dynamo.utils.counters
@@ -100,11 +89,6 @@ def test_the_compiled_step_draws_the_same(forgetful, guidance, backend):
         assert torch.equal(sample_prompts(backbone, part, range(len(part)), "chat", guidance, 0.8), wanted)
     assert counts["stats"]["unique_graphs"] == 2  # one a shape: every step and every batch of it shares it
     assert not counts["graph_break"]
-
-
-def padded_shapes(shapes):
-    """(images, columns) that batches of a number of images and of prompt tokens are padded to."""
-    return {(1 << (images - 1).bit_length(), -(-(length + 8) // 128) * 128) for images, length in shapes}
 
 
 def tokens_of(images, length):
@@ -131,30 +115,17 @@ def assert_all_equal(found, wanted):
         assert torch.equal(mine, theirs)
 
 
-SHAPES = [(images, length) for length in (7, 150) for images in range(1, 13)]
-
-
-def test_any_number_of_shapes_is_drawn_in_one_process(forgetful):
+@pytest.mark.parametrize("most", [decoding.MOST_SHAPES, 2])
+def test_any_number_of_shapes_is_drawn_in_one_process(forgetful, most):
+    """Few of them are compiled, and compiled code is forgotten where there is too much of it."""
     backbone = tiny_backbone(layers=1)
-    shapes = [*SHAPES, (3, 7), (12, 150)]  # and back to earlier ones
-    assert len(set(shapes)) == 24
+    shapes = [*((images, length) for length in (7, 150) for images in (1, 2, 3, 4, 6)), (3, 7)]
     wanted = drawn(backbone, shapes)
     compile_with(forgetful, "eager")
+    forgetful.setattr(decoding, "MOST_SHAPES", most)
     assert_all_equal(drawn(backbone, shapes), wanted)
-    counts = torch._dynamo.utils.counters
-    assert counts["stats"]["unique_graphs"] == len(padded_shapes(shapes)) == 10
     assert not decoding._uncompiled
-
-
-def test_compiled_code_is_forgotten_where_there_is_too_much_of_it(forgetful):
-    backbone = tiny_backbone(layers=1)
-    shapes = [(1, 7), (2, 7), (1, 150), (1, 7)]
-    wanted = drawn(backbone, shapes)
-    compile_with(forgetful, "eager")
-    forgetful.setattr(decoding, "MOST_SHAPES", 2)
-    assert_all_equal(drawn(backbone, shapes), wanted)
-    assert len(decoding._shapes) <= 2
-    assert not decoding._uncompiled
+    assert len(decoding._shapes) == min(most, 8)  # 1, 2, 4 and 8 images of two widths
 
 
 def test_a_step_that_cannot_be_compiled_runs_as_it_is(forgetful, caplog):
@@ -256,7 +227,7 @@ def test_the_faster_kernels_compute_the_same_and_leave_the_model_as_it_was():
     before = backbone.language_model.config._attn_implementation
     states = torch.randn(40, 5, 64, generator=torch.Generator().manual_seed(0))
     plain = backbone.language_model(inputs_embeds=states).last_hidden_state
-    with decoding.cpu_kernels(backbone, kernels.MANY_ROWS):
+    with decoding.cpu_kernels(backbone, decoding.MANY_ROWS):
         assert backbone.language_model.config._attn_implementation == "eager"
         assert "forward" in vars(backbone.language_model.layers[0].mlp.up_proj)
         fast = backbone.language_model(inputs_embeds=states).last_hidden_state

@@ -1,6 +1,7 @@
 """Yes/no questions: what is asked, and the answers, held to transformers' own generation."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ from PIL import Image
 
 from ear.errors import InputError
 from ear.evaluation.metrics.answers import question_rows
-from ear.images.batching import BatchSize
 from ear.images.captions import ANSWER_COLUMNS, answer_shard, answer_tokens, questions_about, yes_scores
 from ear.models.chat_format import caption_prompt, question
 from ear.workflow.files import write_csv
@@ -27,8 +27,14 @@ CAPTIONS = [
 OTHERS = ["house", "boat", "lighthouse", "on fire", "in the style of Van Gogh"]
 
 
-@pytest.fixture
-def pictures(tmp_path):
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_backbone(grid=8)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     rows = []
     for number, caption in enumerate(CAPTIONS):
@@ -69,10 +75,10 @@ def test_all_names_of_a_concept_count_and_none_gives_no_questions(pictures):
     assert questions_about(table, ["windmill"], OTHERS).empty
 
 
-def test_a_score_is_that_of_the_first_token_that_transformers_generates(pictures):
-    backbone = tiny_backbone(grid=8)
+def test_a_score_is_that_of_the_first_token_that_transformers_generates(backbone, pictures, monkeypatch):
+    monkeypatch.setattr("ear.images.captions.ANSWERED", 4)
     files = [pictures.parent / f"{number}.png" for number in range(6)]
-    found = yes_scores(backbone, files, "church", BatchSize(4))
+    found = yes_scores(backbone, files, "church")
     yes, no = (backbone.processor.tokenizer.convert_tokens_to_ids(word) for word in ("yes", "no"))
     assert answer_tokens(backbone) == ([yes], [no])
     text = caption_prompt(backbone.processor, question("church"))
@@ -91,8 +97,7 @@ def test_a_score_is_that_of_the_first_token_that_transformers_generates(pictures
         assert score == pytest.approx(float(chances[yes] / (chances[yes] + chances[no])), abs=1e-5)
 
 
-def test_the_likeliest_way_to_begin_an_answer_counts(monkeypatch, pictures):
-    backbone = tiny_backbone(grid=8)
+def test_the_likeliest_way_to_begin_an_answer_counts(backbone, monkeypatch, pictures):
     files = [pictures.parent / "0.png"]
     ids = backbone.processor.tokenizer.convert_tokens_to_ids
     yes, no, boat = ids("yes"), ids("no"), ids("boat")
@@ -105,19 +110,13 @@ def test_the_likeliest_way_to_begin_an_answer_counts(monkeypatch, pictures):
 
 
 def test_a_tokenizer_that_knows_neither_word_is_an_error():
-    backbone = tiny_backbone(grid=8)
-
-    class Unknowing:
-        def __call__(self, text, add_special_tokens):
-            return type("Ids", (), {"input_ids": [7]})
-
-    backbone.processor.tokenizer = Unknowing()
+    same = SimpleNamespace(tokenizer=lambda text, **_: SimpleNamespace(input_ids=[7]))
+    backbone = SimpleNamespace(processor=same)
     with pytest.raises(InputError, match="found the same tokens for yes and no"):
         answer_tokens(backbone)
 
 
-def test_shards_are_the_whole_and_answers_are_the_likelier_word(pictures):
-    backbone = tiny_backbone(grid=8)
+def test_shards_are_the_whole_and_answers_are_the_likelier_word(backbone, pictures):
     whole = answer_shard(backbone, pictures, ["church"], OTHERS, 0, 1, "asking")
     assert list(whole.columns) == ANSWER_COLUMNS and len(whole) == 8
     assert whole["answered"].tolist() == ["yes" if score > 0.5 else "no" for score in whole["score"]]

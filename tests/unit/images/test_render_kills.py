@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ear.images.batching import BatchSize
-from ear.images.rendering import render_prompts, write_manifest
+from ear.images.rendering import render_prompts
 from ear.images.sampling import Guidance, sample_prompts
 from ear.images.tokens import SavedTokens
-from ear.workflow.files import sha256_file
+from ear.workflow.files import sha256_file, write_csv
 from tests.kill import kill_at_random, run_to_the_end
 from tests.tiny import tiny_backbone
 from tests.unit.images.test_decoding import TEXTS
@@ -49,7 +49,7 @@ def draw(begun: Callable[[], None], folder: Path) -> None:
         saved=saved,
     )
     saved.finish(zip(rows["prompt"], rows["seed"], strict=True))
-    write_manifest(folder / "manifest.csv", [rows])
+    write_csv(folder / "manifest.csv", rows)
 
 
 def hashes(folder: Path) -> dict[str, str]:

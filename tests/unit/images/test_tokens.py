@@ -67,16 +67,8 @@ def test_images_are_sampled_again_where_either_is_missing_and_nothing_else(backb
     ("tensor", "line"),
     [
         (torch.full((1, 9), 32, dtype=torch.uint8), "found tokens from 32 to 32, wanted 0 to 31"),
-        (torch.full((1, 9), -1, dtype=torch.int16), "found tokens from -1 to -1, wanted 0 to 31"),
         (torch.zeros(1, 9), "found float32 of shape (1, 9), wanted integers of shape (1, 9)"),
-        (
-            torch.zeros(2, 9, dtype=torch.uint8),
-            "found uint8 of shape (2, 9), wanted integers of shape (1, 9)",
-        ),
-        (
-            torch.zeros(1, 8, dtype=torch.uint8),
-            "found uint8 of shape (1, 8), wanted integers of shape (1, 9)",
-        ),
+        (torch.zeros(1, 8).byte(), "found uint8 of shape (1, 8), wanted integers of shape (1, 9)"),
     ],
 )
 def test_what_are_no_tokens_of_the_model_is_one_line(backbone, tmp_path, tensor, line):
@@ -105,9 +97,6 @@ def test_tokens_of_anything_else_are_one_line(backbone, tmp_path):
         tokens.of(["a car"], [5])
     with pytest.raises(InputError, match=f"found no tokens of '{rows['prompt'][0]}' with seed 5"):
         tokens.of(rows["prompt"][:1], [5])
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(InputError, match="found no whole safetensors file"):
-        read_tokens([path], backbone, PLAIN, TEMPERATURE)
     save_file({"tokens": torch.zeros(1, 9, dtype=torch.uint8)}, path)
     with pytest.raises(InputError, match="cannot be loaded"):
         read_tokens([path], backbone, PLAIN, TEMPERATURE)
