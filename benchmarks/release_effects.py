@@ -114,10 +114,6 @@ class World:
     def pictures(self, tokens: Tensor, backbone: Backbone | None = None) -> list[Image.Image]:
         return [Image.fromarray(pixels) for pixels in (backbone or self.backbone).pixels(tokens)]
 
-    def clip_score(self, images: list[Image.Image], prompts: pd.DataFrame) -> float:
-        """Mean CLIP score of images with their own prompts."""
-        return float(clip_scores(self.clip.cosines(images, list(prompts["prompt"]))).mean())
-
     def share(self, tokens: Tensor, group: str, labels: str | Sequence[str]) -> list[float]:
         """Share of images whose most likely label is the wanted one, with its interval."""
         hits = np.array(self.classifier.predict(self.pictures(tokens)).top1(group)) == np.array(labels)
@@ -139,13 +135,10 @@ class World:
 def states_along(backbone: Backbone, prompts: Tokens, codes: Tensor) -> Tensor:
     """States after the first image token of prompts read along a sequence: (B, L), (B, T) → (B, T − 1, D)."""
     mask = torch.cat([prompts.mask, prompts.mask.new_ones(len(prompts), codes.shape[1] - 1)], dim=1)
+    embeds = torch.cat([backbone.embed_text(prompts.ids), backbone.embed_image(codes[:, :-1])], dim=1)
+    positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
     hidden = backbone.language_model(
-        inputs_embeds=torch.cat(
-            [backbone.embed_text(prompts.ids), backbone.embed_image(codes[:, :-1])], dim=1
-        ),
-        attention_mask=mask,
-        position_ids=(mask.cumsum(dim=1) - 1).clamp_min(0),
-        use_cache=False,
+        inputs_embeds=embeds, attention_mask=mask, position_ids=positions, use_cache=False
     )
     return hidden.last_hidden_state[:, prompts.length :]
 
@@ -275,7 +268,7 @@ def other_bytes(world: World) -> Facts:
             "grey levels apart, root mean square": np.sqrt(np.square(difference).mean()),
             "grey levels darker": difference.mean(),
             "bytes that differ": (difference != 0).mean(),
-            "CLIP score": world.clip_score(side, prompts),
+            "CLIP score": clip_scores(world.clip.cosines(side, list(prompts["prompt"]))).mean(),
             "FID": fid(features_of(side, extractor), features).value,
         }
     return facts
