@@ -106,7 +106,7 @@ def fetch_asset(
         try:
             with guard(folder):
                 if isinstance(source, Hub):
-                    revision, stated = _from_hub(source, folder, revision)
+                    revision, stated = _from_hub(source, asset, folder, revision)
                     wanted = {path: (digest, HUB) for path, digest in stated.items()} | wanted
                 elif isinstance(source, Urls):
                     known = {path: digest for path, (digest, _) in wanted.items()}
@@ -135,13 +135,13 @@ def _in_package(name: str, source: Package) -> tuple[Path, str]:
     raise InputError(f"{name}: found no {source.file}, wanted it: pip install {source.package}")
 
 
-def _from_hub(source: Hub, folder: Path, revision: str | None) -> tuple[str, dict[str, str]]:
+def _from_hub(source: Hub, asset: Asset, folder: Path, revision: str | None) -> tuple[str, dict[str, str]]:
     """Have the files of one commit, or of the newest one, in a folder.
 
     Returns:
         The commit, and the hub's own SHA-256 of its large files (path → hash).
     """
-    if held := fetched(folder):
+    if (held := fetched(folder)) and not missing(asset, folder):
         if revision not in (None, held):
             raise InputError(
                 f"{folder}: found commit {held}, wanted {revision}: remove the folder to fetch that one"
