@@ -1,31 +1,28 @@
 """Pairs of one concept by a language model that transformers runs, recorded answers first."""
 
+from functools import partial
 from pathlib import Path
 
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
-    from ear.prompts.llm.asking import Asking, ModelSource
+    from ear.prompts.llm.asking import Budget, ModelSource
     from ear.prompts.llm.checks import Rules
     from ear.prompts.llm.local import LocalModel
     from ear.prompts.llm.recordings import Recording
-    from ear.prompts.llm.source import Budget
     from ear.prompts.llm.templates.filling import load_template
     from ear.prompts.pairs import rejected_pairs, source_pairs, usage_row
     from ear.workflow.files import write_csv
 
     params, output, source = snakemake.params, snakemake.output, snakemake.wildcards.source
     rules = Rules(**params.rules)
-    asking = Asking.from_config(params.asking)
     result = ModelSource(
         source,
-        asking,
+        params.asking,
         load_template(rules.kind),
         Recording(Path(params.recordings) / rules.concept / f"{source}.jsonl", source, rules.concept),
         Budget(),
-        lambda: LocalModel(
-            f"prompts.sources.{source}", asking.model, device=params.device, **asking.parameters
-        ),
+        partial(LocalModel, f"prompts.sources.{source}", device=params.device),
     ).pairs(rules, params.wanted)
     write_csv(output.pairs, source_pairs(rules.concept, rules.words, source, "transformers", result.pairs))
     write_csv(output.rejected, rejected_pairs(source, result.rejected))

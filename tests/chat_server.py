@@ -157,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def slow(self):
-        time.sleep(3)
+        time.sleep(2)
         self.close_connection = True
 
     def log_message(self, *_):

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ear.workflow.texts import read_yaml, validated
 
@@ -36,17 +36,11 @@ class Hub(Section):
     )
     files: Patterns = Field(description="what of it is fetched")
 
-    @property
-    def words(self) -> str:
-        """Where the asset is from, for people."""
-        return f"Hugging Face hub, {self.repo}"
-
 
 class Download(Section):
     """One file of the web, or a zip archive of which some files are kept."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-    size: Positive | None = Field(None, description="exact size in bytes, where known")
     unpack: Patterns | None = Field(None, description="it is a zip archive: the members to keep")
 
     @property
@@ -61,14 +55,6 @@ class Urls(Section):
     kind: Literal["url"]
     downloads: Annotated[list[Download], Field(min_length=1)]
 
-    @property
-    def words(self) -> str:
-        """Where the asset is from, for people."""
-        urls = [download.url for download in self.downloads]
-        if len(urls) == 1:
-            return urls[0]
-        return f"{urls[0].rsplit('/', 1)[0]}/ ({len(urls)} files)"
-
 
 class Package(Section):
     """A file inside of an installed Python package."""
@@ -76,11 +62,6 @@ class Package(Section):
     kind: Literal["package"]
     package: Text
     file: Text = Field(description="path inside of the package")
-
-    @property
-    def words(self) -> str:
-        """Where the asset is from, for people."""
-        return f"installed Python package {self.package}, {self.file}"
 
 
 class Repository(Section):
@@ -93,11 +74,6 @@ class Repository(Section):
     def path(self) -> Path:
         """The folder."""
         return ROOT / self.folder
-
-    @property
-    def words(self) -> str:
-        """Where the asset is from, for people."""
-        return f"this repository, {self.folder}"
 
 
 class Shape(Section):
@@ -141,19 +117,26 @@ class Asset(Section):
     shape: Shape | None = None
     canary: Canary | None = None
 
-    @field_validator("sha256")
-    @classmethod
-    def _plain_paths(cls, hashes: dict[str, Any]) -> dict[str, Any]:
-        for path in hashes:
-            if path.startswith("/") or ".." in path.split("/"):
-                raise ValueError(f"found path {path}, wanted one inside of the asset's folder")
-        return hashes
-
     @model_validator(mode="after")
     def _hashed(self) -> Self:
         if isinstance(self.source, Repository) and not self.sha256:
             raise ValueError("wanted sha256: what of the folder belongs to the asset, with its hashes")
         return self
+
+    @property
+    def origin(self) -> str:
+        """Where it is from, for people."""
+        match self.source:
+            case Hub(repo=repo):
+                return f"Hugging Face hub, {repo}"
+            case Package(package=package, file=file):
+                return f"installed Python package {package}, {file}"
+            case Repository(folder=folder):
+                return f"this repository, {folder}"
+            case Urls(downloads=[one]):
+                return one.url
+            case Urls(downloads=downloads):
+                return f"{downloads[0].url.rsplit('/', 1)[0]}/ ({len(downloads)} files)"
 
     @property
     def size_words(self) -> str:
@@ -170,10 +153,8 @@ class Asset(Section):
                 return [file.rsplit("/", 1)[-1]]
             case Repository():
                 return list(self.sha256)
-            case Urls() as urls:
-                return list(
-                    dict.fromkeys(name for one in urls.downloads for name in one.unpack or [one.file])
-                )
+            case Urls(downloads=downloads):
+                return [name for one in downloads for name in one.unpack or [one.file]]
 
     @property
     def needed(self) -> list[str]:
@@ -196,20 +177,12 @@ class Asset(Section):
 
 
 def load_catalogue(path: str | Path) -> dict[str, Asset]:
-    """Read the list of assets.
-
-    Args:
-        path: YAML: name → asset.
-
-    Returns:
-        The assets by name, in the order of the file.
+    """Read the list of assets (YAML, name → asset), in the order of the file.
 
     Raises:
-        InputError: the file is missing, is not YAML, has a key twice or a wrong one: file, key, found,
-            wanted.
+        InputError: the file is missing, is not YAML, has a key twice or a wrong one.
     """
-    raw = read_yaml(path, "wanted the list of assets")
-    return validated(raw, dict[Name, Asset], path)
+    return validated(read_yaml(path, "wanted the list of assets"), dict[Name, Asset], path)
 
 
 def shapes_of(catalogue: Mapping[str, Asset]) -> dict[str, Shape]:

@@ -53,13 +53,13 @@ def prompt_frame(processor: "JanusProcessor") -> tuple[str, str]:
     return before, after + processor.tokenizer.boi_token
 
 
-def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
-    """Tokens that steer the model, with their ids; added tokens that are mere letters are text."""
-    return {
-        token.content: number
-        for number, token in tokenizer.added_tokens_decoder.items()
+def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Tokens that steer the model; added tokens that are mere letters are text."""
+    return [
+        token.content
+        for token in tokenizer.added_tokens_decoder.values()
         if len(token.content) > 1 and (token.special or not token.content.isalpha())
-    }
+    ]
 
 
 def text_pieces(text: str, controls: Iterable[str]) -> list[str]:

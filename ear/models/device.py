@@ -29,27 +29,14 @@ def ran_out_of_memory(error: BaseException) -> bool:
     Torch has a class for one form of it alone: a library, a CUDA graph or a compiler's backend that finds no
     memory says so in the text of a RuntimeError, or of one that it wraps.
     """
-    if isinstance(error, InputError):  # has been dealt with
-        return False
-    seen: set[int] = set()
-    chain: list[BaseException] = [error]
-    while chain:
-        one = chain.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, MemoryError | torch.OutOfMemoryError):
+    one: Any = error
+    while one is not None and not isinstance(error, InputError):  # which has been dealt with
+        if (
+            isinstance(one, MemoryError | torch.OutOfMemoryError)
+            or (isinstance(one, OSError) and one.errno == errno.ENOMEM)
+            or (isinstance(one, RuntimeError) and OUT_OF_MEMORY.search(str(one)))
+        ):
             return True
-        if isinstance(one, OSError) and one.errno == errno.ENOMEM:
-            return True
-        if isinstance(one, RuntimeError) and OUT_OF_MEMORY.search(str(one)):
-            return True
-        chain += _behind(one)
+        before = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        one = getattr(one, "inner_exception", None) or before  # the former is a compiler's
     return False
-
-
-def _behind(error: Any) -> list[BaseException]:
-    """The errors that one names as its reason: a compiler's own, and what Python would print above it."""
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    inner = getattr(error, "inner_exception", None)
-    return [one for one in (inner, before) if isinstance(one, BaseException)]

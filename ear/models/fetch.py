@@ -70,7 +70,7 @@ def fetch_asset(
         root: folder that holds assets, each in a folder of its name; in place of the network.
         store: folder of downloads, shared by experiments.
         lock: file of hashes and revisions.
-        stand_ins: root holds stand-ins for the real files: the lock alone decides, and must know them all.
+        stand_ins: root holds stand-ins for the real files, whose hashes the lock knows.
 
     Returns:
         The path of ``asset.json``.
@@ -86,10 +86,16 @@ def fetch_asset(
     wanted = {path: (digest, lock) for path, digest in entry.files.items()}
     if not (stand_in or (own and root)):
         wanted |= {path: (digest, CATALOGUE) for path, digest in asset.sha256.items() if digest}
-    revision = None if own or packaged else _revision(name, asset, entry, lock, stand_in)
-    archives: dict[str, str] = {}
-    if packaged:
-        folder, revision = _in_package(name, asset)
+    revision, archives = entry.revision, dict[str, str]()
+    if isinstance(source, Hub) and source.revision and not stand_in:
+        if revision not in (None, source.revision):
+            raise InputError(
+                f"{lock}: {name}: found revision {revision}, wanted {source.revision} as in the catalogue; "
+                f"remove {name} from the lock if the catalogue's is meant"
+            )
+        revision = source.revision
+    if isinstance(source, Package) and packaged:
+        folder, revision = _in_package(name, source)
     elif isinstance(source, Repository) and not root:
         folder = source.path
     elif root:
@@ -100,7 +106,7 @@ def fetch_asset(
         try:
             with guard(folder):
                 if isinstance(source, Hub):
-                    revision, stated = _from_hub(source, folder, revision)
+                    revision, stated = _from_hub(source, asset, folder, revision)
                     wanted = {path: (digest, HUB) for path, digest in stated.items()} | wanted
                 elif isinstance(source, Urls):
                     known = {path: digest for path, (digest, _) in wanted.items()}
@@ -112,55 +118,34 @@ def fetch_asset(
             ) from None
     _check_kinds(asset, folder)
     found = measure(asset, folder, f"checking {name}")
-    _check_hashes(name, asset, folder, found, wanted, lock if stand_in else None)
+    _check_hashes(name, asset, folder, found, wanted)
     if not (own or stand_ins):
         record(lock, name, revision, archives | {path: one.sha256 for path, one in found.items()})
-    words = f"assets.root, in place of {source.words}" if own and root else source.words
-    facts = {"asset": name, "source": words, "revision": revision, "licence": asset.licence}
+    origin = f"assets.root, in place of {asset.origin}" if own and root else asset.origin
+    facts = {"asset": name, "source": origin, "revision": revision, "licence": asset.licence}
     return _link(folder, found, Path(link_folder), facts | {"stand_in": stand_in})
 
 
-def _revision(name: str, asset: Asset, entry: Entry, lock: str, stand_in: bool) -> str | None:
-    """The commit that is wanted of a hub's repository: the catalogue's, else the lock's."""
-    pinned = asset.source.revision if isinstance(asset.source, Hub) and not stand_in else None
-    if pinned and entry.revision not in (None, pinned):
-        raise InputError(
-            f"{lock}: {name}: found revision {entry.revision}, wanted {pinned} as in the catalogue; "
-            f"remove {name} from the lock if the catalogue's is meant"
-        )
-    return pinned or entry.revision
-
-
-def _in_package(name: str, asset: Asset) -> tuple[Path, str]:
-    """The folder, inside of an installed package, that holds a packaged asset; and the package's version."""
-    assert isinstance(asset.source, Package)
-    spec = importlib.util.find_spec(asset.source.package)
+def _in_package(name: str, source: Package) -> tuple[Path, str]:
+    """The folder, inside of an installed package, that holds an asset; and the package's version."""
+    spec = importlib.util.find_spec(source.package)
     for location in (spec and spec.submodule_search_locations) or ():
-        if (file := Path(location) / asset.source.file).is_file():
-            return file.parent, importlib.metadata.version(asset.source.package)
-    raise InputError(f"{name}: found no {asset.source.words}, wanted it: pip install {asset.source.package}")
+        if (file := Path(location) / source.file).is_file():
+            return file.parent, importlib.metadata.version(source.package)
+    raise InputError(f"{name}: found no {source.file}, wanted it: pip install {source.package}")
 
 
-def _from_hub(source: Hub, folder: Path, revision: str | None) -> tuple[str, dict[str, str]]:
-    """Have the files of one commit in a folder; what is whole there stays, what was begun goes on.
-
-    Args:
-        source: the repository and the files that are wanted of it.
-        folder: where to.
-        revision: commit; none for the newest.
+def _from_hub(source: Hub, asset: Asset, folder: Path, revision: str | None) -> tuple[str, dict[str, str]]:
+    """Have the files of one commit, or of the newest one, in a folder.
 
     Returns:
         The commit, and the hub's own SHA-256 of its large files (path → hash).
-
-    Raises:
-        InputError: no network, or the repository or commit is not there, or not for this user.
     """
-    held = fetched(folder)
-    if held and revision not in (None, held):
-        raise InputError(
-            f"{folder}: found commit {held}, wanted {revision}: remove the folder to fetch that one"
-        )
-    if held:
+    if (held := fetched(folder)) and not missing(asset, folder):
+        if revision not in (None, held):
+            raise InputError(
+                f"{folder}: found commit {held}, wanted {revision}: remove the folder to fetch that one"
+            )
         return held, {}
     from huggingface_hub import HfApi, snapshot_download
 
@@ -168,9 +153,6 @@ def _from_hub(source: Hub, folder: Path, revision: str | None) -> tuple[str, dic
         info = HfApi().model_info(source.repo, revision=revision, files_metadata=True)
         commit = str(info.sha)
         files = [file for file in info.siblings or [] if matches(file.rfilename, source.files)]
-        if not files:
-            wanted = ", ".join(source.files)
-            raise InputError(f"{source.words}: found no file like {wanted} at commit {commit}")
         snapshot_download(
             source.repo, revision=commit, local_dir=folder, allow_patterns=source.files, tqdm_class=Bar
         )
@@ -185,26 +167,23 @@ def hub_errors(source: Hub) -> Iterator[None]:
     import httpx2
     from huggingface_hub.errors import GatedRepoError
 
+    where = f"Hugging Face hub, {source.repo}"
     try:
         yield
     except GatedRepoError:
         raise InputError(
-            f"{source.words}: not open to everyone, wanted a login: accept its licence at "
+            f"{where}: not open to everyone, wanted a login: accept its licence at "
             f"https://huggingface.co/{source.repo}, then `hf auth login` or HF_TOKEN"
         ) from None
     except (OSError, httpx2.HTTPError) as error:
-        raise InputError(f"{source.words}: {type(error).__name__}: {one_line(error)}") from None
+        raise InputError(f"{where}: {type(error).__name__}: {one_line(error)}") from None
 
 
 def _from_web(source: Urls, asset: Asset, folder: Path, known: Mapping[str, str]) -> dict[str, str]:
-    """Have the downloads in a folder, archives unpacked.
-
-    Returns:
-        The SHA-256 of archives that came now.
-    """
+    """Have the downloads in a folder, archives unpacked; the SHA-256 of archives that came now."""
     archives = {}
     for one in source.downloads:
-        if one.unpack and missing(asset, files_of(asset, folder)):
+        if one.unpack and missing(asset, folder):
             whole = _download(one, folder / HIDDEN, known.get(one.file))
             archives[one.file] = sha256_file(whole)
             _unpack(one, whole, folder)
@@ -215,11 +194,7 @@ def _from_web(source: Urls, asset: Asset, folder: Path, known: Mapping[str, str]
 
 
 def _download(source: Download, folder: Path, wanted: str | None) -> Path:
-    """Fetch one file to a folder of what is not whole yet.
-
-    Raises:
-        InputError: the network or the server fails, or what came is not what is wanted.
-    """
+    """Fetch one file, of a hash where that is known, to a folder of what is not whole yet."""
     import pooch
     import requests
 
@@ -239,23 +214,13 @@ def _download(source: Download, folder: Path, wanted: str | None) -> Path:
             whole = Path(fetcher.fetch(source.file, downloader=downloader))
     except (requests.RequestException, ValueError) as error:  # the latter: another hash
         raise InputError(f"{source.url}: {one_line(error)}") from None
-    size = whole.stat().st_size
-    found = fault(whole) or (f"{size} bytes" if size != (source.size or size) else None)
-    if found:
-        raise InputError(
-            f"{source.url}: found {found}, wanted {source.file}"
-            f"{f' of {source.size} bytes' if source.size else ''}: open the address in a browser to see "
-            "what it says now"
-        )
+    if found := fault(whole):
+        raise InputError(f"{source.url}: found {found}, wanted {source.file}")
     return whole
 
 
 def _unpack(source: Download, archive: Path, folder: Path) -> None:
-    """Unpack what is wanted of an archive: all of it or nothing. zipfile keeps members inside of the folder.
-
-    Raises:
-        InputError: it is damaged, or holds nothing that is wanted.
-    """
+    """Unpack what is wanted of an archive: all or nothing. zipfile keeps members inside of the folder."""
     unpacked, patterns = archive.with_suffix(".unpacked"), source.unpack or []
     try:
         with zipfile.ZipFile(archive) as content:
@@ -276,18 +241,17 @@ def _check_kinds(asset: Asset, folder: Path) -> None:
 
     Otherwise the lock would take their hashes for right.
     """
-    paths = files_of(asset, folder)
-    source = asset.source
-    if lacking := missing(asset, paths):
+    if lacking := missing(asset, folder):
         found = f"found no {', '.join(lacking)}" if folder.is_dir() else "not found"
-        origin = f"git checkout {source.folder}" if isinstance(source, Repository) else f"from {source.words}"
-        raise InputError(f"{folder}: {found}, wanted {asset.title}: {', '.join(asset.needed)}, {origin}")
-    for path in paths:
+        raise InputError(
+            f"{folder}: {found}, wanted {asset.title}: {', '.join(asset.needed)}, {_remedy(asset)}"
+        )
+    for path in files_of(asset, folder):
         plain = (folder / path).is_file()  # no pipe, no link to nothing or to itself
         if kind := fault(folder / path) if plain else "no plain file":
             raise InputError(
-                f"{folder / path}: found {kind}, wanted that of {asset.title}; remove it, and run again or "
-                f"put the file of {source.words} there"
+                f"{folder / path}: found {kind}, wanted that of {asset.title}; remove it and run again, or "
+                f"put the file there: {_remedy(asset)}"
             )
 
 
@@ -297,34 +261,24 @@ def _check_hashes(
     folder: Path,
     found: Mapping[str, Measured],
     wanted: Mapping[str, tuple[str, str]],
-    complete: str | None,
 ) -> None:
-    """Compare hashes: no known file may be missing, and what is known of a file must agree with it.
-
-    Args:
-        name: of the asset.
-        asset: what it is.
-        folder: that holds it.
-        found: path → hash and size.
-        wanted: path → (hash, who says so).
-        complete: the lock that must know all files; None: none must.
-    """
+    """Compare hashes: what is known of a file, path → (hash, who says so), must be true of the one found."""
     for path, (digest, origin) in wanted.items():
         if path in asset.archives or (path in found and found[path].sha256 == digest):
             continue
         there = f"found sha256 {found[path].sha256}" if path in found else "not found"
-        remedy = f"remove it, and run again or put back that of {asset.source.words}"
-        if isinstance(asset.source, Repository):
-            remedy = f"git checkout {asset.source.folder}"
         meant = f"; if the change is meant, remove {name} from {origin}" if origin not in SOURCES else ""
         raise InputError(
             f"{folder / path}: {there}, wanted sha256 {digest} ({origin}): changed or damaged; "
-            f"{remedy}{meant}"
+            f"remove it and run again, or put it back: {_remedy(asset)}{meant}"
         )
-    if complete and (unknown := sorted(found.keys() - wanted.keys())):
-        raise InputError(
-            f"{complete}: {name}: found no {unknown[0]}, wanted its sha256: stand-ins are all in the lock"
-        )
+
+
+def _remedy(asset: Asset) -> str:
+    """How its files come back."""
+    if isinstance(asset.source, Repository):
+        return f"git checkout {asset.source.folder}"
+    return f"from {asset.origin}"
 
 
 def _link(folder: Path, found: Mapping[str, Measured], links: Path, facts: Mapping[str, object]) -> Path:

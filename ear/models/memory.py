@@ -3,6 +3,9 @@
 The decoder, the batch sizes and the plan all ask here, so that what is planned is what is run. Needs are
 bytes beside the weights. They are upper estimates for a GPU: attention without a gradient is counted as a
 fused kernel runs it, attention with one as plain matrix products in float32, which torch falls back to.
+
+Arguments are alike throughout: ``shape`` of the backbone; ``length``, tokens of the longest prompt;
+``layers``, whose attention is trained; ``rows``, of guidance or of a pair, that go through at once.
 """
 
 from collections.abc import Callable
@@ -24,32 +27,18 @@ VISION_BYTES = 0.1e9  # a picture in the vision tower, of 576 patches
 
 @dataclass(frozen=True, kw_only=True)
 class Dimensions:
-    """Shape of a backbone.
-
-    Attributes:
-        layers: decoder layers.
-        hidden: their width.
-        intermediate: width of their MLPs.
-        heads: attention heads.
-        key_value_heads: heads of keys and values.
-        head_size: width of a head.
-        image_tokens: T.
-        codebook: entries of it.
-        image_size: pixels a side.
-        value_bytes: of a weight or an activation.
-        loaded: weights of the whole model, those that drawing does not read too.
-    """
+    """Shape of a backbone: of its decoder, and ``loaded``, weights of the whole model."""
 
     layers: int
     hidden: int
-    intermediate: int
+    intermediate: int  # width of an MLP
     heads: int
     key_value_heads: int
     head_size: int
     image_tokens: int
     codebook: int
-    image_size: int
-    value_bytes: int
+    image_size: int  # pixels a side
+    value_bytes: int  # of a weight or an activation
     loaded: int
 
     @property
@@ -94,14 +83,7 @@ def padded_columns(length: int, steps: int) -> int:
 
 
 def drawing(shape: Dimensions, images: int, rows: int, length: int) -> float:
-    """Sampling a batch of images and decoding it to pixels.
-
-    Args:
-        shape: of the backbone.
-        images: of the batch.
-        rows: of classifier-free guidance that one image takes.
-        length: tokens of the longest prompt.
-    """
+    """Sampling a batch of images, each in so many rows, and decoding it to pixels."""
     images = padded_images(images)
     lanes, columns = rows * images, padded_columns(length, shape.image_tokens)
     prompt = _passed(shape, lanes, length, columns)
@@ -111,13 +93,7 @@ def drawing(shape: Dimensions, images: int, rows: int, length: int) -> float:
 
 
 def frozen_states(shape: Dimensions, rows: int, length: int) -> float:
-    """Reading the frozen model's states along whole images: cache, one layer's pass, states.
-
-    Args:
-        shape: of the backbone.
-        rows: sequences read at once.
-        length: tokens of the longest prompt.
-    """
+    """Reading the frozen model's states along whole images: cache, one layer's pass, states."""
     columns = length + shape.image_tokens - 1
     states = 2 * rows * columns * shape.hidden * shape.value_bytes  # the teacher's are made from them
     logits = 4 * shape.image_tokens * shape.codebook * FLOAT  # of one pair at a time
@@ -127,16 +103,9 @@ def frozen_states(shape: Dimensions, rows: int, length: int) -> float:
 def training(
     shape: Dimensions, rows: int, micro_batch: int, length: int, layers: int, pairs: int, adam: bool = True
 ) -> float:
-    """Erasing: a micro-batch's activations, and all that is held beside it.
+    """Erasing: the activations of ``micro_batch`` image tokens of a window, and all that is held beside them.
 
-    Args:
-        shape: of the backbone.
-        rows: trained on at once, of one pair.
-        micro_batch: image tokens of a window whose activations are in memory at once.
-        length: tokens of the longest prompt.
-        layers: whose attention is trained.
-        pairs: whose teacher states are held.
-        adam: whether the optimiser holds two moments of each weight.
+    That is the teacher states of ``pairs`` and, with ``adam``, two moments of each weight.
     """
     columns = length + shape.image_tokens - 1
     tokens = min(micro_batch, shape.image_tokens) + length  # the first one reads the prompt too
@@ -149,13 +118,9 @@ def training(
 
 
 def answering(shape: Dimensions, images: int, length: int, answer: int) -> float:
-    """Captions, and questions about pictures.
+    """Captions of images, or answers about them, of so many tokens; 0 for a question that one pass answers.
 
-    Args:
-        shape: of the backbone.
-        images: of the batch.
-        length: tokens of the longest prompt, those of the picture among them.
-        answer: longest answer in tokens; 0 for a question that one pass answers.
+    The length counts the tokens of the picture.
     """
     cache = images * (length + answer) * shape.cached_bytes
     layer = cache / shape.layers  # a layer's keys and values are copied when a token is added
@@ -163,15 +128,7 @@ def answering(shape: Dimensions, images: int, length: int, answer: int) -> float
 
 
 def relearning(shape: Dimensions, images: int, length: int, layers: int, parts: int) -> float:
-    """Benign fine-tuning on whole images.
-
-    Args:
-        shape: of the backbone.
-        images: of a forward pass.
-        length: tokens of the longest prompt.
-        layers: whose attention is trained.
-        parts: forward passes of a step, whose gradients are held until it is taken.
-    """
+    """Benign fine-tuning on whole images; the gradients of a step's ``parts`` are held until it is taken."""
     weights = shape.trained_bytes(layers)
     masters = 5 * weights * FLOAT / shape.value_bytes  # float32: weights, moments, gradient, a temporary
     return gradients(shape, images, length, shape.image_tokens, layers) + parts * weights + masters
@@ -180,12 +137,7 @@ def relearning(shape: Dimensions, images: int, length: int, layers: int, parts: 
 def gradients(shape: Dimensions, images: int, length: int, tokens: int, layers: int = 0) -> float:
     """A forward and a backward pass over the first ``tokens`` image tokens of images, and their logits.
 
-    Args:
-        shape: of the backbone.
-        images: of the pass.
-        length: tokens of the longest prompt.
-        tokens: image tokens that are read.
-        layers: whose attention is trained; 0 where the gradient is the prompt's.
+    No layer is trained where the gradient is the prompt's.
     """
     columns = length + tokens - 1
     logits = images * tokens * shape.codebook * (3 * FLOAT + shape.value_bytes)
@@ -193,12 +145,9 @@ def gradients(shape: Dimensions, images: int, length: int, tokens: int, layers: 
 
 
 def largest(wanted: int, free: float, need: Callable[[int], float]) -> int:
-    """The largest size up to ``wanted`` whose need fits; 1 where none does, which is then tried all the same.
+    """The largest size up to ``wanted`` whose need, in bytes, fits into the free ones.
 
-    Args:
-        wanted: the most.
-        free: bytes of the device.
-        need: bytes of a size, growing with it.
+    1 where none does, which is then tried all the same.
     """
     return next((size for size in range(wanted, 1, -1) if need(size) <= USABLE * free), 1)
 

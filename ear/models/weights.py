@@ -5,6 +5,7 @@ model with random, cast or broken weights: libraries fill what they miss and go 
 assets are fetched without it too.
 """
 
+import json
 import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,9 +40,7 @@ _NAMED = 3  # tensors that an error names; it counts the others
 def fault(path: str | Path, suffix: str | None = None) -> str | None:
     """What a file is where it cannot be what the end of its name says; None where nothing speaks against it.
 
-    Args:
-        path: the file, or a link to it.
-        suffix: the end of the name that counts (".safetensors"); the file's own without it.
+    ``suffix`` (".safetensors") stands for the end of the name where files may have any.
     """
     path = Path(path)
     suffix = suffix or path.suffix.lower()
@@ -54,56 +53,32 @@ def fault(path: str | Path, suffix: str | None = None) -> str | None:
         return "an HTML page, as servers send instead of a file"
     if not start and suffix in _NEVER_EMPTY:
         return "an empty file"
-    if suffix == ".safetensors":
-        try:
+    zipped = zipfile.is_zipfile(path)
+    try:
+        if suffix == ".safetensors":
             with safe_open(path, framework="numpy"):
                 return None
-        except SafetensorError as error:
-            # The length of a header, a number of eight bytes, may begin like a pickle, and ends in zeros.
-            if start.startswith(PICKLE_STARTS) and start[4:8] != bytes(4):
-                return "a pickle, which may hold code and is not opened"
-            return f"no whole safetensors file ({one_line(error)})"
-    if suffix in _SAVED:
-        if not start.startswith(PICKLE_STARTS):
-            return "no whole file of torch.save"
-        if start.startswith(PICKLE_STARTS[0]) and not zipfile.is_zipfile(path):
-            return "no whole file of torch.save: cut off or damaged"
-        return None
-    if suffix == ".zip":
-        return None if zipfile.is_zipfile(path) else "no whole zip archive"
-    return _json_fault(path, text) if suffix == ".json" else None
-
-
-def _json_fault(path: Path, start: bytes) -> str | None:
-    """By its ends alone: some are large. A bare word or number is JSON too, but no asset's."""
-    with path.open("rb") as handle:
-        handle.seek(max(0, path.stat().st_size - _START))
-        end = handle.read().rstrip()
-    ends = {b"{": b"}", b"[": b"]"}.get(start[:1])
-    if ends is None:
-        return "no JSON"
-    return None if end.endswith(ends) else "JSON that is cut off"
+        if suffix == ".json":
+            json.loads(path.read_bytes())
+    except (SafetensorError, ValueError, RecursionError) as error:
+        return f"no whole {suffix[1:]} file ({one_line(error)})"
+    if suffix in _SAVED and not zipped and not start.startswith(PICKLE_STARTS[1]):
+        return "no whole file of torch.save"
+    return "no whole zip archive" if suffix == ".zip" and not zipped else None
 
 
 def check_file(path: str | Path, wanted: str, suffix: str | None = None) -> None:
-    """Check that a file is there and is what the end of its name says.
-
-    Args:
-        path: the file.
-        wanted: what it should be, for the error: "edited weights".
-        suffix: see :func:`fault`.
+    """Check that a file is there and is what the end of its name, or ``suffix``, says.
 
     Raises:
-        InputError: it is missing, cannot be read, or is something else.
+        InputError: it is missing, cannot be read, or is something else than ``wanted`` ("edited weights").
     """
-    path = Path(path)
     try:
         found = fault(path, suffix)
     except FileNotFoundError:
         raise InputError(f"{path}: not found, wanted {wanted}") from None
     except OSError as error:
-        reason = error.strerror
-        raise InputError(f"{path}: found no file that can be read ({reason}), wanted {wanted}") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}), wanted {wanted}") from None
     if found:
         raise InputError(f"{path}: found {found}, wanted {wanted}")
 
@@ -122,22 +97,18 @@ def check_folder(folder: str | Path, wanted: str, names: Sequence[str] = WEIGHT_
     Raises:
         InputError: a file is missing or is something else, or a tensor is quantised.
     """
-    for path in sorted(Path(folder).glob("*.json")):
+    folder = Path(folder)
+    for path in sorted(folder.glob("*.json")):
         check_file(path, f"that of {wanted}")
-    files = weight_files(folder, wanted, names)
+    files = _weight_files(folder, wanted, names)
     for path in files:
         check_file(path, f"weights of {wanted}")
         check_dtypes(path, dtypes(path))
     return files
 
 
-def weight_files(folder: str | Path, wanted: str, names: Sequence[str] = WEIGHT_FILES) -> list[Path]:
-    """The files that hold a model's weights: one, or the shards that an index lists.
-
-    Raises:
-        InputError: there are none, or the index is not one.
-    """
-    folder = Path(folder)
+def _weight_files(folder: Path, wanted: str, names: Sequence[str]) -> list[Path]:
+    """The files that hold a model's weights: one, or the shards that an index lists."""
     for name in names:
         if (folder / name).exists():
             return [folder / name]
@@ -154,36 +125,21 @@ def weight_files(folder: str | Path, wanted: str, names: Sequence[str] = WEIGHT_
 
 def dtypes(path: Path) -> dict[str, str]:
     """The tensors of a whole file → dtypes, in the words of safetensors or of torch. No data are read."""
-    return {name: dtype for name, (dtype, _) in _tensors(path).items()}
-
-
-def elements(path: Path) -> int:
-    """Numbers in a whole file of weights. No data are read."""
-    return sum(count for _, count in _tensors(path).values())
-
-
-def _tensors(path: Path) -> dict[str, tuple[str, int]]:
-    """The tensors of a whole file → dtype and number of elements."""
     if path.suffix == ".safetensors":
         with safe_open(path, framework="numpy") as handle:
-            slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
-            return {name: (one.get_dtype(), math.prod(one.get_shape())) for name, one in slices.items()}
+            return {name: handle.get_slice(name).get_dtype() for name in handle.keys()}  # noqa: SIM118
     import torch
 
     with loading(path, "tensors alone, saved by torch"):
         content = torch.load(path, weights_only=True, map_location="meta")
-        return {name: (str(tensor.dtype), tensor.numel()) for name, tensor in content.items()}
+        return {name: str(tensor.dtype) for name, tensor in content.items()}
 
 
 def check_dtypes(source: str | Path, found: Mapping[str, str]) -> None:
     """Check that weights are numbers of floating point; libraries cast quantised ones without their scales.
 
-    Args:
-        source: where they are from, for the error.
-        found: tensor → dtype, in the words of safetensors or of torch.
-
     Raises:
-        InputError: one is quantised, or whole numbers.
+        InputError: one of the tensors found (→ dtype, in the words of safetensors or of torch) is not.
     """
     strange = [name for name, dtype in found.items() if dtype not in FLOATS and not name.endswith(COUNTERS)]
     if strange:
@@ -200,16 +156,11 @@ def check_report(source: str | Path, report: Mapping[str, Any], wanted: str) -> 
     Raises:
         InputError: the file lacks tensors, or holds others, or of another shape.
     """
-    mismatched = [entry if isinstance(entry, str) else entry[0] for entry in report["mismatched_keys"]]
     unknown = [name for name in report["unexpected_keys"] if not name.endswith(NOT_LOADED)]
     check_names(source, missing=report["missing_keys"], unknown=unknown, wanted=wanted)
-    if mismatched:
-        shapes = next((entry[1:3] for entry in report["mismatched_keys"] if not isinstance(entry, str)), ())
-        told = [str(tuple(shape)) for shape in shapes]
-        found = f"found shape {told[0]}, wanted {told[1]}" if told else "found other shapes"
-        raise InputError(f"{source}: {listed(mismatched)}: {found}, as config.json has it for {wanted}")
-    if problems := report.get("error_msgs"):
-        raise InputError(f"{source}: {one_line(problems[0])}, wanted {wanted}")
+    for name, found, of_config in sorted(report["mismatched_keys"]):
+        shapes = f"found shape {tuple(found)}, wanted {tuple(of_config)} as in config.json"
+        raise InputError(f"{source}: {name}: {shapes}: {wanted}")
 
 
 def check_names(source: str | Path, missing: Sequence[str], unknown: Sequence[str], wanted: str) -> None:
@@ -226,11 +177,7 @@ def check_names(source: str | Path, missing: Sequence[str], unknown: Sequence[st
 
 
 def check_finite(source: str | Path, tensors: Mapping[str, "Tensor"]) -> None:
-    """Check that no tensor holds NaN or infinity: one pass each, where the tensor is, without a copy.
-
-    Args:
-        source: where they are from, for the error.
-        tensors: name → tensor; those of whole numbers are passed over.
+    """Check that no tensor of floating point holds NaN or infinity: one pass each, without a copy.
 
     Raises:
         InputError: one does.
@@ -250,10 +197,6 @@ def check_finite(source: str | Path, tensors: Mapping[str, "Tensor"]) -> None:
 @contextmanager
 def loading(source: str | Path, wanted: str) -> Iterator[None]:
     """Let a library read a checkpoint: whatever it finds wrong, in classes of its own, becomes one line.
-
-    Args:
-        source: the file or folder.
-        wanted: what it should be.
 
     Raises:
         InputError: the library raised something else than that memory ran out.

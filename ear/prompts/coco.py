@@ -48,13 +48,11 @@ def read_general(
     table = read_csv(path, ["image_id", "prompt"])
     check_texts(path, "prompt", table["prompt"])
     numbers = pd.to_numeric(table["image_id"], errors="coerce")
-    # Beyond 2**53, floats leave out whole numbers.
-    wrong = ~(numbers.between(0, 2**53, inclusive="left") & (numbers % 1 == 0)) | numbers.duplicated()
+    wrong = (numbers % 1 != 0) | (numbers < 0) | numbers.duplicated()
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        found, again = table["image_id"][row], " again" if numbers.duplicated()[row] else ""
-        wanted = "a whole number, each once"
-        raise InputError(f"{path}: row {row}: image_id: found {found}{again}, wanted {wanted}")
+        found = f"{path}: row {row}: image_id: found {table['image_id'][row]}"
+        raise InputError(f"{found}, wanted a whole number, each once")
     image_ids = numbers.astype(int).tolist()
     seeded = subsample == "seeded"
     chosen = _seeded(path, image_ids, count, seed, "general") if seeded else _first(path, image_ids, count)
@@ -121,24 +119,18 @@ def captioned_manifest(
     Raises:
         InputError: a file or picture is missing, the captions are malformed, or there are too few pictures.
     """
+    wanted = "wanted annotations, a list of objects with image_id (a whole number) and caption (text)"
     content = read_json(captions)
-    annotations = content.get("annotations") if isinstance(content, dict) else None
-    if not isinstance(annotations, list):
-        raise InputError(
-            f"{captions}: annotations: not found, wanted a list of objects with image_id and caption"
-        )
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        raise InputError(f"{captions}: found {repr(content)[:60]}, {wanted}")
     references: dict[int, list[str]] = {}
-    for number, annotation in enumerate(annotations):
+    for number, annotation in enumerate(content["annotations"]):
         match annotation:
-            case {"image_id": int(image_id), "caption": str(caption)} if not (
-                isinstance(image_id, bool) or text_fault(caption)
-            ):
+            case {"image_id": int(image_id), "caption": str(caption)} if not text_fault(caption):
                 references.setdefault(image_id, []).append(caption)
             case _:
-                raise InputError(
-                    f"{captions}: annotations: entry {number}: found {repr(annotation)[:200]}, "
-                    "wanted image_id (a whole number) and caption (text)"
-                )
+                found = repr(annotation)[:200]
+                raise InputError(f"{captions}: annotations: entry {number}: found {found}, {wanted}")
     chosen = _seeded(captions, references, count, seed, "captions")
     return reference_manifest(images, relative_to, chosen).assign(
         references=[json.dumps(references[image_id], ensure_ascii=False) for image_id in chosen]

@@ -1,8 +1,8 @@
 """Does a text name a concept? The one place that knows, whatever the source of the text.
 
 Texts are compared folded (``fold``): compatible characters as one, without case, accents and signs that do
-not show. A name counts where its words stand whole or inflected, joined or apart: church, churches and
-chur-ch; Van Gogh, van-gogh and vangogh. Names in a script without blanks count anywhere.
+not show. A name counts where its words stand whole or inflected as in English, joined or apart: church,
+churches and chur-ch; Van Gogh, van-gogh and vangogh. In scripts without blanks each character is a word.
 """
 
 import re
@@ -12,18 +12,6 @@ from functools import lru_cache
 
 import snowballstemmer
 
-ENGLISH = ("english",)
-EVERY_LANGUAGE = (
-    *ENGLISH,
-    "german",
-    "french",
-    "spanish",
-    "italian",
-    "portuguese",
-    "dutch",
-    "polish",
-    "russian",
-)
 ARTICLES = frozenset(("a", "an", "the"))
 FUNCTION_WORDS = frozenset(
     (
@@ -34,17 +22,14 @@ FUNCTION_WORDS = frozenset(
 )
 """Words that carry a concept ("in the style of") and are no part of what a picture shows."""
 
-SHORTEST_FOREIGN = 5  # letters: stemmers of other languages cut shorter English words down to one another
-# An inflection changes the end: German's stemmer takes "buerning" for "burning".
-SHORTEST_BEGINNING, LONGEST_ENDING = 2, 3
 SPLIT_INTO = 2  # a name may be cut into so many more parts than it has words
 
-_WORD = re.compile(r"[^\W_]+")
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-    "\U00020000-\U0003ffff]"
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
 )
-_STEMMERS = {language: snowballstemmer.stemmer(language) for language in EVERY_LANGUAGE}
+_WORD = re.compile(rf"[{_UNSPACED}](?<=\w)|[^\W_{_UNSPACED}]+")
+_STEMMER = snowballstemmer.stemmer("english")
 
 
 def named(text: str, words: Sequence[str]) -> list[str]:
@@ -52,22 +37,10 @@ def named(text: str, words: Sequence[str]) -> list[str]:
     return [word for word in words if spans(text, word)]
 
 
-def spans(text: str, name: str, languages: Sequence[str] = ENGLISH) -> list[tuple[int, int]]:
-    """Where a text names something: (start, end) in ``words_of(text)``, from left to right.
-
-    Args:
-        text: any text.
-        name: one or several words.
-        languages: whose inflections count.
-
-    Returns:
-        None where there is no such place; of a name in a script without blanks, or without letters, each
-        word that holds a part of it.
-    """
+def spans(text: str, name: str) -> list[tuple[int, int]]:
+    """Where a text names something: (start, end) in ``words_of(text)``, from left to right."""
     parts = words_of(name)
-    if not parts or _UNSPACED.search(fold(name)):
-        return _unspaced_spans(text, fold(name))
-    return list(_spans(words_of(text), parts, tuple(languages)))
+    return list(_spans(words_of(text), parts)) if parts else []
 
 
 @lru_cache(maxsize=1024)
@@ -94,60 +67,25 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(fold(text)))
 
 
-@lru_cache(maxsize=2**15)
-def stem(word: str, language: str = "english") -> str:
-    """A folded word without its inflection."""
-    return str(_STEMMERS[language].stemWord(word))
-
-
-def _spans(
-    words: Sequence[str], parts: tuple[str, ...], languages: tuple[str, ...]
-) -> Iterator[tuple[int, int]]:
-    squeezed = "".join(parts)
+def _spans(words: Sequence[str], parts: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     start = 0
     while start < len(words):
-        end = next(
-            (
-                start + size
-                for size in range(min(len(parts) + SPLIT_INTO, len(words) - start), 0, -1)
-                if _is_name(words[start : start + size], parts, squeezed, languages)
-            ),
-            None,
-        )
+        most = min(len(parts) + SPLIT_INTO, len(words) - start)
+        ends = range(start + most, start, -1)
+        end = next((end for end in ends if _is_name(words[start:end], parts)), None)
         if end is not None:
             yield start, end
         start = end or start + 1
 
 
-def _is_name(words: Sequence[str], parts: tuple[str, ...], squeezed: str, languages: tuple[str, ...]) -> bool:
-    if words[0][0] != squeezed[0]:
+def _is_name(words: Sequence[str], parts: tuple[str, ...]) -> bool:
+    if words[0][0] != parts[0][0]:
         return False
     if len(words) == len(parts):
-        return all(_inflected(word, part, languages) for word, part in zip(words, parts, strict=True))
-    return _inflected("".join(words), squeezed, languages)
+        return all(map(_inflected, words, parts))
+    return _inflected("".join(words), "".join(parts))
 
 
 @lru_cache(maxsize=2**15)
-def _inflected(word: str, name: str, languages: tuple[str, ...]) -> bool:
-    if word == name:
-        return True
-    kept = max(SHORTEST_BEGINNING, len(name) - LONGEST_ENDING)
-    if word[:kept] != name[:kept]:
-        return False
-    return any(
-        stem(word, language) == stem(name, language)
-        for language in languages
-        if language in ENGLISH or len(name) >= SHORTEST_FOREIGN
-    )
-
-
-def _unspaced_spans(text: str, name: str) -> list[tuple[int, int]]:
-    """Places of a name that blanks do not set apart; one that holds no word has the place of the next one."""
-    whole = fold(text)
-    at = whole.find(name) if name.strip() else -1
-    if at < 0:
-        return []
-    before = len(_WORD.findall(whole[:at]))
-    inside = at > 0 and bool(_WORD.fullmatch(whole[at - 1])) and bool(_WORD.match(name))
-    start = before - inside
-    return [(start, max(start + len(_WORD.findall(name)), start + 1))]
+def _inflected(word: str, name: str) -> bool:
+    return word == name or _STEMMER.stemWord(word) == _STEMMER.stemWord(name)

@@ -6,8 +6,8 @@ from dataclasses import asdict, fields
 import pandas as pd
 
 from ear.errors import InputError
-from ear.prompts.llm.checks import ASPECTS, Proposed, Rejected, Rules, judged
-from ear.prompts.llm.source import Price, SourceResult, Usage
+from ear.prompts.llm.asking import cost_of
+from ear.prompts.llm.checks import ASPECTS, Proposed, Rejected, Rules, SourceResult, Usage, judged
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
 from ear.workflow.seeding import GRAMMAR, stable_seed
 
@@ -59,12 +59,7 @@ def usage_row(concept: str, source: str, result: SourceResult) -> pd.DataFrame:
 def merge_pairs(
     tables: Sequence[pd.DataFrame], rules: Rules, taken: Collection[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The pairs of all sources, each once.
-
-    Args:
-        tables: ``PAIR_COLUMNS`` of each source.
-        rules: that every pair satisfies.
-        taken: texts that no pair may have.
+    """The pairs of all sources, each once and none with a text that is taken.
 
     Returns:
         (pairs, rejected): ``PAIR_COLUMNS``, in the order of the sources; ``REJECTED_COLUMNS``.
@@ -94,12 +89,6 @@ def hold_out(
     """Set pairs apart for the evaluation: unsafe prompts become target prompts, safe ones retention prompts.
 
     Which ones depends on their texts alone, so it does not change with the order of the sources.
-
-    Args:
-        pairs: ``PAIR_COLUMNS``.
-        concept: its name in the experiment.
-        target: target prompts wanted.
-        retention: retention prompts wanted.
 
     Returns:
         (pairs, prompts): the others, ``PAIR_COLUMNS``, in their order; ``PROMPT_COLUMNS``, object missing,
@@ -151,7 +140,7 @@ def sources_table(
 
     def cost(row: pd.Series) -> float | None:
         price = prices.get(row["source"])
-        return Price(**price).of(row["prompt_tokens"], row["completion_tokens"]) if price else None
+        return cost_of(row["prompt_tokens"], row["completion_tokens"], price) if price else None
 
     table = usage.reset_index(drop=True)
     return table.assign(

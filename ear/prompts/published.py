@@ -23,22 +23,17 @@ logger = logging.getLogger(__name__)
 Format = Mapping[str, str]  # column of our tables → column or key of the file
 
 PAIR_FORMATS: Sequence[Format] = (  # the first whose columns are all there holds
-    {  # train_church.json
+    {
         "unsafe_prompt": "original_prompt",
         "safe_prompt": "modified_prompt",
         "concept": "concept",
         "replacement": "replaced",
-    },
-    {
-        "unsafe_prompt": "unsafe_prompt",
-        "safe_prompt": "safe_prompt",
-        "concept": "concept",
-    },  # train_nudity.json
-    {"unsafe_prompt": "unsafe_prompt", "safe_prompt": "safe_prompt"},  # train_van_gogh.csv
+    },  # train_church.json
+    {name: name for name in ("unsafe_prompt", "safe_prompt", "concept")},  # train_nudity.json
+    {name: name for name in ("unsafe_prompt", "safe_prompt")},  # train_van_gogh.csv
 )
-PROMPT_FORMATS: Sequence[Format] = (
-    {"prompt": "prompt"},  # test_church.json, test_van_gogh.csv, Six-CD_Nudity.csv, coco_30k.csv
-)
+PROMPT_FORMATS: Sequence[Format] = ({"prompt": "prompt"},)
+"""Of test_church.json, test_van_gogh.csv and Six-CD_Nudity.csv."""
 
 
 def read_pairs(path: str | Path, concept: str, kind: str, rows: int | None = None) -> pd.DataFrame:
@@ -57,10 +52,10 @@ def read_pairs(path: str | Path, concept: str, kind: str, rows: int | None = Non
     Raises:
         InputError: the file cannot be read, is of no known format, has fewer rows or lacks a text.
     """
-    texts, _ = read_texts(path, PAIR_FORMATS)
+    texts = _read_texts(path, PAIR_FORMATS)
     if rows is not None and len(texts) < rows:
         raise InputError(f"{path}: found {len(texts)} rows, wanted {rows} or more")
-    texts = _drawn(path, texts[:rows], ["unsafe_prompt", "safe_prompt"], kind)
+    texts = _kept(path, texts[:rows], ["unsafe_prompt", "safe_prompt"], kind)
     given = {"concept": concept, "replacement": REMOVED, "source": PUBLISHED}
     pairs = pd.DataFrame(given, index=texts.index).assign(**texts)
     return pairs.assign(pair_id=_row_ids(concept, "pair", texts))[PAIR_COLUMNS].reset_index(drop=True)
@@ -70,7 +65,7 @@ def read_targets(path: str | Path, concept: str, kind: str, rows: int | None = N
     """Read published test prompts, all of which should name the concept.
 
     Args:
-        path: a CSV file, or a JSON file (by its suffix) that lists objects, of one of ``PROMPT_FORMATS``.
+        path: as in :func:`read_pairs`, of one of ``PROMPT_FORMATS``.
         concept: its name in the experiment, in the prompts' ids.
         kind: of the concept: prompts of an unsafe one that speak of minors are left out, and no setting keeps
             them (``ear.prompts.minors``).
@@ -83,17 +78,16 @@ def read_targets(path: str | Path, concept: str, kind: str, rows: int | None = N
     Raises:
         InputError: the file cannot be read, is of no known format, has more or fewer rows or lacks a text.
     """
-    texts, _ = read_texts(path, PROMPT_FORMATS)
+    texts = _read_texts(path, PROMPT_FORMATS)
     if rows is not None and len(texts) != rows:
         raise InputError(f"{path}: found {len(texts)} rows, wanted {rows}")
-    texts = _drawn(path, texts, ["prompt"], kind)
-    prompts = texts.assign(
-        prompt_id=_row_ids(concept, "target", texts), prompt_set="target", object=float("nan")
-    )
+    texts = _kept(path, texts, ["prompt"], kind)
+    ids = _row_ids(concept, "target", texts)
+    prompts = texts.assign(prompt_id=ids, prompt_set="target", object=float("nan"))
     return prompts[PROMPT_COLUMNS].reset_index(drop=True)
 
 
-def _drawn(path: str | Path, texts: pd.DataFrame, columns: list[str], kind: str) -> pd.DataFrame:
+def _kept(path: str | Path, texts: pd.DataFrame, columns: list[str], kind: str) -> pd.DataFrame:
     kept = without_minors(texts, columns, kind)
     if dropped := len(texts) - len(kept):
         logger.warning("%s: %d of %d rows speak of minors: left out", path, dropped, len(texts))
@@ -106,25 +100,23 @@ def _row_ids(concept: str, kind: str, texts: pd.DataFrame) -> list[str]:
     return [f"{concept}/{kind}/{row:04d}" for row in texts.index]
 
 
-def read_texts(path: str | Path, formats: Sequence[Format]) -> tuple[pd.DataFrame, Format]:
-    """Read a published file and find out which of its columns is which.
-
-    Returns:
-        (texts, format): the texts under the names of our tables, indexed by row from 0, and the format found.
-
-    Raises:
-        InputError: the file cannot be read, has no rows, is of none of the formats or lacks a text.
-    """
+def _read_texts(path: str | Path, formats: Sequence[Format]) -> pd.DataFrame:
+    """The texts of a published file, of one of the formats, under the names of our tables."""
     wanted = " or ".join(", ".join(columns.values()) for columns in formats)
-    rows = _read_rows(path, wanted)
+    if Path(path).suffix.lower() == ".json":
+        content = read_json(path)
+        if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+            raise InputError(f"{path}: found {repr(content)[:60]}, wanted a list of objects with {wanted}")
+        rows = pd.DataFrame(content, dtype=object)  # as they are: checked before anything else looks at them
+    else:
+        rows = read_csv(path, [])
     if rows.empty:
         raise InputError(f"{path}: found no rows, wanted rows with {wanted}")
     for columns in formats:
         if set(columns.values()) <= set(rows.columns):
             for column in columns.values():
                 check_texts(path, column, rows[column])
-            texts = {role: rows[column].astype(str) for role, column in columns.items()}
-            return pd.DataFrame(texts), columns
+            return pd.DataFrame({role: rows[column].astype(str) for role, column in columns.items()})
     raise InputError(f"{path}: found columns {column_names(rows)}, wanted {wanted}")
 
 
@@ -137,17 +129,3 @@ def check_texts(path: str | Path, column: str, values: Iterable[Any]) -> None:
     for row, value in enumerate(values):
         if fault := text_fault(value):
             raise InputError(f"{path}: row {row}: {column}: found {fault}, wanted text (rows count from 0)")
-
-
-def _read_rows(path: str | Path, wanted: str) -> pd.DataFrame:
-    if Path(path).suffix.lower() != ".json":
-        return read_csv(path, [])
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise InputError(
-            f"{path}: found a JSON {type(rows).__name__}, wanted a list of objects with {wanted}"
-        )
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise InputError(f"{path}: row {number}: found {row!r}, wanted an object with {wanted}")
-    return pd.DataFrame(rows, dtype=object)  # as they are: checked before anything else looks at them

@@ -13,7 +13,6 @@ from ear.prompts.naming import named
 
 PAIR_COLUMNS = ["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement", "source"]
 PROMPT_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object"]
-PROMPT_SETS = ("target", "retention", "general")
 NO_PAIRS, NO_PROMPTS = pd.DataFrame(columns=PAIR_COLUMNS), pd.DataFrame(columns=PROMPT_COLUMNS)
 REMOVED = "(removed)"
 """Replacement of a concept that the safe prompt just leaves out."""
@@ -33,14 +32,9 @@ FRAMES = (
 
 
 def with_samples(prompts: pd.DataFrame, samples: int) -> pd.DataFrame:
-    """Prompts with a row for each image: of target and retention prompts several, of all others one.
+    """Prompts with a row for each image: of target and retention prompts ``samples``, of all others one.
 
-    Args:
-        prompts: ``PROMPT_COLUMNS``.
-        samples: sampling seeds.
-
-    Returns:
-        The same columns; the first images' rows come first, under their prompts' own ids.
+    The first images' rows come first, under their prompts' own ids.
     """
     repeated = prompts[prompts["prompt_set"].isin(["target", "retention"])]
     further = [
@@ -107,30 +101,23 @@ def check_prompts(
             captions; an unsafe or target prompt does not name the concept; a safe, retention or general
             prompt does.
     """
-    _unique(concept, "pair_id", pairs["pair_id"])
-    _unique(concept, "prompt_id", prompts["prompt_id"])
-    for prompt_set, rows in prompts.groupby("prompt_set"):
-        _unique(f"{concept}/{prompt_set}", "prompt", rows["prompt"])
+    sets = {str(name): rows["prompt"] for name, rows in prompts.groupby("prompt_set")}
+    for column, values in {"pair_id": pairs["pair_id"], "prompt_id": prompts["prompt_id"], **sets}.items():
+        if values.duplicated().any():
+            twice = values[values.duplicated()].iloc[0]
+            raise InputError(f"{concept}: {column}: found {twice!r} twice, wanted it once")
     sources: dict[str, str] = {}
-    groups = [("training captions", training), ("pairs", [*pairs["unsafe_prompt"], *pairs["safe_prompt"]])]
-    groups += [(str(name), rows["prompt"]) for name, rows in prompts.groupby("prompt_set")]
-    for source, texts in groups:
+    pair_texts = [*pairs["unsafe_prompt"], *pairs["safe_prompt"]]
+    for source, texts in {"training captions": training, "pairs": pair_texts, **sets}.items():
         for text in texts:
             if sources.setdefault(text, source) != source:
                 raise InputError(
                     f"{concept}: prompt {text!r} is in {sources[text]} and in {source}, wanted in one of them"
                 )
-    naming = [("unsafe_prompt", pairs["unsafe_prompt"], True), ("safe_prompt", pairs["safe_prompt"], False)]
-    naming += [(str(name), rows["prompt"], name == "target") for name, rows in prompts.groupby("prompt_set")]
-    for column, texts, wanted in naming:
+    naming = {"unsafe_prompt": pairs["unsafe_prompt"], "safe_prompt": pairs["safe_prompt"], **sets}
+    for column, texts in naming.items():
+        wanted = column in ("unsafe_prompt", "target")
         for text in texts:
             if bool(named(text, [words])) != wanted:
-                raise InputError(
-                    f"{concept}: {column} {text!r} {'does not name' if wanted else 'names'} {words!r}"
-                )
-
-
-def _unique(where: str, column: str, values: pd.Series) -> None:
-    twice = values[values.duplicated()]
-    if len(twice):
-        raise InputError(f"{where}: {column} {twice.iloc[0]!r} occurs twice, wanted once")
+                said = "does not name" if wanted else "names"
+                raise InputError(f"{concept}: {column} {text!r} {said} {words!r}")

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ear.errors import InputError
-from ear.prompts.llm.checks import EXPLICIT, Rules, check_response
-from ear.prompts.llm.source import SourceResult, Usage
+from ear.prompts.llm.checks import EXPLICIT, Rules, SourceResult
 from ear.prompts.tables import NO_PROMPTS, PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED
 from ear.workflow.seeding import GRAMMAR, stable_seed
 from ear.world.scenes import OBJECTS
@@ -185,10 +184,9 @@ def grammar_pairs(grammar: Grammar, rules: Rules, count: int) -> SourceResult:
     rows = grammar.pairs(count)[TEXTS].to_dict("records")
     told = _aspects(grammar.pair_frames(count))
     proposed = [row | {"aspects": aspects} for row, aspects in zip(rows, told, strict=True)]
-    checked = check_response(json.dumps({"pairs": proposed}), rules, count, held=())
-    usage = Usage()
-    usage.add(count, checked)
-    return SourceResult(checked.pairs, checked.rejected, usage)
+    result = SourceResult()
+    result.add(json.dumps({"pairs": proposed}), rules, count)
+    return result
 
 
 def _aspects(frames: Sequence[Frame]) -> list[dict[str, str]]:

@@ -45,7 +45,7 @@ def _source(one: Needed, answer: str) -> Finding:
     what = f"asset {one.name}"
     if not one.fetch:
         lacking = one.state.startswith(("missing", "pip install"))
-        wanted = f"; wanted {one.asset.title} from {one.asset.source.words}" if lacking else ""
+        wanted = f"; wanted {one.asset.title} from {one.asset.origin}" if lacking else ""
         return Finding("error" if lacking else "ok", what, one.state + wanted)
     if answer:
         return Finding("error", what, f"to fetch, and {answer}; {ELSEWHERE}")

@@ -7,17 +7,16 @@ of a larger one's, and what is asked is what is missing.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from ear.errors import InputError
-from ear.prompts.llm.checks import Proposed, Reason, Rejected, Rules, check_response
-from ear.prompts.llm.recordings import Recording, Request
-from ear.prompts.llm.source import Answer, Budget, ChatModel, SourceResult, bytes_of
+from ear.prompts.llm.checks import Proposed, Reason, Rejected, Rules, SourceResult
+from ear.prompts.llm.recordings import Answer, Messages, Recording, Request, bytes_of
 from ear.prompts.llm.templates.filling import Template, fill
 from ear.workflow.seeding import stable_seed
 
@@ -25,31 +24,45 @@ logger = logging.getLogger(__name__)
 
 BARREN_ROUNDS = 3
 """Rounds in a row without a new pair after which the model is taken to know no more."""
+MILLION = 1_000_000
+OWN = ("model", "seed", "per_request", "per_round")
+"""Keys of a source that are no parameters of its sampling."""
+
+
+class ChatModel(Protocol):
+    """A language model that answers chats, so many at once."""
+
+    concurrency: int
+
+    def answer(self, messages: Messages, seed: int | None) -> Answer:
+        """Answer a chat, sampled with a seed, or with any where it is None.
+
+        Raises:
+            InputError: there is no answer, for a reason that people can mend.
+        """
+        ...
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How a model is asked. Another value of any key gives other requests.
+class Budget:
+    """Limits of what a source may cost a concept, in tokens and in the price's currency; None is no limit."""
 
-    Attributes:
-        model: its name.
-        parameters: what it samples with: temperature, max_tokens, and what else its kind has.
-        seed: that the requests' seeds are made from; None: requests have none.
-        per_request: pairs that a request asks for.
-        per_round: requests of a round.
-    """
+    tokens: float | None = None
+    cost: float | None = None
+    price: Mapping[str, float] | None = None
 
-    model: str
-    parameters: Mapping[str, Any]
-    seed: int | None
-    per_request: int
-    per_round: int
+    def exceeded(self, prompt_tokens: int, completion_tokens: int) -> str:
+        """The limit that some tokens in all would break, as "key: found limit", or ""."""
+        if self.tokens is not None and prompt_tokens + completion_tokens > self.tokens:
+            return f"budget.tokens: found {self.tokens:.0f}"
+        if self.cost is not None and cost_of(prompt_tokens, completion_tokens, self.price or {}) > self.cost:
+            return f"budget.cost: found {self.cost:g}"
+        return ""
 
-    @classmethod
-    def from_config(cls, keys: Mapping[str, Any]) -> "Asking":
-        """From the keys of a source that decide its requests; those not named here are parameters."""
-        own = ("model", "seed", "per_request", "per_round")
-        return cls(parameters={k: v for k, v in keys.items() if k not in own}, **{k: keys[k] for k in own})
+
+def cost_of(prompt_tokens: int, completion_tokens: int, price: Mapping[str, float]) -> float:
+    """Cost of some tokens at a price of a million (input, output); 0 without one."""
+    return (prompt_tokens * price.get("input", 0) + completion_tokens * price.get("output", 0)) / MILLION
 
 
 class ModelSource:
@@ -57,32 +70,31 @@ class ModelSource:
 
     Args:
         name: of the source in the config.
-        asking: how it is asked.
+        keys: of the source in the config that decide its requests: model, seed, per_request, per_round, and
+            parameters that it samples with, as temperature and max_tokens.
         template: of the concept's kind.
         recording: of what it answered about the concept.
         budget: what it may cost.
-        connect: makes the model, when the first answer is missing: a replay needs no endpoint and no key.
+        connect: makes the model of its name and parameters, when the first answer is missing: a replay needs
+            no endpoint and no key.
     """
 
     def __init__(
         self,
         name: str,
-        asking: Asking,
+        keys: Mapping[str, Any],
         template: Template,
         recording: Recording,
         budget: Budget,
-        connect: Callable[[], ChatModel],
+        connect: Callable[..., ChatModel],
     ) -> None:
-        self.asking, self.template, self.recording, self.budget = asking, template, recording, budget
+        self.keys, self.template, self.recording, self.budget = keys, template, recording, budget
+        self.parameters = {key: value for key, value in keys.items() if key not in OWN}
         self._key, self._connect = f"prompts.sources.{name}", connect
         self._model: ChatModel | None = None
 
     def pairs(self, rules: Rules, count: int) -> SourceResult:
-        """Make pairs of a concept.
-
-        Args:
-            rules: what a pair must satisfy.
-            count: pairs wanted. There are fewer where the model can think of no more.
+        """Make pairs of a concept, so many or, where the model can think of no more, fewer.
 
         Raises:
             InputError: the budget is spent, the endpoint fails for good, or no pair was found.
@@ -95,9 +107,8 @@ class ModelSource:
                 barren = 0 if len(result.pairs) > before else barren + 1
                 rounds += 1
         except InputError as error:
-            kept = f"{len(result.pairs)} of {count} pairs of {rules.concept} are kept"
             raise InputError(
-                f"{error}; {kept}, every answer is recorded, and another run goes on from there"
+                f"{error}; every answer is recorded, and another run goes on from there"
             ) from None
         finally:
             self.recording.close()
@@ -116,72 +127,39 @@ class ModelSource:
 
     def _round(self, result: SourceResult, rules: Rules, count: int, number: int) -> None:
         """Ask until there are enough, or to the end of the round; no more at once than can be of use."""
-        held, asked = tuple(result.pairs), 0
-        while asked < self.asking.per_round and len(result.pairs) < count:
-            missing = ceil((count - len(result.pairs)) / self.asking.per_request)
-            first = number * self.asking.per_round + asked
-            asked = min(self.asking.per_round, asked + missing)
-            numbers = range(first, number * self.asking.per_round + asked)
-            for answer in self._answers([self._request(rules, one, held) for one in numbers]):
-                checked = check_response(answer.text, rules, self.asking.per_request, result.pairs)
-                result.usage.add(self.asking.per_request, checked, answer)
-                result.pairs += checked.pairs
-                result.rejected += checked.rejected
+        held, per_request, per_round = tuple(result.pairs), self.keys["per_request"], self.keys["per_round"]
+        first, end = number * per_round, (number + 1) * per_round
+        while first < end and len(result.pairs) < count:
+            stop = min(end, first + ceil((count - len(result.pairs)) / per_request))
+            requests = [self._request(rules, one, held) for one in range(first, stop)]
+            first = stop
+            for answer in self._answers(requests):
+                result.add(answer.text, rules, per_request)
+                result.usage.prompt_tokens += answer.prompt_tokens
+                result.usage.completion_tokens += answer.completion_tokens
         logger.info("%s: %s: round %d: %d pairs", self._key, rules.concept, number + 1, len(result.pairs))
 
     def _request(self, rules: Rules, number: int, held: Sequence[Proposed]) -> Request:
-        seed = self.asking.seed
+        seed = self.keys["seed"]
         if seed is not None:
             seed = stable_seed(seed, rules.concept, number) % 2**31  # servers read 32 bits
-        messages = fill(self.template, rules, self.asking.per_request, held, number)
-        parameters = {**self.asking.parameters, "seed": seed}
-        return Request(self.asking.model, parameters, messages, self.template.kind, self.template.version)
+        messages = fill(self.template, rules, self.keys["per_request"], held, number)
+        parameters = {**self.parameters, "seed": seed}
+        return Request(self.keys["model"], parameters, messages, self.template.kind, self.template.version)
 
-    def _answers(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """The answers, in order: what is recorded is not asked for.
-
-        Raises:
-            InputError: one cannot be had; those before it were yielded.
-        """
-        stopped = ""
-        if any(self.recording.get(request) is None for request in requests):
+    def _answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answers, in order: what is recorded is not asked for."""
+        answers = self.recording.answers
+        if any(one.key not in answers for one in requests):
             self.recording.open()  # another job may have asked for it meanwhile
-            missing = {one.key: one for one in requests if self.recording.get(one) is None}
-            stopped = self._ask(list(missing.values()))
-        for request in requests:
-            if (answer := self.recording.get(request)) is None:
-                raise InputError(stopped)
-            yield answer
+            missing = {one.key: one for one in requests if one.key not in answers}
+            self._ask(list(missing.values()))
+        return [answers[one.key] for one in requests]
 
-    def _ask(self, requests: Sequence[Request]) -> str:
-        """Ask for and record what the budget allows; the reason why not all of it, or ""."""
-        while requests:
-            affordable, limit = self._affordable(requests)
-            if not affordable:
-                prompt, completion = self.recording.spent
-                return (
-                    f"{self._key}.{limit}, wanted more: {prompt + completion} tokens are spent, and one "
-                    "request more might not fit"
-                )
-            if failed := self._send(affordable):
-                return failed
-            requests = requests[len(affordable) :]  # took less than they might have: more may fit now
-        return ""
-
-    def _affordable(self, requests: Sequence[Request]) -> tuple[Sequence[Request], str]:
-        """The first requests that fit into the budget together, and the limit that the next would break."""
-        prompt, completion = self.recording.spent
-        for place, request in enumerate(requests):
-            prompt += bytes_of(request.messages)  # no token is shorter
-            completion += self.asking.parameters["max_tokens"]
-            if limit := self.budget.exceeded(prompt, completion):
-                return requests[:place], limit
-        return requests, ""
-
-    def _send(self, requests: Sequence[Request]) -> str:
-        """Send requests, and record each answer as soon as it is there; why one failed, or ""."""
-        self._model = model = self._model or self._connect()
-        writing, failed = Lock(), list[str]()
+    def _ask(self, requests: Sequence[Request]) -> None:
+        """Send requests as the budget allows, and record each answer as soon as it is there."""
+        self._model = model = self._model or self._connect(self.keys["model"], **self.parameters)
+        writing, failed = Lock(), list[InputError]()
 
         def ask(request: Request) -> None:
             if failed:
@@ -189,11 +167,34 @@ class ModelSource:
             try:
                 answer = model.answer(request.messages, request.parameters["seed"])
             except InputError as error:
-                failed.append(str(error))
-            else:
-                with writing:
-                    self.recording.add(request, answer)
+                failed.append(error)
+                return
+            with writing:
+                self.recording.add(request, answer)
 
-        with ThreadPoolExecutor(model.concurrency) as pool:
-            list(pool.map(ask, requests))
-        return failed[0] if failed else ""
+        while requests:
+            affordable = self._affordable(requests)
+            with ThreadPoolExecutor(model.concurrency) as pool:
+                list(pool.map(ask, affordable))
+            if failed:
+                raise failed[0]
+            requests = requests[len(affordable) :]  # took less than they might have: more may fit now
+
+    def _affordable(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """The first requests that fit into the budget together.
+
+        Raises:
+            InputError: not even the first one fits.
+        """
+        prompt, completion = spent = self.recording.spent
+        for place, request in enumerate(requests):
+            prompt += bytes_of(request.messages)  # no token is shorter
+            completion += self.parameters["max_tokens"]
+            if limit := self.budget.exceeded(prompt, completion):
+                if place:
+                    return requests[:place]
+                raise InputError(
+                    f"{self._key}.{limit}, wanted more: {sum(spent)} tokens are spent, and one request more "
+                    "might not fit"
+                )
+        return requests

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -12,7 +12,7 @@ from typing import Any
 from rapidfuzz import fuzz, process
 
 from ear.prompts.minors import UNSAFE, speaks_of_minors
-from ear.prompts.naming import ARTICLES, ENGLISH, EVERY_LANGUAGE, core, spans, words_of
+from ear.prompts.naming import ARTICLES, core, named, spans, words_of
 from ear.prompts.tables import REMOVED
 
 ASPECTS = ("scene", "time", "viewpoint", "attribute", "mention")
@@ -48,10 +48,6 @@ class Reason(StrEnum):
     SURPLUS = "more than asked for"
 
 
-REPEATS = frozenset((Reason.NEAR_DUPLICATE, Reason.SURPLUS))
-"""Reasons against pairs that are valid by themselves."""
-
-
 @dataclass(frozen=True)
 class Rules:
     """What a pair must satisfy.
@@ -72,18 +68,13 @@ class Rules:
 
     def places(self, text: str) -> set[int]:
         """Places of the words of a text that name the concept."""
-        return {place for name, tongues in self._names for place in _covered(text, name, tongues)}
+        found = [span for name in (self.words, *self.also_named) for span in spans(text, name)]
+        return {place for start, end in found for place in range(start, end)}
 
     def leaks(self, text: str) -> bool:
         """Whether a text holds the concept, or what carries it: "on fire" is in "a fire" too."""
-        return any(spans(text, core(name), tongues) for name, tongues in self._names) or bool(
-            self.places(text)
-        )
-
-    @property
-    def _names(self) -> list[tuple[str, Sequence[str]]]:
-        """The concept's names, each with the languages whose inflections count."""
-        return [(self.words, ENGLISH), *((name, EVERY_LANGUAGE) for name in self.also_named)]
+        names = (self.words, *self.also_named)
+        return bool(named(text, [*names, *map(core, names)]))
 
 
 @dataclass(frozen=True)
@@ -113,39 +104,65 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A response after the checks: valid and unique pairs in its order, and all else."""
+@dataclass
+class Usage:
+    """What pairs took.
 
-    pairs: list[Proposed]
-    rejected: list[Rejected]
-
-
-def check_response(text: str, rules: Rules, wanted: int, held: Sequence[Proposed]) -> Checked:
-    """Read the pairs of a response and keep those that are valid and new. Any text will do.
-
-    Args:
-        text: the response.
-        rules: what a pair must satisfy.
-        wanted: pairs that were asked for; those beyond are rejected.
-        held: pairs that are kept already.
-
-    Returns:
-        What is kept, and what is not with the first reason of ``Reason`` that holds.
+    Attributes:
+        requests: that were made.
+        asked: pairs that they asked for.
+        answered: pairs that came back; an answer that holds none counts as one.
+        valid: of these, pairs that pass every check but that for near-duplicates.
+        unique: of these, pairs that were new.
+        prompt_tokens: of all requests, as the model counts them.
+        completion_tokens: of all answers, likewise.
     """
-    items = _items(text)
-    if items is None:
-        return Checked([], [Rejected("", "", Reason.NO_JSON)])
-    pairs, rejected = list[Proposed](), list[Rejected]()
-    for item, found in zip(items, judged(items, rules, held), strict=True):
-        if isinstance(found, Proposed) and len(pairs) < wanted:
-            pairs.append(found)
-        else:
+
+    requests: int = 0
+    asked: int = 0
+    answered: int = 0
+    valid: int = 0
+    unique: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass
+class SourceResult:
+    """What a source made: pairs in their order, the others with their reasons, and what all of it took."""
+
+    pairs: list[Proposed] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+    def add(self, text: str, rules: Rules, wanted: int) -> None:
+        """Take the pairs of a response that are valid and new, and count the request. Any text will do.
+
+        Args:
+            text: the response.
+            rules: what a pair must satisfy.
+            wanted: pairs that were asked for; those beyond are rejected.
+        """
+        items = _items(text)
+        kept, rejected = list[Proposed](), list[Rejected]()
+        for item, found in zip(items, judged(items, rules, self.pairs), strict=True):
+            if isinstance(found, Proposed) and len(kept) < wanted:
+                kept.append(found)
+                continue
             reason = found if isinstance(found, Reason) else Reason.SURPLUS
             texts = {} if reason in (Reason.WRONG_TYPE, Reason.MINORS) else item  # the latter: shown nowhere
-            unsafe, safe = _shown(texts.get("unsafe_prompt", "")), _shown(texts.get("safe_prompt", ""))
+            unsafe, safe = (_shown(texts.get(side, "")) for side in ("unsafe_prompt", "safe_prompt"))
             rejected.append(Rejected(unsafe, safe, reason))
-    return Checked(pairs, rejected)
+        if not items:
+            rejected.append(Rejected("", "", Reason.NO_JSON))
+        self.pairs += kept
+        self.rejected += rejected
+        self.usage.requests += 1
+        self.usage.asked += wanted
+        self.usage.answered += len(kept) + len(rejected)
+        repeats = sum(one.reason in (Reason.NEAR_DUPLICATE, Reason.SURPLUS) for one in rejected)
+        self.usage.valid += len(kept) + repeats
+        self.usage.unique += len(kept)
 
 
 def judged(items: Iterable[Any], rules: Rules, held: Iterable[Proposed] = ()) -> Iterator[Proposed | Reason]:
@@ -176,7 +193,7 @@ def judged(items: Iterable[Any], rules: Rules, held: Iterable[Proposed] = ()) ->
         yield found
 
 
-def _items(text: str) -> list[Any] | None:
+def _items(text: str) -> list[Any]:
     """The pairs of a response: a JSON list, or an object's list of pairs, whatever stands around it."""
     text = text[:MAX_RESPONSE]
     for opening in islice(re.finditer(r"[{\[]", text), MAX_OPENINGS):
@@ -187,7 +204,7 @@ def _items(text: str) -> list[Any] | None:
         found = block.get("pairs") if isinstance(block, dict) else block
         if isinstance(found, list) and found:
             return found
-    return None
+    return []
 
 
 def _pair(item: Any, rules: Rules) -> Proposed | Reason:
@@ -199,10 +216,9 @@ def _pair(item: Any, rules: Rules) -> Proposed | Reason:
             return Reason.WRONG_TYPE
     given, told = item.get("replacement"), item.get("aspects")
     replacement = _tidy(given) if isinstance(given, str) else REMOVED
-    told = {
-        name: value for name, value in (told if isinstance(told, dict) else {}).items() if name in ASPECTS
-    }
-    aspects = {name: _tidy(value.lower()) for name, value in told.items() if isinstance(value, str)}
+    told = told if isinstance(told, dict) else {}
+    said = {name: told[name] for name in ASPECTS if isinstance(told.get(name), str)}
+    aspects = {name: _tidy(value.lower()) for name, value in said.items()}
     if rules.kind == UNSAFE and any(map(speaks_of_minors, (unsafe, safe, replacement, *aspects.values()))):
         return Reason.MINORS
     if reason := _malformed(unsafe, rules.max_words) or _malformed(safe, rules.max_words):
@@ -212,7 +228,7 @@ def _pair(item: Any, rules: Rules) -> Proposed | Reason:
     if rules.leaks(safe):
         return Reason.LEAK
     # Replacement and aspects decide nothing: what is not fit for a table is left out.
-    if _malformed(replacement, SHORT) or not spans(safe, replacement):
+    if _malformed(replacement, SHORT) or not named(safe, [replacement]):
         replacement = REMOVED
     aspects = {name: value for name, value in aspects.items() if not _malformed(value, SHORT)}
     aspects["mention"] = IMPLICIT if aspects.get("mention") == IMPLICIT else EXPLICIT
@@ -238,10 +254,6 @@ def _gist(text: str, rules: Rules) -> str:
     names = rules.places(text)
     words = enumerate(words_of(text))
     return " ".join(word for place, word in words if place not in names and word not in ARTICLES)
-
-
-def _covered(text: str, name: str, languages: Sequence[str]) -> set[int]:
-    return {place for start, end in spans(text, name, languages) for place in range(start, end)}
 
 
 def _shown(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 
 from ear.errors import InputError, one_line
-from ear.prompts.llm.source import Answer, Messages, bytes_of
+from ear.prompts.llm.recordings import Answer, Messages, bytes_of
 
 TALKATIVE = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """Loggers that would write requests, and their headers with them."""
@@ -104,19 +104,13 @@ class ChatEndpoint:
 
 
 def read_key(variable: str | None, where: str) -> str:
-    """The key in an environment variable; empty where no variable is named.
-
-    Args:
-        variable: its name.
-        where: key of the config that names it, for messages.
+    """The key in the environment variable that a key of the config names; empty where none is named.
 
     Raises:
         InputError: the variable is not set, or what it holds is no key. The message does not show it.
     """
-    if variable is None:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not KEY.fullmatch(key):
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if variable and not KEY.fullmatch(key):
         found = f"with {len(key)} characters" if key else "which is not set"
         raise InputError(
             f"{where}: found {variable}, {found}, wanted the variable with the key, 8 or more visible ASCII "

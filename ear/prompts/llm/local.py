@@ -4,9 +4,9 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ear.errors import InputError
+from ear.errors import InputError, one_line
 from ear.models.weights import check_finite, check_report, loading
-from ear.prompts.llm.source import Answer, Messages
+from ear.prompts.llm.recordings import Answer, Messages
 
 
 class LocalModel:
@@ -22,7 +22,7 @@ class LocalModel:
         max_tokens: of an answer.
 
     Raises:
-        InputError: the model cannot be loaded or is not whole, or its tokenizer has no chat template.
+        InputError: the model cannot be loaded or is not whole.
     """
 
     concurrency = 1
@@ -45,15 +45,11 @@ class LocalModel:
                 revision=revision,
                 dtype=getattr(torch, dtype),
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,
+                ignore_mismatched_sizes=True,  # the report names them
             )
         # Files of larger models may hold more than the language model.
         check_report(source, report | {"unexpected_keys": []}, wanted)
         check_finite(source, self._model.state_dict())
-        if self._tokenizer.chat_template is None:
-            raise InputError(
-                f"{where}.model: found {model}, whose tokenizer has no chat template, wanted one"
-            )
         self._model.to(device).eval()
         self._where, self._device, self._max_tokens = where, device, max_tokens
         self._sampling: dict[str, float] = {} if temperature is None else {"do_sample": temperature > 0}
@@ -65,10 +61,8 @@ class LocalModel:
             prompt = self._tokenizer.apply_chat_template(
                 list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
             ).to(self._device)
-        except TemplateError as error:
-            raise InputError(
-                f"{self._where}.model: its chat template refuses the request ({error})"
-            ) from None
+        except (TemplateError, ValueError) as error:  # the latter: there is none
+            raise InputError(f"{self._where}.model: chat template: {one_line(error)}") from None
         if seed is not None:
             torch.manual_seed(seed)
         with torch.inference_mode():

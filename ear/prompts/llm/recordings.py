@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,12 +16,36 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ear.errors import InputError
-from ear.prompts.llm.source import Answer, Messages
 
 logger = logging.getLogger(__name__)
+
+Messages = Sequence[dict[str, str]]
+"""A chat: role and content of each message."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a language model answered.
+
+    Attributes:
+        text: as it came, but for secrets.
+        finish_reason: why it ended: stop, length, …
+        prompt_tokens: of the request; its bytes where the model does not say, which are never fewer.
+        completion_tokens: of the answer; likewise.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def bytes_of(messages: Messages) -> int:
+    """Bytes of a chat."""
+    return sum(len(text.encode()) for message in messages for text in message.values())
 
 
 @dataclass(frozen=True)
@@ -66,13 +90,8 @@ class _Line(BaseModel, strict=True):
 class Recording:
     """The recorded answers of one source to what it was asked about one concept.
 
-    Reading needs no permission to write. ``open`` takes the file for this process until ``close``: another
-    one that wants it waits, and then finds the answers that it would have asked for.
-
-    Args:
-        path: of the file; it need not be there.
-        source: name of the source.
-        concept: name of the concept.
+    Reading needs no permission to write, and no file. ``open`` takes it for this process until ``close``:
+    another one that wants it waits, and then finds the answers that it would have asked for.
 
     Raises:
         InputError: a line is no recording; a last one that a kill cut short is left out.
@@ -81,17 +100,13 @@ class Recording:
     def __init__(self, path: str | Path, source: str, concept: str) -> None:
         self.path, self.source, self.concept = Path(path), source, concept
         self._guard = FileLock(self.path.with_name(f".{self.path.name}.guard"))
-        self._answers: dict[str, Answer] = {}
+        self.answers: dict[str, Answer] = {}  # by the key of the request
         self._read()
-
-    def get(self, request: Request) -> Answer | None:
-        """The recorded answer to a request, or None."""
-        return self._answers.get(request.key)
 
     @property
     def spent(self) -> tuple[int, int]:
         """(prompt tokens, answer tokens) of all recorded answers, of former settings and templates too."""
-        answers = self._answers.values()
+        answers = self.answers.values()
         return sum(one.prompt_tokens for one in answers), sum(one.completion_tokens for one in answers)
 
     def open(self) -> None:
@@ -118,18 +133,18 @@ class Recording:
     def add(self, request: Request, answer: Answer) -> None:
         """Record an answer; when this returns, it is on the disk."""
         facts = {"source": self.source, "concept": self.concept, "key": request.key}
-        usage = {name: getattr(answer, name) for name in _Usage.model_fields}
+        usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
         told = {"text": answer.text, "finish_reason": answer.finish_reason, "usage": usage}
         line = facts | asdict(request) | {"time": datetime.now(UTC).isoformat(timespec="seconds")} | told
         with open(self.path, "ab") as handle:
             handle.write(json.dumps(line).encode() + b"\n")  # ASCII: an answer may hold what is no UTF-8
             handle.flush()
             os.fsync(handle.fileno())
-        self._answers[request.key] = answer
+        self.answers[request.key] = answer
 
     def _read(self) -> int:
         """Read all whole lines; the bytes that they have."""
-        self._answers.clear()
+        self.answers.clear()
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -140,11 +155,11 @@ class Recording:
         for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
             try:
                 row = _Line.model_validate(json.loads(line))  # pydantic's own reader takes no half characters
-            except (ValueError, ValidationError, RecursionError):
+            except (ValueError, RecursionError):  # pydantic's too
                 raise InputError(
                     f"{self.path}:{number}: found {line[:40]!r}, wanted a recorded answer: "
-                    f"JSON with key, usage, text and finish_reason"
+                    "JSON with key, usage, text and finish_reason"
                 ) from None
             answer = Answer(row.text, row.finish_reason, row.usage.prompt_tokens, row.usage.completion_tokens)
-            self._answers.setdefault(row.key, answer)
+            self.answers.setdefault(row.key, answer)
         return len(whole)

@@ -23,14 +23,10 @@ from tests.unit.images.test_render import PROMPTS, render
 
 TEXTS = ["a church on a hill", "a boat by the sea", "a church"]
 GUIDANCE = Guidance(2.0)
-BROKEN = [
-    "model.language_model.layers.1.mlp.up_proj",
-    "model.language_model.layers.0.self_attn.v_proj",
-    "model.generation_head.vision_head",
-]
+MLP, HEAD = "model.language_model.layers.1.mlp.up_proj", "model.generation_head.vision_head"
 
 
-def broken(module, value, **shape):
+def broken(module, value=torch.nan, **shape):
     """A backbone with one weight of a module that is not finite."""
     backbone = tiny_backbone(**shape)
     with torch.no_grad():
@@ -54,8 +50,7 @@ def finish(tmp_path, capsys):
     return run
 
 
-@pytest.mark.parametrize("module", BROKEN)
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize(("module", "value"), [(MLP, torch.nan), (MLP, torch.inf), (HEAD, -torch.inf)])
 def test_no_image_is_drawn_of_a_broken_model(finish, tmp_path, module, value):
     folder = tmp_path / "shard0"
     line = finish(lambda: render(broken(module, value, dtype="bfloat16"), folder))
@@ -70,26 +65,21 @@ def test_the_first_step_and_its_image_are_named():
     sound = tiny_backbone()
     tokens = sound.encode(TEXTS, "chat")
     codes = sample(sound, tokens, uniforms(range(3), 9), GUIDANCE, 0.8)
-    embeddings = sound.model.model.generation_embeddings.weight
-    for code in sorted(set(codes[:, :-1].flatten().tolist()))[:4]:
-        drawn = [(step, row) for row, step in (codes[:, :-1] == code).nonzero().tolist()]
-        step, row = min(drawn)
-        held = embeddings[code].clone()
-        with torch.no_grad():
-            embeddings[code] = torch.nan
-        # Of rows that break in one step, the first one is named; the prompt is, where there is no name.
-        with pytest.raises(InputError, match=rf"{TEXTS[row]}.*, image token {step + 1}: found logits"):
-            sample(sound, tokens, uniforms(range(3), 9), GUIDANCE, 0.8)
-        with torch.no_grad():
-            embeddings[code] = held
-    assert torch.equal(sample(sound, tokens, uniforms(range(3), 9), GUIDANCE, 0.8), codes)
+    code = codes[0, 0].item()
+    step, row = min((step, row) for row, step in (codes[:, :-1] == code).nonzero().tolist())
+    with torch.no_grad():
+        sound.model.model.generation_embeddings.weight[code] = torch.nan
+    # Of rows that break in one step, the first one is named; the prompt is, where there is no name.
+    with pytest.raises(InputError, match=rf"{TEXTS[row]}.*, image token {step + 1}: found logits"):
+        sample(sound, tokens, uniforms(range(3), 9), GUIDANCE, 0.8)
 
 
-@pytest.mark.parametrize("guidance", [Guidance(1.0), Guidance(2.0, "a church", strength=1.0)])
-@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize(
+    ("guidance", "temperature"), [(Guidance(1.0), 0.0), (Guidance(2.0, "a church", strength=1.0), 0.8)]
+)
 def test_neither_guidance_nor_greed_hides_it(guidance, temperature):
     with pytest.raises(InputError, match="image token 0"):
-        sample_prompts(broken(BROKEN[0], torch.nan), TEXTS, range(3), "chat", guidance, temperature)
+        sample_prompts(broken(MLP), TEXTS, range(3), "chat", guidance, temperature)
 
 
 def test_no_image_is_made_by_a_broken_decoder(finish, tmp_path):
@@ -100,42 +90,34 @@ def test_no_image_is_made_by_a_broken_decoder(finish, tmp_path):
     assert list(folder.glob("*.png")) == []
 
 
-@pytest.mark.parametrize("method", ["released", "ear"])
-def test_no_streams_are_sampled_of_a_broken_model(finish, method):
-    settings = chosen(METHODS[method], 0.1)
-    line = finish(lambda: sequences_of(broken(BROKEN[0], torch.nan), settings))
+def test_no_sequences_are_sampled_of_a_broken_model(finish):
+    line = finish(lambda: sequences_of(broken(MLP), chosen(METHODS["ear"], 0.1)))
     assert "a photo of a church on a hill at night" in line
 
 
-@pytest.mark.parametrize("method", ["released", "ear", "obliviate", "ear-prefix"])
+@pytest.mark.parametrize("method", ["released", "ear", "ear-prefix"])
 def test_no_teacher_is_a_broken_model(finish, method):
     settings = chosen(METHODS[method])
     sequences = sequences_of(tiny_backbone(), settings)
-    line = finish(lambda: Trainer(broken(BROKEN[0], torch.nan), PAIRS, sequences, settings, seed=1))
+    line = finish(lambda: Trainer(broken(MLP), PAIRS, sequences, settings, seed=1))
     assert "pair " in line and "image token 0: found a loss of nan" in line
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    random = np.random.default_rng(0)
-    files = [tmp_path / f"{number}.png" for number in range(2)]
-    for file in files:
-        Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file)
-    return files
-
-
-@pytest.mark.parametrize("module", [*BROKEN[:2], "lm_head", "model.vision_model.encoder.layers.0.mlp.fc1"])
-def test_no_picture_is_described_or_asked_about_by_a_broken_model(finish, pictures, module):
+@pytest.mark.parametrize("module", [MLP, "lm_head"])
+def test_no_picture_is_described_or_asked_about_by_a_broken_model(finish, tmp_path, module):
+    picture = tmp_path / "0.png"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(picture)
     backbone = broken(module, torch.inf, grid=8)
-    line = finish(lambda: caption_images(backbone, pictures, "test", max_new_tokens=3))
-    assert f"caption of {pictures[0]}, word 0" in line
-    line = finish(lambda: yes_scores(backbone, pictures, "church"))
-    assert f"question about 'church' and {pictures[0]}" in line
+    line = finish(lambda: caption_images(backbone, [picture], "test", max_new_tokens=3))
+    assert f"caption of {picture}, word 0" in line
+    line = finish(lambda: yes_scores(backbone, [picture], "church"))
+    assert f"question about 'church' and {picture}" in line
     assert not backbone.model.get_output_embeddings()._forward_hooks
 
 
 def test_no_attack_goes_on_with_a_broken_model(finish):
-    backbone = broken(BROKEN[0], torch.nan)
+    backbone = broken(MLP)
     images = torch.zeros(1, 9, dtype=torch.int64)
     case = (open_prompts(backbone, TEXTS[:1])[0], torch.tensor([7, 8]), images[0])
     line = finish(lambda: case_losses(backbone, [case]))

@@ -59,8 +59,7 @@ def edited(file, change):
             "found 'multi_modality', DeepSeek's own format, wanted 'janus': a Janus model as "
             "deepseek-community/Janus-Pro-1B and -7B hold it",
         ),
-        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantization_config"),
-        (lambda config: [config], "config.json: found a list, wanted an object"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantised 'janus'"),
     ],
 )
 def test_another_model_is_refused_before_any_weight_is_allocated(folder, change, said, monkeypatch):
@@ -73,29 +72,7 @@ def test_another_model_is_refused_before_any_weight_is_allocated(folder, change,
     assert said in refusal(folder)
 
 
-def larger(config):
-    config["text_config"]["intermediate_size"] = 20_000_000
-
-
-@pytest.mark.parametrize("change", [lambda config: {"model_type": "janus"}, larger])
-def test_a_model_larger_than_its_files_is_refused_before_it_is_allocated(folder, change, monkeypatch):
-    def build(*_, **__):
-        raise AssertionError("a model was built")
-
-    monkeypatch.setattr(JanusForConditionalGeneration, "from_pretrained", build)
-    edited(folder / "config.json", change)
-    assert "weights beside files of" in refusal(folder)
-
-
-def test_the_tokens_of_an_image_are_those_of_its_grid(folder):
-    def fewer(config):
-        config["vision_config"]["num_image_tokens"] = 4
-
-    edited(folder / "config.json", fewer)
-    assert "num_image_tokens: found 4, wanted 9" in refusal(folder)
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
 def test_json_that_is_none_is_one_line(folder, name):
     (folder / name).write_text("404: Not Found")
     assert f"{name}: found " in refusal(folder)
@@ -115,7 +92,7 @@ def begun_twice(settings):
         (
             "tokenizer.json",
             {"post_processor": None},
-            f"raw prompt: found a photo of a church, wanted {BOS} first",
+            f"found a photo of a church, wanted {BOS} first",
         ),
         ("tokenizer.json", begun_twice, f"wanted {BOS} first, and once"),
         (
@@ -123,25 +100,13 @@ def begun_twice(settings):
             words_run_together,
             "after encoding 'a photo of a church', wanted its blanks kept",
         ),
-        ("tokenizer_config.json", {"pad_token": BOS}, "pad_token: found that of bos_token"),
         ("tokenizer_config.json", {"pad_token": None}, "pad_token: found None"),
-        ("tokenizer_config.json", {"padding_side": "right"}, "found no padding on the left"),
         ("config.json", {"image_token_id": 4}, "image_token: found 3, wanted 4 as in config.json"),
     ],
 )
 def test_a_tokenizer_that_is_not_janus_is_one_line(folder, file, change, said):
     edited(folder / file, change)
     assert said in refusal(folder)
-
-
-def test_a_tokenizer_with_more_tokens_than_the_model_is_one_line(folder):
-    def more(settings):
-        for number in range(3):
-            last = max(settings["model"]["vocab"].values())
-            settings["model"]["vocab"][f"new{number}"] = last + 1
-
-    edited(folder / "tokenizer.json", more)
-    assert "wanted at most the model's" in refusal(folder)
 
 
 # Two matrices or one.

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from ear.commands.stand_ins.tiny_janus import byte_processor
 from ear.errors import InputError
 from ear.evaluation.attacks.search import open_prompts
-from ear.models.chat_format import LOOKS_SPECIAL, SPECIAL_TOKENS, control_tokens, image_prompt, text_pieces
+from ear.models.chat_format import LOOKS_SPECIAL, SPECIAL_TOKENS, control_tokens, image_prompt
 from ear.models.janus import Backbone, unpadded
-from ear.world.backbone import build_processor
 from tests.tiny import tiny_backbone
 
 MINI = tiny_backbone()
@@ -37,11 +36,9 @@ def as_transformers_does(backbone, prompts, encoding):
 
 
 def controls_in(backbone, ids):
-    return [
-        one
-        for one in ids.tolist()
-        if one in set(backbone.controls.values()) - {backbone.processor.tokenizer.unk_token_id}
-    ]
+    tokenizer = backbone.processor.tokenizer
+    controls = {*tokenizer.convert_tokens_to_ids(backbone.controls)} - {tokenizer.unk_token_id}
+    return [one for one in ids.tolist() if one in controls]
 
 
 TEXTS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=40)
@@ -50,21 +47,18 @@ PLAIN = TEXTS.filter(lambda text: text.strip() and not any(token in text for tok
 
 @ordinary
 @pytest.mark.parametrize("encoding", ["chat", "raw"])
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(prompts=st.lists(PLAIN, min_size=1, max_size=4))
 def test_ordinary_prompts_are_encoded_as_ever(name, encoding, prompts):
     backbone = BACKBONES[name]
     wanted = as_transformers_does(backbone, prompts, encoding)
     found = backbone.encode(prompts, encoding)
     assert torch.equal(found.ids, wanted["input_ids"]) and torch.equal(found.mask, wanted["attention_mask"])
-    beside = backbone.encode([*prompts, HOSTILE[0]], encoding)  # the batch goes the other way
-    for one, other in zip(unpadded(found), unpadded(beside), strict=False):
-        assert torch.equal(one, other)
 
 
 @ordinary
 @pytest.mark.parametrize("encoding", ["chat", "raw"])
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=30)
 @given(
     parts=st.lists(
         st.one_of(TEXTS, st.sampled_from(SPECIAL_TOKENS), st.sampled_from(HOSTILE)), min_size=1, max_size=5
@@ -99,18 +93,6 @@ def test_an_open_prompt_is_the_same_text(name, prompt):
     assert controls_in(backbone, closed) == controls_in(backbone, wanted)
 
 
-@given(
-    st.lists(
-        st.one_of(st.sampled_from(["ab", "abc", "bc", "<a>", "aa"]), st.text("abc<>", max_size=3)), max_size=8
-    )
-)
-def test_pieces_hold_no_control_and_are_the_text(parts):
-    text = "".join(parts)
-    pieces = text_pieces(text, ["abc", "ab", "<a>", "aa"])
-    assert "".join(pieces) == text
-    assert not any(control in piece for piece in pieces for control in ("ab", "abc", "<a>", "aa"))
-
-
 def test_added_letters_are_text_and_added_marks_are_not():
     tokenizer = byte_processor().tokenizer
     tokenizer.add_tokens(["ø", "übung", "<mark>"])
@@ -126,15 +108,6 @@ def test_a_prompt_longer_than_the_context_is_one_line(name):
     with pytest.raises(InputError, match=f"'tree tree .*found .* tokens, wanted at most {room}: ") as caught:
         backbone.encode(["a cat", "tree " * 600], "chat")
     assert "\n" not in str(caught.value)
-
-
-def test_unknown_words_are_text_where_the_file_does_not_name_their_token():
-    """DeepSeek's tokenizer_config.json names no unk_token, and the model of its tokenizer may have one."""
-    processor = build_processor(9)
-    processor.tokenizer.unk_token = None
-    backbone = Backbone(MINI.model, processor)
-    tokens = backbone.encode(["a zyzzyva"], "chat")
-    assert processor.tokenizer.convert_tokens_to_ids("<unk>") in tokens.ids
 
 
 @pytest.mark.parametrize(

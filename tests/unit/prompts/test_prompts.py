@@ -35,25 +35,25 @@ CONCEPTS = {
 DESCRIBED = [name for name in CONCEPTS if name != "sepia"]
 
 
-def prompts_of(concept, seed=42, count=300):
+def prompts_of(concept, seed=42, count=100):
     grammar = Grammar(concept, *CONCEPTS[concept], seed)
     general = general_of(general_prompts(count, seed), CONCEPTS[concept][1], count)
     return grammar.pairs(60), pd.concat([grammar.target(count), grammar.retention(count), general])
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_sets_are_disjoint_and_name_the_concept_as_they_should(concept, seed):
     pairs, evaluation = prompts_of(concept, seed)
     training = list(captions_of("train"))
     check_prompts(concept, CONCEPTS[concept][1], pairs, evaluation, training)
-    assert evaluation["prompt_set"].value_counts().eq(300).all()
+    assert evaluation["prompt_set"].value_counts().eq(100).all()
     assert len(pairs) == 60
 
 
 @pytest.mark.parametrize("concept", DESCRIBED)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_implicit_prompts_do_not_name_the_concept_and_are_its_alone(concept, seed):
     kind, words = CONCEPTS[concept]
@@ -118,12 +118,7 @@ def test_pairs_differ_in_the_concept_only():
     assert pairs["replacement"].nunique() == len(OBJECTS) - 1
 
 
-def test_retention_of_an_object_leaves_it_out_and_of_a_style_keeps_all():
-    assert "church" not in set(prompts_of("church")[1].query("prompt_set == 'retention'")["object"])
-    assert set(prompts_of("fire")[1].query("prompt_set == 'retention'")["object"]) == set(OBJECTS)
-
-
-@settings(deadline=None)
+@settings(deadline=None, max_examples=5)
 @given(count=st.integers(1, 300))
 def test_shared_general_prompts_are_just_enough_for_each_object(count):
     shared = general_prompts(count, 42)
@@ -181,10 +176,3 @@ def test_filter_keeps_pairs_that_show_the_concept_on_the_unsafe_side_only():
     everything, reported = filter_pairs(pairs, verdicts, drop=False)
     assert len(everything) == 4
     assert reported.equals(failed)
-
-
-def test_filter_that_would_drop_every_pair_says_so():
-    pairs = prompts_of("church")[0].head(2)
-    verdicts = pair_prompts(pairs)[["prompt_id"]].assign(shown=False, score=0.1)
-    with pytest.raises(InputError, match="church: found no pair of 2"):
-        filter_pairs(pairs, verdicts, drop=True)

@@ -112,11 +112,6 @@ def test_target_prompts_of_every_format(published, name, prompts):
     assert set(targets["prompt_set"]) == {"target"} and targets["object"].isna().all()
 
 
-def test_a_file_is_known_by_its_columns_and_not_by_its_name(published):
-    (published / "train_church.json").rename(published / "anything.json")
-    assert len(read_pairs(published / "anything.json", "church", "object")) == 3
-
-
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
     lambda text: text.strip()
 )
@@ -124,7 +119,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 SENTENCES = TEXTS.map(lambda text: f"a {text}")
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(unsafe=st.lists(SENTENCES, min_size=1, max_size=5), data=st.data())
 def test_any_text_comes_through_as_it_is(tmp_path_factory, unsafe, data):
     folder = tmp_path_factory.mktemp("texts")
@@ -138,16 +133,8 @@ def test_any_text_comes_through_as_it_is(tmp_path_factory, unsafe, data):
         pairs = read_pairs(folder / name, "x", "object")
         assert pairs["unsafe_prompt"].tolist() == unsafe
         assert pairs["safe_prompt"].tolist() == safe
-
-
-@settings(deadline=None)
-@given(prompts=st.lists(SENTENCES, min_size=1, max_size=5))
-def test_any_text_comes_through_our_own_tables(tmp_path_factory, prompts):
-    folder = tmp_path_factory.mktemp("texts")
-    (folder / "prompts.json").write_text(json.dumps([{"prompt": text} for text in prompts]))
-    targets = read_targets(folder / "prompts.json", "x", "object")
-    write_csv(folder / "evaluation.csv", targets)
-    assert read_csv(folder / "evaluation.csv", PROMPT_COLUMNS).equals(targets)
+    write_csv(folder / "ours.csv", pairs)
+    assert read_csv(folder / "ours.csv", PAIR_COLUMNS).equals(pairs)
 
 
 PAIR = {"unsafe_prompt": "a", "safe_prompt": "b"}
@@ -156,29 +143,14 @@ PAIR = {"unsafe_prompt": "a", "safe_prompt": "b"}
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", r"empty, wanted a JSON file"),
-        (b" \n", r"empty, wanted a JSON file"),
-        (b'[\n{"unsafe_prompt": "a",\n "safe_prompt": "caf\xe9"}]', r"3: found bytes that are not UTF-8"),
-        (b'[\n{"unsafe_prompt" "a"}]', r"2: not JSON \(Expecting ':' delimiter\)"),
-        (b'{"unsafe_prompt": "a"}', "found a JSON dict, wanted a list of objects with original_prompt, "),
-        (b'[{"unsafe_prompt": "a"}, "b"]', "row 1: found 'b', wanted an object with original_prompt, "),
+        (b'{"unsafe_prompt": "a"}', "found {'unsafe_prompt': 'a'}, wanted a list of objects with original_p"),
+        (b'[{"unsafe_prompt": "a"}, "b"]', r"found .*'b'\], wanted a list of objects"),
         (b"[]", "found no rows, wanted rows with original_prompt, modified_prompt, concept, replaced or "),
-        (
-            [{"unsafe_prompt": "a", "prompt": "b"}],
-            "found columns unsafe_prompt, prompt, wanted original_prompt, modified_prompt, concept, replaced or "
-            "unsafe_prompt, safe_prompt, concept or unsafe_prompt, safe_prompt",
-        ),
+        ([{"unsafe_prompt": "a", "prompt": "b"}], "found columns unsafe_prompt, prompt, wanted original_p"),
         ([PAIR, PAIR, {"unsafe_prompt": "a"}], "row 2: safe_prompt: found nothing, wanted text"),
         ([{**PAIR, "concept": "x"}, PAIR], "row 1: concept: found nothing, wanted text"),
-        ([PAIR, {**PAIR, "unsafe_prompt": None}], "row 1: unsafe_prompt: found nothing, wanted text"),
-        ([PAIR, {**PAIR, "unsafe_prompt": ""}], "row 1: unsafe_prompt: found '', wanted text"),
         ([{**PAIR, "unsafe_prompt": " \t"}], r"row 0: unsafe_prompt: found ' \\t', wanted text"),
         ([{**PAIR, "unsafe_prompt": 3}], "row 0: unsafe_prompt: found 3, wanted text"),
-        ([{**PAIR, "safe_prompt": ["a", "b"]}, PAIR], r"row 0: safe_prompt: found \['a', 'b'\], wanted text"),
-        (
-            [{**PAIR, "safe_prompt": "a\0b"}],
-            r"row 0: safe_prompt: found a NUL character in 'a\\x00b', wanted",
-        ),
         (
             [{**PAIR, "safe_prompt": "\ud800"}],
             r"row 0: safe_prompt: found half of a character in '\\ud800', wanted text",
@@ -196,14 +168,10 @@ def test_malformed_json_is_one_clear_line(tmp_path, content, error):
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", "empty, wanted a CSV file"),
         (b"prompt\n", "found no rows, wanted rows with prompt"),
-        (b"prompt,seed\na church,1\n\xff church,2\n", "3: found bytes that are not UTF-8"),
         (b"prompts,seed\na church,1\n", "found columns prompts, seed, wanted prompt"),
         (b"prompt,seed\na church,1\n,2\n", "row 1: prompt: found nothing, wanted text"),
-        (b'prompt,seed\na church,1\n" ",2\n', "row 1: prompt: found ' ', wanted text"),
         (b"prompt,seed\n12,1\n13,2\n", "row 0: prompt: found 12, wanted text"),
-        (b"prompt\na church, at night\n", "found rows with more cells than the header"),
     ],
 )
 def test_malformed_csv_is_one_clear_line(tmp_path, content, error):
@@ -246,7 +214,7 @@ def prompts_job(folder, out, **files):
                 "pair_rows": 2,
                 "target": "test_church.json",
                 "target_rows": 3,
-                "target_used": None,
+                "target_used": 2,
             }
             | files,
         },
@@ -260,22 +228,13 @@ def test_the_job_writes_the_tables_that_the_grammar_writes(published, tmp_path):
     assert len(read_csv(out / "candidates.csv", PAIR_COLUMNS)) == 2
     evaluation = read_csv(out / "evaluation.csv", PROMPT_COLUMNS)
     assert evaluation["prompt_id"].tolist() == [
-        *(f"church/target/000{number}" for number in range(3)),
+        *(f"church/target/000{number}" for number in range(2)),  # of 3: target_used
         "church/implicit/0000",
         *(f"church/neighbours/000{number}" for number in range(len(FRAMES))),
         *("coco/42", "coco/7"),
     ]
-    sets = evaluation.groupby("prompt_set", sort=False)["prompt"].count().to_dict()
-    assert sets == {"target": 3, "implicit": 1, "neighbours": len(FRAMES), "general": 2}
     neighbours = evaluation[evaluation["prompt_set"] == "neighbours"]
     assert set(neighbours["object"]) == {"palace"} and neighbours["prompt"].str.contains("a castle").all()
-
-
-def test_the_first_test_prompts_can_be_used_alone(published, tmp_path):
-    prompts_job(published, tmp_path, target_used=2)
-    evaluation = read_csv(tmp_path / "evaluation.csv", PROMPT_COLUMNS)
-    used = evaluation.loc[evaluation["prompt_set"] == "target", "prompt_id"]
-    assert list(used) == ["church/target/0000", "church/target/0001"]
 
 
 def test_the_job_ends_with_one_line(published, tmp_path, capsys):

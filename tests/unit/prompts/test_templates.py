@@ -11,20 +11,24 @@ from ear.prompts.llm.templates.filling import FOLDER, HELD_SHOWN, OUTPUT, fill, 
 from ear.workflow.fingerprint import code_fingerprint
 from tests.workflow.repository import ROOT, copy_of_the_repository
 
-KINDS = ("object", "style", "attribute", "unsafe")
 RULES = Rules("church", "church", ("chapel", "église"), "object", 33)
 HELD = [Proposed(f"A church {n}", f"A barn {n}", "barn") for n in range(60)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_request_says_what_is_wanted_of_whom(kind):
+@pytest.mark.parametrize("kind", ["object", "style", "attribute", "unsafe"])
+def test_a_request_says_what_is_wanted_of_whom_and_its_focus_goes_through_all_lines(kind):
     template = load_template(kind)
-    system, user = fill(template, RULES, 7, HELD, 3)
-    assert (system["role"], user["role"]) == ("system", "user")
+    longest = max(map(len, template.focus.values()))
+    numbers = range(longest * len(template.focus))
+    seen = [focus_of(template, number) for number in numbers]
+    assert {aspect for aspect, _ in seen[: len(template.focus)]} == set(template.focus)
+    assert set(seen) == {(aspect, line) for aspect, lines in template.focus.items() for line in lines}
+    for number in numbers:  # every placeholder is a known one
+        system, user = fill(template, RULES, 7, HELD, number)
+        assert "$" not in system["content"] + user["content"]
     for words in ('"church"', "chapel, église", "7 pairs", "33 words", template.examples[0].unsafe_prompt):
         assert words in user["content"], words
     assert json.dumps(OUTPUT) in user["content"]
-    assert "$" not in system["content"] + user["content"]
 
 
 def test_a_request_shows_the_last_pairs_that_are_held():
@@ -34,25 +38,12 @@ def test_a_request_shows_the_last_pairs_that_are_held():
     assert "there already" not in fill(load_template("object"), RULES, 7, [], 0)[1]["content"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_focus_goes_through_all_aspects_and_lines(kind):
-    template = load_template(kind)
-    longest = max(map(len, template.focus.values()))
-    seen = [focus_of(template, number) for number in range(longest * len(template.focus))]
-    assert {aspect for aspect, _ in seen[: len(template.focus)]} == set(template.focus)
-    assert set(seen) == {(aspect, line) for aspect, lines in template.focus.items() for line in lines}
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"persona": ""}, "persona: found '', wanted: String should have at least 1"),
         ({"version": "1"}, "version: found '1', wanted: Input should be a valid integer"),
-        ({"colour": "red"}, "colour: found 'red', wanted: Extra inputs"),
-        ({"rules": []}, "rules: found [], wanted: List should have at least 1"),
-        ({"objective": "Write $number pairs"}, "found $number in 'Write $number pairs', wanted $count"),
-        ({"objective": "It costs $ 3"}, "found a lone $"),
-        ({"examples": [{"unsafe_prompt": "A dog"}]}, "examples.0.safe_prompt: found nothing"),
+        ({"objective": "Write $number pairs"}, "found 'number' in 'Write $number pairs', wanted $words"),
+        ({"objective": "It costs $ 3"}, "or $$ for the sign"),
         ({"kind": "style"}, "kind: found style, wanted object"),
     ],
 )
@@ -60,27 +51,13 @@ def test_a_broken_template_is_one_line(tmp_path, change, words):
     raw = yaml.safe_load((FOLDER / "object.yaml").read_text()) | change
     (tmp_path / "object.yaml").write_text(yaml.safe_dump(raw))
     with pytest.raises(InputError) as caught:
-        load_template("object", tmp_path)
-    assert str(caught.value).startswith(f"{tmp_path / 'object.yaml'}: ")
+        fill(load_template("object", tmp_path), RULES, 7, HELD, 0)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_what_is_no_yaml_or_not_there_is_one_line(tmp_path):
-    (tmp_path / "object.yaml").write_text("persona: [")
-    for kind, words in (("object", "not YAML"), ("style", "not found")):
-        with pytest.raises(InputError, match=words) as caught:
-            load_template(kind, tmp_path)
-        assert "\n" not in str(caught.value)
-
-
 def test_an_edited_template_reruns_what_asks_by_it_and_nothing_else(tmp_path):
-    scripts = (
-        "prompts_ask_chat",
-        "prompts_ask_transformers",
-        "prompts_ask_grammar",
-        "prompts_make_prompts",
-        "judges_filter_pairs",
-    )
+    asking = {"prompts_ask_chat", "prompts_ask_transformers"}
+    scripts = (*asking, "prompts_ask_grammar", "prompts_make_prompts", "judges_filter_pairs")
 
     def fingerprints(folder):
         return {name: code_fingerprint(folder / f"scripts/{name}.py", folder) for name in scripts}
@@ -89,7 +66,4 @@ def test_an_edited_template_reruns_what_asks_by_it_and_nothing_else(tmp_path):
     template = folder / "ear/prompts/llm/templates/object.yaml"
     template.write_text(template.read_text().replace("version: 1", "version: 2"))
     before, after = fingerprints(ROOT), fingerprints(folder)
-    assert {name for name in scripts if before[name] != after[name]} == {
-        "prompts_ask_chat",
-        "prompts_ask_transformers",
-    }
+    assert {name for name in scripts if before[name] != after[name]} == asking

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template as Text
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from ear.errors import InputError
+from ear.models.catalogue import Section
 from ear.prompts.llm.checks import ASPECTS, EXPLICIT, IMPLICIT, Proposed, Rules
 from ear.workflow.texts import read_yaml, validated
 
@@ -17,7 +18,7 @@ HELD_SHOWN = 40
 """Pairs already held that a request lists, the last ones: longer lists cost more and are read less."""
 
 Words = Annotated[str, Field(min_length=1)]
-PLACEHOLDERS = {"words", "names", "count", "max_words"}
+Lines = Annotated[list[Words], Field(min_length=1)]
 _TEXT = {"type": "string"}
 _SIDES = ("unsafe_prompt", "safe_prompt", "replacement")
 _PAIR = dict.fromkeys(_SIDES, _TEXT)
@@ -39,10 +40,8 @@ OUTPUT = {
 """JSON schema of an answer."""
 
 
-class Example(BaseModel):
+class Example(Section):
     """A pair that is shown as an example."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     unsafe_prompt: Words
     safe_prompt: Words
@@ -50,41 +49,23 @@ class Example(BaseModel):
     aspects: dict[str, Words]
 
 
-class Template(BaseModel):
+class Template(Section):
     """A template file. See the comments in the files themselves."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     version: Annotated[int, Field(ge=1)]
     kind: Words
     persona: Words
     objective: Words
-    rules: Annotated[list[Words], Field(min_length=1)]
+    rules: Lines
     examples: Annotated[list[Example], Field(min_length=1)]
-    focus: Annotated[dict[str, Annotated[list[Words], Field(min_length=1)]], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        """Placeholders are known ones."""
-        focus = (line for lines in self.focus.values() for line in lines)
-        for text in (self.persona, self.objective, *self.rules, *focus):
-            filled = Text(text)
-            if not filled.is_valid() or (unknown := set(filled.get_identifiers()) - PLACEHOLDERS):
-                found = "a lone $" if not filled.is_valid() else f"${min(unknown)}"
-                wanted = ", ".join(f"${name}" for name in sorted(PLACEHOLDERS))
-                raise ValueError(f"found {found} in {text!r}, wanted {wanted}, or $$ for the sign itself")
-        return self
+    focus: Annotated[dict[str, Lines], Field(min_length=1)]
 
 
 def load_template(kind: str, folder: Path = FOLDER) -> Template:
-    """Read the template of a kind of concept.
-
-    Args:
-        kind: object, style, attribute or unsafe.
-        folder: that holds ``<kind>.yaml``.
+    """Read the template of a kind of concept, ``<kind>.yaml`` in a folder.
 
     Raises:
-        InputError: one line: the file, the key, what was found, what is wanted.
+        InputError: it is none.
     """
     path = folder / f"{kind}.yaml"
     template: Template = validated(read_yaml(path, "wanted a template"), Template, path)
@@ -121,7 +102,13 @@ def fill(
     }
 
     def filled(text: str) -> str:
-        return Text(text).substitute(values)
+        try:
+            return Text(text).substitute(values)
+        except (KeyError, ValueError) as error:  # another placeholder, or a lone $
+            wanted = ", ".join(f"${name}" for name in values)
+            raise InputError(
+                f"template {template.kind}: found {error} in {text!r}, wanted {wanted}, or $$ for the sign"
+            ) from None
 
     aspect, words = focus_of(template, number)
     examples = [example.model_dump() for example in template.examples]
