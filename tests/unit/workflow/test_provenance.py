@@ -1,8 +1,6 @@
 """Records of jobs, and the chain of jobs behind a result."""
 
-import errno
 import json
-import os
 import subprocess
 from types import SimpleNamespace
 
@@ -116,19 +114,3 @@ def test_the_code_is_the_commit_and_tells_of_changes(tmp_path, monkeypatch):
     assert code_version() == commit
     (tmp_path / "file").write_text("2")
     assert code_version() == f"{commit}-dirty"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/images/1.png"),
-        RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"),
-    ],
-)
-def test_a_full_disk_is_one_line(tmp_path, capsys, error):
-    with pytest.raises(SystemExit) as caught, job(SimpleNamespace(log=[str(tmp_path / "job.log")])):
-        raise error
-    assert caught.value.code == 1
-    line = capsys.readouterr().err
-    assert line.startswith("error: ") and line.count("\n") == 1
-    assert os.strerror(errno.ENOSPC) in line and "wanted room on the disk" in line
