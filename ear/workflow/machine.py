@@ -43,18 +43,10 @@ def memory_mb(system: Path = Path("/")) -> int:
         # Inside a container the group's path may be one of the host's, which is not there: the top is.
         group = top.joinpath(*(part for part in own.split("/") if part not in ("", "..")))
         for folder in (group, *group.parents):
-            if folder.is_relative_to(top):
-                limits += _limit(folder / name)
+            if folder.is_relative_to(top) and (folder / name).is_file():
+                limit = (folder / name).read_text(encoding="utf-8").strip()
+                limits += [int(limit)] if limit.isdigit() else []  # or "max"
     return min(limits) // 10**6
-
-
-def _limit(file: Path) -> list[int]:
-    """The limit in a file of a control group, bytes; none where there is no file, or "max" in it."""
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except OSError:
-        return []
-    return [int(text)] if text.isdigit() else []
 
 
 def missing_for_compiling() -> str | None:
@@ -106,7 +98,7 @@ def gpu_error(index: int = 0) -> str | None:
     import torch  # late: it takes seconds
 
     try:
-        torch.zeros(1, device=f"cuda:{index}").add_(1).item()
+        torch.ones(2, device=f"cuda:{index}").sum().item()
     except (RuntimeError, AssertionError) as error:  # the latter is from a torch without CUDA
         return str(error).splitlines()[0].rstrip(".")
     return None

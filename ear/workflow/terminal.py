@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TextIO
 
 from ear.workflow.jobs import over_bars
@@ -70,8 +71,8 @@ class Terminal(logging.Handler):
             return ""
         if event == "progress":
             counter = f"{record.done:{len(str(record.total))}} of {record.total}"
-            time_used = clock(record.created - self._started)
-            lines = [f"{counter}  {time_used:>7}  {message}" for message in self._finished]
+            taken = str(timedelta(seconds=round(record.created - self._started)))
+            lines = [f"{counter}  {taken:>7}  {message}" for message in self._finished]
             self._finished.clear()
             return "\n".join(lines)
         if event == "job_error":
@@ -102,9 +103,3 @@ def because(reason: str) -> str:
             part = f"{kind}: {', '.join(names[:_FILES_SHOWN])} and {len(names) - _FILES_SHOWN} more"
         short.append(part)
     return "; ".join(short)
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, as in "1:02:03"."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
-from huggingface_hub import ModelCard
 
 from ear.workflow.files import atomic_path, load_template, sha256_file
 from ear.workflow.provenance import read_records
@@ -109,6 +108,5 @@ def write_model(
             versions=", ".join(dict.fromkeys(versions)),
             hashes=hashes,
         )
-        ModelCard(text)  # the hub's own reader takes it
         (partial / CARD).write_text(text, encoding="utf-8")
     return {"size": size, "sha256": hashes}

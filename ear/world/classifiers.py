@@ -56,7 +56,6 @@ CONTRAST, TINT, NOISE = 0.15, 0.05, 0.06
 HELD_OUT_IMAGES = 800
 GALLERY = 100  # captions among which a picture finds its own
 
-
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Of augmented images (B, 3, 64, 64) and their rows (B,) in the training set."""
 

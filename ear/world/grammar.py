@@ -26,9 +26,9 @@ from ear.world.sentences import (
     Kind,
     Split,
     caption,
+    caption_with,
     frames_of,
     is_described,
-    shown_with,
 )
 
 NEIGHBOURS = {STYLE_PHRASE: (SEPIA_PHRASE, "sepia"), SEPIA_PHRASE: (STYLE_PHRASE, "van-gogh")}
@@ -88,7 +88,7 @@ class Grammar:
         if self.kind != "style":
             return NO_PROMPTS
         words, label = NEIGHBOURS[self.words]
-        table = self._prompts("neighbours", count, OBJECTS, partial(caption, **shown_with(words)))
+        table = self._prompts("neighbours", count, OBJECTS, partial(caption_with, words))
         return table.assign(object=label)
 
     def retention(self, count: int) -> pd.DataFrame:
@@ -111,7 +111,7 @@ class Grammar:
 
     def _with_concept(self, frame: Frame, name: str, described: tuple[Kind, ...] = ()) -> str:
         subject = self.words if self.kind == "object" else name
-        return caption(frame, subject, **shown_with(self.words), described=described)
+        return caption_with(self.words, frame, subject, described)
 
     def _frames(self, split: Split, count: int, *purpose: str) -> list[Frame]:
         return shuffled_frames(split, count, self.seed, self.concept, *purpose)

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, combinations, product
-from typing import Literal, TypedDict, get_args
+from typing import Literal, get_args
 
 from ear.workflow.seeding import stable_seed
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES, Scene
@@ -138,17 +138,10 @@ def caption(
     return TEMPLATES[frame.template].format_map(_fields(scene, described))
 
 
-class Flags(TypedDict):
-    """Of ``caption``: what it says beside its frame and object."""
-
-    fire: bool
-    van_gogh: bool
-    sepia: bool
-
-
-def shown_with(words: str) -> Flags:
-    """The flags with which ``caption`` speaks of a style or an attribute; all off for an object's words."""
-    return {"fire": words == FIRE_PHRASE, "van_gogh": words == STYLE_PHRASE, "sepia": words == SEPIA_PHRASE}
+def caption_with(words: str, frame: Frame, object: str, described: Container[Kind] = ()) -> str:
+    """The caption that speaks of what words name: a style, an attribute, or nothing but its object."""
+    fire, van_gogh, sepia = (words == phrase for phrase in (FIRE_PHRASE, STYLE_PHRASE, SEPIA_PHRASE))
+    return caption(frame, object, fire, van_gogh, sepia=sepia, described=described)
 
 
 def is_described(words: str) -> bool:

@@ -96,12 +96,6 @@ def test_an_edit_elsewhere_does_not_count(fingerprint, name, text):
     assert fingerprint({name: text}) == fingerprint()
 
 
-def test_a_moved_definition_counts(fingerprint):
-    # The same statements, in other modules: which module holds what is code.
-    swapped = {"ear/errors.py": TREE["ear/late.py"], "ear/late.py": TREE["ear/errors.py"]}
-    assert fingerprint(swapped) != fingerprint()
-
-
 def test_a_template_counts_where_a_module_beside_it_is_reached(fingerprint):
     script = {"scripts/erasure_erase.py": "from ear import report\n\nprint(report)\n"}
     assert fingerprint(script | {"ear/report/page.j2": "other"}) != fingerprint(script)

@@ -30,7 +30,6 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb)
         ("0::/", {"memory.max": "max\n"}, None),
         ("0::/", {"memory.max": "2000000000\n"}, 2000),
         ("0::/user/job", {"user/job/memory.max": "max", "user/memory.max": "3000000000"}, 3000),
-        ("0::/user/job", {"user/job/memory.max": "1000000000", "user/memory.max": "3000000000"}, 1000),
         ("0::/../../of/the/host", {"memory.max": "2000000000"}, 2000),
         (
             "12:cpu,cpuacct:/\n9:memory:/docker/1",
@@ -70,47 +69,34 @@ def smi(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "expected"),
+    ("text", "code", "listed", "expected"),
     [
-        (TWO_GPUS, 0, ["GPU-aaaa", "GPU-bbbb"]),
-        (A_CUT_ONE, 0, ["MIG-cccc", "MIG-dddd", "GPU-bbbb"]),
-        ("No devices found.\n", 0, []),
-        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n", 9, None),
+        (TWO_GPUS, 0, None, ["GPU-aaaa", "GPU-bbbb"]),
+        (A_CUT_ONE, 0, None, ["MIG-cccc", "MIG-dddd", "GPU-bbbb"]),
+        ("No devices found.\n", 0, None, []),
+        ("NVIDIA-SMI has failed.\n", 9, None, None),
+        (TWO_GPUS, 0, " GPU-aaaa , MIG-cccc", ["GPU-aaaa", "MIG-cccc"]),
+        (TWO_GPUS, 0, "1,-1,2", ["1"]),
+        (TWO_GPUS, 0, "", []),
     ],
 )
-def test_gpus_are_counted_without_torch(smi, text, code, expected):
+def test_gpus_are_those_of_the_environment_or_of_the_driver(smi, monkeypatch, text, code, listed, expected):
     smi(text, code)
+    if listed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
     assert visible_gpus() == expected
 
 
 @pytest.mark.parametrize(
-    ("listed", "expected"),
-    [
-        (" GPU-aaaa , MIG-cccc", ["GPU-aaaa", "MIG-cccc"]),
-        ("1,-1,2", ["1"]),
-        ("-1", []),
-        ("", []),
-    ],
+    ("listed", "found"), [("", "CUDA_VISIBLE_DEVICES=''"), (None, "none in `nvidia-smi -L`")]
 )
-def test_a_list_in_the_environment_is_kept_to(smi, monkeypatch, listed, expected):
-    smi(TWO_GPUS)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-    assert visible_gpus() == expected
-
-
-def test_a_gpu_job_without_any_gpu_ends_in_one_line(smi, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(
-        InputError, match=r"^GPU: found CUDA_VISIBLE_DEVICES='', wanted one for this job: run"
-    ):
-        own_gpu().__enter__()
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+def test_a_gpu_job_without_any_gpu_ends_in_one_line(smi, monkeypatch, listed, found):
     smi("No devices found.\n")
-    snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=1))
-    with pytest.raises(SystemExit), job(snakemake):
-        pytest.fail("the job has started")
-    error = "error: GPU: found none in `nvidia-smi -L`, wanted one for this job: run where one is visible, "
-    assert capsys.readouterr().err == error + "or set backbone.device: cpu\n"
+    if listed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    with pytest.raises(InputError, match=f"^GPU: found {found}, wanted one for this job: run") as caught:
+        own_gpu().__enter__()
+    assert "\n" not in str(caught.value)
 
 
 def test_jobs_at_once_share_no_gpu_and_use_all(smi, monkeypatch):
@@ -194,10 +180,7 @@ def test_algorithms_are_deterministic_where_no_gpu_is_used(smi, monkeypatch, tmp
 @pytest.mark.parametrize(
     ("error", "found"),
     [
-        (
-            RuntimeError("The NVIDIA driver on your system is too old (found version 12020). Update it"),
-            "too old",
-        ),
+        (RuntimeError("The NVIDIA driver is too old\nUpdate it"), "'The NVIDIA driver is too old'"),
         (AssertionError("Torch not compiled with CUDA enabled"), "not compiled with CUDA"),
     ],
 )
@@ -207,13 +190,11 @@ def test_a_gpu_that_torch_cannot_use_is_one_line_before_the_work(
     def fails(*_, **__):
         raise error
 
-    monkeypatch.setattr(torch, "zeros", fails)
+    monkeypatch.setattr(torch, "ones", fails)
     for variable in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(variable, "1")
     snakemake = SimpleNamespace(log=[str(tmp_path / "job.log")], resources=SimpleNamespace(gpu=1))
     with pytest.raises(SystemExit), job(snakemake, threads=torch.get_num_threads()):
         pytest.fail("the job has started")
     line = capsys.readouterr().err
-    assert line.startswith("error: GPU: found '")
-    assert found in line
-    assert line.count("\n") == 1
+    assert line.startswith("error: GPU: found ") and found in line and line.count("\n") == 1
