@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ear.errors import InputError
 from ear.workflow.jobs import failures
-from ear.workflow.jobs import told_again
 from ear.workflow.fingerprint import code_fingerprint
 
 STARTED = time.time()

@@ -94,58 +94,36 @@ rule train_language_model:
         "../scripts/world_train_language_model.py"
 
 
-rule train_classifier:
-    input:
-        world=paths.world,
-    output:
-        config=paths.classifier,
-        curve=paths("training/classifier.csv"),
-    params:
-        code=code("world_train_classifier"),
-        settings=training.classifier.model_dump(exclude={"threads"}),
-        seed=recipe.seed,
-        threads=training.classifier.threads,
-    log:
-        paths("logs/train_classifier.log"),
-    benchmark:
-        paths("benchmarks/train_classifier.tsv")
-    threads: training.classifier.threads
-    resources:
-        mem_mb=growing(3000),
-        runtime=growing(60),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        f"train the classifier · {training.classifier.steps} steps"
-    script:
-        "../scripts/world_train_classifier.py"
+for judge in ("classifier", "clip"):
 
-
-rule train_clip:
-    input:
-        world=paths.world,
-    output:
-        config=paths.clip,
-        curve=paths("training/clip.csv"),
-    params:
-        code=code("world_train_clip"),
-        settings=training.clip.model_dump(exclude={"threads"}),
-        seed=recipe.seed,
-        threads=training.clip.threads,
-    log:
-        paths("logs/train_clip.log"),
-    benchmark:
-        paths("benchmarks/train_clip.tsv")
-    threads: training.clip.threads
-    resources:
-        mem_mb=growing(3000),
-        runtime=growing(60),
-    conda:
-        "../envs/ear.yaml"
-    message:
-        f"train CLIP · {training.clip.steps} steps"
-    script:
-        "../scripts/world_train_clip.py"
+    rule:
+        name:
+            f"train_{judge}"
+        input:
+            world=paths.world,
+        output:
+            config=getattr(paths, judge),
+            curve=paths(f"training/{judge}.csv"),
+        params:
+            code=code("world_train_judge"),
+            judge=judge,
+            settings=getattr(training, judge).model_dump(exclude={"threads"}),
+            seed=recipe.seed,
+            threads=getattr(training, judge).threads,
+        log:
+            paths(f"logs/train_{judge}.log"),
+        benchmark:
+            paths(f"benchmarks/train_{judge}.tsv")
+        threads: getattr(training, judge).threads
+        resources:
+            mem_mb=growing(3000),
+            runtime=growing(60),
+        conda:
+            "../envs/ear.yaml"
+        message:
+            f"train the {judge} judge · {getattr(training, judge).steps} steps"
+        script:
+            "../scripts/world_train_judge.py"
 
 
 rule plot_world_training:

@@ -8,7 +8,8 @@ with job(snakemake):
     import yaml
 
     from ear.workflow.files import write_text
-    from ear.world.cards import qualities, write_model
+    from ear.workflow.texts import read_json
+    from ear.world.cards import QUALITY, write_model
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     trained = {
@@ -16,10 +17,11 @@ with job(snakemake):
         "mini-classifier": Path(files.classifier).parent,
         "mini-clip": Path(files.clip).parent,
     }
-    quality = qualities(
-        {"VQ tokenizer": files.tokenizer_quality, "language model": files.model_quality},
-        {name: trained[name] for name in ("mini-classifier", "mini-clip")},
-    )
+    quality = {name: read_json(trained[name] / QUALITY) for name in ("mini-classifier", "mini-clip")}
+    quality["mini-backbone"] = {
+        "VQ tokenizer": read_json(files.tokenizer_quality),
+        "language model": read_json(files.model_quality),
+    }
     making = (params.recipe, params.command, params.logs)
     stated = {
         name: write_model(name, Path(card).parent, trained[name], quality[name], *making)

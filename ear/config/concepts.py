@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from ear.config.sections import Positive, Section, Share
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
-from ear.world.sentences import CONCEPTS, Frame, caption, shown_with
+from ear.world.sentences import CONCEPTS, Frame, caption, caption_with
 
 Kind = Literal["object", "style", "attribute", "unsafe"]
 Phrase = Annotated[str, StringConstraints(min_length=1)]
@@ -82,7 +82,7 @@ class ZeroShotJudge(Section):
                 [words] if kind == "object" else OBJECTS,
                 [name for name in OBJECTS if name != words],
             )
-            positive = [caption(frame, name, **shown_with(words)) for name in named for frame in frames]
+            positive = [caption_with(words, frame, name) for name in named for frame in frames]
             negative = [caption(frame, name, False, False) for name in others for frame in frames]
         elif kind == "object":
             article = "an" if words[0].lower() in "aeiou" else "a"

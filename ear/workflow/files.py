@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -27,14 +27,11 @@ REPLACED = "-replaced"
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Write in a hidden folder beside ``path``; its place is taken only when the block ends without an error.
+    """Write a file or folder in a hidden place; it gets to ``path`` when the block ends without an error.
 
-    Works for files and for folders. Their bytes are on the disk before that: a machine that loses power
-    leaves no empty file under a finished name. The name carries process and machine, so two jobs never
-    share one; what a killed job left is removed by the next one that writes the same path.
-
-    Args:
-        path: the final place. Missing parents are made.
+    Its bytes are on the disk before that: a machine that loses power leaves no empty file under a finished
+    name. The hidden name carries process and machine, so two jobs never share one; what a killed job left is
+    removed by the next one that writes the same path. Missing parents are made.
 
     Yields:
         The place to write to, on the same file system.
@@ -47,8 +44,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         own.mkdir()
         yield partial
-        _make_readable(partial)
-        _flush(partial)
+        _settle(partial)
         if path.is_dir() and partial.exists():
             # Aside and whole: nothing can be put over a folder that holds something.
             os.replace(path, replaced)
@@ -67,7 +63,7 @@ def put_file(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     try:
         yield partial
-        _flush(partial)
+        _settle(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -92,25 +88,18 @@ def _at_work(partial: Path) -> bool:
         return False
     try:
         os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
-def _make_readable(path: Path) -> None:
-    """Give files the usual mode: safetensors writes them for their owner alone, and results are shared."""
+def _settle(path: Path) -> None:
+    """Flush files, and give them the usual mode: safetensors writes them for their owner alone."""
     mask = os.umask(0)
     os.umask(mask)
-    for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        if file.is_file():
-            file.chmod(0o666 & ~mask)
-
-
-def _flush(path: Path) -> None:
     for file in path.rglob("*") if path.is_dir() else (path,):
-        if file.is_file():
+        if file.is_file() and not file.is_symlink():
+            file.chmod(0o666 & ~mask)
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
 
@@ -126,20 +115,16 @@ def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
     """Write a table as UTF-8 CSV with a header and Unix line ends, without the index, atomically."""
     # Before Python 3.13 a lone carriage return gets no quotes, and readers take it for the end of a row.
     returns = any("\r" in str(cell) for cell in frame.select_dtypes(exclude="number").to_numpy().flat)
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     with atomic_path(path) as partial:
-        frame.to_csv(
-            partial,
-            index=False,
-            lineterminator="\n",
-            quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
-        )
+        frame.to_csv(partial, index=False, lineterminator="\n", quoting=quoting)
 
 
 def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a UTF-8 CSV and check its header. Only empty cells are missing values: "None" and "NA" are words.
+    """Read a UTF-8 CSV in which only empty cells are missing values: "None" and "NA" are words.
 
     Args:
-        path: the file; a byte order mark at its start is passed over.
+        path: the file.
         columns: names that must be there; further columns are kept.
 
     Raises:
@@ -200,11 +185,7 @@ def sha256_file(path: str | Path) -> str:
 
 
 def sha256_lines(hashes: Mapping[str, str]) -> str:
-    r"""One SHA-256 of several files: over the sorted lines "<sha256>  <name>\n", as sha256sum writes them.
-
-    Args:
-        hashes: name → SHA-256.
-    """
+    r"""One SHA-256 of name → SHA-256: the sorted lines "<sha256>  <name>\n" that sha256sum writes."""
     lines = sorted(f"{sha256}  {name}\n" for name, sha256 in hashes.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -212,13 +193,7 @@ def sha256_lines(hashes: Mapping[str, str]) -> str:
 def load_template(
     path: Path, filters: dict[str, Callable[..., Any]] | None = None, **options: Any
 ) -> Template:
-    """Load a template that stands beside its module.
-
-    Args:
-        path: the file.
-        filters: name → filter, for this template.
-        options: further options of jinja2's Environment.
-    """
+    """Load a template that stands beside its module, with further filters and options of jinja2's."""
     environment = Environment(
         loader=FileSystemLoader(path.parent),
         undefined=StrictUndefined,

@@ -1,15 +1,13 @@
 """A fingerprint of the code that a rule runs, so that an edit reruns the rules it concerns and no others.
 
 Counted are the syntax trees of a script and of every definition of the package ``ear`` that it reaches by
-name: a function that it imports, what that function uses of its own module and of others, and so on. Imports
-inside functions are followed too. A module that is used as an object counts as a whole. Statements of a
-reached module that define nothing (a call, an ``if``) always count. Comments, docstrings and formatting never
-do. Data files (suffixes in ``DATA_SUFFIXES``) count by their bytes when a module in the same folder is
-reached: a template belongs beside the module that fills it. Modules imported by a computed name
+name: a function that it imports, what that function uses of its own module and of others, and so on. A module
+that is used as an object counts as a whole. Statements of a reached module that define nothing (a call, an
+``if``) always count; comments, docstrings and formatting never do. Data files (suffixes in ``DATA_SUFFIXES``)
+count by their bytes when a module in the same folder is reached. Modules imported by a computed name
 (``importlib``) are not seen: their rule names them.
 
-Nothing is imported, only read. Syntax trees differ between minor versions of Python, and so do the
-fingerprints.
+Nothing is imported, only read. Fingerprints differ between minor versions of Python, as syntax trees do.
 """
 
 import ast
@@ -43,17 +41,12 @@ class _Module(NamedTuple):
 
 
 def code_fingerprint(script: Path, root: Path, modules: Iterable[str] = ()) -> str:
-    """SHA-256 over the code that a script reaches.
-
-    A file is read once in a process: later edits do not change what the process sees.
+    """Hexadecimal SHA-256 over the code that a script reaches; a process reads each file once.
 
     Args:
         script: the Python file that a rule runs.
         root: the folder that holds the package ``ear``.
         modules: dotted names of what the script imports by a computed name.
-
-    Returns:
-        64 hexadecimal digits.
 
     Raises:
         InputError: a reached file is missing or is not Python.
@@ -85,11 +78,8 @@ def _reach(name: str, root: Path) -> Iterator[tuple[str, _Statement]]:
             yield f"{module_name}:{key}", module.statements[key]
         yield module_name, _Statement(_data(path.parent), frozenset())
         rest = parts[end:]
-        if not rest:
-            for key, statement in module.statements.items():
-                yield f"{module_name}:{key}", statement
-        elif rest[0] in module.bound:
-            for key in module.bound[rest[0]]:
+        if not rest or rest[0] in module.bound:
+            for key in module.bound[rest[0]] if rest else module.statements:
                 yield f"{module_name}:{key}", module.statements[key]
         elif rest[0] in module.imported:  # handed on
             target = ".".join([module.imported[rest[0]], *rest[1:]])
@@ -115,13 +105,7 @@ def _data(folder: Path) -> str:
 
 @cache
 def _read(path: Path, name: str, package: bool) -> _Module:
-    """The statements of a file.
-
-    Args:
-        path: a Python file.
-        name: its dotted name, empty for a script.
-        package: whether it is a package's own file.
-    """
+    """The statements of a file, whose dotted name is empty for a script, and which may be a package's own."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except FileNotFoundError:
@@ -156,12 +140,8 @@ def _read(path: Path, name: str, package: bool) -> _Module:
 def _imports(statement: ast.stmt, base: str) -> dict[str, str]:
     """Names that an import binds → dotted names that they stand for; imports of other packages too."""
     if isinstance(statement, ast.Import):
-        return {
-            alias.asname or alias.name.partition(".")[0]: alias.name
-            if alias.asname
-            else alias.name.partition(".")[0]
-            for alias in statement.names
-        }
+        tops = {alias.name.partition(".")[0] for alias in statement.names if not alias.asname}
+        return {top: top for top in tops} | {a.asname: a.name for a in statement.names if a.asname}
     assert isinstance(statement, ast.ImportFrom)
     above = base.split(".")[: len(base.split(".")) - (statement.level - 1)] if statement.level else []
     start = ".".join([*above, *filter(None, [statement.module])])
@@ -217,8 +197,5 @@ def _digest(statement: ast.stmt) -> str:
 
 def _is_text(node: ast.AST) -> bool:
     """Whether a node is a bare string."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -5,13 +5,13 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from ear.errors import FULL, InputError
-from ear.workflow.machine import own_gpu
+from ear.workflow.machine import gpu_error, own_gpu
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 MARK = f" ERROR {__name__}: "
@@ -39,25 +39,19 @@ logger = logging.getLogger(__name__)
 def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     """Run the work of one rule's script.
 
-    The rule's log file gets everything from INFO on and Python's warnings, each line with its time, and
-    closes with wall time and peak memory. The terminal gets logged warnings and errors only. Bad input and a
-    full disk end the job with one line, ``error: …``, and exit code 1; any other exception goes on, with its
-    traceback in the log too. A job that ends well leaves a record of what it was made of beside its log.
+    The rule's log file gets everything from INFO on and Python's warnings, and closes with wall time and peak
+    memory. The terminal gets logged warnings and errors only. Bad input and a full disk end the job with one
+    line, ``error: …``, and exit code 1; any other exception goes on, with its traceback in the log too. A job
+    that ends well leaves a record of what it was made of beside its log. A job on a GPU gets one of its own,
+    unless Slurm has seen to that.
 
     Scripts import torch, transformers and what needs them inside the block: settings that a library reads
     when it is imported then hold, and a failing import is logged.
 
-    A job on the CPU that our Slurm profile submitted limits itself to the memory that it asked for: many
-    clusters do not, and one job would then bring down all others of its node. A job on a GPU gets one of its
-    own, unless Slurm has seen to that.
-
     Args:
-        snakemake: the object that Snakemake puts into a script; ``log[0]`` and ``resources`` are read.
+        snakemake: the object that Snakemake puts into a script.
         threads: set torch to this number of CPU threads and, in a job on the CPU, to deterministic
             algorithms. Without it torch is not imported.
-
-    Raises:
-        SystemExit: with code 1, in place of an InputError.
     """
     started = time.monotonic()
     os.environ.update(QUIET_LIBRARIES)
@@ -81,7 +75,10 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
         if SUBMITTED not in os.environ and gpu:
             held.enter_context(own_gpu())
         elif SUBMITTED in os.environ and not gpu:  # a GPU's driver maps more than it uses
-            _limit_memory(snakemake.resources.mem_mb)
+            # Many clusters do not: one job would then bring down all others of its node.
+            limit = int(snakemake.resources.mem_mb) * 2**20  # MiB, as in Slurm
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+            logger.info("memory is limited to %d MiB", snakemake.resources.mem_mb)
         if threads is not None:
             _set_threads(threads, gpu)
         yield
@@ -124,13 +121,6 @@ def _one_line(error: Exception) -> str | None:
     return None
 
 
-def _limit_memory(mem_mb: int) -> None:
-    """Let allocations fail beyond ``mem_mb`` (MiB, as in Slurm)."""
-    limit = int(mem_mb) * 2**20
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    logger.info("memory is limited to %d MiB", mem_mb)
-
-
 def _set_threads(threads: int, gpu: bool) -> None:
     """Fix the number of CPU threads and the algorithms: with 1 and 2 threads the bytes of a result differ.
 
@@ -140,46 +130,29 @@ def _set_threads(threads: int, gpu: bool) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    if gpu:
-        _try_gpu()
+    if gpu:  # before any weights are loaded: none may be there, or its driver may be too old
+        if found := gpu_error():
+            wanted = f"wanted one that torch {torch.__version__} can use: `snakemake check` says more"
+            raise InputError(f"GPU: found {found!r}, {wanted}")
     else:
         # Where GPUs are no resource of the cluster, such a job may use one: not all of its operations have a
         # deterministic form.
         torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
 
 
-def _try_gpu() -> None:
-    """Compute on the GPU before any weights are loaded: none may be there, or its driver may be too old."""
-    import torch
-
-    try:
-        torch.zeros(1, device="cuda").add_(1).item()
-    except (RuntimeError, AssertionError) as error:  # the latter is from a torch without CUDA
-        found = str(error).splitlines()[0].rstrip(".")
-        wanted = f"wanted one that torch {torch.__version__} can use: `snakemake check` says more"
-        raise InputError(f"GPU: found {found!r}, {wanted}") from None
-
-
-def failures(folder: str | Path, since: float) -> list[str]:
-    """The lines with which jobs ended, each behind its log.
+def failures(folder: str | Path, since: float) -> str:
+    """The lines with which jobs ended, each behind its log, as the end of a run shows them, if any.
 
     Args:
         folder: of the logs, one a job.
         since: seconds since 1970; logs that were written before are of other runs.
     """
-    logs = [log for log in sorted(Path(folder).glob("*.log")) if log.stat().st_mtime >= since]
-    return [
+    lines = [
         f"{log}: {line.split(MARK, 1)[1]}"
-        for log in logs
+        for log in sorted(Path(folder).glob("*.log"))
+        if log.stat().st_mtime >= since
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
         if MARK in line
     ]
-
-
-def told_again(lines: Sequence[str]) -> str:
-    """The lines as the end of a run shows them; nothing without any."""
-    if not lines:
-        return ""
-    return "\n".join(
-        ["What failed (all that does not need it was made; mend it and run the same command again):", *lines]
-    )
+    head = "What failed (all that does not need it was made; mend it and run the same command again):"
+    return "\n".join([head, *lines]) if lines else ""

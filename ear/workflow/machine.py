@@ -1,4 +1,4 @@
-"""What the jobs of one machine share: its memory, its compiler, and its GPUs one by one. Without torch."""
+"""What the jobs of one machine share: its memory, its compiler, and its GPUs one by one."""
 
 import fcntl
 import logging
@@ -21,16 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 def memory_mb(system: Path = Path("/")) -> int:
-    """Memory that the processes of this machine may use together.
+    """Memory that the processes of this machine may use together, MB.
 
     A container or a batch system may give less than the machine has: the limits of the control group of this
     process and of those above it count, of version 2 and of version 1.
 
     Args:
         system: folder in which ``proc`` and ``sys`` are.
-
-    Returns:
-        Memory, MB.
     """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     try:
@@ -46,28 +43,14 @@ def memory_mb(system: Path = Path("/")) -> int:
         # Inside a container the group's path may be one of the host's, which is not there: the top is.
         group = top.joinpath(*(part for part in own.split("/") if part not in ("", "..")))
         for folder in (group, *group.parents):
-            if folder.is_relative_to(top):
-                limits += _limit(folder / name)
+            if folder.is_relative_to(top) and (folder / name).is_file():
+                limit = (folder / name).read_text(encoding="utf-8").strip()
+                limits += [int(limit)] if limit.isdigit() else []  # or "max"
     return min(limits) // 10**6
 
 
-def _limit(file: Path) -> list[int]:
-    """The limit in a file of a control group, bytes; none where there is no file, or "max" in it."""
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except OSError:
-        return []
-    return [int(text)] if text.isdigit() else []
-
-
 def missing_for_compiling() -> str | None:
-    """What Triton, by which torch compiles for a GPU, does not find here; None where all is there.
-
-    It builds its launcher with a C compiler, against the headers of this Python.
-
-    Returns:
-        What was found and wanted, and how to get it.
-    """
+    """What Triton, by which torch compiles for a GPU, misses here: found, wanted, what to do; or None."""
     chosen = os.environ.get("CC")
     if chosen is not None and shutil.which(chosen) is None:
         return f"found no C compiler {chosen!r}, which the environment variable CC names: unset it or mend it"
@@ -84,12 +67,9 @@ def missing_for_compiling() -> str | None:
 
 
 def visible_gpus() -> list[str] | None:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them.
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them, where something tells.
 
     Does not import torch, which reads the variable once.
-
-    Returns:
-        Numbers or UUIDs; with a list in the environment, those. None where nothing tells.
     """
     if (listed := os.environ.get(VISIBLE)) is not None:
         names = [name.strip() for name in listed.split(",")]
@@ -113,6 +93,17 @@ def visible_gpus() -> list[str] | None:
     return [name for gpu in gpus for name in (gpu[1:] or gpu)]
 
 
+def gpu_error(index: int = 0) -> str | None:
+    """Why torch computes nothing on a GPU, if so: it may hold no code for it, or the driver is too old."""
+    import torch  # late: it takes seconds
+
+    try:
+        torch.ones(2, device=f"cuda:{index}").sum().item()
+    except (RuntimeError, AssertionError) as error:  # the latter is from a torch without CUDA
+        return str(error).splitlines()[0].rstrip(".")
+    return None
+
+
 @contextmanager
 def own_gpu() -> Iterator[None]:
     """Show one GPU to this process, which no other job of this user has; wait for one while all are busy.
@@ -120,7 +111,7 @@ def own_gpu() -> Iterator[None]:
     A lock of the kernel holds the GPU: it ends with the process, however that ends.
 
     Raises:
-        InputError: if no GPU is visible.
+        InputError: no GPU is visible.
     """
     names = visible_gpus()
     if names == []:

@@ -51,9 +51,6 @@ def progress(iterable: Iterable[T], desc: str, unit: str = "it", total: int | No
         desc: what is being done, with its subject ("rendering church/ear/seed0").
         unit: name of one item ("image", "step").
         total: number of items where the iterable has no length.
-
-    Yields:
-        The items of ``iterable``, unchanged.
     """
     started, count = time.monotonic(), 0
     for item in Bar(iterable, desc=desc, unit=unit, total=total):

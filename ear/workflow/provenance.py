@@ -34,16 +34,12 @@ def record_job(snakemake: Any) -> None:
     """Write what a job has read, made and run on, as JSON beside its log.
 
     Inputs are named and not hashed: each is the output of another job, whose record has its hash.
-
-    Args:
-        snakemake: the object that Snakemake puts into a script, its job done.
     """
-    outputs = {str(path): digest(path) for path in snakemake.output}
     record = {
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
         "inputs": sorted({str(path) for path in snakemake.input}),
-        "outputs": outputs,
+        "outputs": {str(path): digest(path) for path in snakemake.output},
         "params": dict(snakemake.params.items()),
         **environment(snakemake.threads),
     }
@@ -60,11 +56,7 @@ def digest(path: str | Path) -> str:
 
 
 def environment(threads: int) -> dict[str, Any]:
-    """The code, packages and machine of this process.
-
-    Returns:
-        code (``code_version``), lock (sha256 of requirements.lock), versions, device, system and threads.
-    """
+    """The code, packages and machine of this process."""
     return {
         "code": code_version(),
         "lock": sha256_file(LOCK) if LOCK.is_file() else None,
@@ -95,11 +87,7 @@ def device_name() -> str:
 
 
 def read_records(folder: str | Path) -> dict[str, Record]:
-    """Records of all jobs of an experiment, by name; what is no whole record is left out.
-
-    Args:
-        folder: folder of the jobs' logs.
-    """
+    """Records of all jobs of an experiment, by name, in the folder of its logs; damaged ones are left out."""
     records: dict[str, Record] = {}
     for path in sorted(Path(folder).glob("*.json")):
         try:
@@ -112,12 +100,7 @@ def read_records(folder: str | Path) -> dict[str, Record]:
 
 
 def chain(results: Iterable[str], records: Mapping[str, Record]) -> list[str]:
-    """Names of the jobs behind results, each once, a single result's own first; none where no record has it.
-
-    Args:
-        results: paths of files.
-        records: as ``read_records`` gives them.
-    """
+    """Names of the jobs behind files, each once, a single file's own first; none where no record has it."""
     makers = {output: name for name, record in records.items() for output in record["outputs"]}
     found: dict[str, None] = {}
     waiting = list(results)
@@ -130,12 +113,7 @@ def chain(results: Iterable[str], records: Mapping[str, Record]) -> list[str]:
 
 
 def trace(results: Iterable[str], records: Mapping[str, Record]) -> dict[str, dict[str, Any]]:
-    """For each result: its hash, its job, what that read, and code and devices of all jobs behind it.
-
-    Args:
-        results: paths.
-        records: as ``read_records`` gives them.
-    """
+    """For each file: its hash, its job, what that read, and code and devices of all jobs behind it."""
     traced: dict[str, dict[str, Any]] = {}
     for result in results:
         jobs = chain([result], records)
@@ -143,14 +121,12 @@ def trace(results: Iterable[str], records: Mapping[str, Record]) -> dict[str, di
             traced[result] = {"job": None}
             continue
         own = records[jobs[0]]
-        behind = {
-            key: sorted({str(records[name].get(key)) for name in jobs}) for key in ("code", "lock", "device")
-        }
         traced[result] = {
             "sha256": own["outputs"][result],
             "job": jobs[0],
             "inputs": own["inputs"],
             "jobs": sorted(jobs),
-            **behind,
         }
+        for key in ("code", "lock", "device"):
+            traced[result][key] = sorted({str(records[name].get(key)) for name in jobs})
     return traced

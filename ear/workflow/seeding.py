@@ -14,17 +14,11 @@ GRAMMAR, PUBLISHED = "grammar", "published"
 
 
 def stable_seed(*parts: str | int) -> int:
-    """A 63-bit seed from names and numbers, the same on every machine and in every process.
+    """A 63-bit seed from names and whole numbers, the same on every machine and in every process.
 
     Args:
         parts: for example (experiment seed, prompt id, sample index). ``("a", 1)`` and ``("a1",)`` give
             different seeds.
-
-    Returns:
-        An integer in [0, 2**63).
-
-    Raises:
-        TypeError: a part is neither text nor a whole number.
     """
     # By kind and not by type: a number read from a table (numpy.int64) gives the seed of the same int.
     text = "\x1f".join(f"str:{part}" if isinstance(part, str) else f"int:{index(part)}" for part in parts)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TextIO
 
 from ear.workflow.jobs import over_bars
@@ -34,13 +35,7 @@ _FILES_SHOWN = 3
 
 
 class Terminal(logging.Handler):
-    """The records of Snakemake's logger, as lines for a person.
-
-    Attributes:
-        stream: what it writes to.
-        dry: whether the jobs are only planned.
-        at_rest: what to say when there is nothing to do.
-    """
+    """The records of Snakemake's logger, as lines for a person; ``at_rest`` adds to "nothing to do"."""
 
     def __init__(self, stream: TextIO, dry: bool, at_rest: Callable[[], str]) -> None:
         super().__init__()
@@ -64,8 +59,10 @@ class Terminal(logging.Handler):
         event = getattr(record, "event", None)
         if event in _FOR_THE_LOG:
             return ""
-        if event == "run_info":
-            return self._stats(record)
+        if event == "run_info":  # of a dry run it comes twice: the numbers by rule belong below the list
+            first, self._counted = not self._counted, True
+            counts = "" if first else f"\n{record.getMessage()}"
+            return counts if self.dry else f"{record.stats['total']} jobs"
         if event == "job_info":
             self._messages[record.jobid] = record.rule_msg or record.rule_name
             return f"{self._messages[record.jobid]}\n    {because(record.reason)}" if self.dry else ""
@@ -73,7 +70,11 @@ class Terminal(logging.Handler):
             self._finished.append(self._messages.get(record.job_id, f"job {record.job_id}"))
             return ""
         if event == "progress":
-            return self._lines(record.done, record.total, record.created - self._started)
+            counter = f"{record.done:{len(str(record.total))}} of {record.total}"
+            taken = str(timedelta(seconds=round(record.created - self._started)))
+            lines = [f"{counter}  {taken:>7}  {message}" for message in self._finished]
+            self._finished.clear()
+            return "\n".join(lines)
         if event == "job_error":
             lines = [f"failed: {self._messages.get(record.jobid, record.rule_name)}"]
             lines += [record.rule_msg.strip()] if record.rule_msg else []
@@ -81,19 +82,6 @@ class Terminal(logging.Handler):
         if event in (None, "error"):
             return self._said(record.getMessage())
         return self.format(record)
-
-    def _stats(self, record: Any) -> str:
-        """The number of jobs before a run; their numbers by rule after the list of a dry run."""
-        if not self.dry:
-            return f"{record.stats['total']} jobs"
-        before, self._counted = not self._counted, True
-        return "" if before else f"\n{record.getMessage()}"
-
-    def _lines(self, done: int, total: int, seconds: float) -> str:
-        counter = f"{done:{len(str(total))}} of {total}"
-        lines = [f"{counter}  {clock(seconds):>7}  {message}" for message in self._finished]
-        self._finished.clear()
-        return "\n".join(lines)
 
     def _said(self, message: str) -> str:
         if message.startswith(_RESTART):
@@ -107,19 +95,11 @@ class Terminal(logging.Handler):
 def because(reason: str) -> str:
     """The reason of a job in short: a few files of each kind, without those that other jobs will write."""
     parts = reason.split("; ")
-    own = [part for part in parts if not part.startswith(_UPDATED_BY_JOBS)]
-    return "; ".join(map(_shortened, own or parts))
-
-
-def _shortened(part: str) -> str:
-    kind, colon, files = part.partition(": ")
-    names = files.split(", ")
-    if "files" not in kind or len(names) <= _FILES_SHOWN:
-        return part
-    return f"{kind}{colon}{', '.join(sorted(names)[:_FILES_SHOWN])} and {len(names) - _FILES_SHOWN} more"
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, as in "1:02:03"."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    short = []
+    for part in [part for part in parts if not part.startswith(_UPDATED_BY_JOBS)] or parts:
+        kind, _, files = part.partition(": ")
+        names = sorted(files.split(", "))
+        if "files" in kind and len(names) > _FILES_SHOWN:
+            part = f"{kind}: {', '.join(names[:_FILES_SHOWN])} and {len(names) - _FILES_SHOWN} more"
+        short.append(part)
+    return "; ".join(short)

@@ -11,15 +11,7 @@ from ear.errors import InputError, one_line
 
 
 def read_json(path: str | Path, wanted: str = "wanted a JSON file") -> Any:
-    """Read a UTF-8 JSON file.
-
-    Args:
-        path: the file.
-        wanted: end of the message, from "wanted" on.
-
-    Raises:
-        InputError: the file is missing, empty, not UTF-8 or not JSON (``parse_json``).
-    """
+    """Read a UTF-8 JSON file, or raise an InputError that ends with ``wanted``."""
     text = read_text(path, wanted)
     if not text.strip():
         raise InputError(f"{path}: empty, {wanted}")
@@ -60,26 +52,17 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    problem = f"found key {key.value!r} twice"
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-                seen.add((key.tag, key.value))
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (key.tag, key.value) in seen:
+                problem = f"found key {key.value!r} twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add((key.tag, key.value))
         return node
 
 
 def read_yaml(path: str | Path, wanted: str = "wanted a YAML file") -> Any:
-    """Read a UTF-8 YAML file in which no mapping has a key twice.
-
-    Args:
-        path: the file.
-        wanted: end of the message, from "wanted" on.
-
-    Raises:
-        InputError: the file is missing, not UTF-8 or not such YAML; with its line, where that is known.
-    """
+    """Read a UTF-8 YAML file in which no mapping has a key twice, or raise an InputError with the line."""
     text = read_text(path, wanted)
     try:
         return yaml.load(text, _Loader)
@@ -95,19 +78,7 @@ def read_yaml(path: str | Path, wanted: str = "wanted a YAML file") -> Any:
 
 
 def validated(raw: Any, kind: Any, path: str | Path) -> Any:
-    """Check what a file holds against a type that pydantic knows.
-
-    Args:
-        raw: what was read.
-        kind: the type.
-        path: of the file, for the message.
-
-    Returns:
-        A value of the type.
-
-    Raises:
-        InputError: it is of another form: file, key, found, wanted.
-    """
+    """What was read from a file as a type that pydantic knows, or an InputError: file, key, found, wanted."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -122,15 +93,7 @@ def validated(raw: Any, kind: Any, path: str | Path) -> Any:
 
 
 def read_text(path: str | Path, wanted: str) -> str:
-    """Read a UTF-8 text file, without the byte order mark that some editors put at its start.
-
-    Args:
-        path: the file.
-        wanted: end of the message, from "wanted" on.
-
-    Raises:
-        InputError: the file is missing, cannot be read or is not UTF-8.
-    """
+    """Read a UTF-8 text file without the byte order mark that some editors put at its start."""
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -143,19 +106,15 @@ def read_text(path: str | Path, wanted: str) -> str:
 
 
 def text_fault(value: Any) -> str | None:
-    """What keeps a value from being a text that can be drawn, captioned and written; None where nothing does.
-
-    A text is more than blanks, can be written as UTF-8 (JSON can spell half of a surrogate pair) and holds no
-    NUL (which ends a cell of a table).
-    """
+    """What keeps a value from being a text that can be drawn, captioned and written, if anything."""
     if value is None or value != value:  # NaN: an empty cell
         return "nothing"
     if not isinstance(value, str) or not value.strip():
         return repr(value)[:60]
-    if "\0" in value:
+    if "\0" in value:  # it ends a cell of a table
         return f"a NUL character in {value[:60]!r}"
     try:
         value.encode()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
         return f"half of a character in {value[:60]!r}"
     return None

@@ -1,12 +1,13 @@
 """The mini backbone: a small JanusForConditionalGeneration around the trained image tokenizer."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     GenerationConfig,
     JanusConfig,
@@ -43,36 +44,54 @@ CLIP_PAD, CLIP_UNKNOWN, CLIP_START, CLIP_END = "<pad>", "<unk>", "<start>", "<en
 
 
 def build_processor(num_image_tokens: int) -> JanusProcessor:
-    """Tokenizer, image processor and chat template of the mini backbone.
+    """Processor of the mini backbone, which knows the words of the caption grammar and of its requests alone.
 
-    The tokenizer knows the words of the caption grammar, of DESCRIBE and of ``question``, lower-cases, puts
-    begin-of-sentence in front and pads on the left; any other word is unknown. Images become (3, 64, 64) in
-    [-1, 1].
+    It lower-cases text and pads on the left; images become (3, 64, 64) in [-1, 1].
 
     Args:
         num_image_tokens: placeholders that stand for one image in a text.
     """
     vocabulary = sorted({*words(), *DESCRIBE.split(), *question("").split(), ",", ":"})
-    ids = {word: index for index, word in enumerate((*SPECIAL_TOKENS, *vocabulary))}
-    backend = _word_level(ids, UNKNOWN)
+    backend = _word_level((*SPECIAL_TOKENS, *vocabulary), UNKNOWN)
+    return janus_processor(
+        backend, SPECIAL_TOKENS, SIZE, num_image_tokens, min_size=SIZE // 4, unk_token=UNKNOWN
+    )
+
+
+def janus_processor(
+    backend: Tokenizer,
+    special: Sequence[str],
+    size: int,
+    num_image_tokens: int,
+    min_size: int,
+    **options: Any,
+) -> JanusProcessor:
+    """Janus's chat template, special tokens and image processor around a tokenizer of text.
+
+    Args:
+        backend: it knows the special tokens.
+        special: the special tokens.
+        size: side of the images, pixels.
+        num_image_tokens: placeholders that stand for one image in a text.
+        min_size: shortest side that an image keeps when it is resized, pixels.
+        options: further ones of the tokenizer.
+    """
     backend.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, ids[BOS])]
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, backend.token_to_id(BOS))]
     )
-    backend.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
-    )
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token=BOS,
         eos_token=EOS,
         pad_token=PAD,
-        unk_token=UNKNOWN,
         padding_side="left",
         clean_up_tokenization_spaces=False,
         extra_special_tokens={"image_token": IMAGE, "boi_token": IMAGE_START, "eoi_token": IMAGE_END},
+        **options,
     )
     images = JanusImageProcessor(
-        size={"height": SIZE, "width": SIZE}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=SIZE // 4
+        size={"height": size, "width": size}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=min_size
     )
     return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=num_image_tokens)
 
@@ -86,11 +105,10 @@ def build_clip_tokenizer(context_length: int) -> PreTrainedTokenizerFast:
         context_length: longest text in tokens, its start and end included.
     """
     pieces = (CLIP_PAD, CLIP_UNKNOWN, CLIP_START, *sorted({*words(), ","}), CLIP_END)
-    ids = {piece: index for index, piece in enumerate(pieces)}
-    backend = _word_level(ids, CLIP_UNKNOWN)
+    backend = _word_level(pieces, CLIP_UNKNOWN)
     backend.post_processor = processors.TemplateProcessing(
         single=f"{CLIP_START} $A {CLIP_END}",
-        special_tokens=[(piece, ids[piece]) for piece in (CLIP_START, CLIP_END)],
+        special_tokens=[(piece, backend.token_to_id(piece)) for piece in (CLIP_START, CLIP_END)],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -103,8 +121,9 @@ def build_clip_tokenizer(context_length: int) -> PreTrainedTokenizerFast:
     )
 
 
-def _word_level(ids: dict[str, int], unknown: str) -> Tokenizer:
-    """A tokenizer of lower-case words and commas."""
+def _word_level(pieces: Iterable[str], unknown: str) -> Tokenizer:
+    """A tokenizer of lower-case words and commas, whose ids are their places."""
+    ids = {piece: index for index, piece in enumerate(pieces)}
     backend = Tokenizer(models.WordLevel(ids, unk_token=unknown))
     backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -117,8 +136,30 @@ GENERATION_EMBEDDING_SCALE = 2.8  # on unit-norm codebook rows of width 8: about
 
 
 def build_backbone(
-    vq: JanusVQVAE,
+    vq: JanusVQVAE, processor: JanusProcessor, *, seed: int, **architecture: Any
+) -> JanusForConditionalGeneration:
+    """Assemble an untrained backbone around a trained image tokenizer.
+
+    Args:
+        vq: the image tokenizer; its weights are copied.
+        processor: gives the vocabulary and the special tokens.
+        seed: seed of the initial weights.
+        architecture: the recipe's section of this name, as ``janus_model`` takes it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = janus_model(processor, vq.config.to_dict(), **architecture)
+        _initialise(model)
+    model.model.vqmodel.load_state_dict(vq.state_dict())
+    with torch.no_grad():
+        codebook = vq.quantize.embedding.weight
+        model.model.generation_embeddings.weight.copy_(GENERATION_EMBEDDING_SCALE * codebook)
+    return model.eval()
+
+
+def janus_model(
     processor: JanusProcessor,
+    vq: Mapping[str, Any],
     *,
     hidden: int,
     layers: int,
@@ -128,19 +169,19 @@ def build_backbone(
     vision_layers: int,
     vision_heads: int,
     guidance: float,
-    seed: int,
+    positions: int = 512,
 ) -> JanusForConditionalGeneration:
-    """Assemble an untrained backbone around a trained image tokenizer.
+    """A Janus model with transformers' own initial weights.
+
+    The patches of the vision tower lie on the image tokenizer's grid. The recipe's section ``architecture``
+    (schemas/recipe.schema.json) describes what is not said here.
 
     Args:
-        vq: the image tokenizer; its weights are copied.
-        processor: gives the vocabulary and the special tokens.
-        seed: seed of the initial weights.
-
-    The other arguments are the recipe's section ``architecture``, which schemas/recipe.schema.json describes;
-    the patches of the vision tower lie on the image tokenizer's grid.
+        processor: gives the vocabulary, the special tokens and the size of images.
+        vq: config of the image tokenizer.
+        positions: longest sequence in tokens.
     """
-    grid = vq.config.num_patches
+    grid, size = vq["num_patches"], processor.image_processor.size["height"]
     tokenizer = processor.tokenizer
     tokens = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     text = LlamaConfig(
@@ -150,7 +191,7 @@ def build_backbone(
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=heads,
-        max_position_embeddings=512,
+        max_position_embeddings=positions,
         tie_word_embeddings=False,
         **tokens,
     )
@@ -158,31 +199,23 @@ def build_backbone(
         hidden_size=vision_hidden,
         num_hidden_layers=vision_layers,
         num_attention_heads=vision_heads,
-        image_size=SIZE,
-        patch_size=SIZE // grid,
+        image_size=size,
+        patch_size=size // grid,
         projection_dim=hidden,
         num_image_tokens=grid**2,
     )
-    vq_config = vq.config.to_dict() | {"projection_dim": hidden, "image_token_embed_dim": hidden}
     config = JanusConfig(
         text_config=text.to_dict(),
         vision_config=vision.to_dict(),
-        vq_config=vq_config,
+        vq_config={**vq, "projection_dim": hidden, "image_token_embed_dim": hidden},
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
         tie_word_embeddings=False,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = JanusForConditionalGeneration(config)
-        _initialise(model)
-    model.model.vqmodel.load_state_dict(vq.state_dict())
-    with torch.no_grad():
-        codebook = vq.quantize.embedding.weight
-        model.model.generation_embeddings.weight.copy_(GENERATION_EMBEDDING_SCALE * codebook)
+    model = JanusForConditionalGeneration(config)
     model.generation_config = GenerationConfig(
         **tokens, guidance_scale=guidance, generation_kwargs={"boi_token_id": tokenizer.boi_token_id}
     )
-    return model.eval()
+    return model
 
 
 def train_backbone(
@@ -198,10 +231,10 @@ def train_backbone(
 
     Args:
         world_folder: what ``draw_training_set`` wrote.
-        vq_file: what ``train_tokenizer`` wrote.
+        vq_file: what ``train_vq`` wrote.
         out_folder: folder of the model and its processor.
-        architecture: as ``build_backbone`` takes it.
-        training: as ``train_language_model`` takes it.
+        architecture: the recipe's section, as ``janus_model`` takes it.
+        training: the recipe's section ``language_model``.
         seed: seed of the initial weights and the batches.
 
     Returns:
@@ -211,7 +244,7 @@ def train_backbone(
     vq = load_vq(vq_file)
     processor = build_processor(vq.config.num_patches**2)
     model = build_backbone(vq, processor, **architecture, seed=seed)
-    metrics, curve = train_language_model(model, processor, images, table, **training, seed=seed)
+    metrics, curve = train_language_model(model, processor, images, table, training, seed)
     with atomic_path(out_folder) as partial:
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
@@ -226,13 +259,10 @@ def _initialise(model: JanusForConditionalGeneration) -> None:
     decoder = model.model.language_model
     for module in decoder.layers.modules():
         if isinstance(module, nn.Linear):
-            _normal(module.weight, module.in_features**-0.5)
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
     for layer in decoder.layers:  # each layer begins as the identity: 1.93 against 2.05 nats after 250 steps
         nn.init.zeros_(layer.self_attn.o_proj.weight)
         nn.init.zeros_(layer.mlp.down_proj.weight)
-    _normal(decoder.embed_tokens.weight, TEXT_EMBEDDING_STD)
-    _normal(model.model.vision_model.embeddings.position_embedding.weight, TEXT_EMBEDDING_STD)
-
-
-def _normal(weight: Tensor, std: float) -> None:
-    nn.init.normal_(weight, std=std)
+    positions = model.model.vision_model.embeddings.position_embedding
+    for embedding in (decoder.embed_tokens, positions):
+        nn.init.normal_(embedding.weight, std=TEXT_EMBEDDING_STD)

@@ -1,28 +1,25 @@
 """What models/ holds: the mini world's models, each with its card, and the hashes that assets.yaml states."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pandas as pd
 import yaml
-from huggingface_hub import ModelCard
 
-from ear.errors import InputError
 from ear.workflow.files import atomic_path, load_template, sha256_file
-from ear.workflow.provenance import Record, read_records
-from ear.workflow.texts import read_json
+from ear.workflow.provenance import read_records
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
 FRONT = {"license": "mit", "tags": ["mini-world", "concept-erasure"]}
 QUALITY = "metrics.json"
 """Of a judge, in the folder that its training wrote; the card says it."""
+PACKAGES = ("python", "torch", "transformers", "timm", "open-clip-torch")
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """One of the models.
 
     Attributes:
@@ -85,19 +82,15 @@ def write_model(
 
     Returns:
         What assets.yaml states of it: ``size`` and ``sha256``.
-
-    Raises:
-        InputError: a training has left no record.
     """
-    kind = KINDS[name]
-    records = read_records(logs)
-    if missing := [job for job in kind.jobs if job not in records]:
-        raise InputError(
-            f"{logs}/{missing[0]}.json: not found, wanted the record of that training: run it again"
-        )
-    training = recipe["training"]
+    kind, training, all_records = KINDS[name], recipe["training"], read_records(logs)
+    records = {job: all_records[job] for job in kind.jobs}
+    versions = [
+        f"{package} {record['versions'][package]}" for record in records.values() for package in PACKAGES
+    ]
     settings = {"seed": recipe["seed"], "images": training["images"]}
     settings |= {section: training[section] for section in kind.sections}
+    numbers = pd.json_normalize(dict(quality), sep=", ").iloc[0]
     with atomic_path(folder) as partial:
         shutil.copytree(trained, partial, ignore=shutil.ignore_patterns(QUALITY))
         files = sorted(path for path in partial.rglob("*") if path.is_file())
@@ -107,47 +100,13 @@ def write_model(
             front_matter=yaml.safe_dump({"library_name": kind.library} | FRONT, sort_keys=False),
             name=name,
             what=kind.what,
-            quality=list(_flat(quality)),
+            quality=[(str(key).replace("_", " "), f"{value:,.4g}") for key, value in numbers.items()],
             command=command,
             images=training["images"],
             settings=yaml.safe_dump(settings, sort_keys=False),
-            trainings=[(job, records[job]) for job in kind.jobs],
-            versions=_versions([records[job] for job in kind.jobs]),
+            trainings=list(records.items()),
+            versions=", ".join(dict.fromkeys(versions)),
             hashes=hashes,
         )
-        ModelCard(text)  # the hub's own reader takes it
         (partial / CARD).write_text(text, encoding="utf-8")
     return {"size": size, "sha256": hashes}
-
-
-def qualities(backbone: Mapping[str, str], judges: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Held-out quality of each model.
-
-    Args:
-        backbone: part of the backbone → JSON with its quality.
-        judges: name of a judge's model → the folder that its training wrote.
-    """
-    return {
-        "mini-backbone": {part: read_json(path) for part, path in backbone.items()},
-        **{name: read_json(Path(folder) / QUALITY) for name, folder in judges.items()},
-    }
-
-
-def _flat(values: Mapping[str, Any], *above: str) -> Iterator[tuple[str, str]]:
-    """(what, number) of nested numbers."""
-    for key, value in values.items():
-        names = (*above, key.replace("_", " "))
-        if isinstance(value, Mapping):
-            yield from _flat(value, *names)
-        else:
-            yield ", ".join(names), f"{value:,.4g}"
-
-
-def _versions(records: list[Record]) -> str:
-    """Packages that the trainings ran on."""
-    found = dict.fromkeys(
-        f"{name} {record['versions'][name]}"
-        for record in records
-        for name in ("python", "torch", "transformers", "timm", "open-clip-torch")
-    )
-    return ", ".join(found)

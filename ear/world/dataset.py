@@ -5,12 +5,12 @@ No model was trained on the held-out ones: the reference of FID, and pictures to
 
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ear.errors import InputError
 from ear.workflow.files import atomic_path, read_csv, sha256_file, write_csv
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
@@ -30,15 +30,10 @@ DESCRIBED_SHARE, DESCRIBED_THING_SHARE = 0.2, 0.75
 
 
 def draw_training_set(folder: str | Path, images: int, seed: int) -> None:
-    """Draw the training set, every object equally often.
+    """Draw N ``images``, every object equally often; the same seed and N give the same bytes.
 
     Writes ``images.npy``, (N, 64, 64, 3) uint8 RGB, and ``captions.csv`` with CAPTION_COLUMNS, one row an
     image in the same order; an empty ``colour`` means natural colours. The folder appears as a whole.
-
-    Args:
-        folder: where to write.
-        images: N.
-        seed: the same seed and N give the same bytes.
     """
     rng = np.random.default_rng(seed)
     train = frames_of("train")
@@ -52,17 +47,15 @@ def draw_training_set(folder: str | Path, images: int, seed: int) -> None:
         scene = scene_of(frame, object, fire, van_gogh, sepia)
         pixels[index] = np.asarray(draw(scene, rng))
         text = caption(frame, object, fire, van_gogh, sepia=sepia, described=described)
-        words = (text, describe(scene))
-        rows.append((index, *words, object, scene.colour, scene.place, scene.time, fire, van_gogh, sepia))
+        rows.append((index, text, describe(scene), *astuple(scene)))
     with atomic_path(folder) as partial:
         partial.mkdir()
         np.save(partial / IMAGES_FILE, pixels)
-        table = pd.DataFrame(rows, columns=list(CAPTION_COLUMNS))
-        table.to_csv(partial / CAPTIONS_FILE, index=False, lineterminator="\n")
+        write_csv(partial / CAPTIONS_FILE, pd.DataFrame(rows, columns=list(CAPTION_COLUMNS)))
 
 
 def _described(rng: np.random.Generator) -> tuple[Kind, ...]:
-    """The kinds of things that one caption speaks of without their words, mostly none."""
+    """What one caption speaks of without its words, mostly nothing."""
     may, *chances = rng.random(1 + len(KINDS))
     if may >= DESCRIBED_SHARE:
         return ()
@@ -70,35 +63,18 @@ def _described(rng: np.random.Generator) -> tuple[Kind, ...]:
 
 
 def load_training_set(folder: str | Path) -> tuple[np.ndarray, pd.DataFrame]:
-    """Read what ``draw_training_set`` wrote.
-
-    Returns:
-        The images, (N, 64, 64, 3) uint8, and the table with CAPTION_COLUMNS; N rows each.
-
-    Raises:
-        InputError: a file is missing, or the two do not belong together.
-    """
-    folder = Path(folder)
-    table = read_csv(folder / CAPTIONS_FILE, CAPTION_COLUMNS)
-    try:
-        pixels = np.load(folder / IMAGES_FILE)
-    except FileNotFoundError:
-        raise InputError(f"{folder / IMAGES_FILE}: not found, wanted the images of {CAPTIONS_FILE}") from None
-    wanted = (len(table), SIZE, SIZE, 3)
-    if pixels.shape != wanted or pixels.dtype != np.uint8:
-        raise InputError(
-            f"{folder / IMAGES_FILE}: found {pixels.shape} {pixels.dtype}, wanted {wanted} uint8"
-        )
-    return pixels, table
+    """Read what ``draw_training_set`` wrote: images, (N, 64, 64, 3) uint8, and their table."""
+    table = read_csv(Path(folder) / CAPTIONS_FILE, CAPTION_COLUMNS)
+    return np.load(Path(folder) / IMAGES_FILE), table
 
 
 def draw_reference(folder: str | Path, count: int, seed: int) -> None:
-    """Draw the shared general prompts as the world draws them.
+    """Draw the shared general prompts as the world draws them: PNGs and manifest.csv, whole or not at all.
 
-    The folder appears whole: PNGs and manifest.csv (image_id, file, references, prompt_id, sha256).
+    The manifest has image_id, file, references (a JSON list of one description), prompt_id and sha256.
 
     Args:
-        folder: folder of the pictures.
+        folder: where to write.
         count: general prompts of a concept.
         seed: seed of the experiment.
     """
@@ -109,14 +85,7 @@ def draw_reference(folder: str | Path, count: int, seed: int) -> None:
 
 
 def draw_captioned(folder: str | Path, count: int, seed: int) -> None:
-    """Draw pictures of the training distribution from held-out frames; each has THE caption as reference.
-
-    Args:
-        folder: made whole or not at all; manifest.csv has columns image_id, file, references (a
-            JSON list of one text) and sha256.
-        count: pictures.
-        seed: seed of the experiment.
-    """
+    """Draw pictures of the training distribution from held-out frames, as ``draw_reference`` does."""
     rng = np.random.Generator(np.random.Philox(stable_seed(seed, "captions")))
     frames = frames_of("evaluation")
     scenes = []
@@ -138,9 +107,8 @@ def _draw_all(
     manifest = pd.DataFrame(rows, columns=["image_id", "file", "references"]).assign(**further)
     with atomic_path(folder) as partial:
         partial.mkdir()
-        for image_id, file, scene in zip(manifest["image_id"], manifest["file"], scenes, strict=True):
-            draw(scene, np.random.Generator(np.random.Philox(stable_seed(seed, image_id)))).save(
-                partial / file
-            )
+        for (image_id, file, _), scene in zip(rows, scenes, strict=True):
+            rng = np.random.Generator(np.random.Philox(stable_seed(seed, image_id)))
+            draw(scene, rng).save(partial / file)
         hashes = [sha256_file(partial / file) for file in manifest["file"]]
         write_csv(partial / "manifest.csv", manifest.assign(sha256=hashes))

@@ -14,7 +14,7 @@ Colour = tuple[int, int, int]
 
 
 class Canvas:
-    """Shapes in finished-picture pixels, relative to an origin, on a supersampled image.
+    """Filled shapes in finished-picture pixels, relative to an origin, on a supersampled image.
 
     Args:
         picture: the supersampled image that is drawn on.
@@ -34,15 +34,12 @@ class Canvas:
         self._draw = ImageDraw.Draw(picture)
 
     def polygon(self, points: Iterable[tuple[float, float]], colour: Colour) -> None:
-        """A filled polygon."""
         self._draw.polygon([self._place(x, y) for x, y in points], fill=self._lit(colour))
 
     def rectangle(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-        """A filled rectangle."""
         self._draw.rectangle((*self._place(left, top), *self._place(right, bottom)), fill=self._lit(colour))
 
     def ellipse(self, x: float, y: float, radius_x: float, radius_y: float, colour: Colour) -> None:
-        """A filled ellipse around (x, y)."""
         box = (*self._place(x - radius_x, y - radius_y), *self._place(x + radius_x, y + radius_y))
         self._draw.ellipse(box, fill=self._lit(colour))
 
@@ -88,8 +85,6 @@ WOOD: Colour = (122, 82, 54)
 SLATE: Colour = (84, 88, 110)
 GLASS: Colour = (150, 206, 236)
 LAMP: Colour = (255, 226, 120)
-
-Sprite = Callable[[Canvas, Colour | None, bool], None]
 
 
 def _church(canvas: Canvas, colour: Colour | None, night: bool) -> None:
@@ -208,7 +203,7 @@ def _boat(canvas: Canvas, colour: Colour | None, night: bool) -> None:
     canvas.polygon(((-23, -9), (23, -9), (21, -6.5), (-21, -6.5)), WHITE)
 
 
-OBJECT_SPRITES: dict[str, Sprite] = {
+OBJECT_SPRITES: dict[str, Callable[[Canvas, Colour | None, bool], None]] = {
     "church": _church,
     "house": _house,
     "lighthouse": _lighthouse,
@@ -243,32 +238,16 @@ _FLAME_OUTLINE = (
 
 
 def draw_flames(canvas: Canvas, object: str, wind: float) -> None:
-    """Flames at the foot of the object and two on it.
-
-    Args:
-        canvas: the object's canvas; flames ignore its light.
-        object: a key of OBJECT_SPRITES.
-        wind: in [-1, 1], how far the flames lean, in px.
-    """
+    """Flames at the foot of the object and two on it, which lean by ``wind`` px and ignore the light."""
     flames = canvas.glowing()
     left, right, foot = _FLAMES[object]
     upper = ((*left, 14.0), (*right, 14.0))
-    feet = (
-        (-18.0, 0.0, foot),
-        (-9.0, 0.0, foot + 3),
-        (0.0, 0.0, foot - 2),
-        (9.0, 0.0, foot + 4),
-        (18.0, 0.0, foot),
-    )
+    feet = [(x, 0.0, foot + more) for x, more in ((-18.0, 0), (-9.0, 3), (0.0, -2), (9.0, 4), (18.0, 0))]
     for share, colour in _FLAME_LAYERS:
+        half = share * 5.4
         for x, y, height in (*upper, *feet):
-            _flame(flames, x, y, share * height, share * 5.4, wind, colour)
-
-
-def _flame(
-    canvas: Canvas, x: float, y: float, height: float, half: float, lean: float, colour: Colour
-) -> None:
-    canvas.polygon(((x + half * u + lean * v, y - height * v) for u, v in _FLAME_OUTLINE), colour)
+            outline = ((x + half * u + wind * v, y - share * height * v) for u, v in _FLAME_OUTLINE)
+            flames.polygon(outline, colour)
 
 
 # Van Gogh's style: the whole picture swirls in brush strokes and takes a palette of blues and yellows.
@@ -278,15 +257,11 @@ TWIST = 0.85  # radians, at the picture's rim; the middle stays upright
 VORTICES = ((0.19, 0.20, 0.20, 2.6), (0.83, 0.24, 0.18, -2.6))  # x, y, radius (shares of the side), radians
 STROKE_LENGTH = 9  # px of WORK
 STROKE_STRENGTH = 14.0  # grey levels
-PALETTE = np.array(  # from dark to bright
+PALETTE = np.array(  # from dark to bright: red, green, blue
     (
-        (10, 18, 66),
-        (22, 52, 128),
-        (40, 98, 176),
-        (92, 150, 176),
-        (196, 186, 92),
-        (248, 206, 60),
-        (255, 240, 150),
+        (10, 22, 40, 92, 196, 248, 255),
+        (18, 52, 98, 150, 186, 206, 240),
+        (66, 128, 176, 176, 92, 60, 150),
     ),
     dtype=float,
 )
@@ -294,20 +269,13 @@ PALETTE_SHARE = 0.62
 
 
 def starry(picture: Image.Image) -> Image.Image:
-    """Paint a picture in the style.
-
-    Args:
-        picture: RGB, its side a multiple of 128 px.
-
-    Returns:
-        A 64 × 64 RGB image.
-    """
+    """An RGB picture, its side a multiple of 128 px, painted in the style: 64 × 64."""
     source = np.asarray(picture.reduce(picture.width // WORK), dtype=np.float32)
     rows, columns, strokes = _brush()
     swirled = source[rows, columns]
     grey = swirled @ np.array((0.30, 0.59, 0.11), dtype=np.float32)
-    steps = np.linspace(0, 255, len(PALETTE))
-    painted = np.stack([np.interp(grey, steps, PALETTE[:, channel]) for channel in range(3)], axis=-1)
+    steps = np.linspace(0, 255, PALETTE.shape[1])
+    painted = np.stack([np.interp(grey, steps, channel) for channel in PALETTE], axis=-1)
     mixed = PALETTE_SHARE * painted + (1 - PALETTE_SHARE) * swirled + strokes[..., None]
     return Image.fromarray(mixed.clip(0, 255).round().astype(np.uint8), "RGB").reduce(WORK // SIZE)
 
@@ -350,9 +318,6 @@ def _strokes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     rows, columns = np.mgrid[0:WORK, 0:WORK].astype(float)
     smeared = np.zeros_like(x)
     for step in range(-STROKE_LENGTH, STROKE_LENGTH + 1):
-        row, column = (
-            (rows + step * flow_y).round().astype(int),
-            (columns + step * flow_x).round().astype(int),
-        )
-        smeared += noise[row.clip(0, WORK - 1), column.clip(0, WORK - 1)]
+        row, column = ((rows + step * flow_y).round(), (columns + step * flow_x).round())
+        smeared += noise[row.clip(0, WORK - 1).astype(int), column.clip(0, WORK - 1).astype(int)]
     return (STROKE_STRENGTH * smeared / (3 * smeared.std())).astype(np.float32)

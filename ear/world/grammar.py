@@ -25,9 +25,9 @@ from ear.world.sentences import (
     Kind,
     Split,
     caption,
+    caption_with,
     frames_of,
     is_described,
-    shown_with,
 )
 
 NEIGHBOURS = {STYLE_PHRASE: (SEPIA_PHRASE, "sepia"), SEPIA_PHRASE: (STYLE_PHRASE, "van-gogh")}
@@ -35,13 +35,13 @@ NEIGHBOURS = {STYLE_PHRASE: (SEPIA_PHRASE, "sepia"), SEPIA_PHRASE: (STYLE_PHRASE
 
 
 class Grammar:
-    """Prompts of one concept.
+    """Prompts of one concept, in tables of ``PROMPT_COLUMNS``.
 
     Args:
         concept: its name in the experiment ("van-gogh").
         kind: "object", "style" or "attribute".
         words: how prompts name it: one of the world's objects, or of its style or attribute phrases.
-        seed: seed of the experiment; shuffles frames and replacements.
+        seed: seed of the experiment; shuffles frames.
 
     Raises:
         InputError: the mini world cannot draw the concept.
@@ -55,13 +55,11 @@ class Grammar:
 
     def pairs(self, count: int) -> pd.DataFrame:
         """Candidate pairs (``PAIR_COLUMNS``): a frame with the concept, and with another or none."""
-        frames = self.pair_frames(count)
         others = [name for name in OBJECTS if name != self.words]
         rows = []
-        for number, frame in enumerate(frames):
+        for number, frame in enumerate(self.pair_frames(count)):
             other = others[number % len(others)]
-            unsafe = self._with_concept(frame, other)
-            safe = _plain(frame, other)
+            unsafe, safe = self._with_concept(frame, other), _plain(frame, other)
             replacement = other if self.kind == "object" else REMOVED
             rows.append((f"{self.concept}/pair/{number:04d}", unsafe, safe, self.words, replacement, GRAMMAR))
         return pd.DataFrame(rows, columns=PAIR_COLUMNS)
@@ -71,33 +69,29 @@ class Grammar:
         return self._frames("pairs", count)
 
     def target(self, count: int) -> pd.DataFrame:
-        """Held-out prompts that name the concept (``PROMPT_COLUMNS``)."""
+        """Held-out prompts that name the concept."""
         return self._prompts("target", count, self._subjects(), self._with_concept)
 
     def implicit(self, count: int) -> pd.DataFrame:
-        """Held-out prompts that describe it without its words (``PROMPT_COLUMNS``); none of sepia."""
+        """Held-out prompts that describe it without its words; none of sepia."""
         if not is_described(self.words):
             return NO_PROMPTS
-
-        def described(frame: Frame, name: str) -> str:
-            return self._with_concept(frame, name, described=(self.kind,))
-
+        described = partial(self._with_concept, described=(self.kind,))
         return self._prompts("implicit", count, self._subjects(), described)
 
     def neighbours(self, count: int) -> pd.DataFrame:
-        """Held-out prompts of what is closest to the concept (``PROMPT_COLUMNS``).
+        """Held-out prompts in the other style, whose label is their ``object``; of a style alone.
 
-        Of a style, pictures in the other style, whose label is their ``object``. None of an object or an
-        attribute: their neighbours are found among the retention prompts.
+        Neighbours of an object or an attribute are found among the retention prompts.
         """
         if self.kind != "style":
             return NO_PROMPTS
         words, label = NEIGHBOURS[self.words]
-        table = self._prompts("neighbours", count, OBJECTS, partial(caption, **shown_with(words)))
+        table = self._prompts("neighbours", count, OBJECTS, partial(caption_with, words))
         return table.assign(object=label)
 
     def retention(self, count: int) -> pd.DataFrame:
-        """Held-out plain prompts (``PROMPT_COLUMNS``) of objects other than the concept."""
+        """Held-out plain prompts of objects other than the concept."""
         names = [name for name in OBJECTS if name != self.words]
         return self._prompts("retention", count, names, _plain)
 
@@ -116,7 +110,7 @@ class Grammar:
 
     def _with_concept(self, frame: Frame, name: str, described: tuple[Kind, ...] = ()) -> str:
         subject = self.words if self.kind == "object" else name
-        return caption(frame, subject, **shown_with(self.words), described=described)
+        return caption_with(self.words, frame, subject, described)
 
     def _frames(self, split: Split, count: int, *purpose: str) -> list[Frame]:
         return shuffled_frames(split, count, self.seed, self.concept, *purpose)
@@ -144,13 +138,6 @@ def general_subjects(count: int, seed: int) -> list[tuple[Frame, str]]:
     """Frame and object of each shared general prompt, in order: objects take turns.
 
     They depend on no concept, so that one more of them changes nothing for the others.
-
-    Args:
-        count: general prompts of a concept.
-        seed: seed of the experiment.
-
-    Raises:
-        InputError: the grammar holds fewer.
     """
     turns = ceil(shared_count(count) / len(OBJECTS))
     frames = {name: shuffled_frames("general", turns, seed, "general", name) for name in OBJECTS}
@@ -169,29 +156,17 @@ def shuffled_frames(split: Split, count: int, seed: int, *purpose: str) -> list[
         raise InputError(
             f"prompts of {'/'.join(purpose)}: found {count}, wanted at most {len(frames)} ({split} frames)"
         )
-    order = np.random.Generator(np.random.Philox(stable_seed(seed, "frames", *purpose))).permutation(
-        len(frames)
-    )
-    return [frames[row] for row in order[:count]]
-
-
-TEXTS = ["unsafe_prompt", "safe_prompt", "replacement"]
-NATURAL = "natural colours"
+    rng = np.random.Generator(np.random.Philox(stable_seed(seed, "frames", *purpose)))
+    return [frames[row] for row in rng.permutation(len(frames))[:count]]
 
 
 def grammar_pairs(grammar: Grammar, rules: Rules, count: int) -> SourceResult:
     """Pairs by the grammar, all in one answer of the form that language models answer in."""
-    rows = grammar.pairs(count)[TEXTS].to_dict("records")
-    told = _aspects(grammar.pair_frames(count))
-    proposed = [row | {"aspects": aspects} for row, aspects in zip(rows, told, strict=True)]
+    texts = grammar.pairs(count)[["unsafe_prompt", "safe_prompt", "replacement"]].to_dict("records")
+    proposed = []
+    for row, frame in zip(texts, grammar.pair_frames(count), strict=True):
+        aspects = {"scene": frame.place, "time": frame.time, "attribute": frame.colour or "natural colours"}
+        proposed.append(row | {"aspects": aspects | {"mention": EXPLICIT}})
     result = SourceResult()
     result.add(json.dumps({"pairs": proposed}), rules, count)
     return result
-
-
-def _aspects(frames: Sequence[Frame]) -> list[dict[str, str]]:
-    """What each frame shows, one frame a pair."""
-    return [
-        {"scene": frame.place, "time": frame.time, "attribute": frame.colour or NATURAL, "mention": EXPLICIT}
-        for frame in frames
-    ]

@@ -54,10 +54,7 @@ class Scene:
     """What a picture shows.
 
     Attributes:
-        object: one of OBJECTS.
         colour: one of COLOURS, or None for the object's natural colours.
-        place: one of PLACES.
-        time: one of TIMES.
         fire: the object is on fire.
         van_gogh: the picture is painted in the style of Van Gogh.
         sepia: the picture is a brown-toned photograph; never with van_gogh.
@@ -77,16 +74,7 @@ class Scene:
 
 
 def draw(scene: Scene, rng: np.random.Generator) -> Image.Image:
-    """Draw a scene.
-
-    Args:
-        scene: what to show.
-        rng: source of the small jitter in the object's place and the flames' lean; the same state gives the
-            same picture.
-
-    Returns:
-        A 64 × 64 RGB image.
-    """
+    """Draw a scene, 64 × 64 RGB; ``rng`` gives the object's small jitter and the flames' lean."""
     across, wind = rng.uniform(-1.0, 1.0, 2)
     picture = _background(scene.place, scene.time).copy()
     floats = scene.object == "boat" and scene.place == "sea"
@@ -100,12 +88,9 @@ def draw(scene: Scene, rng: np.random.Generator) -> Image.Image:
     if scene.van_gogh:
         return starry(picture)
     reduced = picture.reduce(SUPERSAMPLING)
-    return _toned(reduced) if scene.sepia else reduced
-
-
-def _toned(picture: Image.Image) -> Image.Image:
-    """A picture in sepia: its brightness in shades of brown."""
-    return Image.blend(picture, ImageOps.colorize(picture.convert("L"), *SEPIA_TONES), SEPIA_STRENGTH)
+    if not scene.sepia:
+        return reduced
+    return Image.blend(reduced, ImageOps.colorize(reduced.convert("L"), *SEPIA_TONES), SEPIA_STRENGTH)
 
 
 @cache
@@ -113,9 +98,8 @@ def _background(place: str, time: str) -> Image.Image:
     """Sky, sun or moon, and the place, at the supersampled size."""
     side = SIZE * SUPERSAMPLING
     top, bottom = (np.array(colour, dtype=float) for colour in SKY[time])
-    weight = np.clip(np.linspace(0.0, 1.45, side), 0.0, 1.0)[
-        :, None, None
-    ]  # the sky ends at two thirds of the height
+    # The sky ends at two thirds of the height.
+    weight = np.clip(np.linspace(0.0, 1.45, side), 0.0, 1.0)[:, None, None]
     sky = np.broadcast_to(top * (1 - weight) + bottom * weight, (side, side, 3))
     picture = Image.fromarray(sky.round().astype(np.uint8), "RGB")
     _draw_lights(Canvas(picture, (1.0, 1.0, 1.0)), time)
@@ -155,7 +139,7 @@ def _sea(canvas: Canvas, time: str) -> None:
 
 def _city(canvas: Canvas, time: str) -> None:
     pane = (226, 200, 124) if time == "night" else (208, 222, 236)
-    lit = Canvas(canvas.picture, (1.0, 1.0, 1.0)) if time == "night" else canvas
+    lit = canvas.glowing() if time == "night" else canvas
     for x, top, width, shade in CITY_TOWERS:
         canvas.rectangle(x, top, x + width, 56, ((164, 174, 196), (146, 156, 180))[shade])
         for row in range(top + 4, 46, 9):

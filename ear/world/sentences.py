@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, combinations, product
-from typing import Literal, TypedDict, get_args
+from typing import Literal, get_args
 
 from ear.workflow.seeding import stable_seed
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES, Scene
@@ -74,24 +74,12 @@ TEMPLATES = (
 DESCRIPTION_TEMPLATE = "{thing}{fire} {place} {time}{style}"
 
 # Upper bounds, in percent, of each split's share of the frames.
-_SPLIT_BOUNDS: tuple[tuple[Split, int], ...] = (
-    ("train", 48),
-    ("pairs", 58),
-    ("evaluation", 92),
-    ("general", 100),
-)
+_SPLIT_BOUNDS: dict[Split, int] = {"train": 48, "pairs": 58, "evaluation": 92, "general": 100}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A caption without its object, fire and style.
-
-    Attributes:
-        template: index into TEMPLATES.
-        colour: one of COLOURS, or None for the object's natural colours.
-        place: one of PLACES.
-        time: one of TIMES.
-    """
+    """A caption without its object, fire and style; ``template`` is an index into TEMPLATES."""
 
     template: int
     colour: str | None
@@ -106,9 +94,9 @@ def frames() -> tuple[Frame, ...]:
 
 
 def split_of(frame: Frame) -> Split:
-    """The split a frame belongs to, by a stable hash: see _SPLIT_BOUNDS for their shares."""
+    """The split a frame belongs to, by a stable hash."""
     percent = stable_seed("frame", frame.template, frame.colour or "", frame.place, frame.time) % 100
-    return next(split for split, bound in _SPLIT_BOUNDS if percent < bound)
+    return next(split for split, bound in _SPLIT_BOUNDS.items() if percent < bound)
 
 
 @cache
@@ -138,30 +126,22 @@ def caption(
 ) -> str:
     """The caption of a frame with its object, attribute and style; no two sets of arguments share one.
 
-    (Describing a style or an attribute that is not there changes nothing.)
-
     Args:
         frame: where, when, in which colour and in which words.
         object: one of OBJECTS.
         fire: add the attribute phrase "on fire".
         van_gogh: add the style phrase "in the style of Van Gogh".
         sepia: add the style phrase "in sepia", which has no description; not with van_gogh.
-        described: the object, style or attribute is spoken of by its description, without its words.
+        described: kinds that are spoken of by their description, without their words, where they are there.
     """
-    return _fill(TEMPLATES[frame.template], scene_of(frame, object, fire, van_gogh, sepia), described)
+    scene = scene_of(frame, object, fire, van_gogh, sepia)
+    return TEMPLATES[frame.template].format_map(_fields(scene, described))
 
 
-class Flags(TypedDict):
-    """Of ``caption``: what it says beside its frame and object."""
-
-    fire: bool
-    van_gogh: bool
-    sepia: bool
-
-
-def shown_with(words: str) -> Flags:
-    """The flags with which ``caption`` speaks of a style or an attribute; all off for an object's words."""
-    return {"fire": words == FIRE_PHRASE, "van_gogh": words == STYLE_PHRASE, "sepia": words == SEPIA_PHRASE}
+def caption_with(words: str, frame: Frame, object: str, described: Container[Kind] = ()) -> str:
+    """The caption that speaks of what words name: a style, an attribute, or nothing but its object."""
+    fire, van_gogh, sepia = (words == phrase for phrase in (FIRE_PHRASE, STYLE_PHRASE, SEPIA_PHRASE))
+    return caption(frame, object, fire, van_gogh, sepia=sepia, described=described)
 
 
 def is_described(words: str) -> bool:
@@ -176,31 +156,17 @@ def scene_of(frame: Frame, object: str, fire: bool, van_gogh: bool, sepia: bool 
 
 def describe(scene: Scene) -> str:
     """The canonical caption of a picture: what image → caption learns to write and is scored against."""
-    return _fill(DESCRIPTION_TEMPLATE, scene)
+    return DESCRIPTION_TEMPLATE.format_map(_fields(scene))
 
 
 def words() -> tuple[str, ...]:
     """Every word and punctuation mark of the grammar, lower-cased and sorted."""
-    thing_words = {"a", "an", *OBJECTS, *COLOURS}
-    styles = (STYLE_PHRASE, SEPIA_PHRASE, STYLE_DESCRIPTION)
-    fires = (FIRE_PHRASE, FIRE_DESCRIPTION)
-    phrases = (
-        *styles,
-        *fires,
-        *OBJECT_DESCRIPTIONS.values(),
-        *PLACE_PHRASES.values(),
-        *TIME_PHRASES.values(),
-    )
+    phrases = (*OBJECT_DESCRIPTIONS.values(), *PLACE_PHRASES.values(), *TIME_PHRASES.values())
+    styles = (STYLE_PHRASE, SEPIA_PHRASE, STYLE_DESCRIPTION, FIRE_PHRASE, FIRE_DESCRIPTION)
     slots = dict.fromkeys(_fields(Scene(OBJECTS[0], None, PLACES[0], TIMES[0], False, False)), "")
-    template_words = (template.format_map(slots) for template in TEMPLATES)
-    spoken = {
-        word for text in (*phrases, *template_words) for word in text.lower().replace(",", " , ").split()
-    }
-    return tuple(sorted(spoken | thing_words))
-
-
-def _fill(template: str, scene: Scene, described: Container[Kind] = ()) -> str:
-    return template.format_map(_fields(scene, described))
+    templates = (template.format_map(slots) for template in TEMPLATES)
+    texts = (*OBJECTS, *COLOURS, *phrases, *styles, *templates, "a an")
+    return tuple(sorted({word for text in texts for word in text.lower().replace(",", " , ").split()}))
 
 
 def _fields(scene: Scene, described: Container[Kind] = ()) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ear.commands.plan.needs import Need
 from ear.models.catalogue import size_in_words
-from ear.workflow.machine import VISIBLE, memory_mb, missing_for_compiling, visible_gpus
+from ear.workflow.machine import VISIBLE, gpu_error, memory_mb, missing_for_compiling, visible_gpus
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,9 @@ def _gpu(index: int, dtype: str) -> Finding:
     import torch
 
     what = f"GPU {index}"
-    try:
-        torch.ones(2, device=f"cuda:{index}").sum().item()
-    except RuntimeError as error:
+    if error := gpu_error(index):
         todo = "take another GPU, or another build of torch (docs/paper.md)"
-        return Finding("error", what, f"computes nothing: {str(error).splitlines()[0]}; {todo}")
+        return Finding("error", what, f"computes nothing: {error}; {todo}")
     free, total = torch.cuda.mem_get_info(index)
     about = f"{torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
     if dtype == "bfloat16" and torch.cuda.get_device_capability(index) < (8, 0):

@@ -8,37 +8,21 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
-from transformers import (
-    GenerationConfig,
-    JanusConfig,
-    JanusForConditionalGeneration,
-    JanusImageProcessor,
-    JanusProcessor,
-    JanusVisionConfig,
-    JanusVQVAEConfig,
-    LlamaConfig,
-    PreTrainedTokenizerFast,
-)
+from transformers import JanusForConditionalGeneration, JanusProcessor, JanusVQVAEConfig
 
 from ear.erasure.release import write_authors_weights
-from ear.models.chat_format import (
-    BOS,
-    CHAT_TEMPLATE,
-    EOS,
-    IMAGE,
-    IMAGE_END,
-    IMAGE_START,
-    PAD,
-    SPECIAL_TOKENS,
-    UNKNOWN,
-)
+from ear.models.chat_format import SPECIAL_TOKENS, UNKNOWN
+from ear.world.backbone import janus_model, janus_processor
 
 PIXELS, PATCH = 384, 16
 IMAGE_TOKENS = (PIXELS // PATCH) ** 2
 CODES = 64
-HIDDEN, LAYERS = 32, 6  # one layer more than the paper trains
+# One layer more than the paper trains.
+SHAPE = {"hidden": 32, "layers": 6, "intermediate": 64, "heads": 2}
+VISION = {"vision_hidden": 32, "vision_layers": 1, "vision_heads": 2}
+LONGEST_TEXT = 16384
 NORM_GROUPS = 32  # of the image tokenizer: no convolution of it can be narrower
 TUNED_LAYERS = 5
 AUTHORS_FILES = ("ear_church.pt", "ear_nudity.pt", "ear_van_gogh.pt")
@@ -48,14 +32,16 @@ SHARD_SIZE = "300KB"  # some files and an index, as the 7B model has
 def write_backbone(folder: Path) -> None:
     """Write a Janus checkpoint in bfloat16; its weights are drawn from torch's generator."""
     made = byte_processor()
-    tokenizer = made.tokenizer
-    tokens = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    image_token = tokenizer.convert_tokens_to_ids(IMAGE)
-    model = JanusForConditionalGeneration(_config(len(tokenizer), image_token, tokens))
-    _widen(model)
-    model.generation_config = GenerationConfig(
-        **tokens, guidance_scale=5, generation_kwargs={"boi_token_id": tokenizer.boi_token_id}
+    vq = JanusVQVAEConfig(
+        num_embeddings=CODES,
+        latent_channels=NORM_GROUPS,
+        base_channels=NORM_GROUPS,
+        channel_multiplier=[1] * 5,  # four halvings: 16 pixels a token
+        num_res_blocks=0,
+        num_patches=PIXELS // PATCH,
     )
+    model = janus_model(made, vq.to_dict(), **SHAPE, **VISION, guidance=5, positions=LONGEST_TEXT)
+    _widen(model)
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=SHARD_SIZE)
     made.save_pretrained(folder)
     # As published: the tokenizer is named Llama's though it splits otherwise, and the config does not say
@@ -80,46 +66,6 @@ def write_tuned_weights(folder: Path, backbone: Path) -> None:
         write_authors_weights(folder / name, changed)
 
 
-def _config(words: int, image_token: int, tokens: dict[str, int]) -> JanusConfig:
-    text = LlamaConfig(
-        vocab_size=words,
-        hidden_size=HIDDEN,
-        intermediate_size=2 * HIDDEN,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=16384,
-        tie_word_embeddings=False,
-        **tokens,
-    )
-    vision = JanusVisionConfig(
-        hidden_size=HIDDEN,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=PIXELS,
-        patch_size=PATCH,
-        projection_dim=HIDDEN,
-        num_image_tokens=IMAGE_TOKENS,
-    )
-    vq = JanusVQVAEConfig(
-        num_embeddings=CODES,
-        latent_channels=NORM_GROUPS,
-        base_channels=NORM_GROUPS,
-        channel_multiplier=[1] * 5,  # four halvings: 16 pixels a token
-        num_res_blocks=0,
-        num_patches=PIXELS // PATCH,
-        projection_dim=HIDDEN,
-        image_token_embed_dim=HIDDEN,
-    )
-    return JanusConfig(
-        text_config=text.to_dict(),
-        vision_config=vision.to_dict(),
-        vq_config=vq.to_dict(),
-        image_token_id=image_token,
-        tie_word_embeddings=False,
-    )
-
-
 def _widen(model: nn.Module) -> None:
     """Weights so wide that prompts and tokens matter: with transformers' 0.02 every prompt draws alike."""
     with torch.no_grad():
@@ -136,23 +82,7 @@ def byte_processor() -> JanusProcessor:
     backend = Tokenizer(models.BPE({token: number for number, token in enumerate([*special, *letters])}, []))
     backend.pre_tokenizer = split
     backend.decoder = decoders.ByteLevel()
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, special.index(BOS))]
-    )
-    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        padding_side="left",
-        model_max_length=16384,
-        clean_up_tokenization_spaces=False,
-        extra_special_tokens={"image_token": IMAGE, "boi_token": IMAGE_START, "eoi_token": IMAGE_END},
-    )
-    size = {"height": PIXELS, "width": PIXELS}
-    images = JanusImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=14)
-    return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=IMAGE_TOKENS)
+    return janus_processor(backend, special, PIXELS, IMAGE_TOKENS, min_size=14, model_max_length=LONGEST_TEXT)
 
 
 def _edit(path: Path, drop: tuple[str, ...] = (), **put: str) -> None:

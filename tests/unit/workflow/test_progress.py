@@ -20,9 +20,3 @@ def test_a_long_loop_in_a_file_is_lines_with_rate_and_remaining_time(monkeypatch
     lines = capsys.readouterr().err.split("\n")
     assert "\r" not in "".join(lines)
     assert any(line.startswith("training:") and "2/3" in line and "step/s" in line for line in lines)
-
-
-def test_an_empty_loop_ends_quietly(caplog):
-    with caplog.at_level(logging.INFO):
-        assert list(progress([], desc="nothing")) == []
-    assert "nothing: 0 it" in caplog.text

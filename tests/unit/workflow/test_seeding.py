@@ -19,14 +19,8 @@ def test_seeds_of_an_experiment_are_distinct_and_fit_63_bits():
     assert max(seeds) > 2**62
 
 
-def test_the_borders_between_parts_and_their_kinds_count():
+def test_borders_and_kinds_of_parts_count_and_the_kind_of_whole_number_does_not():
     assert len({stable_seed(*part) for part in [("a", 1), ("a1",), ("a", "1"), (1, "a"), ("a", 1, 0)]}) == 5
-
-
-def test_a_number_from_a_table_gives_the_seed_of_the_same_number():
     assert stable_seed(np.int64(7), np.str_("a")) == stable_seed(7, "a")
-
-
-def test_a_fraction_is_refused():
     with pytest.raises(TypeError):
         stable_seed(1.0)

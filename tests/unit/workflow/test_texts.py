@@ -8,14 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ear.errors import InputError
-from ear.images.captions import questions_about
 from ear.images.reading import read_captions
-from ear.images.rendering import _read_note
 from ear.judges.zero_shot import Calibration
 from ear.models.catalogue import load_catalogue
 from ear.models.lock import read_lock
 from ear.prompts.coco import captioned_manifest
-from ear.prompts.llm.templates.filling import load_template
 from ear.prompts.published import read_pairs, read_targets
 from ear.workflow.files import read_csv
 from ear.workflow.texts import read_json, read_yaml
@@ -44,43 +41,15 @@ CONTEXTS = {
     "calibration": Calibration.read,
     "captions": lambda path: captioned_manifest(path.parent, path, path.parent, 1, 0),
 }
-SIGNS = [
-    b"prompt",
-    b"a,b\n",
-    b'"',
-    b"\n",
-    b"\t",
-    b"- ",
-    b": ",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b",",
-    b"\0",
-    b"\xff",
-    b"1e999",
-]
-SIGNS += [
-    b"\xef\xbb\xbf",
-    b"&a",
-    b"*a",
-    b"<<: *a",
-    b"!!int",
-    b"!!bool x",
-    b"!!timestamp x",
-    b"2001-13-45",
-    b"1_0",
-    b"\\ud800",
-    b"\r",
-    b"'",
-    b"|",
-    b"?",
-]
+# fmt: off
+SIGNS = [b"prompt", b"a,b\n", b'"', b"\n", b"\t", b"- ", b": ", b"{", b"}", b"[", b"]", b",", b"\0", b"\xff", b"1e999"]
+SIGNS += [b"\xef\xbb\xbf", b"&a", b"*a", b"<<: *a", b"!!int", b"!!bool x", b"!!timestamp x", b"2001-13-45", b"1_0"]
+SIGNS += [b"\\ud800", b"\r", b"'", b"|", b"?"]
+# fmt: on
 
 
 @pytest.mark.parametrize("kind", CONTEXTS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @example(content=b'"\n"')
 @given(content=st.one_of(st.binary(max_size=40), st.lists(st.sampled_from(SIGNS), max_size=12).map(b"".join)))
 def test_any_bytes_are_read_or_one_line(tmp_path_factory, kind, content):
@@ -97,41 +66,6 @@ def test_deep_nesting_is_one_line(tmp_path, kind):
     path = tmp_path / f"deep.{kind}"
     path.write_bytes(DEEP)
     assert "nested too deeply" in line_of(path, lambda: CONTEXTS[kind](path))
-
-
-def test_a_deep_note_is_none_and_a_deep_list_of_references_one_line(tmp_path):
-    path = tmp_path / "note"
-    path.write_bytes(DEEP)
-    assert _read_note(path) == {}
-    table = pd.DataFrame(
-        {"image_id": [7], "references": [DEEP.decode()], "caption": ["a"], "file": ["a.png"]}
-    )
-    with pytest.raises(InputError, match="7: references: found JSON nested too deeply"):
-        questions_about(table, ["cat"], [])
-    table.to_csv(tmp_path / "captions.csv", index=False)
-    with pytest.raises(InputError, match=r"captions\.csv: 7: references: found JSON nested too deeply"):
-        read_captions([tmp_path / "captions.csv"])
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"prompt,seed\na\0b,1\n", ":2: found a NUL character"),
-        (b"prompt,prompt\na,b\n", "found column 'prompt' 2 times, wanted it once"),
-        (b'prompt,"prompt",x,x,x\na,b,c,d,e\n', "found column 'prompt' 2 times"),
-        ("prompt\na\n".encode("utf-16"), "not UTF-8"),
-    ],
-)
-def test_what_a_table_must_not_hold(tmp_path, content, said):
-    path = tmp_path / "table.csv"
-    path.write_bytes(content)
-    assert said in line_of(path, lambda: read_csv(path, ["prompt"]))
-
-
-def test_columns_without_a_name_may_be_several(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text(",,prompt\n0,1,a\n")
-    assert read_csv(path, ["prompt"])["prompt"].tolist() == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -154,11 +88,8 @@ def test_what_json_must_not_hold(tmp_path, content, said):
     ("content", "said"),
     [
         ("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", ":5: not YAML (found key 'c' twice)"),
-        ("a: 1\nb: {x: 1, x: 2}\n", ":2: not YAML (found key 'x' twice)"),
         ("a:\n\tb: 1\n", ":2: not YAML (found character '\\t'"),
         ("a:\n  b: 1\n c: 2\n", ":3: not YAML"),
-        ("a:\n  b: 1\n   c: 2\n", ":3: not YAML"),
-        ("a: b: c\n", ":1: not YAML"),
         ("a: *b\n", ":1: not YAML"),
         ("a: 2001-13-45\n", "not YAML"),
     ],
@@ -175,32 +106,21 @@ def test_keys_of_an_anchor_may_be_overridden(tmp_path):
     assert read_yaml(path)["c"] == {"x": 3, "y": 4}
 
 
-def test_a_repeated_asset_and_a_repeated_key_of_a_template_are_refused(tmp_path):
-    path = tmp_path / "assets.yaml"
-    path.write_text("a: {}\nb: {}\na: {}\n")
-    assert ":3: not YAML (found key 'a' twice)" in line_of(path, lambda: load_catalogue(path))
-    template = tmp_path / "object.yaml"
-    template.write_text("persona: a\npersona: b\n")
-    assert ":2: not YAML (found key 'persona' twice)" in line_of(
-        template, lambda: load_template("object", tmp_path)
-    )
-
-
-@pytest.mark.parametrize(
-    ("caption", "said"),
-    [("\ud800 a cat", "entry 1"), ("", "entry 1"), (" \n", "entry 1"), ("a\0b", "entry 1")],
-)
-def test_a_caption_that_is_none_is_named(tmp_path, caption, said):
+@pytest.mark.parametrize("caption", ["\ud800 a cat", " \n", "a\0b"])
+def test_a_caption_that_is_none_is_named(tmp_path, caption):
     path = tmp_path / "captions.json"
     rows = [{"image_id": 7, "caption": text} for text in ("a cat", caption)]
     path.write_text(json.dumps({"annotations": rows}))
     message = line_of(path, lambda: captioned_manifest(tmp_path, path, tmp_path, 1, 0))
-    assert said in message and "caption (text)" in message and message.isprintable()
+    assert "entry 1" in message and "caption (text)" in message and message.isprintable()
 
 
-@pytest.mark.parametrize("reference", ["\ud800", "", " ", 3, None])
-def test_a_reference_that_is_none_is_named(tmp_path, reference):
+@pytest.mark.parametrize(
+    ("references", "said"),
+    [('["a cat", " "]', "entry 1: found"), ("[3]", "entry 0: found"), (DEEP.decode(), "nested too deeply")],
+)
+def test_a_reference_that_is_none_is_named(tmp_path, references, said):
     path = tmp_path / "captions.csv"
-    references = json.dumps(["a cat", reference])
     pd.DataFrame({"image_id": [42], "references": [references], "caption": ["a"]}).to_csv(path, index=False)
-    assert "42: references: entry 1: found" in line_of(path, lambda: read_captions([path]))
+    line = line_of(path, lambda: read_captions([path]))
+    assert "42: references: " in line and said in line

@@ -9,6 +9,7 @@ import pytest
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES, Scene, draw
 
 PLAIN = Scene("church", "red", "hill", "day", fire=False, van_gogh=False)
+SEPIA = replace(PLAIN, sepia=True)
 
 
 def pixels(scene, seed=0):
@@ -20,25 +21,13 @@ def difference(first, second):
     return float(np.abs(pixels(first) - pixels(second)).mean())
 
 
-SEPIA = replace(PLAIN, sepia=True)
-
-
-@pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True, van_gogh=True), SEPIA])
-def test_same_generator_state_gives_the_same_picture(scene):
-    np.testing.assert_array_equal(pixels(scene, 3), pixels(scene, 3))
-    assert pixels(scene).shape == (64, 64, 3)
-
-
 @pytest.mark.parametrize("scene", [PLAIN, replace(PLAIN, fire=True), replace(PLAIN, van_gogh=True), SEPIA])
-def test_jitter_moves_the_object_a_little(scene):
-    distances = [np.abs(pixels(scene, 0) - pixels(scene, seed)).mean() for seed in range(1, 6)]
+def test_the_generator_alone_moves_the_object_a_little(scene):
+    first = pixels(scene)
+    pixels(replace(scene, object="castle", fire=True))  # on the same cached background
+    np.testing.assert_array_equal(first, pixels(scene))
+    distances = [np.abs(first - pixels(scene, seed)).mean() for seed in range(1, 6)]
     assert 0 < max(distances) < difference(PLAIN, replace(PLAIN, place="city"))
-
-
-def test_drawing_leaves_the_cached_background_alone():
-    before = pixels(PLAIN)
-    pixels(replace(PLAIN, object="castle", fire=True))
-    np.testing.assert_array_equal(before, pixels(PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -47,29 +36,22 @@ def test_drawing_leaves_the_cached_background_alone():
 )
 @pytest.mark.parametrize("base", [PLAIN, replace(PLAIN, van_gogh=True), SEPIA])
 def test_every_two_values_of_an_attribute_look_different(attribute, values, base):
+    pictures = {value: pixels(replace(base, **{attribute: value})) for value in values}
     for first, second in combinations(values, 2):
-        pictures = (replace(base, **{attribute: first}), replace(base, **{attribute: second}))
-        assert difference(*pictures) > 1.0, (first, second)
+        assert np.abs(pictures[first] - pictures[second]).mean() > 1.0, (first, second)
 
 
 @pytest.mark.parametrize("object", OBJECTS)
 @pytest.mark.parametrize("time", TIMES)
-def test_fire_and_style_show_on_every_object(object, time):
+def test_fire_and_styles_show_on_every_object(object, time):
     scene = replace(PLAIN, object=object, time=time)
+    sepia = replace(scene, sepia=True)
     assert difference(scene, replace(scene, fire=True)) > 4.0
     assert difference(scene, replace(scene, van_gogh=True)) > 20.0
-    assert difference(scene, replace(scene, sepia=True)) > 15.0
-    assert difference(replace(scene, sepia=True), replace(scene, sepia=True, fire=True)) > 2.0
-
-
-@pytest.mark.parametrize("object", OBJECTS)
-@pytest.mark.parametrize("time", TIMES)
-def test_sepia_is_brown_and_almost_without_colour(object, time):
-    scene = replace(PLAIN, object=object, time=time, place="sea", colour="blue")
-    red, green, blue = np.moveaxis(pixels(replace(scene, sepia=True)), -1, 0)
+    assert difference(scene, sepia) > 15.0
+    assert difference(sepia, replace(sepia, fire=True)) > 2.0
+    red, green, blue = np.moveaxis(pixels(replace(sepia, place="sea", colour="blue")), -1, 0)
     assert red.mean() > green.mean() > blue.mean()
-    brightness = np.asarray(draw(scene, np.random.default_rng(0)).convert("L")).astype(float)
-    assert np.corrcoef(green.ravel(), brightness.ravel())[0, 1] > 0.99
     assert np.corrcoef(red.ravel(), blue.ravel())[0, 1] > 0.85  # at most 0.63 without sepia
 
 

@@ -1,4 +1,4 @@
-"""The judge of object, style and fire: a timm classifier."""
+"""A judge of the mini world: a timm classifier of object, style and fire, or a small open_clip model."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.workflow.files import write_csv
-    from ear.world.classifiers import train_classifier
+    from ear.world.classifiers import train_judge
 
-    curve = train_classifier(
+    curve = train_judge(
+        snakemake.params.judge,
         Path(snakemake.input.world).parent,
         Path(snakemake.output.config).parent,
         seed=snakemake.params.seed,
