@@ -116,7 +116,7 @@ def check_machine():
         "backbone": any(hasattr(job.input, "backbone") for job in jobs),
     }
     # A process of its own: torch would stay in this one.
-    command = [sys.executable, "-m", "ear.commands.check.findings"]
+    command = [sys.executable, "-m", "ear.commands.check"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     if subprocess.run(command, input=json.dumps(given), text=True, env=environment).returncode:
         sys.exit(1)
