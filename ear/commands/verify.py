@@ -32,8 +32,6 @@ from ear.workflow.texts import read_json
 
 LISTS = ("manifest.csv", "windows.csv")
 """Tables that list further files of their job: column file, below or beside the table, and perhaps sha256."""
-WHOLE_FOLDERS = ("README.md", "asset.json", "assets.lock.json")
-"""Files that stand for all of their folder."""
 ON_DEMAND = ("dataset", "export")
 """Folders of what is asked for by its path; no result of the experiment is made from it."""
 
@@ -46,7 +44,6 @@ class Verification:
         root: the folder.
         threads: files hashed at once.
         mismatches: a line each: file (and key), what was found, what is wanted.
-        notes: what a reader should know although nothing is wrong.
         counts: what was looked at → how many.
         targets: files that jobs promise and that have to be made anew.
         kept: damaged files that their jobs would keep.
@@ -56,7 +53,6 @@ class Verification:
     root: Path
     threads: int = 1
     mismatches: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     targets: dict[str, None] = field(default_factory=dict)
     kept: dict[str, None] = field(default_factory=dict)
@@ -143,14 +139,11 @@ def verify(
             found.compare_facts(report, of_report, of_config, report, "config: ")
     _check_assets(found, config, catalogue, paths, whole)
     _check_weights(found, config, paths, whole)
-    if not found.mismatches and (over := _strays(found.root, outputs)):  # a damaged table lists nothing
-        what = "1 file is" if len(over) == 1 else f"{len(over)} files are"
-        found.notes.append(f"{what} of nothing that the experiment has, the first {over[0]}: not archived")
     return found
 
 
 def as_text(found: Verification, configfiles: Sequence[str] = ()) -> str:
-    """One line a mismatch, one a note, one a command that repairs what was found, and the summary.
+    """One line a mismatch, one a command that repairs what was found, and the summary.
 
     What is wrong is removed where its job would keep it. Then one command runs again all jobs that make what
     was found, sources before what is made from them, and another one the jobs that follow.
@@ -163,8 +156,7 @@ def as_text(found: Verification, configfiles: Sequence[str] = ()) -> str:
     commands = [["rm", *found.kept]] if found.kept else []
     if found.targets:
         commands += [["snakemake", *found.targets, "--force", *flag], ["snakemake", *flag]]
-    lines = [*found.mismatches, *(f"note: {note}" for note in found.notes)]
-    lines += [f"to repair: {shlex.join(command)}" for command in commands]
+    lines = found.mismatches + [f"to repair: {shlex.join(command)}" for command in commands]
     number = len(found.mismatches)
     verdict = f"{number or 'no'} mismatch{'' if number == 1 else 'es'}"
     looked_at = ", ".join(f"{count} {what}" for what, count in found.counts.items())
@@ -193,27 +185,6 @@ def _behind(results: Iterable[str], records: Mapping[str, Record], root: Path) -
         if asked_for and made.issuperset(record["inputs"]):
             jobs[name] = record
     return list(jobs.values())
-
-
-def _strays(root: Path, outputs: Iterable[Path]) -> list[Path]:
-    """Files below the experiment's folder that none of its jobs made, in a fixed order.
-
-    They stay when a concept, a method or a seed is taken out of the config. Logs, benchmarks, hidden files
-    and files of the folder itself are none.
-    """
-    known, folders = set(outputs), set[Path]()
-    for path in outputs:
-        if path.name in LISTS:
-            known |= {file for file, _ in _listed(path)}
-        if path.is_dir() or path.name in WHOLE_FOLDERS:
-            folders.add(path if path.is_dir() else path.parent)
-    found = []
-    for path in sorted(root.glob("*/**/*")):
-        place = path.relative_to(root).parts
-        hidden = any(part.startswith(".") for part in place) or place[0] in ("logs", "benchmarks")
-        if not hidden and path.is_file() and path not in known and not folders.intersection(path.parents):
-            found.append(path)
-    return found
 
 
 def _promised(config: Config, paths: Paths) -> list[str]:

@@ -16,8 +16,8 @@ from ear.erasure.edited_weights import load_edited, save_edited
 from ear.errors import InputError
 from ear.models.catalogue import Asset
 from ear.models.fetch import fetch_asset
-from ear.workflow.files import read_csv, sha256_file, write_csv, write_text
-from tests.finished import BACKBONE, RESULTS, make_results, record, record_training
+from ear.workflow.files import read_csv, sha256_file, write_csv
+from tests.finished import BACKBONE, RESULTS, make_results, record_training
 from tests.smoke_configs import CATALOGUE, ROOT, joint_config, smoke_config
 
 SMOKE = Path("results/smoke")
@@ -60,7 +60,7 @@ def flip(path):
 def test_a_clean_folder_has_no_mismatch(here, config):
     make_results(config())
     found = verify(config(), CATALOGUE, RESULTS)
-    assert found.mismatches == [] and found.notes == []
+    assert found.mismatches == []
     windows = [config().trained_windows(run[0].split("+")[0], run[1]) for run in config().edited_weights()]
     assert found.counts["edited weights"] == sum(map(len, windows))
     assert found.counts["assets"] == len(config().used_assets)
@@ -173,32 +173,6 @@ def test_recorded_weights_of_something_else_do_not_pass(results, fact, value, ke
     record_training("church", "ear", 0, ["results/smoke/judges/church/pairs.csv"])
     (line,) = looked_at().mismatches
     assert line.startswith(f"{folder}/weights.safetensors: {key}: found ")
-
-
-def test_files_of_what_the_config_no_longer_has_are_a_note(results):
-    paths, config = Paths("smoke"), smoke_config()
-    for method in ("ear", "released"):
-        run = ("church", method, 0)
-        write_text(paths.export(*run), "a card\n")
-        write_text(paths.run("export", *run, "model.safetensors"), "weights\n")
-        edited = paths.run("erasure", *run, "weights.safetensors")
-        record(f"export_model-{method}", [edited], [paths.export(*run)])
-    assert looked_at().notes == []
-    methods = {name: method for name, method in config.methods.items() if name != "released"}
-    make_results(config.model_copy(update={"methods": methods}))
-    found = looked_at(methods=methods)
-    mine = sorted(path for path in SMOKE.rglob("*") if path.is_file() and "/released/" in str(path))
-    assert found.mismatches == [] and len(mine) > 10
-    told = f"{len(mine)} files are of nothing that the experiment has, the first {mine[0]}: not archived"
-    assert found.notes == [told]
-
-
-def test_a_file_that_no_job_made_is_a_note_and_a_hidden_one_is_none(results):
-    (SMOKE / SHARD / ".W4.drawn-from").write_text("{}")
-    (SMOKE / SHARD / "target-7.png").write_text("of earlier settings")
-    (note,) = looked_at().notes
-    told = "1 file is of nothing that the experiment has, the first "
-    assert note.startswith(f"{told}{SMOKE / SHARD}/target-7.png")
 
 
 @pytest.mark.parametrize("damage", ["none", "changed", "missing", "moved"])
