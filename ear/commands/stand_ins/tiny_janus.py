@@ -1,10 +1,5 @@
-"""Stand-ins of Janus-Pro and of the authors' fine-tuned weights.
+"""Stand-ins of Janus-Pro, on its own grid of 576 image tokens, and of the authors' fine-tuned weights."""
 
-The language model and the image tokenizer are as narrow as their classes allow, on Janus-Pro's own grid: 576
-image tokens of 16 × 16 pixels.
-"""
-
-import json
 from pathlib import Path
 
 import torch
@@ -34,6 +29,8 @@ from ear.models.chat_format import (
     SPECIAL_TOKENS,
     UNKNOWN,
 )
+from ear.workflow.files import write_json
+from ear.workflow.texts import read_json
 
 PIXELS, PATCH = 384, 16
 IMAGE_TOKENS = (PIXELS // PATCH) ** 2
@@ -60,8 +57,12 @@ def write_backbone(folder: Path) -> None:
     made.save_pretrained(folder)
     # As published: the tokenizer is named Llama's though it splits otherwise, and the config does not say
     # whether text embeddings and text head are one matrix.
-    _edit(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
-    _edit(folder / "config.json", drop=("tie_word_embeddings",))
+    file = folder / "tokenizer_config.json"
+    write_json(file, read_json(file) | {"tokenizer_class": "LlamaTokenizer"})
+    config = read_json(folder / "config.json")
+    del config["tie_word_embeddings"]
+    config["text_config"].pop("tie_word_embeddings", None)
+    write_json(folder / "config.json", config)
 
 
 def write_tuned_weights(folder: Path, backbone: Path) -> None:
@@ -153,12 +154,3 @@ def byte_processor() -> JanusProcessor:
     size = {"height": PIXELS, "width": PIXELS}
     images = JanusImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=14)
     return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=IMAGE_TOKENS)
-
-
-def _edit(path: Path, drop: tuple[str, ...] = (), **put: str) -> None:
-    """Edit a config as transformers writes it today into one as published."""
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    for section in (settings, settings.get("text_config", {})):
-        for key in drop:
-            section.pop(key, None)
-    path.write_text(json.dumps(settings | put, indent=2), encoding="utf-8")
