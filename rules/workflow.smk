@@ -97,7 +97,7 @@ def slurm_flags(wildcards):
         return {}  # another executor
     return {
         "partitions": sorted({name for one in asked if one for name in str(one.value).split(",")}),
-        "settings": {name: getattr(settings, name) for name in ("no_account", "status_command")},
+        "status_command": settings.status_command,
         "gpu": bool(GPU),
     }
 

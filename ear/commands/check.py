@@ -22,7 +22,7 @@ from ear.errors import InputError, one_line
 from ear.models.catalogue import Asset, Hub, Urls, load_catalogue, shapes_of, size_in_words
 from ear.models.fetch import hub_errors
 from ear.models.lock import Needed
-from ear.workflow.machine import VISIBLE, memory_mb, missing_for_compiling, visible_gpus
+from ear.workflow.machine import memory_mb, missing_for_compiling
 
 DEADLINE_S = 4.0
 """For the answers of all sources together."""
@@ -49,15 +49,7 @@ class Finding:
 def check_all(
     config: Config, catalogue: Mapping[str, Asset], memory_mb: int, slurm: Mapping[str, Any] | None
 ) -> list[Finding]:
-    """All that is looked at, in the order of the lines.
-
-    Args:
-        config: the experiment.
-        catalogue: all assets, by name.
-        memory_mb: of the largest job.
-        slurm: None where jobs run on this machine; else what ``check_slurm`` takes, or nothing
-            for other executors.
-    """
+    """All that is looked at; ``slurm`` is what ``check_slurm`` takes, or None where jobs run here."""
     if slurm is None:
         found = check_machine(config, catalogue, memory_mb)
     else:
@@ -87,14 +79,12 @@ def check_gpu(dtype: str, needs: Sequence[Need]) -> list[Finding]:
     """Whether torch computes on the GPUs of this machine, and what fits on them."""
     import torch  # late: it takes seconds
 
-    hidden = os.environ.get(VISIBLE) is not None and not visible_gpus()
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:  # an AssertionError: built without CUDA
-        said = f"{VISIBLE} is {os.environ[VISIBLE]!r}, unset it" if hidden else " ".join(str(error).split())
         build = f"torch {torch.__version__} (CUDA {torch.version.cuda})"
         todo = "docs/paper.md has what it needs; without a GPU set backbone.device: cpu"
-        return [Finding("error", "GPU", f"none is visible to {build}: {said}; {todo}")]
+        return [Finding("error", "GPU", f"none is visible to {build}: {one_line(error)}; {todo}")]
     gpus = range(torch.cuda.device_count())
     found = [_gpu(index, dtype) for index in gpus]
     smallest = min(torch.cuda.mem_get_info(index)[0] for index in gpus)
@@ -246,12 +236,12 @@ def _web(url: str) -> str:
     return ""
 
 
-def check_slurm(partitions: Sequence[str], settings: Mapping[str, Any], gpu: bool) -> list[Finding]:
+def check_slurm(partitions: Sequence[str], status_command: str, gpu: bool) -> list[Finding]:
     """Whether Slurm is here and knows what jobs ask it for.
 
     Args:
         partitions: that jobs are sent to; none for the cluster's own choice.
-        settings: ``no_account`` and ``status_command`` of Snakemake's Slurm executor.
+        status_command: of Snakemake's Slurm executor.
         gpu: whether jobs ask for a GPU.
     """
     if shutil.which("sbatch") is None:
@@ -270,12 +260,9 @@ def check_slurm(partitions: Sequence[str], settings: Mapping[str, Any], gpu: boo
         found.append(Finding("error", "Slurm", f"sinfo lists no GPU as a generic resource; {todo}"))
     storage = [line for line in _lines("scontrol", "show", "config") if "AccountingStorageType" in line]
     accounting = bool(storage) and "none" not in storage[0]
-    if not accounting and settings["status_command"] != "squeue":
+    if not accounting and status_command != "squeue":
         todo = f"set slurm-status-command: squeue in {PROFILE}, or Snakemake waits for ever"
         found.append(Finding("error", "Slurm", f"has no accounting; {todo}"))
-    if accounting and settings["no_account"]:
-        todo = f"take slurm-no-account out of {PROFILE} if jobs are refused"
-        found.append(Finding("warning", "Slurm", f"has accounting; {todo}"))
     return found or [Finding("ok", "Slurm", f"partitions {', '.join(known)}")]
 
 
