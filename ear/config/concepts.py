@@ -17,9 +17,7 @@ class ClassifierJudge(Section):
     """A timm classifier: the concept is shown when its label is among the k most likely."""
 
     by: Literal["classifier"] = Field(description="kind of judge")
-    group: Literal["", "object", "style", "fire"] = Field(
-        "", description="head of the mini world's classifier"
-    )
+    group: Literal["", "object", "style", "fire"] = Field("", description="head of the mini classifier")
     label: str = Field(description="label that means the concept is shown")
     top_k: Positive = Field(description="k, the number of most likely labels that count")
 
@@ -70,10 +68,8 @@ class ZeroShotJudge(Section):
             positive, negative = [f"a photo of {article} {words}"], ["a photo"]
         else:
             positive, negative = [f"a picture, {words}"], ["a picture"]
-        return self.model_dump() | {
-            "positive": self.positive or positive,
-            "negative": self.negative or negative,
-        }
+        own = {"positive": self.positive or positive, "negative": self.negative or negative}
+        return self.model_dump() | own
 
 
 Judge = Annotated[ClassifierJudge | ArtistJudge | NudenetJudge | ZeroShotJudge, Field(discriminator="by")]
@@ -103,16 +99,12 @@ class Concept(Section):
     second_judge: Judge | None = Field(None, description="who is asked beside the judge")
     window: Positive = Field(description="W, image tokens of a window")
     implicit: list[Phrase] = Field(
-        default_factory=list,
-        description="prompts that describe the concept without its words, of photographs",
+        default_factory=list, description="prompts of photographs that describe it without its words"
     )
     neighbours: dict[str, Phrase] = Field(
-        default_factory=dict,
-        description="what is close to the concept: the judge's label → how prompts name it",
+        default_factory=dict, description="what is close to it: the judge's label → how prompts name it"
     )
-    published: PublishedPrompts | None = Field(
-        None, description="its published prompts; none: prompts.sources"
-    )
+    published: PublishedPrompts | None = Field(None, description="published prompts; none: prompts.sources")
 
     @property
     def names(self) -> list[str]:

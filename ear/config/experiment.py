@@ -8,7 +8,9 @@ from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, mode
 from ear.config.concepts import Concept, Which
 from ear.config.methods import PUBLISHED, STABLE_DIFFUSION, Erasure, Method
 from ear.config.sections import (
-    ROLES,
+    FEATURES,
+    JUDGES,
+    PUBLISHED_DATA,
     Assets,
     Axes,
     Name,
@@ -147,7 +149,7 @@ class Config(Section):
 
     def judge_asset(self, by: str) -> str:
         """The asset with the model of a kind of judge."""
-        return ROLES[self.world].judges[by]
+        return JUDGES[self.world][by]
 
     @property
     def clip_asset(self) -> str:
@@ -157,7 +159,7 @@ class Config(Section):
     @property
     def features_asset(self) -> str:
         """The asset with the network of FID and KID."""
-        return ROLES[self.world].features[self.utility.features]
+        return FEATURES[self.world][self.utility.features]
 
     @property
     def used_assets(self) -> list[str]:
@@ -165,7 +167,7 @@ class Config(Section):
         kinds = [judge.by for concept in self.concepts.values() for judge in concept.judges.values()]
         judges = [self.judge_asset(kind) for kind in kinds]
         methods = [METHOD_ASSETS[one.variant] for one in self.methods.values() if one.needs_assets]
-        data = ROLES[self.world].data
+        data = () if self.world else PUBLISHED_DATA
         names = [self.backbone.asset, *methods, *data, self.clip_asset, *judges, self.features_asset]
         return list(dict.fromkeys(names))
 

@@ -91,9 +91,7 @@ class Method(Section):
     )
     sweep: bool = Field(False, description="train every window length of erasure.windows too")
     overrides: Choices = Field(default_factory=Choices, description="what it does otherwise than its variant")
-    strength: Rate | None = Field(
-        None, description="how far negative-prompt pushes logits from the concept's"
-    )
+    strength: Rate | None = Field(None, description="how far negative-prompt pushes logits away")
     weights: dict[Name, str] | None = Field(
         None, description="concept → shell pattern of its file in the asset ear-weights, for published"
     )

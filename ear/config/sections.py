@@ -1,7 +1,6 @@
 """What every section of the config shares, and the sections on assets and on further axes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -27,34 +26,23 @@ World = Literal["drawn"]
 """Where an experiment's pictures come from, if not from the photographs that all else is made for."""
 
 
-@dataclass(frozen=True)
-class Roles:
-    """Which asset does what for experiments on one kind of pictures."""
-
-    judges: Mapping[str, str]
-    """Kind of judge → its model; "zero-shot" is the CLIP of the CLIP score too."""
-    features: Mapping[str, str]
-    """Network of FID and KID → its model."""
-    data: tuple[str, ...] = ()
-    """Published prompts and pictures."""
-
-
-ROLES: Mapping[World | None, Roles] = {
-    "drawn": Roles(
-        judges={"classifier": "mini-classifier", "zero-shot": "mini-clip"},
-        features={"classifier": "mini-classifier"},
-    ),
-    None: Roles(
-        judges={
-            "classifier": "resnet50",
-            "artist": "artist-classifier",
-            "nudenet": "nudenet",
-            "zero-shot": "clip",
-        },
-        features={"classifier": "resnet50", "inception": "inception"},
-        data=("prompts", "coco-images", "coco-captions"),
-    ),
+JUDGES: Mapping[World | None, Mapping[str, str]] = {
+    "drawn": {"classifier": "mini-classifier", "zero-shot": "mini-clip"},
+    None: {
+        "classifier": "resnet50",
+        "artist": "artist-classifier",
+        "nudenet": "nudenet",
+        "zero-shot": "clip",
+    },
 }
+"""Kind of judge → the asset with its model; "zero-shot" is the CLIP of the CLIP score too."""
+FEATURES: Mapping[World | None, Mapping[str, str]] = {
+    "drawn": {"classifier": "mini-classifier"},
+    None: {"classifier": "resnet50", "inception": "inception"},
+}
+"""Network of FID and KID → the asset with it."""
+PUBLISHED_DATA = ("prompts", "coco-images", "coco-captions")
+"""Assets that experiments on photographs read."""
 
 
 class StandIns(Section):
@@ -101,9 +89,7 @@ class Relearning(Section):
     )
     batch_size: Positive = Field(description="images of each step")
     learning_rate: Rate = Field(description="learning rate of Adam, on the weights that the erasure trained")
-    prompts: Positive = Field(
-        description="number of target prompts that are rendered afterwards, the first ones"
-    )
+    prompts: Positive = Field(description="number of target prompts rendered afterwards, the first ones")
 
     @field_validator("steps")
     @classmethod
@@ -124,12 +110,9 @@ class Axes(Section):
         None, description="number of the mini world's prompts of what is closest to the concept"
     )
     prompts: Positive = Field(
-        60,
-        description="number of target prompts of each prefix, guidance scale and temperature, the first ones",
+        60, description="target prompts of each prefix, guidance scale and temperature, the first ones"
     )
-    prefixes: list[Positive] = Field(
-        [], description="numbers of image tokens of the original's that are given"
-    )
+    prefixes: list[Positive] = Field([], description="image tokens of the original's image that are given")
     guidance: list[Scale] = Field([], description="guidance scales beside sampling.guidance")
     temperature: list[Rate] = Field([], description="temperatures beside sampling.temperature")
     questions: bool = Field(False, description="whether yes/no questions on captioned pictures are asked")

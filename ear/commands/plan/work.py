@@ -7,6 +7,7 @@ stated here. Measured times of finished jobs take the place of stated ones (plan
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from math import ceil
 from typing import cast
@@ -109,6 +110,11 @@ class Speed:
         tokens += images * (PROMPT + self.shape.image_tokens)
         work = _roofline(self.shape.weight_bytes, 2 * self.shape.parameters * tokens)
         return max(LAUNCH_S * self.shape.layers, work) if tokens else 0.0
+
+    def queries(self, at_once: int, rounds: int, rows: int, by: str) -> list[Work]:
+        """Images that an attack samples, so many at once, and judges."""
+        count = at_once * rounds
+        return [self.images(count, rows, "queries", at_once), verdicts(count, by)]
 
 
 def verdicts(count: int, by: str) -> Work:
@@ -249,10 +255,7 @@ def _rendering(config: Config, speed: Speed) -> Iterator[Job]:
             yield Job("render_targets", f"render_targets-{concept}", [speed.images(targets)])
             yield Job("render_original", name, [speed.images(judged - targets)])
     for shard in range(shards):
-
-        def share(count: int, shard: int = shard) -> int:
-            return len(range(shard, count, shards))
-
+        share = partial(_share, shard, shards)
         captions = speed.captions(share(config.utility.captions))
         images = speed.images(share(shared_general(config)))
         yield Job("render_general", f"render_general-{shard}", [images, captions])
@@ -266,6 +269,10 @@ def _rendering(config: Config, speed: Speed) -> Iterator[Job]:
                 images = speed.images(share(judged), 3 if settings.strength else 2)
                 works = [images, speed.images(share(general)), captions]
                 yield Job("render_images", f"render_images-{name}", works)
+
+
+def _share(shard: int, shards: int, count: int) -> int:
+    return len(range(shard, count, shards))
 
 
 def _evaluation(config: Config, speed: Speed) -> Iterator[Job]:
@@ -292,19 +299,14 @@ def _evaluation(config: Config, speed: Speed) -> Iterator[Job]:
 def _attacks(config: Config, speed: Speed) -> Iterator[Job]:
     for concept, method, seed in config.attacked_runs():
         target, by = prompts_of(config, concept)["target"], config.concepts[concept].judge.by
-        works: list[Work] = []
-
-        def queries(at_once: int, rounds: int, method: str = method, by: str = by) -> list[Work]:
-            count, rows = at_once * rounds, 3 if config.methods[method].strength else 2
-            return [speed.images(count, rows, "queries", at_once), verdicts(count, by)]
-
+        rows, works = 3 if config.methods[method].strength else 2, list[Work]()
         if search := config.searched(method):
             prompts = min(search.prompts, target)
-            works += queries(prompts * len(SEARCHES), search.queries)
+            works += speed.queries(prompts * len(SEARCHES), search.queries, rows, by)
             passes = prompts * (search.queries - 1) * (1 + BACKWARD + CANDIDATES)  # a gradient, candidates
             works.append(Work("passes", passes, passes * speed.passed(images=1)))
         if relearning := config.relearned(method):
-            works += queries(min(relearning.prompts, target), len(relearning.steps))
+            works += speed.queries(min(relearning.prompts, target), len(relearning.steps), rows, by)
             step = (1 + BACKWARD) * speed.passed(images=relearning.batch_size)
             works.append(Work("steps", relearning.steps[-1], relearning.steps[-1] * step))
         yield Job("attack", f"attack-{concept}-{method}-{seed}", works)

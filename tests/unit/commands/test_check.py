@@ -6,7 +6,6 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
 import torch
 
@@ -120,29 +119,14 @@ def test_sources_that_answer_and_sources_that_do_not(server, monkeypatch, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_gated_repository_is_reported_with_where_to_accept_its_licence(server, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server)
-    open_to_all, gated, none = (check.obstacle(hub(f"me/{name}")) for name in ("open", "gated", "none"))
-    assert open_to_all == ""
-    assert "https://huggingface.co/me/gated" in gated and "HF_TOKEN" in gated
-    assert "Repository Not Found" in none
-
-
-def asset(**source):
-    return Asset.model_validate({"title": "a file", "licence": "none", "size": 5, "source": source})
-
-
 def web(*urls):
-    return asset(kind="url", downloads=[{"url": url} for url in urls])
-
-
-def hub(repo):
-    return asset(kind="hub", repo=repo, revision=None, files=["*"])
+    source = {"kind": "url", "downloads": [{"url": url} for url in urls]}
+    return Asset.model_validate({"title": "a file", "licence": "none", "size": 5, "source": source})
 
 
 @pytest.fixture
 def server():
-    """Address of a server with /file, /page (a web page) and /slow, and of a hub with me/open and me/gated."""
+    """Address of a server with /file, /page (a web page) and /slow."""
     ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -150,19 +134,9 @@ def server():
             if self.path == "/slow":
                 ended.wait(20)
             kinds = {"/file": "application/zip", "/page": "text/html; charset=utf-8"}
-            status, headers = 404, {"X-Error-Code": "RepoNotFound", "Content-Length": "0"}
-            if self.path in kinds:
-                status, headers = 200, {"Content-Type": kinds[self.path], "Content-Length": "5"}
-            elif "me/open" in self.path:
-                status, headers = 200, {"Content-Length": "0"}
-            elif "me/gated" in self.path:
-                status, headers = 403, {"X-Error-Code": "GatedRepo", "Content-Length": "0"}
-            self.send_response(status)
-            for key, value in headers.items():
-                self.send_header(key, value)
+            self.send_response(200 if self.path in kinds else 404)
+            self.send_header("Content-Type", kinds.get(self.path, "text/plain"))
             self.end_headers()
-
-        do_HEAD = do_GET
 
         def log_message(self, *_):
             pass

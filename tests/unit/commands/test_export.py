@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard
@@ -22,7 +21,6 @@ from ear.evaluation.protocols import AXES
 from ear.models.chat_format import image_prompt
 from ear.workflow.files import sha256_file, write_csv
 from ear.world.backbone import build_processor
-from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
 from tests.unit.erasure.test_edited_weights import JOB, TRAINING, refused, same, save, weights_of
 
@@ -34,6 +32,7 @@ ROWS = [
     ("church", "original", "all", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
     ("church", "ear", "0", "target", "concept_rate", 0.1234, 0.0561, 0.2345, 100),
     ("church", "ear", "all", "target", "concept_rate", 0.2222, 0.2, 0.3, 100),
+    ("church", "ear", "0", "prefix-4", "concept_rate", 0.5, None, None, 60),
     ("church", "ear", "0", "retention", "accuracy", 0.8761, 0.8, 0.9, 80),
     ("church", "ear", "0", "general", "fid", 43.21, None, None, 300),
     ("church", "wga", "0", "target", "concept_rate", 0.7777, 0.7, 0.8, 100),
@@ -88,11 +87,6 @@ def lines_of(text):
     """Lines of the card's table of measurements."""
     measured = text.split("## Measurements")[1].split("## Limits")[0]
     return [line for line in measured.splitlines() if line.startswith("| `")]
-
-
-def unmeasured_of(text):
-    found = re.search(r"Not measured for this model: (.*)\.\n", text)
-    return set(found[1].split("; ")) if found else set()
 
 
 def code_of(card):
@@ -174,12 +168,15 @@ def test_the_cards_numbers_are_the_tables(tmp_path):
     folder, edited = exported(tmp_path, tiny_backbone())
     text = (folder / CARD).read_text()
     assert lines_of(text) == [
+        "| `concept_rate` of `prefix-4` ↓ | – | 0.5 | – | 60 |",
         "| `concept_rate` of `target` ↓ | 0.9 [0.8, 0.95] | 0.123 [0.0561, 0.234] | 0.222 [0.2, 0.3] | 100 |",
         "| `accuracy` of `retention` ↑ | – | 0.876 [0.8, 0.9] | – | 80 |",
         "| `fid` of `general` ↓ | – | 43.2 | – | 300 |",
     ]
-    assert unmeasured_of(text) == {
-        axis.measures for axis in AXES if axis.score and axis.name not in ("erasure", "retention", "fidelity")
+    measured = ("erasure", "prefix", "retention", "fidelity")
+    (unmeasured,) = re.findall(r"Not measured for this model: (.*)\.\n", text)
+    assert set(unmeasured.split("; ")) == {
+        axis.measures for axis in AXES if axis.score and axis.name not in measured
     }
     for told in (load_edited(edited)[1].backbone.sha256[:12], sha256_file(edited), "torch 2", "arXiv"):
         assert told in text
@@ -190,29 +187,7 @@ def test_a_model_that_lacks_two_concepts_says_so_and_counts_the_one_it_is_asked_
     text = card_of(tmp_path, METRICS_CSV.frame(ROWS), concept="van-gogh+church", fine_tuning_seed=None)
     assert "# van-gogh and church erased with ear" in text
     assert "The same weights erase van-gogh too; the numbers below are of church." in text
-    assert len(lines_of(text)) == 3
-
-
-def test_without_any_number_the_card_says_so(tmp_path):
-    text = card_of(tmp_path, METRICS_CSV.frame())
-    assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.score}
-    assert lines_of(text) == []
-
-
-def test_the_card_states_every_number_what_is_left_of_the_concept_first(tmp_path):
-    table = made_up_metrics()
-    text = card_of(tmp_path, table)
-    rows = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "0")]
-    cells = [line.strip("| ").split(" | ") for line in lines_of(text)]
-    found = [(*re.findall(r"`([^`]+)`", what), float(own.split()[0])) for what, _, own, *_ in cells]
-    stated = {(metric, prompt_set): value for metric, prompt_set, value in found}
-    assert stated == pytest.approx(rows.set_index(["metric", "prompt_set"])["value"].to_dict(), rel=0.01)
-    rates = [metric == "concept_rate" for metric, *_ in found]
-    assert rates == sorted(rates, reverse=True)
-    left = [value for metric, _, value in found if metric == "concept_rate"]
-    assert left == sorted(left, reverse=True)
-    missing = ("second-judge", "agreement", "fidelity")
-    assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.name in missing}
+    assert len(lines_of(text)) == 4
 
 
 def test_the_card_is_the_hubs_and_names_a_base_model_of_the_hub_alone(tmp_path):
