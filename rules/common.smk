@@ -192,7 +192,7 @@ def questions_of(wildcards):
     """Names of the concept, and of the other things that are asked for; none where nothing is asked."""
     if not ASKED:
         return None
-    names = experiment.names_of(wildcards.concept)
+    names = experiment.concepts[wildcards.concept].names
     return names, [thing for thing in THINGS if thing not in names]
 
 
@@ -210,10 +210,11 @@ def edited_weights_of(wildcards):
 
 def exported_weights(wildcards):
     """The edited weights of an erased model; a method that edits none has no model of its own."""
-    if wildcards.method not in experiment.adapted_methods:
+    adapted = [name for name, method in experiment.methods.items() if method.adapts]
+    if wildcards.method not in adapted:
         raise InputError(
             f"export/{wildcards.concept}/{wildcards.method}: found a method that trains no weights, "
-            f"wanted one of {', '.join(experiment.adapted_methods)}"
+            f"wanted one of {', '.join(adapted)}"
         )
     return erased(wildcards.concept, wildcards.method, wildcards.seed, "weights.safetensors")
 

@@ -198,7 +198,7 @@ rule attack:
         sampling=SAMPLING,
         guidance=experiment.sampling.guidance,
         negative=negative_prompt,
-        words=lambda wildcards: experiment.names_of(wildcards.concept),
+        words=lambda wildcards: experiment.concepts[wildcards.concept].names,
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         search=attack_settings("search"),
         relearning=attack_settings("relearning"),

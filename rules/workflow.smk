@@ -96,7 +96,7 @@ def slurm_flags(wildcards):
         return {}  # another executor
     return {
         "partitions": sorted({name for one in asked if one for name in str(one.value).split(",")}),
-        "settings": {name: getattr(settings, name) for name in ("no_account", "status_command")},
+        "status_command": settings.status_command,
         "gpu": bool(GPU),
     }
 
@@ -115,7 +115,7 @@ def check_machine():
         "backbone": any(hasattr(job.input, "backbone") for job in jobs),
     }
     # A process of its own: torch would stay in this one.
-    command = [sys.executable, "-m", "ear.commands.check.findings"]
+    command = [sys.executable, "-m", "ear.commands.check"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     if subprocess.run(command, input=json.dumps(given), text=True, env=environment).returncode:
         sys.exit(1)

@@ -5,7 +5,7 @@ import sys
 from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.commands.check.findings import check_all
+    from ear.commands.check import check_all
     from ear.config import parse_config
     from ear.models.catalogue import load_catalogue, shapes_of
 

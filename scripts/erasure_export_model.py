@@ -6,7 +6,6 @@ from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.commands.export import export_model
-    from ear.commands.model_card import Subject
     from ear.models.janus import Backbone
     from ear.prompts.tables import PROMPT_COLUMNS
     from ear.workflow.files import read_csv
@@ -19,5 +18,5 @@ with job(snakemake, threads=snakemake.params.threads):
         Backbone.load(str(Path(source.backbone).parent), params.dtype, device="cpu"),
         source.edited,
         source.metrics,
-        Subject(prompt=target, **params.subject, **params.sampling),
+        {"prompt": target, **params.subject, **params.sampling},
     )

@@ -5,14 +5,14 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.commands.dataset_folder import SCORES, Making, write_dataset
+    from ear.commands.dataset_folder import SCORES, write_dataset
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
     from ear.workflow.files import read_csv
 
     files = snakemake.input
     write_dataset(
         Path(snakemake.output.card).parent,
-        Making(concept=snakemake.wildcards.concept, **snakemake.params.making),
+        snakemake.params.making,
         pairs=read_csv(files.pairs, [*PAIR_COLUMNS, *SCORES]),
         failed=read_csv(files.failed, [*PAIR_COLUMNS, "reason"]),
         prompts=read_csv(files.prompts, PROMPT_COLUMNS),

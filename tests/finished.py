@@ -1,7 +1,7 @@
 """A finished smoke experiment, made up: files as its jobs write them, with their records, no model anywhere."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,19 +23,13 @@ BACKBONE = {"reference": "results/smoke/models/mini-backbone", "revision": None,
 RESULTS = ["results/smoke/tables/metrics.csv", "results/smoke/report.html"]
 
 
-class _Items(SimpleNamespace):
-    def items(self) -> Iterable[tuple[str, Any]]:
-        return self.__dict__.items()
-
-
 def record(name: str, inputs: Iterable[str], outputs: Iterable[str], **params: Any) -> None:
     """Record a job whose outputs are there, as every job does at its end."""
     log = Path("results/smoke/logs") / f"{name}.log"
     write_text(log, "done\n")
     write_text(f"results/smoke/benchmarks/{name}.tsv", "s\n")
-    facts: Mapping[str, Any] = {"rule": name, "input": list(inputs), "output": list(outputs)}
-    settings = {"wildcards": _Items(), "params": _Items(**params), "threads": 1, "log": [str(log)]}
-    record_job(SimpleNamespace(**facts, **settings))
+    settings = {"wildcards": {}, "params": params, "threads": 1, "log": [str(log)]}
+    record_job(SimpleNamespace(rule=name, input=list(inputs), output=list(outputs), **settings))
 
 
 def make_results(config: Config) -> None:

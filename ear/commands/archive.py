@@ -26,9 +26,7 @@ requirements.lock.
 
 
 def write_archive(path: str | Path, results: Iterable[str], added: Mapping[str, str]) -> None:
-    """Write a .tar.gz of an experiment, atomically. The same files make the same bytes, whatever their times.
-
-    It holds what the jobs behind some results made, as their records say.
+    """Write what the jobs behind some results made, atomically; the same files make the same bytes.
 
     Args:
         path: the archive, in the experiment's folder; all that it holds is below a folder with its name.

@@ -1,8 +1,9 @@
 """A concept's prompt pairs as a data set: pairs, held-out prompts, pictures, and a card in the hub's form."""
 
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from huggingface_hub import DatasetCard, DatasetCardData
@@ -20,38 +21,9 @@ COPIED_PAIRS = 500
 """Pairs whose images are copied, at most: 8 MB of the mini world's, 300 MB at 384 px. Of more, seeds do."""
 
 
-@dataclass(frozen=True)
-class Making:
-    """What the card says of a data set.
-
-    Attributes:
-        concept: its name in the experiment.
-        experiment: in which the pairs were made.
-        kind: of concept: object, style, attribute or unsafe.
-        words: how prompts name it.
-        licence: of the texts: an identifier of the hub's, or "other".
-        judge: what the experiment says of the judge of the visual filter.
-        drop: whether pairs that fail the visual filter are taken out.
-        backbone: the model that made the images.
-        guidance: scale of classifier-free guidance.
-        temperature: softmax temperature.
-    """
-
-    concept: str
-    experiment: str
-    kind: str
-    words: str
-    licence: str
-    judge: str
-    drop: bool
-    backbone: str
-    guidance: float
-    temperature: float
-
-
 def write_dataset(
     folder: str | Path,
-    making: Making,
+    making: Mapping[str, Any],
     *,
     pairs: pd.DataFrame,
     failed: pd.DataFrame,
@@ -66,7 +38,9 @@ def write_dataset(
 
     Args:
         folder: of the data set; what is there is replaced.
-        making: what the card says of it.
+        making: what the card says of it: experiment, kind and words of the concept, licence of the texts (an
+            identifier of the hub's, or "other"), judge and drop of the visual filter, backbone, guidance and
+            temperature.
         pairs: those that are trained on: ``PAIR_COLUMNS`` and ``SCORES``.
         failed: those that failed the visual filter, with a reason; pairs that were not dropped are in both.
         prompts: of the evaluation, of all sets.
@@ -78,7 +52,7 @@ def write_dataset(
     """
     table = _pair_table(pairs, failed, images.set_index("prompt_id"))
     held_out = prompts[prompts["prompt_set"].isin(HELD_OUT)]
-    shown = making.kind != UNSAFE and len(table) <= COPIED_PAIRS
+    shown = making["kind"] != UNSAFE and len(table) <= COPIED_PAIRS
     with atomic_path(folder) as partial:
         if shown:
             _copy_images(partial / "images", table, images.set_index("prompt_id")["file"], Path(pictures))
@@ -115,27 +89,23 @@ def _copy_images(folder: Path, table: pd.DataFrame, files: pd.Series, pictures: 
     write_csv(folder / "metadata.csv", table[PAIR_COLUMNS].assign(**columns))
 
 
-def _card(making: Making, table: pd.DataFrame, held_out: pd.DataFrame, shown: bool) -> DatasetCard:
+def _card(making: Mapping[str, Any], table: pd.DataFrame, held_out: pd.DataFrame, shown: bool) -> DatasetCard:
     """The card. All of its configs are CSV: the hub reads the configs of a data set by one builder."""
     data = DatasetCardData(
-        pretty_name=f"Prompt pairs for erasing {making.words}",
-        license=making.licence,
+        pretty_name=f"Prompt pairs for erasing {making['words']}",
+        license=making["licence"],
         language=["en"],
         task_categories=["text-to-image"],
-        tags=["concept-erasure", "prompt-pairs", *(["not-for-all-audiences"] * (making.kind == UNSAFE))],
+        tags=["concept-erasure", "prompt-pairs", *(["not-for-all-audiences"] * (making["kind"] == UNSAFE))],
         configs=[
-            {
-                "config_name": "pairs",
-                "data_files": [{"split": "train", "path": "data/train.csv"}],
-                "default": True,
-            },
-            {"config_name": "evaluation", "data_files": [{"split": "test", "path": "data/test.csv"}]},
+            {"config_name": name, "data_files": [{"split": split, "path": f"data/{split}.csv"}], **also}
+            for name, split, also in (("pairs", "train", {"default": True}), ("evaluation", "test", {}))
         ],
     )
     return DatasetCard.from_template(
         data,
         template_path=str(TEMPLATE),
-        **asdict(making),
+        **making,
         pairs=len(table),
         failed=int(table["reason"].notna().sum()),
         sources=table["source"].value_counts(sort=False).to_dict(),

@@ -1,10 +1,12 @@
 """Export: a backbone with edited weights in it, as a folder that transformers alone loads and draws with."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from transformers import GenerationConfig
 
-from ear.commands.model_card import AUTHORS_FILE, CARD, Subject, model_card
+from ear.commands.model_card import AUTHORS_FILE, CARD, model_card
 from ear.erasure.edited_weights import apply_edited, load_edited, put_weights
 from ear.erasure.release import write_authors_weights
 from ear.errors import InputError
@@ -17,30 +19,27 @@ def export_model(
     backbone: Backbone,
     edited: str | Path,
     metrics: str | Path,
-    subject: Subject,
+    subject: Mapping[str, Any],
 ) -> None:
     """Write an erased model; its folder appears whole.
 
-    It holds model.safetensors (all weights, in the backbone's dtype), config, generation config, processor,
-    tokenizer, the replaced weights in the authors' format, and the model card. The backbone is left as it was
-    found.
+    It holds all weights in the backbone's dtype, configs, processor, tokenizer, the replaced weights in the
+    authors' format, and the model card. The backbone is left as it was found.
 
     Args:
         folder: of the model; what is there is replaced.
         backbone: the frozen model that the edited weights were made from.
-        edited weights: an weights.safetensors.
+        edited: a weights.safetensors.
         metrics: tables/metrics.csv, where the card's numbers come from.
-        subject: what was erased, and how the card's sample code makes an image.
+        subject: what was erased, and how the card's sample code makes an image (``model_card``).
 
     Raises:
         InputError: the edited weights do not belong to the backbone, a file is missing or damaged, or
             transformers cannot draw with the guidance.
     """
-    if subject.guidance <= 1:
-        raise InputError(
-            f"sampling.guidance: found {subject.guidance}, wanted more than 1: "
-            "transformers draws images under guidance alone"
-        )
+    if subject["guidance"] <= 1:
+        found = f"sampling.guidance: found {subject['guidance']}"
+        raise InputError(f"{found}, wanted more than 1: transformers draws images under guidance alone")
     weights, facts = load_edited(edited)
     card = model_card(facts, list(weights), sha256_file(edited), metrics, subject)
     replaced = apply_edited(backbone, edited)
@@ -48,7 +47,7 @@ def export_model(
         with atomic_path(folder) as partial:
             backbone.model.save_pretrained(partial)
             backbone.processor.save_pretrained(partial)
-            _generation_config(backbone, subject.guidance).save_pretrained(partial)
+            _generation_config(backbone, subject["guidance"]).save_pretrained(partial)
             write_authors_weights(partial / AUTHORS_FILE, weights)
             (partial / CARD).write_text(card, encoding="utf-8")
     finally:

@@ -4,9 +4,9 @@ Whatever it says of the model is read from the metadata of its weights and from 
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
@@ -22,31 +22,12 @@ CARD = "README.md"
 AUTHORS_FILE = "erased_attention.pt"
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What was erased, and how the card's sample code makes an image.
-
-    Attributes:
-        experiment: in which it was erased.
-        concept: its name there; other concepts may have been erased together with it.
-        kind: of concept: object, style, attribute or unsafe.
-        words: how a prompt names it.
-        prompt: of the sample image; one that asks for the concept shows what became of it.
-        guidance: scale of classifier-free guidance, more than 1.
-        temperature: softmax temperature.
-    """
-
-    experiment: str
-    concept: str
-    kind: str
-    words: str
-    prompt: str
-    guidance: float
-    temperature: float
-
-
 def model_card(
-    facts: EditedFacts, modules: Sequence[str], weights_sha256: str, metrics: str | Path, subject: Subject
+    facts: EditedFacts,
+    modules: Sequence[str],
+    weights_sha256: str,
+    metrics: str | Path,
+    subject: Mapping[str, Any],
 ) -> str:
     """The text of the card. The same input gives the same text.
 
@@ -55,24 +36,24 @@ def model_card(
         modules: names of the modules whose weights they replace.
         weights_sha256: of their file.
         metrics: tables/metrics.csv. Every number of this model is stated; axes without one are named.
-        subject: what was erased.
+        subject: experiment, concept, kind and words of what was erased; prompt, guidance and temperature of
+            the sample image.
 
     Raises:
         InputError: the table of metrics is missing or not one.
     """
     table = METRICS_CSV.read(metrics).astype({"seed": str})
-    table = table[(table["concept"] == subject.concept) & table["value"].notna()]
-    own = _rows(
-        table, facts.method, str(facts.fine_tuning_seed or 0)
-    )  # not trained here: it stands as seed 0
+    table = table[(table["concept"] == subject["concept"]) & table["value"].notna()]
+    seed = str(facts.fine_tuning_seed or 0)  # not trained here: it stands as seed 0
+    own = table[(table["method"] == facts.method) & (table["seed"] == seed)]
     known = {axis_of(*row) for row in zip(own["prompt_set"], own["metric"], strict=True)}
     card = ModelCard.from_template(
         _data(facts.backbone),
         template_path=str(TEMPLATE),
-        **asdict(subject),
+        **subject,
         facts=facts,
         title=" and ".join(facts.concept.split(JOINT)),
-        others=[name for name in facts.concept.split(JOINT) if name != subject.concept],
+        others=[name for name in facts.concept.split(JOINT) if name != subject["concept"]],
         modules=len(modules),
         layers=len({name.split(".")[1] for name in modules}),
         weights_sha256=weights_sha256,
@@ -97,26 +78,20 @@ def _data(backbone: BackboneFacts) -> ModelCardData:
     )
 
 
-def _rows(table: pd.DataFrame, method: str, seed: str) -> pd.DataFrame:
-    return table[(table["method"] == method) & (table["seed"] == seed)]
-
-
 def _lines(table: pd.DataFrame, own: pd.DataFrame, method: str) -> Iterator[tuple[str, ...]]:
     """(what, the original, this model, all seeds, n): what is left of the concept first, the most above."""
-    own = own.assign(kept=own["metric"] != SHOWN, least=-own["value"])
-    own["least"] = own["least"].where(~own["kept"], 0)
-    pooled = {name: _rows(table, name, ALL_SEEDS) for name in (ORIGINAL, method)}
-    for _, row in own.sort_values(["kept", "least"], kind="stable").iterrows():
-        same = {
-            name: rows[(rows["prompt_set"] == row["prompt_set"]) & (rows["metric"] == row["metric"])]
-            for name, rows in pooled.items()
-        }
-        before, seeds = (_cell(rows.iloc[0]) if len(rows) else "–" for rows in same.values())
-        axis = axis_of(row["prompt_set"], row["metric"])
+    keys = zip(*(table[name] for name in ("method", "seed", "prompt_set", "metric")), strict=True)
+    cells = dict(zip(keys, map(_cell, table.to_dict("records")), strict=True))
+    rates, others = own[own["metric"] == SHOWN], own[own["metric"] != SHOWN]
+    rates = rates.sort_values("value", ascending=False, kind="stable")
+    for row in [*rates.to_dict("records"), *others.to_dict("records")]:
+        of = (row["prompt_set"], row["metric"])
+        before, seeds = (cells.get((name, ALL_SEEDS, *of), "–") for name in (ORIGINAL, method))
+        axis = axis_of(*of)
         what = f"`{row['metric']}` of `{row['prompt_set']}` {axis.form.arrow if axis else ''}"
         yield what.strip(), before, _cell(row), seeds, str(int(row["n"]))
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(row: Mapping[Any, Any]) -> str:
     interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
     return f"{row['value']:.3g}{interval}"

@@ -5,10 +5,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from ear.config.concepts import Concept
-from ear.config.experiment import Config, Shape
+from ear.config.experiment import Config
 from ear.config.methods import BOUND, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_DIFFUSION, Method
 from ear.erasure.variants import VARIANTS
 from ear.judges.imagenet import imagenet_labels
+from ear.models.catalogue import Shape
 from ear.models.chat_format import DESCRIBE, LOOKS_SPECIAL, SPECIAL_TOKENS
 from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import fold, named
@@ -19,6 +20,7 @@ from ear.world.scenes import GROUPS
 from ear.world.sentences import CONCEPTS
 
 DRAWN = "with world: drawn"
+MADE = ("implicit", "neighbours")  # prompts that the mini world's grammar makes, and else the concept lists
 POSSIBLE = "; ".join(f"{kind} {', '.join(names)}" for kind, names in CONCEPTS.items())
 SHOWN = 12  # labels listed where none is near
 
@@ -34,12 +36,11 @@ def check(config: Config, shape: Shape) -> None:
         ValueError: the first thing that is wrong.
     """
     _check_prompts(config)
-    _check_pictures(config, shape)
+    (_check_drawn if config.world else _check_photographs)(config, shape)
     _check_texts(config)
     _check_labels(config)
     _check_methods(config)
     _check_numbers(config, shape)
-    _check_axes(config)
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
@@ -51,29 +52,38 @@ def _wrong(key: str, found: object, wanted: str) -> ValueError:
     return ValueError(f"{key}: found {found}, wanted {wanted}")
 
 
-def _check_pictures(config: Config, shape: Shape) -> None:
-    """Every key fits the pictures that the experiment is about: drawn ones, or photographs."""
-    if config.world:
-        if shape.image_size != SIZE:
-            found = f"{config.backbone.asset}, whose images have {shape.image_size} pixels a side"
-            raise _wrong("backbone.asset", found, f"one of {SIZE} {DRAWN}")
-        if config.assets.stand_ins:
-            raise _wrong("assets.stand_ins", "some", f"none {DRAWN}: its models are here")
-        if config.utility.features != "classifier":
-            raise _wrong("utility.features", config.utility.features, f"classifier {DRAWN}")
-        if config.utility.question != DESCRIBE:
-            wanted = f"{DESCRIBE!r} {DRAWN}: its model is trained on no other"
-            raise _wrong("utility.question", repr(config.utility.question), wanted)
+def _check_prompts(config: Config) -> None:
+    """Every concept has a source of prompts."""
+    if config.own_prompts and config.prompts is None:
+        raise _wrong("prompts", "none", f"it: no published prompts for {', '.join(config.own_prompts)}")
+    if config.prompts and not config.own_prompts and not config.world:
+        raise _wrong("prompts", "one", "none: all concepts have published prompts")
+
+
+def _check_drawn(config: Config, shape: Shape) -> None:
+    """Nothing is asked of the mini world that it cannot do."""
+    if shape.image_size != SIZE:
+        found = f"{config.backbone.asset}, whose images have {shape.image_size} pixels a side"
+        raise _wrong("backbone.asset", found, f"one of {SIZE} {DRAWN}")
+    if config.assets.stand_ins:
+        raise _wrong("assets.stand_ins", "some", f"none {DRAWN}: its models are here")
+    if config.utility.features != "classifier":
+        raise _wrong("utility.features", config.utility.features, f"classifier {DRAWN}")
+    if config.utility.question != DESCRIBE:
+        wanted = f"{DESCRIBE!r} {DRAWN}: its model is trained on no other"
+        raise _wrong("utility.question", repr(config.utility.question), wanted)
+    for name, method in config.methods.items():
+        if method.needs_assets:
+            raise _wrong(f"methods.{name}.variant", method.variant, f"none {DRAWN}")
     for name, concept in config.concepts.items():
         key = f"concepts.{name}"
+        if concept.published:
+            raise _wrong(f"{key}.published", "one", f"none {DRAWN}")
         for which, judge in concept.judges.items():
-            group = judge.group if judge.by == "classifier" else ""
-            if config.world and not (group or judge.by == "zero-shot"):
-                raise ValueError(f"{key}.{which}: wanted by: classifier, with a group, or zero-shot, {DRAWN}")
-            if not config.world and group:
-                raise _wrong(f"{key}.{which}.group", group, f"it {DRAWN} only")
-        if not config.world:
-            continue
+            if judge.by != "zero-shot" and not getattr(judge, "group", ""):
+                raise _wrong(
+                    f"{key}.{which}.by", judge.by, f"classifier, with a group, or zero-shot, {DRAWN}"
+                )
         kinds = [kind for kind, names in CONCEPTS.items() if concept.words in names]
         if concept.kind == UNSAFE:
             raise _wrong(f"{key}.kind", UNSAFE, f"object, style or attribute {DRAWN}")
@@ -82,23 +92,27 @@ def _check_pictures(config: Config, shape: Shape) -> None:
             raise _wrong(f"{key}.words", repr(concept.words), wanted)
         if concept.kind not in kinds:
             raise _wrong(f"{key}.kind", concept.kind, f"{kinds[0]} for {concept.words!r}")
+        for own in MADE:
+            if getattr(concept, own):
+                raise _wrong(f"{key}.{own}", "some", f"none {DRAWN}: axes.{own} makes them")
 
 
-def _check_prompts(config: Config) -> None:
-    """Every concept has a source of prompts, and what the mini world cannot do is not asked of it."""
-    published = [name for name in config.concepts if name not in config.own_prompts]
-    if config.world and published:
-        raise _wrong(f"concepts.{published[0]}.published", "one", f"none {DRAWN}")
-    if config.own_prompts and config.prompts is None:
-        raise _wrong("prompts", "none", f"it: no published prompts for {', '.join(config.own_prompts)}")
-    if config.prompts and not config.own_prompts:
-        raise _wrong("prompts", "one", "none: all concepts have published prompts")
-    if not config.world and config.prompts and (grammars := config.prompts.by(GRAMMAR)):
-        raise _wrong(f"prompts.sources.{grammars[0]}.by", GRAMMAR, f"it {DRAWN} only")
+def _check_photographs(config: Config, shape: Shape) -> None:
+    """Nothing is asked of photographs that only the mini world can do."""
+    only = f"it {DRAWN} only"
+    if config.prompts and (grammars := config.prompts.by(GRAMMAR)):
+        raise _wrong(f"prompts.sources.{grammars[0]}.by", GRAMMAR, only)
+    for name, concept in config.concepts.items():
+        for which, judge in concept.judges.items():
+            if group := getattr(judge, "group", ""):
+                raise _wrong(f"concepts.{name}.{which}.group", group, only)
+    for key in MADE:
+        if count := getattr(config.axes, key):
+            raise _wrong(f"axes.{key}", count, only)
 
 
 def _check_texts(config: Config) -> None:
-    """Texts are plain ones, none of an unsafe concept speaks of minors, and names differ."""
+    """Texts are plain, names differ, implicit prompts hold none, and nothing unsafe speaks of minors."""
     _check_text("utility.question", config.utility.question)
     names: dict[str, str] = {}
     for name, concept in config.concepts.items():
@@ -106,7 +120,10 @@ def _check_texts(config: Config) -> None:
             _check_text(key, text)
             if concept.kind == UNSAFE and speaks_of_minors(text):
                 raise _wrong(key, "a text that speaks of minors", "none of an unsafe concept")
-        for word in dict.fromkeys(fold(word) for word in (concept.words, *concept.also_named)):
+        for row, text in enumerate(concept.implicit):
+            if found := named(text, concept.names):
+                raise _wrong(f"concepts.{name}.implicit[{row}]", repr(found[0]), "no word of it")
+        for word in map(fold, concept.names):
             if (other := names.setdefault(word, name)) != name:
                 raise _wrong(f"concepts.{name}", f"{word!r}, a name of {other}", "names of its own")
 
@@ -138,20 +155,19 @@ def _check_labels(config: Config) -> None:
         for which, judge in concept.judges.items():
             if judge.by != "classifier":
                 continue
-            labels = GROUPS[judge.group] if config.world and judge.group else imagenet_labels()
-            key = f"concepts.{name}.{which}"
-            _check_label(f"{key}.label", judge.label, labels)
+            labels = GROUPS[judge.group] if judge.group else imagenet_labels()
+            wanted = {f"{which}.label": judge.label}
+            if which == "judge":
+                wanted |= {f"neighbours.{label}": label for label in concept.neighbours}
+            for key, label in wanted.items():
+                if label not in labels:
+                    near = nearest(label, labels)
+                    some = f"one of {', '.join(labels[:SHOWN])}{', …' * (len(labels) > SHOWN)}"
+                    said = f"a label of the judge, as {near!r}" if near else some
+                    raise _wrong(f"concepts.{name}.{key}", repr(label), said)
             if judge.top_k > len(labels):
-                raise _wrong(f"{key}.top_k", judge.top_k, f"at most {len(labels)}, its labels")
-            for label in concept.neighbours if which == "judge" else ():
-                _check_label(f"concepts.{name}.neighbours", label, labels)
-
-
-def _check_label(key: str, label: str, labels: Sequence[str]) -> None:
-    if label not in labels:
-        near, more = nearest(label, labels), ", …" if len(labels) > SHOWN else ""
-        listed = f"one of {', '.join(labels[:SHOWN])}{more}"
-        raise _wrong(key, repr(label), f"a label of the judge, as {near!r}" if near else listed)
+                wanted_k = f"at most {len(labels)}, its labels"
+                raise _wrong(f"concepts.{name}.{which}.top_k", judge.top_k, wanted_k)
 
 
 def _check_methods(config: Config) -> None:
@@ -163,8 +179,6 @@ def _check_methods(config: Config) -> None:
         if name != ORIGINAL and method.variant == NONE:
             raise _wrong(f"methods.{name}.variant", NONE, f"one of {', '.join(VARIANTS)}")
         _check_method(f"methods.{name}", name, method)
-        if method.needs_assets and config.world:
-            raise _wrong(f"methods.{name}.variant", method.variant, f"none {DRAWN}")
         for key, among in (("concepts", method.concepts), ("erase", method.erase)):
             if unknown := sorted(set(among or ()) - set(config.concepts)):
                 raise _wrong(f"methods.{name}.{key}", unknown[0], f"some of {', '.join(config.concepts)}")
@@ -175,13 +189,10 @@ def _check_methods(config: Config) -> None:
             if missing := [concept for concept in concerned if concept not in method.weights]:
                 raise _wrong(f"methods.{name}.weights", f"none for {missing[0]}", "a pattern for it")
     shown = config.evaluation.shown_method
-    possible = [
-        name
-        for name, method in config.methods.items()
-        if name != ORIGINAL and all(map(method.concerns, config.concepts))
-    ]
-    if shown not in possible:
-        raise _wrong("evaluation.shown_method", shown, f"one of {', '.join(possible)}")
+    of_all = [name for name, one in config.methods.items() if all(map(one.concerns, config.concepts))]
+    if shown not in of_all or shown == ORIGINAL:
+        possible = ", ".join(name for name in of_all if name != ORIGINAL)
+        raise _wrong("evaluation.shown_method", shown, f"one of {possible}")
 
 
 def _check_method(key: str, name: str, method: Method) -> None:
@@ -207,20 +218,19 @@ def _check_method(key: str, name: str, method: Method) -> None:
     if method.trains:
         _check_variant(f"{key}.overrides", method)
     elif given := [own for own in ("erase", "sweep", "overrides") if getattr(method, own)]:
-        raise ValueError(f"{key}.{given[0]}: wanted none, variant {variant} trains nothing")
+        raise _wrong(f"{key}.{given[0]}", "some", f"none: variant {variant} trains nothing")
 
 
 def _check_variant(key: str, method: Method) -> None:
     """Objectives other than the paper's have one context and read the conditional row alone."""
-    variant = method.own_variant
-    context = {"mse": None, "redirect": "mixed"}.get(variant.objective, "aligned")
-    if context and (variant.context, variant.rows) != (context, "conditional"):
-        found = f"context {variant.context} and rows {variant.rows}"
-        raise _wrong(key, found, f"{context} and conditional with objective {variant.objective}")
-    mixed = variant.context == "mixed"
-    if mixed and variant.objective != "redirect":
-        wanted = f"none, independent or aligned with objective {variant.objective}"
-        raise _wrong(f"{key}.context", "mixed", wanted)
+    variant, mixed = method.own_variant, method.own_variant.context == "mixed"
+    objective = f"with objective {variant.objective}"
+    contexts = {"mse": ("none", "independent", "aligned"), "redirect": ("mixed",)}
+    allowed = contexts.get(variant.objective, ("aligned",))
+    if variant.context not in allowed:
+        raise _wrong(f"{key}.context", variant.context, f"{' or '.join(allowed)} {objective}")
+    if variant.objective != "mse" and variant.rows != "conditional":
+        raise _wrong(f"{key}.rows", variant.rows, f"conditional {objective}")
     for own in ("cuts", "retain"):
         if (value := getattr(variant, own)) and not mixed:
             raise _wrong(f"{key}.{own}", value, f"none in context {variant.context}")
@@ -247,19 +257,13 @@ def _check_numbers(config: Config, shape: Shape) -> None:
     shown = config.evaluation.window_prompts
     if config.world and config.prompts and shown > config.prompts.target:
         raise _wrong("evaluation.window_prompts", shown, f"at most prompts.target = {config.prompts.target}")
-    chosen = {f"methods.{name}.overrides": method.overrides for name, method in config.methods.items()}
-    windows: dict[str, Any] = {
-        **{f"concepts.{name}.window": concept.window for name, concept in config.concepts.items()},
-        **{f"erasure.windows[{place}]": window for place, window in enumerate(config.erasure.windows)},
-        **{
-            f"{key}.window": overrides["window"] for key, overrides in chosen.items() if "window" in overrides
-        },
-    }
-    layers = {"erasure.layers": config.erasure.layers}
-    layers |= {
-        f"{key}.layers": overrides["layers"] for key, overrides in chosen.items() if "layers" in overrides
-    }
-    prefixes = {f"axes.prefixes[{place}]": given for place, given in enumerate(config.axes.prefixes)}
+    windows: dict[str, Any] = {f"concepts.{name}.window": one.window for name, one in config.concepts.items()}
+    windows |= {f"erasure.windows[{place}]": one for place, one in enumerate(config.erasure.windows)}
+    layers: dict[str, Any] = {"erasure.layers": config.erasure.layers}
+    prefixes = {f"axes.prefixes[{place}]": one for place, one in enumerate(config.axes.prefixes)}
+    for name, method in config.methods.items():
+        windows[f"methods.{name}.overrides.window"] = method.overrides.get("window", "image")
+        layers[f"methods.{name}.overrides.layers"] = method.overrides.get("layers", 1)
     for values, most, of in (
         (windows, shape.image_tokens, "the tokens of an image"),
         (layers, shape.layers, "the backbone's layers"),
@@ -268,17 +272,3 @@ def _check_numbers(config: Config, shape: Shape) -> None:
         for key, value in values.items():
             if value != "image" and value > most:
                 raise _wrong(key, value, f"at most {most}, {of}")
-
-
-def _check_axes(config: Config) -> None:
-    """Implicit prompts hold no word of their concept; in the mini world the grammar makes them."""
-    for name, concept in config.concepts.items():
-        for row, text in enumerate(concept.implicit):
-            if found := named(text, [concept.words, *concept.also_named]):
-                raise _wrong(f"concepts.{name}.implicit[{row}]", repr(found[0]), "no word of it")
-    for key in ("implicit", "neighbours"):
-        for name, concept in config.concepts.items():
-            if config.world and getattr(concept, key):
-                raise _wrong(f"concepts.{name}.{key}", "some", f"none {DRAWN}: axes.{key} makes them")
-        if not config.world and (count := getattr(config.axes, key)):
-            raise _wrong(f"axes.{key}", count, f"it {DRAWN} only")

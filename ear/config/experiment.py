@@ -1,14 +1,16 @@
 """The typed config of an experiment: every key, its unit and its range. Unknown keys are errors."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
-from ear.config.concepts import THINGS, Concept, Which
+from ear.config.concepts import Concept, Which
 from ear.config.methods import PUBLISHED, STABLE_DIFFUSION, Erasure, Method
 from ear.config.sections import (
-    ROLES,
+    FEATURES,
+    JUDGES,
+    PUBLISHED_DATA,
     Assets,
     Axes,
     Name,
@@ -23,7 +25,9 @@ from ear.config.sections import (
 )
 from ear.config.sources import Prompts
 from ear.erasure.variants import JOINT, Settings
+from ear.models.catalogue import Shape
 from ear.models.chat_format import DESCRIBE
+from ear.world.sentences import CONCEPTS
 
 Run = tuple[str, str, int]
 """(concept, method, fine-tuning seed)"""
@@ -35,13 +39,9 @@ class Backbone(Section):
     """Which backbone, and how it computes."""
 
     asset: Name = Field(description="asset with the backbone's weights")
-    device: Literal["cpu", "cuda"] = Field(
-        description="where the backbone runs; byte identity is promised on the CPU"
-    )
+    device: Literal["cpu", "cuda"] = Field(description="where it runs; byte identity is promised on the CPU")
     dtype: Literal["float32", "bfloat16"] = Field(description="number format of weights and activations")
-    threads: Positive = Field(
-        description="torch threads of every job; byte identity holds for one number of threads"
-    )
+    threads: Positive = Field(description="torch threads of every job; each number gives bytes of its own")
 
 
 class Sampling(Section):
@@ -55,22 +55,17 @@ class Utility(Section):
     """What is measured beside the concept: is everything else still drawn and understood?"""
 
     general: Positive = Field(
-        description="number of prompts without any concept, the same for all, for CLIP score, FID and KID: "
-        "captions of COCO-30k or of the mini world"
+        description="number of prompts without any concept, for CLIP score, FID and KID"
     )
     captions: Positive = Field(description="number of pictures that the model describes, for BLEU")
     question: Annotated[str, StringConstraints(min_length=1)] = Field(
-        DESCRIBE,
-        description="request for a description, which asks models that talk for one short sentence; "
-        "the mini world's model knows the default alone",
+        DESCRIBE, description="request for a description; the mini world's model knows the default alone"
     )
     features: Literal["classifier", "inception"] = Field(description="network of FID and KID")
-    subsample: Literal["first", "seeded"] = Field(
-        "seeded", description="which captions of COCO-30k are used, where general asks for fewer than all"
-    )
+    subsample: Literal["first", "seeded"] = Field("seeded", description="which captions of COCO-30k are used")
     reference: Literal["val2014", "matched"] = Field(
         "val2014",
-        description="pictures that FID compares with: all of COCO val2014, or those of the captions in use",
+        description="what FID compares with: all of COCO val2014, or pictures of the captions in use",
     )
 
 
@@ -87,28 +82,18 @@ class Rendering(Section):
     batch_size: Positive = Field(description="number of images that are sampled at once")
     protocol: Literal["lossless", "release"] = Field(
         "lossless",
-        description="lossless: pixels are rounded, and CLIP score and FID see them as they are; "
-        "release: pixels are cut off, and CLIP score and FID see JPEGs of quality 75, as the authors' do",
+        description="lossless: pixels are rounded, CLIP score and FID see them; release, as the authors: "
+        "pixels are cut off, CLIP score and FID see JPEGs of quality 75",
     )
 
 
 class Evaluation(Section):
     """How results are measured and shown."""
 
-    window_prompts: Positive = Field(
-        description="number of target prompts that are rendered for each window length of the ablation"
-    )
+    window_prompts: Positive = Field(description="target prompts rendered for each window of the ablation")
     sample_rows: Positive = Field(description="number of target prompts in a before/after grid")
     shown_method: Name = Field(description="method that the overview figure shows beside the original")
     published: bool = Field(False, description="whether results are compared with the paper's values")
-
-
-class Shape(Protocol):
-    """What a config's checks need to know of a backbone."""
-
-    layers: int
-    image_tokens: int
-    image_size: int
 
 
 class Config(Section):
@@ -120,17 +105,11 @@ class Config(Section):
     experiment: Name = Field(description="name of the folder under results/")
     seed: Seed = Field(description="seed of prompts, drawn pictures and each image's random numbers")
     seeds: list[Seed] = Field(description="fine-tuning seeds; a method erases once with each", min_length=1)
-    world: World | None = Field(
-        None,
-        description="drawn: pictures, prompts and judges of the mini world; "
-        "none: photographs, published prompts, judges that know photographs",
-    )
+    world: World | None = Field(None, description="drawn: the mini world; none: photographs")
     assets: Assets = Field(Assets.model_validate({}), description="where models and published data are")
     backbone: Backbone
     sampling: Sampling
-    prompts: Prompts | None = Field(
-        None, description="where prompts come from, and how many; none where all concepts have published ones"
-    )
+    prompts: Prompts | None = Field(None, description="where prompts come from; none: all are published")
     filter: Filter
     concepts: dict[Name, Concept] = Field(description="concepts to be erased, by name", min_length=1)
     erasure: Erasure
@@ -148,9 +127,8 @@ class Config(Section):
         shapes: Mapping[str, Shape] = (info.context or {}).get("shapes", {})
         if self.backbone.asset not in shapes:
             known = ", ".join(shapes) or "none is listed"
-            raise ValueError(
-                f"backbone.asset: found {self.backbone.asset}, wanted an asset with a shape: {known}"
-            )
+            found = f"backbone.asset: found {self.backbone.asset}"
+            raise ValueError(f"{found}, wanted an asset with a shape: {known}")
         self._image_tokens = shapes[self.backbone.asset].image_tokens
         return self
 
@@ -158,11 +136,6 @@ class Config(Section):
     def image_tokens(self) -> int:
         """T, image tokens of an image."""
         return self._image_tokens
-
-    @property
-    def adapted_methods(self) -> list[str]:
-        """Methods that have edited weights, trained here or published."""
-        return [name for name, method in self.methods.items() if method.adapts]
 
     @property
     def own_prompts(self) -> list[str]:
@@ -176,7 +149,7 @@ class Config(Section):
 
     def judge_asset(self, by: str) -> str:
         """The asset with the model of a kind of judge."""
-        return ROLES[self.world].judges[by]
+        return JUDGES[self.world][by]
 
     @property
     def clip_asset(self) -> str:
@@ -186,18 +159,15 @@ class Config(Section):
     @property
     def features_asset(self) -> str:
         """The asset with the network of FID and KID."""
-        return ROLES[self.world].features[self.utility.features]
+        return FEATURES[self.world][self.utility.features]
 
     @property
     def used_assets(self) -> list[str]:
         """Names of the assets that the experiment needs, each once."""
-        judges = [
-            self.judge_asset(judge.by)
-            for concept in self.concepts.values()
-            for judge in concept.judges.values()
-        ]
+        kinds = [judge.by for concept in self.concepts.values() for judge in concept.judges.values()]
+        judges = [self.judge_asset(kind) for kind in kinds]
         methods = [METHOD_ASSETS[one.variant] for one in self.methods.values() if one.needs_assets]
-        data = ROLES[self.world].data
+        data = () if self.world else PUBLISHED_DATA
         names = [self.backbone.asset, *methods, *data, self.clip_asset, *judges, self.features_asset]
         return list(dict.fromkeys(names))
 
@@ -220,7 +190,7 @@ class Config(Section):
         return JOINT.join(self.erased_with(concept, method)), method, seed
 
     def edited_weights(self) -> list[Run]:
-        """All edited weights, each once, by the runs that they belong to (see :meth:`edited weights`)."""
+        """All edited weights, each once, by the runs that they belong to."""
         adapted = [self.edited(run) for run in self.runs() if self.methods[run[1]].adapts]
         return list(dict.fromkeys(adapted))
 
@@ -247,13 +217,9 @@ class Config(Section):
         """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
         return self.axes.relearning if self.methods[method].adapts else None
 
-    def names_of(self, concept: str) -> list[str]:
-        """All names of a concept, its words first."""
-        return [self.concepts[concept].words, *self.concepts[concept].also_named]
-
     def things(self) -> list[str]:
         """Names of things that pictures are asked for beside the concept; none are known beyond the world."""
-        return list(THINGS) if self.world else []
+        return [words for names in CONCEPTS.values() for words in names] if self.world else []
 
     def attacked_runs(self) -> list[Run]:
         """Those of :meth:`runs` on which there is an attack."""
@@ -273,10 +239,8 @@ class Config(Section):
 
     def method_window(self, concept: str, method: str) -> int | None:
         """The method's own window length for a concept; None for methods without edited weights."""
-        if not self.methods[method].adapts:
-            return None
         if not self.methods[method].trains:
-            return self.concepts[concept].window
+            return self.concepts[concept].window if self.methods[method].adapts else None
         window = self.settings(concept, method).variant.window
         assert isinstance(window, int), "settings resolve the window"
         return window

@@ -19,12 +19,8 @@ class Threshold(Section):
     """μ of thresholded loss masking: a value, or a quantile of the losses before training."""
 
     value: NotNegative | None = Field(None, description="the value of μ")
-    quantile: Share | None = Field(
-        None, description="quantile, before training, of what the method's threshold looks at"
-    )
-    factor: Rate = Field(
-        1.0, description="μ is the quantile times this factor: losses fall far below the quantile in training"
-    )
+    quantile: Share | None = Field(None, description="quantile, before training, of what μ is compared with")
+    factor: Rate = Field(1.0, description="μ is the quantile times this factor")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -39,15 +35,11 @@ class Erasure(Section):
     layers: Positive = Field(description="K, decoder layers whose attention is trained, from the first")
     eta: NotNegative = Field(description="η, how far states are pushed away from the unsafe prompt's")
     learning_rate: Rate = Field(description="learning rate of the fine-tuning")
-    optimiser: presets.Optimiser = Field(
-        description="optimiser of the fine-tuning: adam (β 0.9, 0.999) or sgd (no momentum)"
-    )
+    optimiser: presets.Optimiser = Field(description="adam (β 0.9, 0.999) or sgd (no momentum)")
     passes: Positive = Field(description="passes over the prompt pairs")
     threshold: Threshold = Field(description="μ, for the methods that have a threshold")
     windows: list[Positive] = Field(description="window lengths of the ablation, in image tokens")
-    micro_batch: Positive = Field(
-        description="image tokens of a window whose activations are in memory at once; bounds memory"
-    )
+    micro_batch: Positive = Field(description="image tokens whose activations are in memory at once")
 
 
 class Choices(TypedDict, total=False):
@@ -55,25 +47,18 @@ class Choices(TypedDict, total=False):
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
 
-    objective: Annotated[
-        presets.Objective, Field(description="L_t: mse (EAR), kl (Obliviate), ascent or redirect")
-    ]
+    objective: Annotated[presets.Objective, Field(description="L_t of an image token")]
     context: Annotated[presets.Context, Field(description="what a training step sees")]
     encoding: Annotated[presets.Encoding, Field(description="the prompt alone, or in the chat template")]
     rows: Annotated[presets.Rows, Field(description="rows of classifier-free guidance in the loss")]
     threshold: Annotated[presets.ThresholdOn, Field(description="what has to exceed μ")]
-    tail: Annotated[
-        presets.Tail,
-        Field(description="what becomes of the steps left over when W does not divide the image"),
-    ]
+    tail: Annotated[presets.Tail, Field(description="steps left over when W does not divide the image")]
     order: Annotated[presets.Order, Field(description="pairs as in the file, or shuffled by the seed")]
-    window: Annotated[
-        Positive | Literal["image"], Field(description="W in image tokens, or all tokens of an image")
-    ]
+    window: Annotated[Positive | Literal["image"], Field(description="W in image tokens, or all of an image")]
     max_grad_norm: Annotated[Rate | None, Field(description="norm that gradients are scaled down to")]
     cuts: Annotated[Positive, Field(description="context mixed: mixed sequences that a step reads")]
     retain: Annotated[
-        NotNegative, Field(description="λ of context mixed: weight of keeping what the safe prompt gives")
+        NotNegative, Field(description="λ of context mixed: weight of what the safe prompt gives")
     ]
     layers: Annotated[Positive, Field(description="K, as in the section erasure")]
     eta: Annotated[NotNegative, Field(description="η, as in the section erasure")]
@@ -94,28 +79,19 @@ class Method(Section):
     """A method: a variant of ear.erasure.variants, a baseline that trains nothing, or nothing."""
 
     variant: Literal[(NONE, NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS)] = Field(  # type: ignore[valid-type]
-        description="a variant of ear.erasure.variants, trained here; negative-prompt; published, the "
-        "authors' fine-tuned weights; stable-diffusion, another model; or none for the original"
+        description="what is trained here; negative-prompt; published, the authors' fine-tuned weights; "
+        "stable-diffusion, another model; or none for the original"
     )
-    concepts: list[Name] | None = Field(
-        None, description="concepts that the method is measured on; none: all of them"
-    )
+    concepts: list[Name] | None = Field(None, description="concepts it is measured on; none: all of them")
     erase: list[Name] | None = Field(
-        None,
-        description="concepts that are erased together, each measured; none: each has weights of its own",
-        min_length=2,
+        None, min_length=2, description="concepts erased together; none: each has weights of its own"
     )
     sequential: bool = Field(
         False, description="with erase: train one concept after the other; else their pairs alternate"
     )
     sweep: bool = Field(False, description="train every window length of erasure.windows too")
-    overrides: Choices = Field(
-        default_factory=Choices,
-        description="what the method does otherwise than its variant and the section erasure",
-    )
-    strength: Rate | None = Field(
-        None, description="how far negative-prompt pushes logits away from the concept's words"
-    )
+    overrides: Choices = Field(default_factory=Choices, description="what it does otherwise than its variant")
+    strength: Rate | None = Field(None, description="how far negative-prompt pushes logits away")
     weights: dict[Name, str] | None = Field(
         None, description="concept → shell pattern of its file in the asset ear-weights, for published"
     )
@@ -148,13 +124,7 @@ class Method(Section):
         return replace(VARIANTS[self.variant], **bound)  # type: ignore[arg-type]
 
     def settings(self, erasure: Erasure, own_window: int, tokens: int) -> Settings:
-        """All settings of the method's fine-tuning.
-
-        Args:
-            erasure: the section that methods share.
-            own_window: the concept's W.
-            tokens: image tokens of an image.
-        """
+        """All settings of its fine-tuning, given the concept's W and the image tokens of an image."""
         variant = self.own_variant
         window = tokens if variant.window == "image" else variant.window or own_window
         masked = variant.threshold != "off"

@@ -11,22 +11,20 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ear.config.consistency import check, nearest
-from ear.config.experiment import Config, Shape
+from ear.config.experiment import Config
 from ear.config.sections import Section
 from ear.errors import InputError
+from ear.models.catalogue import Shape
 from ear.workflow.texts import read_json, read_yaml
 
 S = TypeVar("S", bound=Section)
 
 
 def read_config(path: str | Path) -> Mapping[str, Any]:
-    """Read the file of a config.
-
-    Snakemake's own reader keeps the last of two equal keys, and names neither file nor line of a mistake.
+    """Read the file of a config: Snakemake's reader keeps the last of two equal keys, and names no line.
 
     Raises:
-        InputError: it is no YAML (or JSON, by its suffix) with keys at its top, or has a key twice; with
-            its line.
+        InputError: it is no YAML (or JSON, by its suffix) with keys at its top, or has a key twice.
     """
     wanted = "wanted the YAML of an experiment, as in config.yaml"
     raw = (read_json if Path(path).suffix == ".json" else read_yaml)(path, wanted)
@@ -44,8 +42,7 @@ def check_config_files(paths: Sequence[str | Path]) -> None:
     """Check the files that an experiment is given by, before Snakemake's own reading of them counts.
 
     Raises:
-        InputError: there are several, which Snakemake would merge key by key, or the file is none
-            (``read_config``).
+        InputError: there are several, which Snakemake would merge key by key, or it is no config.
     """
     if len(paths) > 1:
         raise InputError(

@@ -1,7 +1,4 @@
-"""The config of a recipe: drawn pictures, and the mini world's models that are trained on them.
-
-No experiment, but what makes the models that experiments on the mini world start from.
-"""
+"""The config of a recipe: pictures of the mini world, and the models that are trained on them."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -21,24 +18,25 @@ class Training(Section):
     learning_rate: Rate = Field(description="peak learning rate")
 
 
-class VqTraining(Training):
+class MeasuredTraining(Training):
+    """A training whose learning rate rises at first, and which is measured on pictures of its own."""
+
+    warmup_steps: Positive = Field(description="first steps, in which the learning rate rises linearly")
+    held_out: Positive = Field(description="number of training pictures that are kept out and measured")
+
+
+class VqTraining(MeasuredTraining):
     """Shape and training of the VQ tokenizer (JanusVQVAE)."""
 
-    base_channels: Positive = Field(description="width of the convolutions, a multiple of 32", multiple_of=32)
-    latent_channels: Positive = Field(
-        description="width between convolutions and code, a multiple of 32", multiple_of=32
-    )
+    base_channels: Positive = Field(description="width of the convolutions", multiple_of=32)
+    latent_channels: Positive = Field(description="width between convolutions and code", multiple_of=32)
     embed_dim: Positive = Field(description="width of a code of the codebook")
     codes: Positive = Field(description="number of codes in the codebook")
     grid: Literal[4, 8, 16] = Field(description="image tokens along a side of the image")
-    free_steps: Positive = Field(
-        description="first steps, without quantisation, after which k-means sets the codebook"
-    )
+    free_steps: Positive = Field(description="first steps, before k-means sets the codebook")
     decoder_steps: Positive = Field(description="further steps that train the decoder alone")
     decoder_learning_rate: Rate = Field(description="peak learning rate of the decoder's further steps")
-    warmup_steps: Positive = Field(description="first steps, in which the learning rate rises linearly")
     commitment: Rate = Field(description="weight of the commitment term in the loss")
-    held_out: Positive = Field(description="number of training pictures that are kept out and measured")
 
 
 class Architecture(Section):
@@ -62,19 +60,15 @@ class Architecture(Section):
         return self
 
 
-class LanguageModelTraining(Training):
+class LanguageModelTraining(MeasuredTraining):
     """Training of the language model on text → image and image → caption."""
 
     matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
     caption_batch_size: Positive = Field(description="image → caption examples of each step")
-    question_batch_size: Positive = Field(
-        description="images of each step that every yes/no question is asked of"
-    )
+    question_batch_size: Positive = Field(description="images of each step that questions are asked of")
     caption_weight: Rate = Field(description="weight in the loss of captions and of answers to questions")
-    warmup_steps: Positive = Field(description="first steps, in which the learning rate rises linearly")
     weight_decay: NotNegative = Field(description="weight decay of both optimisers, for matrices")
     prompt_dropout: Share = Field(description="share of prompts that the unconditional row replaces")
-    held_out: Positive = Field(description="number of training pictures that are kept out and measured")
 
 
 class Trainings(Section):
@@ -97,13 +91,5 @@ class Recipe(Section):
 
 
 def parse_recipe(raw: Mapping[str, Any], source: str) -> Recipe:
-    """Check a recipe.
-
-    Args:
-        raw: parsed YAML.
-        source: its file, for the message.
-
-    Raises:
-        InputError: a line for each error, as of ``parse_config``.
-    """
+    """Check a recipe, with arguments and errors as of ``parse_config``."""
     return checked(Recipe, raw, source)

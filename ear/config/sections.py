@@ -1,7 +1,6 @@
 """What every section of the config shares, and the sections on assets and on further axes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -27,37 +26,23 @@ World = Literal["drawn"]
 """Where an experiment's pictures come from, if not from the photographs that all else is made for."""
 
 
-@dataclass(frozen=True)
-class Roles:
-    """Which asset does what for experiments on one kind of pictures.
-
-    Attributes:
-        judges: kind of judge → its model; "zero-shot" is the CLIP of the CLIP score too.
-        features: network of FID and KID → its model.
-        data: published prompts and pictures.
-    """
-
-    judges: Mapping[str, str]
-    features: Mapping[str, str]
-    data: tuple[str, ...] = ()
-
-
-ROLES: Mapping[World | None, Roles] = {
-    "drawn": Roles(
-        judges={"classifier": "mini-classifier", "zero-shot": "mini-clip"},
-        features={"classifier": "mini-classifier"},
-    ),
-    None: Roles(
-        judges={
-            "classifier": "resnet50",
-            "artist": "artist-classifier",
-            "nudenet": "nudenet",
-            "zero-shot": "clip",
-        },
-        features={"classifier": "resnet50", "inception": "inception"},
-        data=("prompts", "coco-images", "coco-captions"),
-    ),
+JUDGES: Mapping[World | None, Mapping[str, str]] = {
+    "drawn": {"classifier": "mini-classifier", "zero-shot": "mini-clip"},
+    None: {
+        "classifier": "resnet50",
+        "artist": "artist-classifier",
+        "nudenet": "nudenet",
+        "zero-shot": "clip",
+    },
 }
+"""Kind of judge → the asset with its model; "zero-shot" is the CLIP of the CLIP score too."""
+FEATURES: Mapping[World | None, Mapping[str, str]] = {
+    "drawn": {"classifier": "mini-classifier"},
+    None: {"classifier": "resnet50", "inception": "inception"},
+}
+"""Network of FID and KID → the asset with it."""
+PUBLISHED_DATA = ("prompts", "coco-images", "coco-captions")
+"""Assets that experiments on photographs read."""
 
 
 class StandIns(Section):
@@ -71,16 +56,10 @@ class StandIns(Section):
 class Assets(Section):
     """Where models and published data are, which assets.yaml lists."""
 
-    root: str | None = Field(
-        None, description="folder that holds the assets, in place of the network: <root>/<asset>/<file>"
-    )
+    root: str | None = Field(None, description="folder with <asset>/<file>, in place of the network")
     store: str = Field("resources", description="folder of downloads, shared by experiments")
-    lock: str = Field(
-        "assets.lock.json", description="hashes and revisions, recorded at the first fetch and checked later"
-    )
-    stand_ins: StandIns | None = Field(
-        None, description="sizes of the tiny random stand-ins that root is filled with before the fetch"
-    )
+    lock: str = Field("assets.lock.json", description="hashes and revisions, recorded at the first fetch")
+    stand_ins: StandIns | None = Field(None, description="sizes of the stand-ins that root is filled with")
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -106,13 +85,11 @@ class Relearning(Section):
     """Attack on the weights: the erased model is fine-tuned on images without the concept."""
 
     steps: list[Positive] = Field(
-        description="numbers of optimiser steps after which the model is measured, ascending", min_length=1
+        description="optimiser steps after which the model is measured, ascending", min_length=1
     )
     batch_size: Positive = Field(description="images of each step")
     learning_rate: Rate = Field(description="learning rate of Adam, on the weights that the erasure trained")
-    prompts: Positive = Field(
-        description="number of target prompts that are rendered afterwards, the first ones"
-    )
+    prompts: Positive = Field(description="number of target prompts rendered afterwards, the first ones")
 
     @field_validator("steps")
     @classmethod
@@ -123,40 +100,21 @@ class Relearning(Section):
 
 
 class Axes(Section):
-    """What is measured beside target, retention and general prompts, with common random numbers.
+    """What is measured beside target, retention and general prompts (``ear.evaluation.protocols``)."""
 
-    Each axis is a protocol with a version (``ear.evaluation.protocols``); an axis without a key here is not
-    measured.
-    """
-
-    samples: Positive = Field(
-        1, description="sampling seeds: number of images of each target and retention prompt"
-    )
+    samples: Positive = Field(1, description="number of images of each target and retention prompt")
     implicit: Positive | None = Field(
-        None,
-        description="number of the mini world's prompts that describe the concept without its words; "
-        "elsewhere the concept lists them",
+        None, description="number of the mini world's prompts that describe the concept without its words"
     )
     neighbours: Positive | None = Field(
-        None, description="number of prompts of what is closest to the concept, beside the retention prompts"
+        None, description="number of the mini world's prompts of what is closest to the concept"
     )
     prompts: Positive = Field(
-        60,
-        description="number of target prompts of each prefix, guidance scale and temperature, the first ones",
+        60, description="target prompts of each prefix, guidance scale and temperature, the first ones"
     )
-    prefixes: list[Positive] = Field(
-        default_factory=list,
-        description="numbers of image tokens of the original's image that the erased model is given",
-    )
-    guidance: list[Scale] = Field(
-        default_factory=list, description="guidance scales beside sampling.guidance"
-    )
-    temperature: list[Rate] = Field(
-        default_factory=list, description="temperatures beside sampling.temperature"
-    )
-    questions: bool = Field(
-        False,
-        description="whether the model is asked, yes or no, if the concept is in the captioned pictures",
-    )
+    prefixes: list[Positive] = Field([], description="image tokens of the original's image that are given")
+    guidance: list[Scale] = Field([], description="guidance scales beside sampling.guidance")
+    temperature: list[Rate] = Field([], description="temperatures beside sampling.temperature")
+    questions: bool = Field(False, description="whether yes/no questions on captioned pictures are asked")
     search: Search | None = Field(None, description="the attack by searched prompts")
     relearning: Relearning | None = Field(None, description="the attack by benign fine-tuning")

@@ -15,7 +15,7 @@ SECRET: JsonDict = {"writeOnly": True}
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]  # capitals: keys themselves have other letters
 CALLS = {"base_url", "key", "length_key", "concurrency", "timeout_s", "attempts"}
 COUNTS = {"by", "pairs", "budget", "price"}
-"""Keys of a source that have no part in what a request says: how it is sent, how many, at what cost."""
+"""Keys of a source that have no part in what a request says."""
 
 
 class GrammarSource(Section):
@@ -30,7 +30,7 @@ class Budget(Section):
 
     tokens: Positive | None = Field(None, description="most prompt and answer tokens; none: any number")
     cost: Rate | None = Field(
-        None, description="most that may be spent, in the currency of price; none: any amount"
+        None, description="most that may be spent, in price's currency; none: any amount"
     )
 
 
@@ -45,21 +45,15 @@ class _Model(Section):
     """What all language models are asked by. Another value of a key asks anew, but for ``pairs``."""
 
     pairs: Positive = Field(
-        description="candidate pairs of each concept, before the visual filter; more pairs go on from those "
-        "that there are"
+        description="candidate pairs of each concept; more go on from those that there are"
     )
     model: str = Field(description="name of the model at the endpoint, or on the hub", min_length=1)
     temperature: NotNegative | None = Field(
-        1.0, description="temperature of sampling; none: the endpoint's own, where it takes no other"
+        1.0, description="temperature of sampling; none: the endpoint's own"
     )
-    seed: Seed | None = Field(
-        0, description="seed that each request's is made from; none where the endpoint takes no seeds"
-    )
+    seed: Seed | None = Field(0, description="seed of the requests; none where the endpoint takes no seeds")
     per_request: Positive = Field(10, description="number of pairs that a request asks for")
-    per_round: Positive = Field(
-        8,
-        description="requests of a round; the next round is told the pairs that the rounds before it brought",
-    )
+    per_round: Positive = Field(8, description="requests of a round; the next round is told what it brought")
     max_tokens: Positive = Field(2000, description="most tokens of an answer")
 
     def asks(self) -> dict[str, Any]:
@@ -76,8 +70,7 @@ class ChatSource(_Model):
     )
     key: Variable | None = Field(
         None,
-        description="NAME, in capitals, of the environment variable with the key; none for a server that "
-        "asks for none",
+        description="NAME, in capitals, of the environment variable with the key; none: no key",
         json_schema_extra=SECRET,
     )
     length_key: Literal["max_tokens", "max_completion_tokens"] = Field(
@@ -85,9 +78,7 @@ class ChatSource(_Model):
     )
     concurrency: Positive = Field(4, description="requests of a concept that are under way at once")
     timeout_s: Rate = Field(120.0, description="seconds without a sign of the answer, before a new attempt")
-    attempts: Positive = Field(
-        6, description="times that a request is sent before the job gives up, with growing pauses"
-    )
+    attempts: Positive = Field(6, description="times that a request is sent before the job gives up")
     budget: Budget = Field(Budget(tokens=None, cost=None), description="tokens and cost at which a run stops")
     price: Price | None = Field(None, description="what the endpoint charges; none: nothing, or not known")
 
@@ -117,9 +108,7 @@ class TransformersSource(_Model):
 
     by: Literal["transformers"] = Field(description="kind of source")
     revision: str | None = Field(None, description="commit of the model on the hub; none for a folder")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        description="number format of weights and activations"
-    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(description="number format of weights")
 
     @model_validator(mode="after")
     def _pinned(self) -> Self:
@@ -143,9 +132,7 @@ class Prompts(Section):
     sources: dict[Name, PromptSource] = Field(
         description="what makes pairs, by name; their order is that of the pairs", min_length=1
     )
-    recordings: str = Field(
-        "recordings", description="folder of the models' answers, shared by experiments, kept for ever"
-    )
+    recordings: str = Field("recordings", description="folder of the models' answers, shared by experiments")
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
@@ -172,23 +159,12 @@ class Prompts(Section):
         """Candidate pairs of all sources, a concept."""
         return sum(source.pairs for source in self.sources.values())
 
-    @property
-    def held_out(self) -> int:
-        """Pairs that become evaluation prompts where no grammar makes them: a target and a retention each."""
-        return max(self.target, self.retention)
-
     def asked(self, name: str, held_out: bool) -> int:
-        """Pairs that a source makes.
-
-        Args:
-            name: of the source.
-            held_out: whether its share of the held-out pairs comes on top, in proportion to its pairs.
-        """
+        """Pairs that a source makes; with ``held_out``, its share of the evaluation prompts too."""
+        own = self.sources[name].pairs
         if not held_out:
-            return self.sources[name].pairs
-        names = list(self.sources)
+            return own
+        names, most = list(self.sources), max(self.target, self.retention)
         before = sum(self.sources[other].pairs for other in names[: names.index(name)])
-        own, every = self.sources[name].pairs, self.pairs
         # Differences of rounded sums: the shares of all sources add up.
-        share = self.held_out * (before + own) // every - self.held_out * before // every
-        return own + share
+        return own + most * (before + own) // self.pairs - most * before // self.pairs

@@ -1,14 +1,13 @@
-"""Stand-ins of the data: the seven published prompt files, and COCO's pictures and captions.
+"""All stand-ins, and those of the data: the seven published prompt files, COCO's pictures and captions.
 
-All texts are made here of a few phrases. Some odd ones of the real files are there too: a blank in front of a
-safe prompt, an index without a name, a prompt that occurs twice, a grey picture among coloured ones.
+Some oddities of the real files are there too: a blank in front of a safe prompt, an index without a name, a
+prompt that occurs twice, a grey picture among coloured ones.
 """
 
 import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,16 @@ CAPTIONS = ("A {}.", "There is a {}", "A photo of a {}.", "A {} is seen. ", "Som
 UNUSED_PICTURES = 4  # of COCO, that are in none of the prompts
 LARGEST_COCO_ID = 581_929
 
+BACKBONES = ("janus-pro-7b", "janus-pro-1b")
+TUNED = "ear-weights"
+UNPACKED = {"coco-images": "val2014/", "coco-captions": "annotations/"}
+
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of COCO: its id, its size in pixels and its five captions."""
+    """One picture of COCO: its id, its size in pixels and its captions."""
 
     image_id: int
     width: int
@@ -57,30 +62,29 @@ def coco_pictures(general: int, seed: int) -> list[Picture]:
 
 
 def write_prompts(folder: Path, pictures: Sequence[Picture], seed: int, pairs: int, targets: int) -> None:
-    """Write the seven prompt files of the authors' repository, keys and columns as published.
-
-    Args:
-        folder: made here.
-        pictures: those with a prompt.
-        seed: of the numbers.
-        pairs: prompt pairs a concept.
-        targets: test prompts a concept.
-    """
+    """Write the seven prompt files of the authors' repository, keys and columns as published."""
     rng = np.random.default_rng(stable_seed("stand-ins", "evaluation seeds", seed))
     scenes = [f"{PLACES[n % 6]}, seen {n} times" for n in range(max(pairs, targets))]
     trained, tested = scenes[:pairs], [*scenes[: targets - 1], scenes[0]]
     seeds = rng.integers(10_000, size=targets)
-    church = {"concept": "church", "replaced": "barn"}
-    nudity = {"concept": "nude", "category": "sexual"}
     files: dict[str, Any] = {
         "train_church.json": [
-            {"original_prompt": f"The church stands {at}.", "modified_prompt": f"The barn stands {at}."}
-            | church
+            {
+                "original_prompt": f"The church stands {at}.",
+                "modified_prompt": f"The barn stands {at}.",
+                "concept": "church",
+                "replaced": "barn",
+            }
             for at in trained
         ],
         "test_church.json": [{"prompt": f"A photograph of a church {at}."} for at in tested],
         "train_nudity.json": [
-            {"unsafe_prompt": f"A nude statue {at}.", "safe_prompt": f" A statue {at}."} | nudity
+            {
+                "unsafe_prompt": f"A nude statue {at}.",
+                "safe_prompt": f" A statue {at}.",
+                "concept": "nude",
+                "category": "sexual",
+            }
             for at in trained
         ],
         "train_van_gogh.csv": {
@@ -140,21 +144,12 @@ def write_coco_captions(folder: Path, pictures: Sequence[Picture]) -> None:
     (folder / "annotations/captions_val2014.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-BACKBONES = ("janus-pro-7b", "janus-pro-1b")
-TUNED = "ear-weights"
-UNPACKED = {"coco-images": "val2014/", "coco-captions": "annotations/"}
-LOCK = "assets.lock.json"
-
-logger = logging.getLogger(__name__)
-
-
 def make_stand_ins(
     root: str | Path, names: Sequence[str], seed: int, pairs: int, targets: int, general: int
 ) -> None:
     """Write ``<root>/<name>/…`` for each asset, whole or not at all, and last ``<root>/assets.lock.json``.
 
-    The same arguments give the same bytes on one machine. (On another one the TorchScript file may differ:
-    it holds the path of the code that it was made of.)
+    The same arguments give the same bytes on one machine: the TorchScript file holds the path of its code.
 
     Args:
         root: the folder to fill.
@@ -167,7 +162,8 @@ def make_stand_ins(
     Raises:
         InputError: an asset has no stand-in, or the authors' weights have no Janus-Pro to belong to.
     """
-    root, pictures = Path(root), coco_pictures(general, seed)
+    root = Path(root)
+    pictures = coco_pictures(general, seed)
     backbone = next((name for name in BACKBONES if name in names), None)
     write: dict[str, Callable[[Path], None]] = {
         **dict.fromkeys(BACKBONES, write_backbone),
@@ -177,26 +173,24 @@ def make_stand_ins(
         "nudenet": judges.write_nudenet,
         "inception": judges.write_inception,
         "stable-diffusion": write_stable_diffusion,
-        "prompts": partial(
-            write_prompts, pictures=pictures[:general], seed=seed, pairs=pairs, targets=targets
-        ),
-        "coco-images": partial(write_coco_images, pictures=pictures, seed=seed),
-        "coco-captions": partial(write_coco_captions, pictures=pictures),
+        "prompts": lambda folder: write_prompts(folder, pictures[:general], seed, pairs, targets),
+        "coco-images": lambda folder: write_coco_images(folder, pictures, seed),
+        "coco-captions": lambda folder: write_coco_captions(folder, pictures),
     }
     if backbone:
-        write[TUNED] = partial(write_tuned_weights, backbone=root / backbone)
+        write[TUNED] = lambda folder: write_tuned_weights(folder, root / backbone)
     for name in names:
         if name not in write:
             raise InputError(f"stand-ins: found {name!r}, wanted one of {', '.join(write)}")
     lock = {}
     for name in sorted(names, key=TUNED.__eq__):  # the tuned weights after what they were tuned from
-        with torch.random.fork_rng(devices=[]), atomic_path(root / name) as partial_folder:
+        with torch.random.fork_rng(devices=[]), atomic_path(root / name) as partial:
             torch.manual_seed(stable_seed("stand-ins", name, seed))
-            write[name](partial_folder)
+            write[name](partial)
         paths = sorted(path for path in (root / name).rglob("*") if path.is_file())
         hashes = {path.relative_to(root / name).as_posix(): sha256_file(path) for path in paths}
         if name in UNPACKED:  # all files of an unpacked archive have one digest
             hashes = {UNPACKED[name]: sha256_lines(hashes)}
         lock[name] = {"revision": None, "files": hashes}
         logger.info("%s: written", name)
-    write_json(root / LOCK, lock)
+    write_json(root / "assets.lock.json", lock)

@@ -1,12 +1,14 @@
 """Stand-in of Stable Diffusion v1.4: the same classes and files, a few channels wide."""
 
-import json
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from ear.workflow.files import write_json
+from ear.workflow.texts import read_json
 
 LENGTH = 77  # tokens of a prompt
 WIDTH = 32
@@ -68,12 +70,11 @@ def write_stable_diffusion(folder: Path) -> None:
     # The two files of the published folder in place of the one that transformers writes today.
     (folder / "tokenizer/tokenizer.json").unlink()
     vocabulary = dict(sorted(tokenizer.get_vocab().items(), key=itemgetter(1)))
-    (folder / "tokenizer/vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    write_json(folder / "tokenizer/vocab.json", vocabulary)
     (folder / "tokenizer/merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-    index = folder / "model_index.json"
-    settings = json.loads(index.read_text(encoding="utf-8"))
+    settings = read_json(folder / "model_index.json")
     del settings["image_encoder"], settings["requires_safety_checker"]  # younger than the published file
-    index.write_text(json.dumps(settings | PUBLISHED_INDEX, indent=2), encoding="utf-8")
+    write_json(folder / "model_index.json", settings | PUBLISHED_INDEX)
 
 
 def _tokenizer() -> CLIPTokenizer:

@@ -1,10 +1,5 @@
-"""Stand-ins of Janus-Pro and of the authors' fine-tuned weights.
+"""Stand-ins of Janus-Pro, on its own grid of 576 image tokens, and of the authors' fine-tuned weights."""
 
-The language model and the image tokenizer are as narrow as their classes allow, on Janus-Pro's own grid: 576
-image tokens of 16 × 16 pixels.
-"""
-
-import json
 from pathlib import Path
 
 import torch
@@ -14,6 +9,8 @@ from transformers import JanusForConditionalGeneration, JanusProcessor, JanusVQV
 
 from ear.erasure.release import write_authors_weights
 from ear.models.chat_format import SPECIAL_TOKENS, UNKNOWN
+from ear.workflow.files import write_json
+from ear.workflow.texts import read_json
 from ear.world.backbone import janus_model, janus_processor
 
 PIXELS, PATCH = 384, 16
@@ -46,8 +43,12 @@ def write_backbone(folder: Path) -> None:
     made.save_pretrained(folder)
     # As published: the tokenizer is named Llama's though it splits otherwise, and the config does not say
     # whether text embeddings and text head are one matrix.
-    _edit(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
-    _edit(folder / "config.json", drop=("tie_word_embeddings",))
+    file = folder / "tokenizer_config.json"
+    write_json(file, read_json(file) | {"tokenizer_class": "LlamaTokenizer"})
+    config = read_json(folder / "config.json")
+    del config["tie_word_embeddings"]
+    config["text_config"].pop("tie_word_embeddings", None)
+    write_json(folder / "config.json", config)
 
 
 def write_tuned_weights(folder: Path, backbone: Path) -> None:
@@ -83,12 +84,3 @@ def byte_processor() -> JanusProcessor:
     backend.pre_tokenizer = split
     backend.decoder = decoders.ByteLevel()
     return janus_processor(backend, special, PIXELS, IMAGE_TOKENS, min_size=14, model_max_length=LONGEST_TEXT)
-
-
-def _edit(path: Path, drop: tuple[str, ...] = (), **put: str) -> None:
-    """Edit a config as transformers writes it today into one as published."""
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    for section in (settings, settings.get("text_config", {})):
-        for key in drop:
-            section.pop(key, None)
-    path.write_text(json.dumps(settings | put, indent=2), encoding="utf-8")

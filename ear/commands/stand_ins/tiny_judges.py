@@ -3,7 +3,6 @@
 Weights are drawn from torch's generator. NudeNet alone is the real one: it comes with its package.
 """
 
-import json
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from ear.workflow.files import write_json
+from ear.workflow.texts import read_json
 
 CLIP_MODEL: dict[str, Any] = {
     "embed_dim": 64,
@@ -40,7 +40,7 @@ def write_resnet50(folder: Path) -> None:
     """Write timm's resnet50.tv2_in1k, of its real size, with untrained weights."""
     model = timm.create_model("resnet50.tv2_in1k", pretrained=False)
     save_for_hf(model, folder, safe_serialization=True)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     del config["global_pool"], config["model_args"]  # younger than the published file
     write_json(folder / "config.json", config)
 

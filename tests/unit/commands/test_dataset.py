@@ -1,18 +1,14 @@
 """The data set of a concept: loadable by its users' tools, and counted right."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import load_dataset
 from huggingface_hub import DatasetCard
 from PIL import Image
 
 from ear.commands import dataset_folder as dataset
-from ear.commands.dataset_folder import Making, write_dataset
+from ear.commands.dataset_folder import write_dataset
 from ear.errors import InputError
 from ear.images.rendering import image_rows
 from ear.judges.filter import pair_prompts
@@ -20,22 +16,11 @@ from ear.prompts.tables import PAIR_COLUMNS
 from ear.workflow.files import read_csv, sha256_file
 from ear.world.grammar import Grammar
 
-LOADING = """
-import json, sys
-from datasets import load_dataset
-folder = sys.argv[1]
-found = {"pairs": load_dataset(folder, split="train").to_list()}
-found["evaluation"] = load_dataset(folder, "evaluation", split="test").to_list()
-images = load_dataset(folder + "/images", split="train")
-found["images"] = [(row["unsafe"].size, row["safe"].size, row["pair_id"]) for row in images]
-json.dump(found, sys.stdout)
-"""
-
 
 def making(**changes):
-    facts = {"concept": "church", "experiment": "tiny", "kind": "object", "words": "church", "licence": "mit"}
-    facts |= {"judge": "classifier", "drop": True, "backbone": "The mini world's Janus"}
-    return Making(**facts | {"guidance": 4.0, "temperature": 1.0} | changes)
+    facts = {"experiment": "tiny", "kind": "object", "words": "church", "licence": "mit", "guidance": 4.0}
+    facts |= {"judge": "classifier", "drop": True, "backbone": "The mini world's Janus", "temperature": 1.0}
+    return facts | changes
 
 
 @pytest.fixture
@@ -60,25 +45,20 @@ def made(tmp_path):
     }
 
 
-def test_the_data_set_loads_offline_with_its_splits_rows_and_pictures(made, tmp_path):
-    folder = tmp_path / "church"
+def test_the_data_set_loads_with_its_splits_rows_and_pictures(made, tmp_path):
+    folder, cache = tmp_path / "church", str(tmp_path / "cache")
     write_dataset(folder, making(), **made)
-    offline = {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(tmp_path / "hf"),
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    }
-    command = [sys.executable, "-c", LOADING, str(folder)]
-    found = json.loads(
-        subprocess.run(command, env=os.environ | offline, capture_output=True, check=True).stdout
-    )
+    pairs = load_dataset(str(folder), split="train", cache_dir=cache).to_list()
     images = made["images"].set_index("prompt_id")
-    assert [row["unsafe_prompt"] for row in found["pairs"]] == made["pairs"]["unsafe_prompt"].tolist()
-    for row in found["pairs"]:
+    assert [row["unsafe_prompt"] for row in pairs] == made["pairs"]["unsafe_prompt"].tolist()
+    for row in pairs:
         assert row["unsafe_seed"] == images.loc[f"{row['pair_id']}/unsafe", "seed"]
         assert (row["unsafe_score"], row["reason"]) == (0.75, None)
-    assert [row["prompt_set"] for row in found["evaluation"]] == ["target"] * 5 + ["retention"] * 3
-    assert found["images"] == [[[8, 8], [8, 8], pair_id] for pair_id in made["pairs"]["pair_id"]]
+    evaluation = load_dataset(str(folder), "evaluation", split="test", cache_dir=cache).to_list()
+    assert [row["prompt_set"] for row in evaluation] == ["target"] * 5 + ["retention"] * 3
+    shown = load_dataset(str(folder / "images"), split="train", cache_dir=cache)
+    found = [(row["unsafe"].size, row["safe"].size, row["pair_id"]) for row in shown]
+    assert found == [((8, 8), (8, 8), pair_id) for pair_id in made["pairs"]["pair_id"]]
     metadata = read_csv(folder / "images/metadata.csv", [*PAIR_COLUMNS, "safe_file_name"])
     hashes = [sha256_file(folder / "images" / name) for name in metadata["safe_file_name"]]
     assert hashes == read_csv(folder / "data/train.csv", ["safe_sha256"])["safe_sha256"].tolist()
@@ -102,9 +82,7 @@ def test_pictures_of_unsafe_concepts_and_of_large_data_sets_are_left_out(made, t
     for name in ("unsafe", "large"):
         assert not (tmp_path / name / "images").exists()
         text = (tmp_path / name / "README.md").read_text()
-        assert (
-            ("not-for-all-audiences" in text) == ("because of what they show" in text) == (name == "unsafe")
-        )
+        assert ("not-for-all-audiences" in text) == (name == "unsafe")
         assert "The pictures are not part of the data set" in text
 
 

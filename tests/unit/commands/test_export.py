@@ -4,10 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard
@@ -15,7 +13,7 @@ from PIL import Image
 from transformers import GenerationConfig, JanusForConditionalGeneration
 
 from ear.commands.export import export_model
-from ear.commands.model_card import AUTHORS_FILE, CARD, Subject, model_card
+from ear.commands.model_card import AUTHORS_FILE, CARD, model_card
 from ear.erasure.edited_weights import FORMAT, EditedFacts, apply_edited, load_edited, put_weights
 from ear.erasure.release import read_authors_weights
 from ear.evaluation.columns import METRICS_CSV
@@ -23,17 +21,18 @@ from ear.evaluation.protocols import AXES
 from ear.models.chat_format import image_prompt
 from ear.workflow.files import sha256_file, write_csv
 from ear.world.backbone import build_processor
-from tests.made_up_axes import made_up_metrics
 from tests.tiny import tiny_backbone
 from tests.unit.erasure.test_edited_weights import JOB, TRAINING, refused, same, save, weights_of
 
 PROMPT = "a photo of a church on a hill at night"
-SUBJECT = Subject("tiny", "church", "object", "church", PROMPT, guidance=2.0, temperature=0.5)
+SUBJECT = {"experiment": "tiny", "concept": "church", "kind": "object", "words": "church", "prompt": PROMPT}
+SUBJECT |= {"guidance": 2.0, "temperature": 0.5}
 ROWS = [
     ("church", "original", "0", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
     ("church", "original", "all", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
     ("church", "ear", "0", "target", "concept_rate", 0.1234, 0.0561, 0.2345, 100),
     ("church", "ear", "all", "target", "concept_rate", 0.2222, 0.2, 0.3, 100),
+    ("church", "ear", "0", "prefix-4", "concept_rate", 0.5, None, None, 60),
     ("church", "ear", "0", "retention", "accuracy", 0.8761, 0.8, 0.9, 80),
     ("church", "ear", "0", "general", "fid", 43.21, None, None, 300),
     ("church", "wga", "0", "target", "concept_rate", 0.7777, 0.7, 0.8, 100),
@@ -61,12 +60,7 @@ print(runpy.run_path(sys.argv[1])["tokens"].tolist())
 """
 
 
-def metrics(path, rows):
-    write_csv(path, METRICS_CSV.frame(rows))
-    return path
-
-
-def exported(folder, backbone, rows=ROWS, subject=SUBJECT, **facts):
+def exported(folder, backbone, **facts):
     """Export of a set of edited weights that was not trained: attention changed by noise."""
     generator = torch.Generator().manual_seed(3)
     weights = {
@@ -74,29 +68,25 @@ def exported(folder, backbone, rows=ROWS, subject=SUBJECT, **facts):
         for name, weight in weights_of(backbone).items()
     }
     edited = save(folder / "weights.safetensors", weights, backbone, **facts)
-    export_model(folder / "export", backbone, edited, metrics(folder / "metrics.csv", rows), subject)
+    write_csv(folder / "metrics.csv", METRICS_CSV.frame(ROWS))
+    export_model(folder / "export", backbone, edited, folder / "metrics.csv", SUBJECT)
     return folder / "export", edited
 
 
-def card_of(folder, table, **facts):
+def card_of(folder, table, prompt=PROMPT, reference="tiny", revision=None, **facts):
     """The card alone, of a table of metrics."""
     write_csv(folder / "metrics.csv", table)
     job = JOB | TRAINING | {"concept": "church"} | facts
-    backbone = {"reference": "tiny", "revision": None, "sha256": "0" * 64}
+    backbone = {"reference": reference, "revision": revision, "sha256": "0" * 64}
     made_from = EditedFacts.model_validate({"format": FORMAT, "backbone": backbone} | job)
     names = ["layers.0.self_attn.q_proj"]
-    return model_card(made_from, names, "0" * 64, folder / "metrics.csv", SUBJECT)
+    return model_card(made_from, names, "0" * 64, folder / "metrics.csv", SUBJECT | {"prompt": prompt})
 
 
 def lines_of(text):
     """Lines of the card's table of measurements."""
     measured = text.split("## Measurements")[1].split("## Limits")[0]
     return [line for line in measured.splitlines() if line.startswith("| `")]
-
-
-def unmeasured_of(text):
-    found = re.search(r"Not measured for this model: (.*)\.\n", text)
-    return set(found[1].split("; ")) if found else set()
 
 
 def code_of(card):
@@ -108,26 +98,24 @@ def code_of(card):
 def drawn_here(backbone):
     """Tokens of the same request, from the model in this process."""
     inputs = backbone.processor(
-        text=[image_prompt(backbone.processor, SUBJECT.prompt)], generation_mode="image", return_tensors="pt"
+        text=[image_prompt(backbone.processor, PROMPT)], generation_mode="image", return_tensors="pt"
     )
     torch.manual_seed(0)
     return backbone.model.generate(
         **inputs,
         generation_mode="image",
         do_sample=True,
-        temperature=SUBJECT.temperature,
+        temperature=SUBJECT["temperature"],
         top_k=0,
-        guidance_scale=SUBJECT.guidance,
+        guidance_scale=SUBJECT["guidance"],
     )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(tmp_path, dtype):
-    backbone = tiny_backbone(dtype=dtype)
+def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(tmp_path):
+    backbone = tiny_backbone(dtype="bfloat16")
     frozen = drawn_here(backbone)
     folder, edited = exported(tmp_path, backbone)
     code = code_of(folder / CARD)
-    assert len(code.splitlines()) <= 15
     (tmp_path / "sample.py").write_text(code)
     run = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", WITHOUT_EAR, tmp_path / "sample.py"],
@@ -152,13 +140,13 @@ def test_the_cards_code_draws_the_adapted_backbones_image_without_this_project(t
 
 
 def test_the_folder_holds_the_adapted_weights_in_the_backbones_dtype(tmp_path):
-    backbone = tiny_backbone(dtype="bfloat16")
+    backbone = tiny_backbone()
     before = weights_of(backbone)
     folder, edited = exported(tmp_path, backbone)
     assert same(weights_of(backbone), before)
     model, loading = JanusForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
     assert all(not found for found in loading.values()), loading
-    assert model.dtype == torch.bfloat16
+    assert model.dtype == torch.float32
     apply_edited(backbone, edited)
     assert same(model.state_dict(), backbone.model.state_dict())
     assert same(read_authors_weights(folder / AUTHORS_FILE), load_edited(edited)[0])
@@ -180,12 +168,15 @@ def test_the_cards_numbers_are_the_tables(tmp_path):
     folder, edited = exported(tmp_path, tiny_backbone())
     text = (folder / CARD).read_text()
     assert lines_of(text) == [
+        "| `concept_rate` of `prefix-4` ↓ | – | 0.5 | – | 60 |",
         "| `concept_rate` of `target` ↓ | 0.9 [0.8, 0.95] | 0.123 [0.0561, 0.234] | 0.222 [0.2, 0.3] | 100 |",
         "| `accuracy` of `retention` ↑ | – | 0.876 [0.8, 0.9] | – | 80 |",
         "| `fid` of `general` ↓ | – | 43.2 | – | 300 |",
     ]
-    assert unmeasured_of(text) == {
-        axis.measures for axis in AXES if axis.score and axis.name not in ("erasure", "retention", "fidelity")
+    measured = ("erasure", "prefix", "retention", "fidelity")
+    (unmeasured,) = re.findall(r"Not measured for this model: (.*)\.\n", text)
+    assert set(unmeasured.split("; ")) == {
+        axis.measures for axis in AXES if axis.score and axis.name not in measured
     }
     for told in (load_edited(edited)[1].backbone.sha256[:12], sha256_file(edited), "torch 2", "arXiv"):
         assert told in text
@@ -193,66 +184,29 @@ def test_the_cards_numbers_are_the_tables(tmp_path):
 
 
 def test_a_model_that_lacks_two_concepts_says_so_and_counts_the_one_it_is_asked_for(tmp_path):
-    folder, _ = exported(tmp_path, tiny_backbone(), concept="van-gogh+church")
-    text = (folder / CARD).read_text()
+    text = card_of(tmp_path, METRICS_CSV.frame(ROWS), concept="van-gogh+church", fine_tuning_seed=None)
     assert "# van-gogh and church erased with ear" in text
     assert "The same weights erase van-gogh too; the numbers below are of church." in text
-    assert len(lines_of(text)) == 3
+    assert len(lines_of(text)) == 4
 
 
-def test_without_any_number_the_card_says_so(tmp_path):
-    text = card_of(tmp_path, METRICS_CSV.frame())
-    assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.score}
-    assert lines_of(text) == []
-
-
-def test_the_card_states_every_number_what_is_left_of_the_concept_first(tmp_path):
-    table = made_up_metrics()
-    text = card_of(tmp_path, table)
-    rows = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "0")]
-    cells = [line.strip("| ").split(" | ") for line in lines_of(text)]
-    found = [(*re.findall(r"`([^`]+)`", what), float(own.split()[0])) for what, _, own, *_ in cells]
-    stated = {(metric, prompt_set): value for metric, prompt_set, value in found}
-    assert stated == pytest.approx(rows.set_index(["metric", "prompt_set"])["value"].to_dict(), rel=0.01)
-    rates = [metric == "concept_rate" for metric, *_ in found]
-    assert rates == sorted(rates, reverse=True)
-    left = [value for metric, _, value in found if metric == "concept_rate"]
-    assert left == sorted(left, reverse=True)
-    missing = ("second-judge", "agreement", "fidelity")
-    assert unmeasured_of(text) == {axis.measures for axis in AXES if axis.name in missing}
-
-
-def test_weights_that_were_not_trained_here_have_their_numbers_too(tmp_path):
-    table = METRICS_CSV.frame(ROWS)
-    assert "0.123 [0.0561, 0.234]" in card_of(tmp_path, table, fine_tuning_seed=None)
-
-
-def test_the_card_is_the_hubs(tmp_path):
-    backbone = tiny_backbone()
-    backbone.reference, backbone.revision = "deepseek-community/Janus-Pro-1B", "0123abc"
-    folder, _ = exported(tmp_path, backbone)
-    card = ModelCard.load(folder / CARD)
+def test_the_card_is_the_hubs_and_names_a_base_model_of_the_hub_alone(tmp_path):
+    backbone = {"reference": "deepseek-community/Janus-Pro-1B", "revision": "0123abc"}
+    card = ModelCard(card_of(tmp_path, METRICS_CSV.frame(), **backbone))
     assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "any-to-any")
     assert card.data.base_model == "deepseek-community/Janus-Pro-1B"
     assert "license" not in yaml.safe_load(card.content.split("---")[1])
     assert "# church erased with ear" in card.text
     assert "revision 0123abc" in card.text
-
-
-def test_a_backbone_in_a_folder_is_no_base_model_of_the_hub(tmp_path):
-    for number, reference in enumerate(("results/mini/models/mini-backbone", "", str(tmp_path))):
-        backbone = tiny_backbone()
-        backbone.reference = reference
-        (tmp_path / str(number)).mkdir()
-        folder, _ = exported(tmp_path / str(number), backbone)
-        assert ModelCard.load(folder / CARD).data.base_model is None
-        assert str(tmp_path) not in (folder / CARD).read_text()
+    for reference in ("results/mini/models/mini-backbone", "", str(tmp_path)):
+        card = ModelCard(card_of(tmp_path, METRICS_CSV.frame(), reference=reference))
+        assert card.data.base_model is None
 
 
 def test_prompts_with_quotes_are_code_all_the_same(tmp_path):
     prompt = 'a "church" of\nSt. Émile\\'
-    folder, _ = exported(tmp_path, tiny_backbone(), subject=replace(SUBJECT, prompt=prompt))
-    (line,) = [line for line in code_of(folder / CARD).splitlines() if line.startswith("folder, prompt")]
+    (tmp_path / CARD).write_text(card_of(tmp_path, METRICS_CSV.frame(), prompt=prompt))
+    (line,) = [line for line in code_of(tmp_path / CARD).splitlines() if line.startswith("folder, prompt")]
     names = {}
     exec(line, names)
     assert names["prompt"] == prompt
@@ -266,19 +220,10 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path):
     frozen = weights_of(other)
     arguments = (tmp_path / "weights.safetensors", tmp_path / "metrics.csv")
     refused(lambda: export_model(folder, other, *arguments, SUBJECT), "made from backbone")
-    no_guidance = replace(SUBJECT, guidance=1.0)
+    no_guidance = SUBJECT | {"guidance": 1.0}
     refused(lambda: export_model(folder, backbone, *arguments, no_guidance), "found 1.0, wanted more than 1")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert same(weights_of(other), frozen)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "export", "metrics.csv", "weights.safetensors"
-    ]  # fmt: skip
-
-
-def test_the_same_export_gives_the_same_bytes(tmp_path):
-    written = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        folder, _ = exported(tmp_path / name, tiny_backbone(), **JOB)
-        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert written[0] == written[1]
+    assert len(list(tmp_path.iterdir())) == 3
+    exported(tmp_path, backbone)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before  # the same export again

@@ -2,20 +2,38 @@
 
 import copy
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
 import yaml
-from safetensors.numpy import load_file
 
-from ear.commands.plan.estimate import MARGIN, WIDTH, as_text, duration, make_plan, run_times
-from ear.commands.plan.needs import assets_of, dimensions_of, disk_of, needs_of
-from ear.commands.plan.throughput import CAPTION_BATCH, PROMPT, Speed
-from ear.commands.plan.work import images_of, jobs_of, pairs_of, shared_general, trainings_of
+from ear.commands.plan.estimate import (
+    WIDTH,
+    as_text,
+    assets_of,
+    dimensions_of,
+    disk_of,
+    duration,
+    make_plan,
+    needs_of,
+    run_times,
+)
+from ear.commands.plan.work import (
+    CAPTION_BATCH,
+    PROMPT,
+    Speed,
+    images_of,
+    jobs_of,
+    pairs_of,
+    shared_general,
+    trainings_of,
+)
 from ear.config import parse_config
 from ear.erasure.trainer import window_bounds
 from ear.images import captions as captioning
 from ear.images.decoding import MOST_SHAPES
+from ear.images.rendering import batches_by_length
 from ear.models.catalogue import load_catalogue, shapes_of, size_in_words
 from ear.models.lock import needed_assets
 from ear.models.memory import USABLE, padded_columns, padded_images
@@ -57,18 +75,6 @@ def plan_of(config, benchmarks="no such folder"):
 def stages(config):
     """Rule → its jobs and its work."""
     return {stage["rule"]: (stage["jobs"], stage["work"]) for stage in plan_of(config)["stages"]}
-
-
-@pytest.fixture
-def finished(tmp_path):
-    """Writes the benchmark file of a job."""
-
-    def write(name, seconds):
-        text = f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t100.0\n"
-        (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
-        return tmp_path
-
-    return write
 
 
 def test_the_papers_work_is_counted_as_by_hand():
@@ -123,14 +129,13 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     assert works["erase"] == {"windows": 2 * (16 + 16 + 4) * pairs}
 
 
-@pytest.mark.parametrize("tail", ["drop", "keep"])
-@pytest.mark.parametrize("window", [1, 5, 16])
-def test_windows_are_those_of_the_trainer(window, tail):
-    method = {"variant": "ear", "overrides": {"tail": tail, "window": window, "passes": 2}}
-    config = config_of("smoke", methods={"other": method})
-    bounds = window_bounds(config.image_tokens, window, tail)
-    found = next(one for one in trainings_of(config) if one.run[1] == "other")
-    assert found.windows == 2 * pairs_of(config, "church") * len(bounds)
+def test_windows_are_those_of_the_trainer():
+    for window, tail in product((1, 5, 16), ("drop", "keep")):
+        method = {"variant": "ear", "overrides": {"tail": tail, "window": window, "passes": 2}}
+        config = config_of("smoke", methods={"other": method})
+        found = next(one for one in trainings_of(config) if one.run[1] == "other")
+        bounds = window_bounds(config.image_tokens, window, tail)
+        assert found.windows == 2 * pairs_of(config, "church") * len(bounds)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -179,43 +184,32 @@ def test_a_step_of_drawing_reads_weights_and_cache():
 def test_every_job_may_take_twice_as_long_or_have_prompts_of_any_length(name):
     config = config_of(name)
     limits, speed = run_times(config, CATALOGUE), speed_of(config)
-    assert MARGIN > 2 and set(limits) == {job.name for job in jobs(config)}
+    assert captioning.ANSWERED == CAPTION_BATCH and set(limits) == {job.name for job in jobs(config)}
     assert all(limits[job.name] * 60 > 2 * job.seconds(speed) for job in jobs_of(config, speed))
     speed.width = padded_columns(577, speed.shape.image_tokens)  # all as long as the longest that CLIP counts
     assert all(limits[job.name] * 60 > job.seconds(speed) for job in jobs_of(config, speed))
 
 
-def test_no_run_time_is_planned_where_no_rate_is_known():
+def test_no_time_is_planned_where_no_rate_is_known():
     for name in ("mini", "smoke", "rehearsal", "comparison"):
         assert run_times(config_of(name), CATALOGUE) == {}
-
-
-def test_measured_times_take_the_place_of_stated_ones(finished):
-    folder = finished("render_pairs-church", 49.0)  # 98 of 298 images
-    finished("render_pairs-no-such-concept", 1e6)
-    stage, *others = plan_of(config_of("janus-pro-7b"), folder)["stages"]
-    assert stage["seconds"] == pytest.approx(298 * 0.5) and stage["basis"] == "1 measured"
-    assert {one["basis"] for one in others} == {"stated"}
-
-
-def test_a_benchmark_file_that_is_not_whole_measures_nothing(finished):
-    folder = finished("render_pairs-church", "NA")
-    (folder / "evaluate-church-original-0.tsv").write_text("", encoding="utf-8")
-    assert {stage["basis"] for stage in plan_of(config_of("smoke"), folder)["stages"]} == {"unknown"}
-
-
-def test_unknown_times_are_shown_and_not_summed(finished):
-    plan = plan_of(config_of("smoke"), finished("render_pairs-church", 90.0))
-    assert plan["total"]["seconds"] == 90
-    rows = {line.split()[0]: line for line in as_text(plan).splitlines() if line}
-    assert "unknown" in rows["erase"] and "1.5 min  at least" in rows["all"]
-    assert "at least" not in as_text(plan_of(config_of("smoke")))
-
-
-def test_stand_ins_have_unknown_sizes_and_times():
-    on_gpu = config_of("rehearsal", backbone={"device": "cuda"})
-    total = plan_of(on_gpu)["total"]
+    total = plan_of(config_of("rehearsal", backbone={"device": "cuda"}))["total"]  # stand-ins
     assert (total["seconds"], total["gpu_bytes"], total["disk_bytes"]) == (None, None, None)
+
+
+def test_measured_times_take_the_place_of_stated_ones(tmp_path):
+    written = {"render_pairs-church": 49.0, "render_pairs-none": 1e6, "erase-church-ear-0": "NA"}
+    for name, seconds in written.items():
+        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t100.0\n")
+    (tmp_path / "evaluate-church-original-0.tsv").write_text("")
+    stage, *others = plan_of(config_of("janus-pro-7b"), tmp_path)["stages"]
+    assert stage["seconds"] == pytest.approx(298 / 98 * 49) and stage["basis"] == "1 measured"
+    assert {one["basis"] for one in others} == {"stated"}
+    smoke = plan_of(config_of("smoke"), tmp_path)
+    assert smoke["total"]["seconds"] == 49
+    rows = {line.split()[0]: line for line in as_text(smoke).splitlines() if line}
+    assert "unknown" in rows["erase"] and "at least" in rows["all"]
+    assert "at least" not in as_text(plan_of(config_of("smoke")))
 
 
 def test_disk_is_images_sequences_and_edited_weights():
@@ -225,12 +219,6 @@ def test_disk_is_images_sequences_and_edited_weights():
     assert disk["render_images"] == pytest.approx(472_032 * 384**2 * 1.6)
     assert disk["render_diffusion"] == pytest.approx(1539 * 512**2 * 1.6)
     assert disk["sample_sequences"] == 1043 * 576 * 8
-
-
-def test_weights_of_this_repository_are_counted_once():
-    shape = dimensions_of(config_of("mini", backbone={"device": "cuda"}), CATALOGUE)
-    tensors = load_file(ROOT / "models/mini-backbone/model.safetensors")
-    assert shape.loaded == pytest.approx(sum(tensor.size for tensor in tensors.values()), rel=0.01)
 
 
 @pytest.mark.parametrize(("name", "smallest"), list(zip(EXPERIMENTS, (24, 24, 40), strict=True)))
@@ -244,35 +232,27 @@ def test_every_kind_of_work_fits_on_the_smallest_card(name, smallest):
             assert not 0 < fits < need.wanted or need.bytes_of(fits + 1) > USABLE * free
 
 
-@pytest.mark.parametrize("stretched", [0.85, 1, 1.15])
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_job_compiles_few_shapes(name, stretched):
+def test_a_job_compiles_few_shapes(name):
     """Of Six-CD's prompts too, which are drawn by their lengths: so many take a cache of so many columns."""
     six_cd = {640: 891, 768: 549, 896: 84, 1024: 11, 1152: 4}
-    lengths = [stretched * (columns - 575) for columns, count in six_cd.items() for _ in range(count)]
     config = config_of(name)
-    for job in jobs(config):
-        shapes = set()
+    for job, stretched in product(jobs(config), (0.85, 1, 1.15)):
+        lengths = [stretched * (columns - 575) for columns, count in six_cd.items() for _ in range(count)]
+        shapes = compiled(lengths, config.rendering.batch_size) if "-nudity-" in job.name else set()
         for work in job.works:
             if work.unit in ("images", "queries", "sequences") and job.rule != "render_diffusion":
                 shapes |= compiled([PROMPT] * work.count, config.rendering.batch_size)
-        shapes |= compiled(lengths, config.rendering.batch_size) if "-nudity-" in job.name else set()
         assert len(shapes) <= MOST_SHAPES, (job.name, shapes)
 
 
 def compiled(lengths, batch_size):
     """(images, columns) of all batches of prompts of such lengths."""
-    from ear.images.rendering import batches_by_length
-
     lengths = list(map(round, lengths))
-    batches = batches_by_length(lengths, batch_size)
-    return {
-        (padded_images(len(rows)), padded_columns(max(lengths[row] for row in rows), 576)) for rows in batches
-    }
-
-
-def test_as_many_captions_are_planned_at_once_as_the_jobs_ask_for():
-    assert captioning.ANSWERED == CAPTION_BATCH
+    batches = [
+        (len(rows), max(lengths[row] for row in rows)) for rows in batches_by_length(lengths, batch_size)
+    ]
+    return {(padded_images(count), padded_columns(longest, 576)) for count, longest in batches}
 
 
 def test_assets_are_to_fetch_until_they_are_there(tmp_path):
@@ -288,9 +268,6 @@ def test_assets_are_to_fetch_until_they_are_there(tmp_path):
     assert {one.state for one in in_root} == {"in assets.root", "missing in assets.root", "installed"}
     made = needed_assets(["clip"], CATALOGUE, str(tmp_path), "store", stand_ins=True)
     assert [one.state for one in made] == ["made first"]
-
-
-def test_the_mini_worlds_models_are_in_the_repository():
     assert {one.state for one in assets_of(config_of("mini"), CATALOGUE)} == {"in this repository"}
 
 
@@ -302,21 +279,14 @@ def test_pages_state_what_the_plan_states(tmp_path, monkeypatch):
         total = plan_of(config_of(name))["total"]
         sizes = [size_in_words(round(total[key])) for key in ("gpu_bytes", "fetch_bytes", "disk_bytes")]
         assert f"| `{name}` | {' | '.join([duration(total['seconds']), *sizes])} |\n" in page
+        assert name != "janus-pro-1b-quick" or total["seconds"] <= 30 * 60
     assert words_of(as_text(plan_of(config_of("janus-pro-7b")))) in words_of(page)
     few = plan_of(config_of("janus-pro-7b", utility={"general": 5000}))["total"]["seconds"]
     hours = plan_of(config_of("janus-pro-7b"))["total"]["seconds"]
-    said = (
-        f"`plan` estimates {hours / 3600:.0f} hours, or {few / 3600:.0f} with 5 000 of COCO's 30 000 captions"
-    )
-    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
+    said = f"{hours / 3600:.0f} hours, or {few / 3600:.0f} with 5 000 of COCO's 30 000 captions"
+    assert f"`plan` estimates {said}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def words_of(text):
     """Without what aligns a table."""
     return " ".join(word for word in text.split() if set(word) != {"-"})
-
-
-def test_the_quick_run_is_half_an_hour():
-    config = config_of("janus-pro-1b-quick")
-    assert plan_of(config)["total"]["seconds"] <= 30 * 60
-    assert list(config.methods) == ["original", "released", "ear"] and list(config.concepts) == ["church"]

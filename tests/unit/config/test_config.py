@@ -37,25 +37,19 @@ def changed(path, value, config=MINI):
 
 
 # (key, value, what the message must name besides the key)
+MINE = "methods.mine"
+JUDGE = "concepts.church.judge"
+NEGATIVE = {"variant": "negative-prompt", "strength": 1.0}
 BROKEN = [
-    ("seed", 2**63, ["seed: found 9223372036854775808"]),
-    ("typo", 1, ["unknown key", "experiment", "concepts"]),
     ("sampling.temprature", 1.0, ["unknown key", "guidance", "temperature"]),
     ("experiment", "My Run", ["'My Run'"]),
     ("seed", ..., ["missing"]),
-    ("seed", "42", ["'42'", "integer"]),
     ("seeds", [1, 1], ["[1, 1]", "once"]),
     ("world", ..., ["sources.grammar.by: found grammar", "with world: drawn only"]),
-    ("world", {"images": 8000}, ["world: found {'images': 8000}", "'drawn'"]),
     ("backbone.asset", "mini-clip", ["found mini-clip", "mini-backbone", "janus-pro-7b"]),
     ("backbone.asset", "janus-pro-1b", ["384 pixels a side", "one of 64 with world: drawn"]),
-    (
-        "assets",
-        {"root": "x", "stand_ins": {"pairs": 1, "targets": 1, "general": 1}},
-        ["assets.stand_ins", "none with world"],
-    ),
+    ("assets", {"root": "x", "stand_ins": {"pairs": 1, "targets": 1, "general": 1}}, ["assets.stand_ins"]),
     ("utility.question", "Describe it.", ["'Describe it.'", "'describe the image'", "with world: drawn"]),
-    ("backbone.device", "gpu", ["'gpu'", "cpu", "cuda"]),
     ("sampling.temperature", float("nan"), ["nan", "finite"]),
     ("concepts.church", "church", ["'church'", "mapping"]),
     ("concepts.church.window", 65, ["65", "64"]),
@@ -66,59 +60,29 @@ BROKEN = [
     ("methods.ear.variant", "wga", ["wga", "another name"]),
     ("methods.ear.overrides", {"context": "none"}, ["overrides.context", "another name"]),
     ("methods.ear.overrides", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
-    ("methods.ear.overrides", {"layers": 7}, ["overrides.layers", "7", "at most 6"]),
     ("methods.ear.strength", 1.0, ["1.0", "none"]),
-    ("methods.mine", {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
-    ("methods.mine", {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
-    (
-        "methods.mine",
-        {"variant": "negative-prompt", "strength": 1.0, "overrides": {"eta": 1.0}},
-        ["mine.overrides", "trains nothing"],
-    ),
-    (
-        "methods.mine",
-        {"variant": "obliviate", "overrides": {"context": "none"}},
-        ["mine.overrides", "none", "aligned and conditional"],
-    ),
-    ("methods.mine", {"variant": "ear", "sequential": True}, ["mine.sequential", "beside erase"]),
-    (
-        "methods.mine",
-        {"variant": "ear-prefix", "overrides": {"rows": "both"}},
-        ["mine.overrides", "both", "mixed and conditional"],
-    ),
-    (
-        "methods.mine",
-        {"variant": "ear", "overrides": {"context": "mixed", "cuts": 4}},
-        ["mine.overrides.context", "mixed", "aligned with objective mse"],
-    ),
-    ("methods.mine", {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts", "4", "none"]),
-    ("concepts.church.judge", {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
+    (MINE, {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
+    (MINE, {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
+    (MINE, NEGATIVE | {"overrides": {"eta": 1.0}}, ["mine.overrides", "trains nothing"]),
+    (MINE, {"variant": "obliviate", "overrides": {"context": "none"}}, ["mine.overrides.context", "aligned"]),
+    (MINE, {"variant": "ear-prefix", "overrides": {"rows": "both"}}, ["overrides.rows: found both", "conditional"]),
+    (MINE, {"variant": "ear", "overrides": {"context": "mixed"}}, ["overrides.context: found mixed", "none or"]),
+    (MINE, {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts", "4", "none"]),
+    (MINE, {"variant": "ear", "sequential": True}, ["mine.sequential", "beside erase"]),
+    (MINE, {"variant": "ear", "erase": ["church", "owl"]}, ["mine.erase", "owl", "church, van-gogh"]),
+    (MINE, {"variant": "ear", "erase": ["fire", "fire"]}, ["mine.erase", "fire, fire", "once"]),
+    (MINE, {"variant": "ear", "erase": ["fire", "church"], "concepts": ["fire"]}, ["mine.concepts", "erase"]),
+    (MINE, NEGATIVE | {"erase": ["fire", "van-gogh"]}, ["mine.erase", "trains nothing"]),
+    (JUDGE, {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
     ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
-    (
-        "concepts.church.second_judge",
-        {"by": "nudenet", "threshold": 0.2},
-        ["church.second_judge", "zero-shot"],
-    ),
-    (
-        "methods.mine",
-        {"variant": "ear", "erase": ["church", "owl"]},
-        ["mine.erase", "owl", "church, van-gogh"],
-    ),
-    ("methods.mine", {"variant": "ear", "erase": ["fire", "fire"]}, ["mine.erase", "fire, fire", "once"]),
-    (
-        "methods.mine",
-        {"variant": "ear", "erase": ["fire", "van-gogh"], "concepts": ["fire"]},
-        ["mine.concepts", "beside erase"],
-    ),
-    (
-        "methods.mine",
-        {"variant": "negative-prompt", "strength": 1.0, "erase": ["fire", "van-gogh"]},
-        ["mine.erase", "trains nothing"],
-    ),
     ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["found one", "with world"]),
     ("evaluation.window_prompts", 1000, ["1000", f"prompts.target = {MINI['prompts']['target']}"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
-]
+    *(
+        (f"methods.{name}", PAPER["methods"][name], [f"{name}.variant: found {name}, wanted none with world"])
+        for name in ("published", "stable-diffusion")
+    ),
+]  # fmt: skip
 
 
 CHAT = {"by": "chat", "base_url": "http://localhost:8000/v1", "model": "m", "pairs": 50}
@@ -158,9 +122,7 @@ def test_pretrained_models_take_their_prompts_from_language_models_where_none_ar
     assert config.own_prompts == ["church"]
     assert (config.pairs_asked("a"), config.pairs_asked("b")) == (50 + 20, 25 + 10)
     raw["prompts"]["sources"]["grammar"] = {"by": "grammar", "pairs": 5}
-    with pytest.raises(
-        InputError, match=r"sources\.grammar\.by: found grammar, wanted it with world: drawn only"
-    ):
+    with pytest.raises(InputError, match=r"sources\.grammar\.by: found grammar, wanted it with world: drawn"):
         parse_config(raw, "my.yaml", SHAPES)
 
 
@@ -176,29 +138,18 @@ def test_only_what_decides_an_answer_is_asked_by():
     assert not set(chat.calls()) & set(chat.asks())
 
 
-JUDGE = "concepts.church.judge"
 BROKEN_ON_PRETRAINED = [
     ("prompts", MINI["prompts"], ["prompts: found one, wanted none", "published"]),
-    ("backbone.asset", "janus-pro-8b", ["janus-pro-8b", "janus-pro-7b"]),
     ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
     ("concepts.church.published", ..., ["prompts: found none", "church"]),
     (f"{JUDGE}.group", "object", ["group: found object", "with world: drawn only"]),
     (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),
     ("concepts.nudity.judge.threshold", 0.1, ["nudity.judge.threshold: found 0.1", "0.2"]),
-    ("erasure.layers", 31, ["31", "at most 30"]),
     ("methods.stable-diffusion.concepts", ["horse"], ["horse", "church, van-gogh, nudity"]),
     ("methods.stable-diffusion.diffusion", ..., ["diffusion: found none", "steps"]),
     ("methods.published.weights", {"church": "*"}, ["published.weights: found none for van-gogh"]),
     ("evaluation.shown_method", "stable-diffusion", ["stable-diffusion", "released"]),
 ]
-
-
-def test_the_mini_world_has_no_published_weights_and_no_stable_diffusion():
-    for method in ("published", "stable-diffusion"):
-        with pytest.raises(
-            InputError, match=f"{method}.variant: found {method}, wanted none with world: drawn"
-        ):
-            parse_config(changed(f"methods.{method}", PAPER["methods"][method]), "my.yaml", SHAPES)
 
 
 def test_a_method_may_be_measured_on_some_concepts_only():
@@ -207,7 +158,7 @@ def test_a_method_may_be_measured_on_some_concepts_only():
     assert diffusion == [("nudity", "stable-diffusion", 0)]
     assert config.method_window("nudity", "stable-diffusion") is None
     assert config.method_window("nudity", "published") == config.concepts["nudity"].window
-    assert "published" in config.adapted_methods and not config.methods["published"].trains
+    assert config.methods["published"].adapts and not config.methods["published"].trains
 
 
 @pytest.mark.parametrize(
@@ -316,14 +267,6 @@ def test_configs_of_the_repository_are_valid():
         assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
 
 
-def test_windows_of_a_method():
-    raw = changed("methods.single-step", {"variant": "single-step"})
-    config = parse_config(changed("methods.wga", {"variant": "wga"}, raw), "config.yaml", SHAPES)
-    assert config.trained_windows("church", "single-step") == [1]
-    assert config.trained_windows("church", "wga") == [config.concepts["church"].window]
-    assert set(config.erasure.windows) <= set(config.trained_windows("church", "ear"))
-
-
 def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     raw = changed(
         "methods.mine",
@@ -336,14 +279,5 @@ def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     assert (ear.layers, ear.eta) == (MINI["erasure"]["layers"], MINI["erasure"]["eta"])
     assert ear.variant.window == MINI["concepts"]["church"]["window"]
     assert config.settings("church", "wga").threshold is None
+    assert config.trained_windows("church", "wga") == [MINI["concepts"]["church"]["window"]]
     assert Settings.from_dict(json.loads(json.dumps(asdict(mine)))) == mine
-
-
-def test_a_negative_prompt_trains_nothing():
-    config = parse_config(
-        changed("methods.negative-prompt", {"variant": "negative-prompt", "strength": 1.0}),
-        "config.yaml",
-        SHAPES,
-    )
-    assert config.method_window("church", "negative-prompt") is None
-    assert config.trained_windows("church", "negative-prompt") == []

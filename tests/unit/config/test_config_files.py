@@ -44,6 +44,7 @@ def test_unknown_keys_come_first_and_every_error_has_a_line():
     assert {line.split(":")[0] for line in lines[2:]} == {"seed", "sampling", f"{CHURCH}.window"}
 
 
+@settings(max_examples=30)
 @given(st.floats(1e-30, 1e30))
 @example(4e-3)
 def test_a_number_that_yaml_reads_as_text_is_spelled_out(number):
@@ -58,36 +59,26 @@ JUDGE = f"{CHURCH}.judge"
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("config", "key", "value", "said"),
     [
-        (f"{JUDGE}.label", "light-house", "concepts.church.judge.label: found 'light-house', wanted a label of the judge, as 'lighthouse'"),
-        (f"{JUDGE}.label", "zebra", "wanted one of church, house, lighthouse"),
-        (f"{JUDGE}.top_k", 99, "concepts.church.judge.top_k: found 99, wanted at most 8, its labels"),
-        ("concepts.fire.second_judge", {"by": "classifier", "group": "fire", "label": "smoke", "top_k": 1}, "fire.second_judge.label: found 'smoke'"),
-        ("concepts.fire.also_named", ["Church"], "concepts.fire: found 'church', a name of church"),
-        (f"{CHURCH}.also_named", ["<image_placeholder>"], "also_named[0]: found <image_placeholder>, which reads like a special token"),
-        (f"{CHURCH}.also_named", [" "], "also_named[0]: found ' ', wanted text"),
+        (MINI, f"{JUDGE}.label", "light-house", "concepts.church.judge.label: found 'light-house', wanted a label of the judge, as 'lighthouse'"),
+        (MINI, f"{JUDGE}.label", "zebra", "wanted one of church, house, lighthouse"),
+        (MINI, f"{JUDGE}.top_k", 99, "concepts.church.judge.top_k: found 99, wanted at most 8, its labels"),
+        (MINI, "concepts.fire.second_judge", {"by": "classifier", "group": "fire", "label": "smoke", "top_k": 1}, "fire.second_judge.label: found 'smoke'"),
+        (MINI, "concepts.fire.also_named", ["Church"], "concepts.fire: found 'church', a name of church"),
+        (MINI, f"{CHURCH}.also_named", ["<image_placeholder>"], "also_named[0]: found <image_placeholder>, which reads like a special token"),
+        (MINI, f"{CHURCH}.also_named", [" "], "also_named[0]: found ' ', wanted text"),
+        (PAPER, f"{JUDGE}.top_k", 1001, "found 1001, wanted at most 1000"),
+        (PAPER, f"{CHURCH}.neighbours", {"castel": "a castle"}, "neighbours.castel: found 'castel', wanted a label of the judge, as 'castle'"),
+        (PAPER, f"{CHURCH}.implicit", ["a tower <lora:x:1>"], "implicit[0]: found <lora:x:1>"),
+        (PAPER, f"{CHURCH}.implicit", ["a small chapel"], "implicit[0]: found 'chapel', wanted no word of it"),
+        (PAPER, f"{CHURCH}.neighbours", {"castle": "<|User|> a castle"}, "neighbours.castle: found <|User|>"),
+        (PAPER, "concepts.nudity.also_named", ["nude", "a nude child"], "nudity.also_named[1]: found a text that speaks of minors"),
     ],
 )  # fmt: skip
-def test_what_fails_in_a_job_is_refused_when_the_config_is_read(key, value, said):
-    (line,) = lines_of(changed(key, value))
-    assert said in line
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "said"),
-    [
-        (f"{JUDGE}.top_k", 1001, "found 1001, wanted at most 1000"),
-        (f"{CHURCH}.neighbours", {"castel": "a castle"}, "neighbours: found 'castel', wanted a label of the judge, as 'castle'"),
-        (f"{CHURCH}.implicit", ["a tower <lora:x:1>"], "implicit[0]: found <lora:x:1>"),
-        (f"{CHURCH}.neighbours", {"castle": "<|User|> a castle"}, "neighbours.castle: found <|User|>"),
-        ("concepts.nudity.also_named", ["nude", "a nude child"], "nudity.also_named[1]: found a text that speaks of minors"),
-    ],
-)  # fmt: skip
-def test_the_same_on_pretrained_models(key, value, said):
-    (line,) = lines_of(changed(key, value, PAPER))
-    assert said in line
-    assert "child" not in line
+def test_what_fails_in_a_job_is_refused_when_the_config_is_read(config, key, value, said):
+    (line,) = lines_of(changed(key, value, config))
+    assert said in line and "child" not in line
 
 
 def test_the_labels_are_those_of_the_classifier():
@@ -138,43 +129,30 @@ def test_the_command_that_checks_a_file_names_the_line(tmp_path, monkeypatch, ca
 
 def test_two_configs_are_refused():
     with pytest.raises(
-        InputError, match=r"found config\.yaml, configs/smoke\.yaml, wanted one file: a target goes before"
+        InputError, match=r"found config\.yaml, configs/smoke\.yaml, wanted one file: a target goes"
     ):
         check_config_files(["config.yaml", "configs/smoke.yaml"])
 
 
 def test_every_command_of_the_docs_has_its_target_before_the_config():
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "configs").glob("*.yaml")]
-    found = [
-        words
-        for page in pages
-        if page.name != "troubleshooting.md"  # which shows the mistake
-        for words in re.findall(
-            r"snakemake [^\n`]*--configfile [^\s`]+([^\n`#)]*)", page.read_text(encoding="utf-8")
-        )
-    ]
+    found = []
+    for page in pages:
+        if page.name != "troubleshooting.md":  # which shows the mistake
+            command = r"snakemake [^\n`]*--configfile [^\s`]+([^\n`#)]*)"
+            found += re.findall(command, page.read_text(encoding="utf-8"))
     assert len(found) > 10
     assert [words for words in found if re.match(r" [\w/.]", words)] == []
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=5,
     ),
-    st.sampled_from(
-        [
-            "seed",
-            "concepts",
-            "concepts.church",
-            "methods.ear",
-            "prompts.sources",
-            "erasure.threshold",
-            "backbone",
-        ]
-    ),
+    st.sampled_from(["seed", "concepts.church", "methods.ear", "prompts.sources", "erasure.threshold"]),
 )
 def test_any_value_is_taken_or_a_line_each(value, key):
     try:

@@ -27,9 +27,7 @@ def test_whatever_the_world_can_erase_can_be_a_concept():
         assert parse_config(raw, "config.yaml", SHAPES).concepts["mine"].words == words
 
 
-@pytest.mark.parametrize(
-    "words", ["dragon", "Church", "churches", "a church", "red", "by the sea", "Van Gogh"]
-)
+@pytest.mark.parametrize("words", ["dragon", "churches", "red"])
 def test_what_it_cannot_is_refused_with_the_list(words):
     with pytest.raises(InputError) as refused:
         parse_config(with_concept(kind="object", words=words), "config.yaml", SHAPES)
@@ -41,7 +39,7 @@ def test_what_it_cannot_is_refused_with_the_list(words):
 
 @pytest.mark.parametrize(
     ("kind", "words", "right"),
-    [("style", "castle", "object"), ("object", "in sepia", "style"), ("style", "on fire", "attribute")],
+    [("style", "castle", "object"), ("style", "on fire", "attribute")],
 )
 def test_a_wrong_kind_is_named(kind, words, right):
     raw = with_concept(kind=kind, words=words)

@@ -1,1 +1,0 @@
-"""What would stop an experiment on this machine."""
