@@ -29,7 +29,7 @@ from ear.erasure.contexts import make_context
 from ear.erasure.joint import in_passes, training_order
 from ear.erasure.objectives import OBJECTIVES, Example
 from ear.erasure.sequences import Pair
-from ear.erasure.variants import Optimiser, Settings, Tail, ThresholdOn
+from ear.erasure.variants import LOG_COLUMNS, Optimiser, Settings, Tail, ThresholdOn
 from ear.errors import InputError
 from ear.images.batching import fitting
 from ear.models import memory
@@ -140,7 +140,6 @@ class Kept:
 
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
-LOG_COLUMNS = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "kept", "grad_norm"]
 
 
 def trained_modules(backbone: Backbone, layers: int) -> dict[str, nn.Linear]:
