@@ -8,7 +8,7 @@ STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers
 
 with job(snakemake):
     from ear.report.figures.images import image_sources
-    from ear.report.page import ReportFigure, collect_provenance, provenance_sections, render_report
+    from ear.report.page import collect_provenance, provenance_sections, render_report
     from ear.workflow.files import write_json
 
     source, params = snakemake.input, snakemake.params
@@ -24,7 +24,7 @@ with job(snakemake):
         score_card=Path(source.score_card),
         deviations=Path(source.deviations) if source.deviations else None,
         figures=[
-            ReportFigure(Path(path), Path(caption), concept)
+            (Path(path), Path(caption), concept)
             for path, (caption, concept) in zip(source.figures, params.captions, strict=True)
         ],
         galleries=image_sources(params.runs, source),

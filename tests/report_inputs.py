@@ -11,7 +11,6 @@ from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV
 from ear.evaluation.score_card import score_card
 from ear.prompts.tables import SAMPLE
 from ear.report.figures.images import ImageSource
-from ear.report.page import ReportFigure
 
 CAPTIONS = Path(__file__).parents[1] / "report"
 HOSTILE = "<img src=x onerror=alert(1)> a \"church\" & 'boat' </script>"
@@ -55,7 +54,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
     figures = []
     for name in ("concept-rate", "tradeoff"):
         Image.new("RGB", (600, 300), "white").save(folder / f"{name}.png")
-        figures.append(ReportFigure(folder / f"{name}.png", CAPTIONS / f"{name}.rst"))
+        figures.append((folder / f"{name}.png", CAPTIONS / f"{name}.rst", ""))
     deviations = [
         ("nudity", "nudity", "original", "ANUS_EXPOSED", 1, 0.0, 7.5, 2.0, 12.25, 1539, "outside", HOSTILE),
         ("claims", "church", "ear", "bleu_drop", 1.2, np.nan, 0.4, 0.1, 0.7, 500, "inside", ""),

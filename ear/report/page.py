@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,28 +31,13 @@ PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as th
 NAMED_SOURCES = 3  # files named in a line of provenance; of more, their number
 
 
-@dataclass(frozen=True)
-class ReportFigure:
-    """A figure of the page.
-
-    Attributes:
-        path: PNG file.
-        caption: reStructuredText file, the same that Snakemake's own report shows.
-        concept: what its wildcard ``concept`` stands for; "" where it has none.
-    """
-
-    path: Path
-    caption: Path
-    concept: str = ""
-
-
 def render_report(
     output: Path,
     side_files: Path,
     title: str,
     metrics: Path,
     score_card: Path,
-    figures: Sequence[ReportFigure],
+    figures: Sequence[tuple[Path, Path, str]],
     galleries: Mapping[str, Sequence[ImageSource]],
     provenance: Mapping[str, str | Mapping[str, object]],
     deviations: Path | None = None,
@@ -67,7 +51,8 @@ def render_report(
         title: heading of the page.
         metrics: tables/metrics.csv.
         score_card: tables/score-card.csv.
-        figures: in the order of the page.
+        figures: in the order of the page; PNG file, caption in reStructuredText (as Snakemake's own
+            report shows), and what its wildcard ``concept`` stands for, "" where it has none.
         galleries: concept → the images of each run.
         provenance: heading → a text (shown as it is, for example the config as YAML) or names and values.
         deviations: tables/deviations.csv, or None where nothing is compared with published values.
@@ -85,7 +70,7 @@ def render_report(
         groups=[list(group) for _, group in groupby(lines, key=lambda line: line["concept"])],
         cautions=_cautions(METRICS_CSV.read(metrics)),
         deviations=[] if deviations is None else _published_lines(DEVIATIONS_CSV.read(deviations)),
-        figures=[_shown(figure) for figure in figures],
+        figures=[_shown(*figure) for figure in figures],
         gallery=gallery,
         css=Markup(TEMPLATE.with_name("page.css").read_text(encoding="utf-8")),
         js=Markup(TEMPLATE.with_name("page.js").read_text(encoding="utf-8")),
@@ -162,12 +147,12 @@ def _cautions(metrics: pd.DataFrame) -> list[str]:
     ]
 
 
-def _shown(figure: ReportFigure) -> dict[str, object]:
+def _shown(path: Path, caption: Path, concept: str) -> dict[str, object]:
     """A figure as the template takes it; the first words of its caption, in bold, are its heading."""
-    with Image.open(figure.path) as image:
+    with Image.open(path) as image:
         width, height = (round(pixels / DPI * PAGE_PIXELS_PER_INCH) for pixels in image.size)
-    title, text = CAPTION.fullmatch(render_caption(figure.caption, concept_label(figure.concept))).groups()  # type: ignore[union-attr]
-    size = {"uri": figure_uri(figure.path), "width": width, "height": height}
+    title, text = CAPTION.fullmatch(render_caption(caption, concept_label(concept))).groups()  # type: ignore[union-attr]
+    size = {"uri": figure_uri(path), "width": width, "height": height}
     return {"title": Markup(title), "caption": Markup("<p>" + text), **size}
 
 

@@ -24,7 +24,6 @@ from ear.erasure.variants import Objective
 from ear.errors import InputError
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.deviations import NUDITY, WINDOW_LENGTH
-from ear.evaluation.metrics_table import metrics_table
 from ear.evaluation.score_card import on_front
 from ear.evaluation.score_card import score_card as make_card
 from ear.report import style
@@ -60,11 +59,6 @@ def as_read(table: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def metrics() -> pd.DataFrame:
     return as_read(made_up_metrics())
-
-
-@pytest.fixture(scope="module")
-def ten_methods() -> pd.DataFrame:
-    return as_read(metrics_table(comparison.jobs(60, windows=(16,))))
 
 
 def lines(figure: Figure, panel: int) -> dict[str, Line2D]:
@@ -161,9 +155,8 @@ def test_window_length_shows_published_rates_beside_ours() -> None:
     notes = [[text.get_text() for text in ax.texts] for ax in figure.axes]
     assert notes == [[], [], ["definition of the\npublished rate unknown"]]
     part = table[(table.concept == "church") & (table.window != 256)]
-    assert (
-        ticks(plotted(window_length, part, **params, published=True))[-1] == "256"
-    )  # published, not measured
+    figure = plotted(window_length, part, **params, published=True)
+    assert ticks(figure)[-1] == "256"  # published, not measured
     figure = plotted(window_length, part, methods=("ear",), own_windows={"church": 36}, published=False)
     assert lines(figure, 0).keys() == {"ear"} and ticks(figure)[-1] == "100"
 
@@ -185,19 +178,19 @@ def test_attacks_show_the_table(metrics: pd.DataFrame) -> None:
     assert sum(text.get_text() == "not measured" for ax in figure.axes for text in ax.texts) == 1
 
 
-def test_concept_rate_and_tradeoff_show_the_table_and_its_single_seeds(ten_methods: pd.DataFrame) -> None:
-    rates, corners = plotted(concept_rate, ten_methods), plotted(tradeoff, ten_methods)
+def test_concept_rate_and_tradeoff_show_the_table_and_its_single_seeds(metrics: pd.DataFrame) -> None:
+    rates, corners = plotted(concept_rate, metrics), plotted(tradeoff, metrics)
     for panel, concept in enumerate(CONCEPTS):
-        for method in comparison.METHODS:
-            (x,) = rows_of(ten_methods, concept, method, ["target"], "concept_rate").itertuples()
-            (y,) = rows_of(ten_methods, concept, method, ["retention"], "accuracy").itertuples()
+        for method in METHODS:
+            (x,) = rows_of(metrics, concept, method, ["target"], "concept_rate").itertuples()
+            (y,) = rows_of(metrics, concept, method, ["retention"], "accuracy").itertuples()
             row, corner = lines(rates, panel), lines(corners, panel)
             assert list(row[method].get_xdata()) == [x.value]
             assert list(row[f"{method} interval"].get_xdata()) == [x.ci_low, x.ci_high]
             np.testing.assert_array_equal(corner[method].get_xydata(), [[x.value, y.value]])
             assert (x.ci_low, y.value, x.ci_high, y.value) in segments(corners, panel)
             assert (x.value, y.ci_low, x.value, y.ci_high) in segments(corners, panel)
-            own = ten_methods[(ten_methods.concept == concept) & (ten_methods.method == method)]
+            own = metrics[(metrics.concept == concept) & (metrics.method == method)]
             own = own[own.seed != "all"]
             xs = list(own.loc[(own.metric == "concept_rate") & (own.prompt_set == "target"), "value"])
             ys = list(own.loc[(own.metric == "accuracy") & (own.prompt_set == "retention"), "value"])
@@ -207,13 +200,12 @@ def test_concept_rate_and_tradeoff_show_the_table_and_its_single_seeds(ten_metho
                 assert list(row[seeds].get_xdata()) == xs
                 np.testing.assert_array_equal(corner[seeds].get_xydata(), np.column_stack([xs, ys]))
     shown = [label.get_text() for label in rates.axes[0].get_yticklabels()]
-    known = [look.label for method, look in style.METHODS.items() if method in comparison.METHODS]
-    assert shown == [text.get_text() for text in corners.legends[0].get_texts()]
-    assert shown == [*known, "EAR conditional"]
+    known = [look.label for method, look in style.METHODS.items() if method in METHODS]
+    assert shown == [text.get_text() for text in corners.legends[0].get_texts()] == known
 
 
-def test_tradeoff_enlarges_a_crowded_corner_and_nothing_else(ten_methods: pd.DataFrame) -> None:
-    figure = plotted(tradeoff, ten_methods)
+def test_tradeoff_enlarges_a_crowded_corner_and_nothing_else(metrics: pd.DataFrame) -> None:
+    figure = plotted(tradeoff, metrics)
     assert len(figure.axes) == 6
     whole, part = figure.axes[0], figure.axes[3]
     np.testing.assert_array_equal(lines(figure, 0)["ear"].get_xydata(), lines(figure, 3)["ear"].get_xydata())
@@ -221,7 +213,7 @@ def test_tradeoff_enlarges_a_crowded_corner_and_nothing_else(ten_methods: pd.Dat
     assert frame.get_bbox().intervalx == pytest.approx(part.get_xlim())
     assert frame.get_bbox().intervaly == pytest.approx(part.get_ylim())
     assert all(line.get_clip_on() for line in part.get_lines())
-    sparse = ten_methods[ten_methods.method.isin(["original", "paper", "ear"])]
+    sparse = metrics[metrics.method.isin(["original", "paper", "ear"])]
     assert len(plotted(tradeoff, sparse).axes) == 3
 
 

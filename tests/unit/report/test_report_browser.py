@@ -166,26 +166,17 @@ def test_an_archive_says_that_unblurred_pictures_are_not_there(
     assert chromium.run(EDGE) == blurred
 
 
-@pytest.mark.parametrize("phone", [True, False], ids=["phone", "desktop"])
-def test_nothing_runs_over_the_edge_and_all_can_be_touched(tab: Tab, report: Path, phone: bool) -> None:
-    tab.size(390 if phone else 1280, 844, phone)
+def test_nothing_runs_over_the_edge_of_a_phone_and_all_can_be_touched(tab: Tab, report: Path) -> None:
+    tab.size(390, 844, phone=True)
     tab.open(address(report, concept="fire", method="ear", set="target", seed=0))
     assert tab.run("document.documentElement.scrollWidth <= innerWidth")
     tab.run("document.querySelectorAll('.case button')[3].click()")
-    assert tab.run(
-        f"(({{ left, right }}) => left >= 0 && right <= innerWidth)({LARGER}.getBoundingClientRect())"
-    )
-    assert tab.run(f"{LARGER}.scrollWidth <= {LARGER}.clientWidth")
+    assert tab.run(f"{LARGER}.scrollWidth <= {LARGER}.clientWidth && {LARGER}.clientWidth <= innerWidth")
     small = tab.run(
         "[...document.querySelectorAll('#filters label, button, summary')].map((one) => [one, one.getBoundingClientRect()])"
         ".filter(([one, box]) => box.width > 0 && (box.height < 40 || box.width < 40)).map(([one]) => one.outerHTML)"
     )
     assert small == []
-    unnamed = tab.run(
-        "[...document.querySelectorAll('select, input')].filter((one) => !one.labels.length).length"
-        " + [...document.querySelectorAll('canvas')].filter((one) => !one.ariaLabel).length"
-    )
-    assert unnamed == 0
 
 
 def test_without_scripts_all_but_the_gallery_is_there(tab: Tab, report: Path) -> None:
