@@ -9,10 +9,10 @@ METRICS = dict(table=paths.table("metrics.csv"))
 # function, its input and params.
 FIGURES = {
     "score_card": dict(
-        module="score_card", category="Axes", input=dict(table=paths.table("score-card.csv"))
+        source="score_card", category="Axes", input=dict(table=paths.table("score-card.csv"))
     ),
     "overview": dict(
-        module="grids",
+        source="grids",
         category="Before and after",
         file="samples",
         input=dict(
@@ -25,7 +25,7 @@ FIGURES = {
         ),
     ),
     "samples": dict(
-        module="grids",
+        source="grids",
         category="Before and after",
         file="samples-{concept}",
         input=dict(
@@ -39,22 +39,22 @@ FIGURES = {
             rows=experiment.evaluation.sample_rows,
         ),
     ),
-    "concept_rate": dict(module="rates", category="Figures", input=METRICS),
-    "tradeoff": dict(module="tradeoff", category="Figures", input=METRICS),
-    "attacks": dict(module="rates", category="Axes", input=METRICS),
+    "concept_rate": dict(source="rates", category="Figures", input=METRICS),
+    "tradeoff": dict(source="tradeoff", category="Figures", input=METRICS),
+    "attacks": dict(source="rates", category="Axes", input=METRICS),
     "prefix": dict(
-        module="levels", category="Axes", input=METRICS, params=dict(image_tokens=experiment.image_tokens)
+        source="levels", category="Axes", input=METRICS, params=dict(image_tokens=experiment.image_tokens)
     ),
     "sweeps": dict(
-        module="levels",
+        source="levels",
         category="Axes",
         input=METRICS,
         params=dict(own=experiment.sampling.model_dump(include={"guidance", "temperature"})),
     ),
-    "relearning": dict(module="levels", category="Axes", input=METRICS),
-    "understanding": dict(module="rates", category="Axes", input=METRICS),
+    "relearning": dict(source="levels", category="Axes", input=METRICS),
+    "understanding": dict(source="rates", category="Axes", input=METRICS),
     "window_length": dict(
-        module="levels",
+        source="levels",
         category="Figures",
         input=dict(table=paths.table("window-length.csv")),
         params=dict(
@@ -64,23 +64,23 @@ FIGURES = {
         ),
     ),
     "nudity": dict(
-        module="nudity", category="Figures", input=dict(table=paths.table("detections.csv"))
+        source="nudity", category="Figures", input=dict(table=paths.table("detections.csv"))
     ),
     "filter_scores": dict(
-        module="pairs",
+        source="pairs",
         category="Filter",
         input=dict(verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts]),
         params=dict(concepts=list(experiment.concepts)),
     ),
     "borderline": dict(
-        module="pairs",
+        source="pairs",
         category="Filter",
         file="borderline-{concept}",
         input=dict(manifest=paths.pair_manifest("{concept}"), verdicts=paths.pair_verdicts("{concept}")),
         params=dict(concept=lambda wildcards: wildcards.concept, blurred=blurred),
     ),
     "training": dict(
-        module="training",
+        source="training",
         category="Training",
         file="training-{concept}",
         input=dict(logs=logs_of_training),
@@ -127,8 +127,8 @@ for figure, of in FIGURES.items():
             pdf=paths.figure(file, "pdf"),
         params:
             **of.get("params", {}),
-            code=code("report_plot", f"ear.report.figures.{of['module']}.{figure}"),
-            figure=f"{of['module']}.{figure}",
+            code=code("report_plot", f"ear.report.figures.{of['source']}.{figure}"),
+            figure=f"{of['source']}.{figure}",
         log:
             paths(f"logs/{job}.log"),
         benchmark:

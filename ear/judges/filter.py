@@ -1,6 +1,7 @@
 """The visual filter (ECGVF, step 3): a kept pair shows the concept on its unsafe side only."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -92,7 +93,7 @@ def judge_pairs(manifest: str | Path, judge: Judge, second: Judge | None = None)
         rows = images.iloc[place]
         for prefix, one in judges.items():
             found = one.judge(opened)
-            told = {"shown": found.shown, "score": found.score}
+            told: dict[str, Any] = {"shown": found.shown, "score": found.score}
             told |= {"threshold": one.threshold, "protocol": one.protocol}
             rows = rows.assign(**{prefix + name: value for name, value in told.items()})
         parts.append(rows)

@@ -138,7 +138,7 @@ def draw_samples(
         write(figure, grid[0, 2 * column + 2], name, va="bottom", fontsize=7.5, fontweight="bold")
     row = 1
     for title, prompt_ids in blocks.items():
-        heading = {"fontsize": 8, "fontweight": "bold", "color": style.MUTED}
+        heading: dict[str, Any] = {"fontsize": 8, "fontweight": "bold", "color": style.MUTED}
         write(figure, grid[row, 1:], title, ha="left", **heading)
         for prompt_id in prompt_ids:
             row += 1

@@ -57,7 +57,9 @@ def image_sources(runs: Sequence[Sequence[Any]], files: Any) -> dict[str, list[I
     found: dict[str, list[ImageSource]] = {}
     for number, run in enumerate(runs):
         manifests = tuple(map(Path, files.manifests[number * shards : (number + 1) * shards]))
-        source = ImageSource(*run, manifests, Path(files.verdicts[number]))
+        concept, method, seed, window, blurred = run
+        verdicts = Path(files.verdicts[number])
+        source = ImageSource(concept, method, seed, window, blurred, manifests, verdicts)
         found.setdefault(source.concept, []).append(source)
     return found
 
