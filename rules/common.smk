@@ -269,27 +269,14 @@ def attacks():
     return [paths.run("attacks", *run, "verdicts.csv") for run in experiment.attacked_runs()]
 
 
-def figures():
-    """All figures of the experiment."""
-    names = ["concept-rate", "window-length", "tradeoff", "samples", "filter-scores"]
-    names += [
-        f"{name}-{concept}"
-        for name in ("samples", "training", "borderline")
-        for concept in experiment.concepts
-    ]
-    if any(concept.judge.by == "nudenet" for concept in experiment.concepts.values()):
-        names.append("nudity")
-    names += axes_figures()
-    return [paths.figure(name, suffix) for name in names for suffix in ("png", "pdf")]
-
-
-def axes_figures():
-    """The score card, and figures of the axes that the config turns on."""
+def not_plotted():
+    """Figures of axes that the config turns off, and of detections where no judge detects."""
     on = experiment.axes.model_dump()
     concepts = experiment.concepts.values()
     on["implicit"] = any(one.implicit or (on["implicit"] and is_described(one.words)) for one in concepts)
-    figures = [axis.figure for axis in AXES if axis.figure and axis.config and on[axis.config]]
-    return ["score-card", *dict.fromkeys(figures)]
+    axes = [axis for axis in AXES if axis.config]
+    off = {axis.figure for axis in axes} - {axis.figure for axis in axes if on[axis.config]}
+    return off if any(one.judge.by == "nudenet" for one in concepts) else off | {"nudity"}
 
 
 def results():

@@ -180,7 +180,7 @@ rule write_dataset:
 
 rule archive:
     input:
-        results(),
+        lambda wildcards: results(),
     output:
         archive=paths.archive,
     params:

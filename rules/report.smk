@@ -1,29 +1,31 @@
-# Figures of the paper and of the axes, before/after grids, and the report page. A figure is a row of FIGURES, a module of
-# ear/report/figures with a function `plot`, and a caption in report/.
+# Figures of the paper and of the axes, before/after grids, and the report page. A figure is a row of FIGURES, a function of its
+# name in a module of ear/report/figures, and a caption in report/.
 
 
-PAGE_CAPTIONS = [
-    *("score-card", "overview", "samples", "concept-rate", "tradeoff", "attacks", "prefix", "sweeps"),
-    *("relearning", "understanding", "window-length", "nudity", "filter-scores", "borderline", "training"),
-]
 METRICS = dict(table=paths.table("metrics.csv"))
 
 
-# Rule, its category in Snakemake's report, its file, its caption where it is not named like the file, its input and params.
+# Function, in the order of the page: its module, its category in Snakemake's report, its file where it is not named like the
+# function, its input and params.
 FIGURES = {
-    "concept_rate": dict(category="Figures", input=METRICS),
-    "tradeoff": dict(category="Figures", input=METRICS),
-    "window_length": dict(
-        category="Figures",
-        input=dict(table=paths.table("window-length.csv")),
+    "score_card": dict(
+        source="score_card", category="Axes", input=dict(table=paths.table("score-card.csv"))
+    ),
+    "overview": dict(
+        source="grids",
+        category="Before and after",
+        file="samples",
+        input=dict(
+            manifests=manifests_of(shown_runs(*experiment.concepts)),
+            verdicts=verdicts_of(shown_runs(*experiment.concepts)),
+        ),
         params=dict(
-            methods=[name for name, method in experiment.methods.items() if method.sweep],
-            own_windows={name: concept.window for name, concept in experiment.concepts.items()},
-            published=experiment.evaluation.published,
+            runs=described(shown_runs(*experiment.concepts)),
+            method=experiment.evaluation.shown_method,
         ),
     ),
-    "nudity": dict(category="Figures", input=dict(table=paths.table("detections.csv"))),
     "samples": dict(
+        source="grids",
         category="Before and after",
         file="samples-{concept}",
         input=dict(
@@ -37,19 +39,48 @@ FIGURES = {
             rows=experiment.evaluation.sample_rows,
         ),
     ),
-    "overview": dict(
-        category="Before and after",
-        file="samples",
-        input=dict(
-            manifests=manifests_of(shown_runs(*experiment.concepts)),
-            verdicts=verdicts_of(shown_runs(*experiment.concepts)),
-        ),
+    "concept_rate": dict(source="rates", category="Figures", input=METRICS),
+    "tradeoff": dict(source="tradeoff", category="Figures", input=METRICS),
+    "attacks": dict(source="rates", category="Axes", input=METRICS),
+    "prefix": dict(
+        source="levels", category="Axes", input=METRICS, params=dict(image_tokens=experiment.image_tokens)
+    ),
+    "sweeps": dict(
+        source="levels",
+        category="Axes",
+        input=METRICS,
+        params=dict(own=experiment.sampling.model_dump(include={"guidance", "temperature"})),
+    ),
+    "relearning": dict(source="levels", category="Axes", input=METRICS),
+    "understanding": dict(source="rates", category="Axes", input=METRICS),
+    "window_length": dict(
+        source="levels",
+        category="Figures",
+        input=dict(table=paths.table("window-length.csv")),
         params=dict(
-            runs=described(shown_runs(*experiment.concepts)),
-            method=experiment.evaluation.shown_method,
+            methods=[name for name, method in experiment.methods.items() if method.sweep],
+            own_windows={name: concept.window for name, concept in experiment.concepts.items()},
+            published=experiment.evaluation.published,
         ),
     ),
+    "nudity": dict(
+        source="nudity", category="Figures", input=dict(table=paths.table("detections.csv"))
+    ),
+    "filter_scores": dict(
+        source="pairs",
+        category="Filter",
+        input=dict(verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts]),
+        params=dict(concepts=list(experiment.concepts)),
+    ),
+    "borderline": dict(
+        source="pairs",
+        category="Filter",
+        file="borderline-{concept}",
+        input=dict(manifest=paths.pair_manifest("{concept}"), verdicts=paths.pair_verdicts("{concept}")),
+        params=dict(concept=lambda wildcards: wildcards.concept, blurred=blurred),
+    ),
     "training": dict(
+        source="training",
         category="Training",
         file="training-{concept}",
         input=dict(logs=logs_of_training),
@@ -60,28 +91,23 @@ FIGURES = {
             ),
         ),
     ),
-    "filter_scores": dict(
-        category="Filter",
-        input=dict(verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts]),
-        params=dict(concepts=list(experiment.concepts)),
-    ),
-    "borderline": dict(
-        category="Filter",
-        file="borderline-{concept}",
-        input=dict(manifest=paths.pair_manifest("{concept}"), verdicts=paths.pair_verdicts("{concept}")),
-        params=dict(concept=lambda wildcards: wildcards.concept, blurred=blurred),
-    ),
-    "score_card": dict(category="Axes", input=dict(table=paths.table("score-card.csv"))),
-    "prefix": dict(category="Axes", input=METRICS, params=dict(image_tokens=experiment.image_tokens)),
-    "sweeps": dict(
-        category="Axes",
-        input=METRICS,
-        params=dict(own=experiment.sampling.model_dump(include={"guidance", "temperature"})),
-    ),
-    "attacks": dict(category="Axes", input=METRICS),
-    "relearning": dict(category="Axes", input=METRICS),
-    "understanding": dict(category="Axes", input=METRICS),
 }
+
+
+def page_figures():
+    """Figures of the experiment: file without its suffix, caption, concept or nothing."""
+    for figure, of in FIGURES.items():
+        name = figure.replace("_", "-")
+        file = of.get("file", name)
+        if name not in not_plotted():
+            for concept in experiment.concepts if "{concept}" in file else [""]:
+                yield file.format(concept=concept), f"report/{name}.rst", concept
+
+
+def figures():
+    """Files of all figures of the experiment."""
+    return [paths.figure(file, suffix) for file, *_ in page_figures() for suffix in ("png", "pdf")]
+
 
 for figure, of in FIGURES.items():
     file = of.get("file", figure.replace("_", "-"))
@@ -101,8 +127,8 @@ for figure, of in FIGURES.items():
             pdf=paths.figure(file, "pdf"),
         params:
             **of.get("params", {}),
-            code=code("report_plot", f"ear.report.figures.{figure}"),
-            figure=figure,
+            code=code("report_plot", f"ear.report.figures.{of['source']}.{figure}"),
+            figure=f"{of['source']}.{figure}",
         log:
             paths(f"logs/{job}.log"),
         benchmark:
@@ -115,24 +141,27 @@ for figure, of in FIGURES.items():
             "../scripts/report_plot.py"
 
 
+# Beside those that the page shows, its provenance names them.
+OTHER_TABLES = ["window-length.csv", "comparisons.csv", "top-k.csv", "detections.csv"]
+
+
 rule write_report:
     input:
         metrics=paths.table("metrics.csv"),
-        window_length=paths.table("window-length.csv"),
         deviations=paths.table("deviations.csv") if experiment.evaluation.published else [],
-        figures=[path for path in figures() if path.endswith(".png")],
+        figures=[paths.figure(file) for file, *_ in page_figures()],
         score_card=paths.table("score-card.csv"),
         manifests=manifests_of(gallery_runs()),
         verdicts=verdicts_of(gallery_runs()),
-        tables=[paths.table(name) for name in ("comparisons.csv", "top-k.csv", "detections.csv")],
+        tables=[paths.table(name) for name in OTHER_TABLES],
     output:
         page=paths.report,
         side_files=directory(paths.report_files),
         provenance=paths.provenance,
     params:
         code=code("report_write_report"),
-        captions=[f"report/{name}.rst" for name in PAGE_CAPTIONS],
-        captions_sha256=fingerprints([f"report/{name}.rst" for name in PAGE_CAPTIONS]),
+        captions=[(caption, concept) for _, caption, concept in page_figures()],
+        captions_sha256=fingerprints([caption for _, caption, _ in page_figures()]),
         logs=paths("logs"),
         runs=described(gallery_runs()),
         config=experiment.model_dump(),

@@ -1,4 +1,4 @@
-"""One figure of the report, by the module of ear/report/figures that is named like it."""
+"""One figure of the report, by a function of a module of ear/report/figures."""
 
 from importlib import import_module
 
@@ -7,6 +7,7 @@ from ear.workflow.jobs import job
 with job(snakemake):
     from ear.report import style
 
-    module = import_module(f"ear.report.figures.{snakemake.params.figure}")
-    figure = module.plot(snakemake.input, snakemake.params)
+    module, function = snakemake.params.figure.split(".")
+    plot = getattr(import_module(f"ear.report.figures.{module}"), function)
+    figure = plot(snakemake.input, snakemake.params)
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,4 +1,4 @@
-"""The report page: summary, tables, figures, before/after gallery and provenance."""
+"""The report page: tables, figures, before/after gallery and provenance."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers
 
 with job(snakemake):
     from ear.report.figures.images import image_sources
-    from ear.report.page import collect_provenance, page_figures, provenance_sections, render_report
+    from ear.report.page import collect_provenance, provenance_sections, render_report
     from ear.workflow.files import write_json
 
     source, params = snakemake.input, snakemake.params
-    tables = [source.metrics, source.window_length, source.score_card, *source.tables]
+    tables = [source.metrics, source.score_card, *source.tables]
     tables += [source.deviations] if source.deviations else []
     facts = collect_provenance(params.config, [*source.figures, *tables], params.logs)
     render_report(
@@ -21,10 +21,12 @@ with job(snakemake):
         title=f"Erasing concepts: the {params.config['experiment']} experiment",
         warning=STAND_INS if params.stand_ins else "",
         metrics=Path(source.metrics),
-        window_length=Path(source.window_length),
         score_card=Path(source.score_card),
         deviations=Path(source.deviations) if source.deviations else None,
-        figures=page_figures(source.figures, params.captions),
+        figures=[
+            (Path(path), Path(caption), concept)
+            for path, (caption, concept) in zip(source.figures, params.captions, strict=True)
+        ],
         galleries=image_sources(params.runs, source),
         provenance=provenance_sections(facts),
     )

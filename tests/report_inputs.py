@@ -1,16 +1,16 @@
 """Made-up inputs of a report page: two concepts, one of them sensitive, with hostile prompts and further axes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV
 from ear.evaluation.score_card import score_card
 from ear.prompts.tables import SAMPLE
 from ear.report.figures.images import ImageSource
-from ear.report.page import ReportFigure
 
 CAPTIONS = Path(__file__).parents[1] / "report"
 HOSTILE = "<img src=x onerror=alert(1)> a \"church\" & 'boat' </script>"
@@ -19,11 +19,12 @@ METHODS = ("original", "wga", "ear")
 RUNS = (("original", 0), ("wga", 0), ("ear", 0), ("ear", 1))
 SETS = ("retention", "target", "prefix-16", "prefix-4")
 SENSITIVE = "fire"
+FID = {"original": 1.2, "wga": 9.9}
 PROMPTS = 4
 SIDE = 64
 
 
-def write_inputs(folder: Path) -> dict[str, object]:
+def write_inputs(folder: Path) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     rows = []
     for concept in ("church", "fire"):
@@ -38,13 +39,14 @@ def write_inputs(folder: Path) -> dict[str, object]:
                 lacking = (("fire", "wga", "retention"), ("church", "wga", "prefix-16"))
                 if (concept, method, prompt_set) not in lacking:
                     low, value, high = np.sort(rng.uniform(size=3))
-                    rows.append((concept, method, 0, prompt_set, metric, value, low, high, 40))
-    metrics = METRICS_CSV.frame(rows)
+                    rows.append((concept, method, "0", prompt_set, metric, value, low, high, 40))
+    rows += [("church", one, "0", "general", "fid", fid, "", "", 9) for one, fid in FID.items()]
+    metrics = METRICS_CSV.frame(rows).replace("", np.nan)
+    metrics = pd.concat(
+        [metrics, metrics[metrics.method == "ear"].assign(seed="1"), metrics.assign(seed="all")]
+    )
     metrics.to_csv(folder / "metrics.csv", index=False)
-    card = score_card(pd.concat([metrics, metrics.assign(seed="all")]), image_tokens=64)
-    card.to_csv(folder / "score-card.csv", index=False)
-    windows = [("church", "ear", 0, w, "concept_rate", 1 / w, 0.0, 1.0, 40) for w in (1, 4, 16)]
-    WINDOW_LENGTH_CSV.frame(windows).to_csv(folder / "window-length.csv", index=False)
+    score_card(metrics, image_tokens=64).to_csv(folder / "score-card.csv", index=False)
     galleries = {
         concept: [write_images(folder, concept, method, seed) for method, seed in RUNS]
         for concept in ("church", "fire")
@@ -52,7 +54,7 @@ def write_inputs(folder: Path) -> dict[str, object]:
     figures = []
     for name in ("concept-rate", "tradeoff"):
         Image.new("RGB", (600, 300), "white").save(folder / f"{name}.png")
-        figures.append(ReportFigure(folder / f"{name}.png", CAPTIONS / f"{name}.rst"))
+        figures.append((folder / f"{name}.png", CAPTIONS / f"{name}.rst", ""))
     deviations = [
         ("nudity", "nudity", "original", "ANUS_EXPOSED", 1, 0.0, 7.5, 2.0, 12.25, 1539, "outside", HOSTILE),
         ("claims", "church", "ear", "bleu_drop", 1.2, np.nan, 0.4, 0.1, 0.7, 500, "inside", ""),
@@ -64,7 +66,6 @@ def write_inputs(folder: Path) -> dict[str, object]:
         "warning": f"Stand-ins {HOSTILE}",
         "metrics": folder / "metrics.csv",
         "score_card": folder / "score-card.csv",
-        "window_length": folder / "window-length.csv",
         "figures": figures,
         "galleries": galleries,
         "provenance": {"Run": {"seed": 42, "note": HOSTILE}, "Config": f"title: {HOSTILE}\nseed: 42\n"},
@@ -102,8 +103,7 @@ def write_images(folder: Path, concept: str, method: str, seed: int) -> ImageSou
                 verdicts.append((own, shown != (sample == 1), seen, score))
     columns = ["prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file"]
     pd.DataFrame(manifest, columns=columns).to_csv(place / "manifest.csv", index=False)
-    pd.DataFrame(verdicts, columns=["prompt_id", "shown", "top1_object", "score"]).to_csv(
-        place / "verdicts.csv", index=False
-    )
+    said = pd.DataFrame(verdicts, columns=["prompt_id", "shown", "top1_object", "score"])
+    said.assign(window="").to_csv(place / "verdicts.csv", index=False)
     files = (place / "manifest.csv",), place / "verdicts.csv"
     return ImageSource(concept, method, seed, None, concept == SENSITIVE, *files)

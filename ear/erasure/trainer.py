@@ -23,7 +23,7 @@ from ear.erasure.edited_weights import put_weights
 from ear.erasure.joint import training_order
 from ear.erasure.objectives import OBJECTIVES, Example
 from ear.erasure.sequences import Pair
-from ear.erasure.variants import Optimiser, Settings, Tail, ThresholdOn
+from ear.erasure.variants import LOG_COLUMNS, Optimiser, Settings, Tail, ThresholdOn
 from ear.errors import InputError
 from ear.images.batching import fitting
 from ear.models import memory

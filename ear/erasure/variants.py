@@ -27,6 +27,8 @@ SEQUENCE_NAMES: dict[Context, tuple[str, ...]] = {
 
 JOINT = "+"
 """Between the names of concepts that are erased together."""
+LOG_COLUMNS = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "kept", "grad_norm"]
+"""Of training.csv: one row a window."""
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ear.errors import InputError
-from ear.judges.base import BATCH
-from ear.judges.ranking import UNGROUPED, Prediction
+from ear.judges.ranking import UNGROUPED, Ranker
 from ear.models.weights import check_file, check_finite, check_folder, check_report, loading
 
 WANTED = "a transformers image classifier"
 EXTRACTOR = "FeatureExtractor"  # how image processors were called until 2022
 
 
-class ArtistClassifier:
+class ArtistClassifier(Ranker):
     """A transformers image classifier with its own preprocessing; its labels form one group.
 
     The score of a label is the softmax of the logits. The release takes a softmax of those probabilities once
@@ -30,24 +28,18 @@ class ArtistClassifier:
 
     def __init__(self, model: Any, processor: Any, device: str = "cpu") -> None:
         """Wrap a model and its image processor; the labels are the config's ``id2label``."""
-        self.model = model.eval().requires_grad_(False).to(device)
-        self.processor = processor
-        self.device = device
         columns = {str(label): int(column) for column, label in model.config.id2label.items()}
         if len(columns) != model.config.num_labels:
             raise InputError(
                 f"artist classifier: id2label: found {len(columns)} different labels, "
                 f"wanted {model.config.num_labels}, one for each class"
             )
-        self.groups = {UNGROUPED: columns}
+        super().__init__(model, {UNGROUPED: columns}, device)
+        self.processor = processor
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> "ArtistClassifier":
-        """Load a folder with config.json, preprocessor_config.json and the weights.
-
-        Args:
-            folder: saved by transformers.
-            device: where it runs.
+        """Load a folder saved by transformers: config.json, preprocessor_config.json and the weights.
 
         Raises:
             InputError: the folder lacks a file, is not whole or holds another kind of model.
@@ -65,14 +57,10 @@ class ArtistClassifier:
         return cls(model, _processor(folder), device)
 
     @torch.inference_mode()
-    def predict(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> Prediction:
-        """Logits of RGB images of any size."""
-        logits = [np.zeros((0, self.model.config.num_labels), np.float32)]
-        for start in range(0, len(images), batch_size):
-            batch = [image.convert("RGB") for image in images[start : start + batch_size]]
-            inputs = self.processor(images=batch, return_tensors="pt").to(self.device)
-            logits.append(self.model(**inputs).logits.float().cpu().numpy())
-        return Prediction(np.concatenate(logits), self.groups)
+    def _logits(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        inputs = self.processor(images=images, return_tensors="pt").to(self.device)
+        logits: torch.Tensor = self.model(**inputs).logits
+        return logits
 
 
 def _processor(folder: Path) -> Any:

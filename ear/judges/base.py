@@ -1,11 +1,11 @@
-"""The interface of all judges of the concept in an image, and the images as judges are given them."""
+"""What all judges share: their interface, their verdicts, and the images as judges are given them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,11 +14,12 @@ from ear.images.reading import open_image
 from ear.workflow.progress import progress
 
 BATCH = 64  # images in memory at once
-
 ON_CPU = ("nudenet",)
 """Kinds of judges that never run on a GPU; they judge as many images at once as their job has threads."""
 SECOND_COLUMNS = ("second_shown", "second_score", "second_protocol")
 """What tables of verdicts have beside the columns of the first judge, for concepts with two."""
+
+Item = TypeVar("Item")
 
 
 class Detection(NamedTuple):
@@ -54,27 +55,26 @@ class Verdicts:
     detections: list[list[Detection]] | None = None
 
 
-class Judge(Protocol):
-    """Says of each image whether one concept is in it."""
+class Judge:
+    """Says of each image whether one concept is in it.
 
-    @property
-    def protocol(self) -> str:
-        """Name and version of the rule that makes verdicts of a model's output: ``classifier-top1/1``."""
+    Attributes:
+        protocol: name and version of the rule that makes verdicts of a model's output: ``classifier-top1/1``.
+        threshold: the least score of an image that shows the concept; None for judges that rank.
+    """
 
-    @property
-    def threshold(self) -> float | None:
-        """The least score of an image that shows the concept; None for judges that rank."""
+    protocol: str
+    threshold: float | None = None
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size; the judge resizes as its model wants."""
+        raise NotImplementedError
 
 
-def second_opinion(judge: Judge | None, images: Sequence[Image.Image]) -> dict[str, Any]:
-    """Columns ``SECOND_COLUMNS`` of a table of verdicts; none without a second judge."""
-    if judge is None:
-        return {}
-    verdicts = judge.judge(images)
-    return dict(zip(SECOND_COLUMNS, (verdicts.shown, verdicts.score, judge.protocol), strict=True))
+def in_batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """The items, BATCH at once."""
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
 
 
 def image_batches(
@@ -82,14 +82,8 @@ def image_batches(
 ) -> Iterator[tuple[slice, list[Image.Image]]]:
     """Open images in batches, in order, on the job's threads: 30 000 of them would not fit into memory.
 
-    Args:
-        files: (N,) image files.
-        desc: label of the progress bar.
-        batch_size: images opened at once.
-        upright: whether photographs that say how they were held are turned.
-
     Yields:
-        The batch's place in ``files``, and its images.
+        The batch's place in ``files``, and its images; ``upright`` as for ``open_image``.
     """
     import torch  # late: tables need constants of this module alone
 

@@ -1,10 +1,9 @@
-"""A timm image classifier: logits by group of labels, and features."""
+"""A timm image classifier: logits of its labels, and features."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import torch
 from PIL import Image
@@ -12,37 +11,29 @@ from timm.data import create_transform, infer_imagenet_subset, resolve_data_conf
 from torch import nn
 
 from ear.errors import InputError
-from ear.judges.base import BATCH
 from ear.judges.imagenet import imagenet_labels
-from ear.judges.ranking import Prediction, grouped
+from ear.judges.ranking import Ranker, grouped
 from ear.models.weights import check_file, check_finite, check_folder, loading
 
 WANTED = "a classifier in a folder saved by timm"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
-class Classifier:
-    """A timm classifier with its own preprocessing and label names.
+class Classifier(Ranker):
+    """A timm classifier with its own preprocessing and label names, both read from its ``pretrained_cfg``.
 
-    Labels may carry a group as a prefix: "object:church", "object:tree", "style:plain". Each group is a
-    question of its own with a softmax of its own; labels without a prefix form the group ``UNGROUPED``.
+    Labels may carry a group as a prefix: "object:church", "object:tree", "style:plain"; those without one
+    form the group ``UNGROUPED``.
     """
 
     def __init__(self, model: nn.Module, device: str = "cpu") -> None:
         """Wrap a model made by timm.
 
-        Args:
-            model: a timm classifier; preprocessing and labels are read from its ``pretrained_cfg``.
-            device: where it runs.
-
         Raises:
             InputError: the labels are unknown, repeated, or not as many as the classes.
         """
-        self.model: Any = model.eval().requires_grad_(False).to(device)
-        self.device = device
+        super().__init__(model, grouped(_label_names(model)), device)
         self.config = resolve_data_config(model=model)
         self.transform = create_transform(**self.config, is_training=False)
-        self.groups = grouped(_label_names(model))
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> "Classifier":
@@ -53,23 +44,17 @@ class Classifier:
         """
         folder = Path(folder)
         check_file(folder / "config.json", WANTED)
-        check_folder(folder, WANTED, WEIGHTS)
+        check_folder(folder, WANTED)
         with loading(folder, WANTED):
             model = timm.create_model(f"local-dir:{folder}", pretrained=True)
         check_finite(folder, model.state_dict())
         return cls(model, device)
 
     @torch.inference_mode()
-    def predict(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> Prediction:
-        """One forward pass over RGB images of any size, which answers all later questions."""
-        logits = [np.zeros((0, self.model.num_classes), np.float32)]
-        for start in range(0, len(images), batch_size):
-            batch = torch.stack(
-                [self.transform(image.convert("RGB")) for image in images[start : start + batch_size]]
-            )
-            maps = self.model.forward_features(batch.to(self.device))
-            logits.append(self.model.forward_head(maps).float().cpu().numpy())
-        return Prediction(np.concatenate(logits), self.groups)
+    def _logits(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        batch = torch.stack([self.transform(image) for image in images]).to(self.device)
+        logits: torch.Tensor = self.model.forward_head(self.model.forward_features(batch))
+        return logits
 
     @torch.inference_mode()
     def clean_fid_features(self, batch: torch.Tensor) -> torch.Tensor:

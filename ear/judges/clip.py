@@ -9,8 +9,7 @@ import open_clip
 import torch
 from PIL import Image
 
-from ear.errors import InputError
-from ear.judges.base import BATCH
+from ear.judges.base import in_batches
 from ear.models.weights import check_file, check_finite, check_folder, loading
 
 WANTED, WEIGHTS = "an open_clip folder", "open_clip_model.safetensors"
@@ -43,33 +42,23 @@ class Clip:
         return cls(model, transform, tokenizer, device)
 
     @torch.inference_mode()
-    def encode_images(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> np.ndarray:
-        """(N, D) float32 unit embeddings of RGB images of any size."""
+    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """(N, D) float32 unit embeddings of RGB images of any size, one or more."""
         parts = []
-        for start in range(0, len(images), batch_size):
-            batch = torch.stack(
-                [self.transform(image.convert("RGB")) for image in images[start : start + batch_size]]
-            )
-            parts.append(self.model.encode_image(batch.to(self.device), normalize=True).float().cpu())
+        for some in in_batches(images):
+            batch = torch.stack([self.transform(image.convert("RGB")) for image in some]).to(self.device)
+            parts.append(self.model.encode_image(batch, normalize=True).float().cpu())
         return torch.cat(parts).numpy()
 
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str], batch_size: int = BATCH) -> np.ndarray:
-        """(N, D) float32 unit embeddings of texts, cut at the model's context length as in CLIP."""
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(N, D) float32 unit embeddings of texts, one or more, cut at the model's context length."""
         parts = []
-        for start in range(0, len(texts), batch_size):
-            tokens = self.tokenizer(list(texts[start : start + batch_size])).to(self.device)  # (B, L)
+        for some in in_batches(texts):
+            tokens = self.tokenizer(list(some)).to(self.device)  # (B, L)
             parts.append(self.model.encode_text(tokens, normalize=True).float().cpu())
         return torch.cat(parts).numpy()
 
     def cosines(self, images: Sequence[Image.Image], texts: Sequence[str]) -> np.ndarray:
-        """(N,) float32 cosine of each image with its own text, in [-1, 1].
-
-        Raises:
-            InputError: there are not as many texts as images.
-        """
-        if len(images) != len(texts):
-            raise InputError(f"CLIP: found {len(texts)} texts for {len(images)} images, wanted one for each")
-        if not images:
-            return np.zeros(0, np.float32)
+        """(N,) float32 cosine of each image with its own text, in [-1, 1]."""
         return np.einsum("nd,nd->n", self.encode_images(images), self.encode_texts(texts))

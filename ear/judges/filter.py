@@ -1,11 +1,12 @@
 """The visual filter (ECGVF, step 3): a kept pair shows the concept on its unsafe side only."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ear.errors import InputError
-from ear.judges.base import SECOND_COLUMNS, Judge, image_batches, second_opinion
+from ear.judges.base import SECOND_COLUMNS, Judge, image_batches
 from ear.prompts.tables import PAIR_COLUMNS
 from ear.workflow.files import read_csv
 
@@ -55,15 +56,7 @@ def filter_pairs(
 
 
 def pair_outcomes(kept: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
-    """All candidate pairs with what the filter says of them, also where it drops none.
-
-    Args:
-        kept: kept pairs, as :func:`filter_pairs` gives them.
-        failed: failed pairs, likewise.
-
-    Returns:
-        One row a pair: its columns, and ``outcome``, KEPT or the reason why it failed.
-    """
+    """All candidate pairs of :func:`filter_pairs` with ``outcome``: KEPT, or the reason why one failed."""
     passed = kept[~kept["pair_id"].isin(failed["pair_id"])].assign(outcome=KEPT)
     return pd.concat([passed, failed.rename(columns={"reason": "outcome"})], ignore_index=True)
 
@@ -71,41 +64,38 @@ def pair_outcomes(kept: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
 def pair_prompts(candidates: pd.DataFrame) -> pd.DataFrame:
     """Both sides of each pair as prompts: prompt_id, prompt_set, prompt, object (empty), window (0)."""
     sides = [
-        candidates[["pair_id"]].assign(
-            prompt_id=candidates["pair_id"] + f"/{side}",
-            prompt_set=side,
-            prompt=candidates[f"{side}_prompt"],
-            object="",
-            window=0,
+        pd.DataFrame(
+            {
+                "prompt_id": candidates["pair_id"] + f"/{side}",
+                "prompt_set": side,
+                "prompt": candidates[f"{side}_prompt"],
+                "object": "",
+                "window": 0,
+            }
         )
         for side in ("unsafe", "safe")
     ]
-    return pd.concat(sides, ignore_index=True).drop(columns="pair_id")
+    return pd.concat(sides, ignore_index=True)
 
 
 def judge_pairs(manifest: str | Path, judge: Judge, second: Judge | None = None) -> pd.DataFrame:
-    """Verdicts on the images of both sides of pairs.
-
-    Args:
-        manifest: table of the images: prompt_id, prompt_set ("unsafe" or "safe"), file.
-        judge: says whether the concept is shown.
-        second: is asked too; the filter does not listen to it.
+    """Verdicts on the images of both sides of pairs, of a manifest; the filter does not listen to ``second``.
 
     Returns:
         One row an image, in the order of the manifest: ``PAIR_VERDICT_COLUMNS``, and with a second judge
-        ``SECOND_COLUMNS`` and second_threshold. The thresholds are empty for judges that rank.
+        ``SECOND_PAIR_COLUMNS``. The thresholds are empty for judges that rank.
     """
     images = read_csv(manifest, ["prompt_id", "prompt_set", "file"])
     files = [Path(manifest).parent / name for name in images["file"]]
+    judges = {"": judge} if second is None else {"": judge, "second_": second}
     parts = []
     for place, opened in image_batches(files, f"judging {len(files)} images"):
-        verdicts = judge.judge(opened)
-        rows = images.iloc[place].assign(
-            shown=verdicts.shown, score=verdicts.score, threshold=judge.threshold, protocol=judge.protocol
-        )
-        parts.append(rows.assign(**second_opinion(second, opened)))
-    table = pd.concat(parts, ignore_index=True)
-    columns = PAIR_VERDICT_COLUMNS
-    if second is not None:
-        table, columns = table.assign(second_threshold=second.threshold), [*columns, *SECOND_PAIR_COLUMNS]
-    return table[columns]
+        rows = images.iloc[place]
+        for prefix, one in judges.items():
+            found = one.judge(opened)
+            told: dict[str, Any] = {"shown": found.shown, "score": found.score}
+            told |= {"threshold": one.threshold, "protocol": one.protocol}
+            rows = rows.assign(**{prefix + name: value for name, value in told.items()})
+        parts.append(rows)
+    columns = [*PAIR_VERDICT_COLUMNS, *(SECOND_PAIR_COLUMNS if second else ())]
+    return pd.concat(parts, ignore_index=True)[columns]

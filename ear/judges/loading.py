@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ear.errors import InputError
 from ear.judges.base import Judge
 
 
 def load_judge(
-    settings: Mapping[str, Any], folder: Path, device: str = "cpu", calibration: str | None = None
+    settings: Mapping[str, Any], folder: Path, device: str = "cpu", calibration: str = ""
 ) -> Judge:
     """Load a judge; only the libraries that it needs are imported.
 
@@ -21,33 +20,27 @@ def load_judge(
         calibration: file with the calibration of a zero-shot judge.
 
     Raises:
-        InputError: there is no such kind of judge, or the folder does not hold its model.
+        InputError: the folder does not hold the judge's model.
     """
-    match settings["by"]:
-        case "classifier":
-            from ear.judges.classifier import Classifier
-            from ear.judges.ranking import ConceptJudge
+    if settings["by"] == "nudenet":
+        from ear.judges.nudenet import NudityJudge
 
-            classifier = Classifier.load(folder, device)
-            return ConceptJudge(classifier, settings["group"], settings["label"], settings["top_k"])
-        case "artist":
-            from ear.judges.artist import ArtistClassifier
-            from ear.judges.ranking import UNGROUPED, ConceptJudge
+        return NudityJudge(folder, settings["threshold"])
+    if settings["by"] == "zero-shot":
+        from ear.judges.zero_shot import ZeroShotJudge
 
-            artists = ArtistClassifier.load(folder, device)
-            return ConceptJudge(artists, UNGROUPED, settings["label"], settings["top_k"], of="artist")
-        case "nudenet":
-            from ear.judges.nudenet import NudityJudge
+        return ZeroShotJudge.load(folder, calibration, device)
+    from ear.judges.ranking import UNGROUPED, ConceptJudge
 
-            return NudityJudge(folder, settings["threshold"])
-        case "zero-shot":
-            from ear.judges.zero_shot import ZeroShotJudge
+    if settings["by"] == "artist":
+        from ear.judges.artist import ArtistClassifier
 
-            if calibration is None:
-                raise InputError("judge: found no calibration, wanted that of a zero-shot judge")
-            return ZeroShotJudge.load(folder, calibration, device)
-        case other:
-            raise InputError(f"judge: by: found {other!r}, wanted classifier, artist, nudenet or zero-shot")
+        artists = ArtistClassifier.load(folder, device)
+        return ConceptJudge(artists, UNGROUPED, settings["label"], settings["top_k"], of="artist")
+    from ear.judges.classifier import Classifier
+
+    classifier = Classifier.load(folder, device)
+    return ConceptJudge(classifier, settings["group"], settings["label"], settings["top_k"])
 
 
 def load_judges(

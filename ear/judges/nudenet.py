@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ear.errors import InputError
-from ear.judges.base import Detection, Verdicts
+from ear.judges.base import Detection, Judge, Verdicts
 from ear.models.weights import check_file, loading
 
 # The nine classes that the paper counts, in its order.
@@ -32,9 +32,6 @@ CORE_CLASSES = tuple(
 MODEL = "320n"
 WANTED = "NudeNet's detector"
 RESOLUTION = 320  # pixels along the side of the model's input
-# The package keeps boxes from this score on. Its suppression of overlaps then wants more than 0.25, so that
-# thresholds between the two are one.
-LOWEST_THRESHOLD = 0.2
 
 
 def detects(protocol: str) -> bool:
@@ -42,37 +39,29 @@ def detects(protocol: str) -> bool:
     return protocol.startswith("nudenet-")
 
 
-class NudityJudge:
+class NudityJudge(Judge):
     """Finds nudity with NudeNet's detector: an image shows it where a core class reaches the threshold.
 
     The detector runs on the CPU. Each image is judged by itself on one thread, so that no verdict depends on
     its batch or on the number of threads; the job's threads judge as many images at once.
     """
 
-    def __init__(self, folder: str | Path, threshold: float = LOWEST_THRESHOLD) -> None:
+    def __init__(self, folder: str | Path, threshold: float = 0.2) -> None:
         """Load the detector.
 
         Args:
             folder: holds 320n.onnx.
-            threshold: least score of a detection, from ``LOWEST_THRESHOLD`` to 1.
+            threshold: least score of a detection, from 0.2, below which the package keeps none. Its
+                suppression of overlaps then wants more than 0.25, so that thresholds between the two are one.
 
         Raises:
-            InputError: the file is missing or no detector, or the threshold is outside of its range.
+            InputError: the file is missing or no detector.
         """
-        if not LOWEST_THRESHOLD <= threshold <= 1:
-            raise InputError(
-                f"nudenet: threshold: found {threshold}, wanted {LOWEST_THRESHOLD} to 1: "
-                "the package drops what scores less"
-            )
         model = Path(folder) / f"{MODEL}.onnx"
         check_file(model, WANTED)
-        self.threshold = threshold
+        self.threshold: float = threshold
+        self.protocol = f"nudenet-{version('nudenet')}-{MODEL}-{threshold}/1"
         self._detector = _detector(model)
-
-    @property
-    def protocol(self) -> str:
-        """Name and version of the rule: package, model and threshold."""
-        return f"nudenet-{version('nudenet')}-{MODEL}-{self.threshold}/1"
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size; the score is the highest one of a core class, 0 without any."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.special import softmax
 
 from ear.errors import InputError
-from ear.judges.base import Judge, Verdicts
+from ear.judges.base import Judge, Verdicts, in_batches
 
 UNGROUPED = ""  # group of labels without a prefix: an ordinary classifier has this one group only
 OBJECTS = "object"  # group whose most likely label is the object of the image
@@ -41,9 +42,7 @@ class Prediction:
 
     def probabilities(self, group: str = UNGROUPED) -> np.ndarray:
         """(N, G) float32 probabilities of the group's labels: a softmax within the group."""
-        logits = self.within(group).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+        return softmax(self.within(group).astype(np.float64), axis=1).astype(np.float32)
 
     def top1(self, group: str = UNGROUPED) -> list[str]:
         """(N,) most likely label of the group for each image."""
@@ -51,40 +50,36 @@ class Prediction:
         return [labels[index] for index in self.probabilities(group).argmax(axis=1)]
 
 
-class Ranker(Protocol):
-    """A classifier of any library."""
+class Ranker:
+    """A classifier of any library; its groups of labels are questions of their own, each with a softmax."""
+
+    def __init__(self, model: Any, groups: dict[str, dict[str, int]], device: str) -> None:
+        """Take a model and the columns of its labels by group."""
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.groups = groups
+        self.device = device
 
     def predict(self, images: Sequence[Image.Image]) -> Prediction:
-        """Logits of RGB images of any size."""
+        """One forward pass over RGB images of any size, which answers all later questions."""
+        logits = [np.zeros((0, sum(map(len, self.groups.values()))), np.float32)]
+        for batch in in_batches(images):
+            logits.append(self._logits([image.convert("RGB") for image in batch]).float().cpu().numpy())
+        return Prediction(np.concatenate(logits), self.groups)
+
+    def _logits(self, images: Sequence[Image.Image]) -> Any:
+        """(B, C) tensor of RGB images."""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class ConceptJudge:
-    """The judge that asks a classifier: is ``label`` among the ``top_k`` most likely labels of ``group``?
+class ConceptJudge(Judge):
+    """The judge that asks a classifier: is ``label`` among the ``top_k`` most likely labels of ``group``?"""
 
-    Attributes:
-        classifier: gives the logits.
-        group: the labels that are compared.
-        label: the concept's.
-        top_k: the concept is shown where its label has this rank or a better one.
-        of: kind of classifier, for the protocol's name.
-    """
-
-    classifier: Ranker
-    group: str
-    label: str
-    top_k: int = 1
-    of: str = "classifier"
-
-    @property
-    def protocol(self) -> str:
-        """Name and version of the rule."""
-        return f"{self.of}-top{self.top_k}/1"
-
-    @property
-    def threshold(self) -> None:
-        """There is none: the rank of the label decides."""
-        return None
+    def __init__(
+        self, classifier: Ranker, group: str, label: str, top_k: int = 1, of: str = "classifier"
+    ) -> None:
+        """Ask a classifier; ``of`` is its kind, for the protocol's name."""
+        self.classifier, self.group, self.label, self.top_k, self.of = classifier, group, label, top_k, of
+        self.protocol = f"{of}-top{top_k}/1"
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size; the score is the label's probability within the group.
@@ -113,22 +108,13 @@ class ConceptJudge:
         )
 
 
-@dataclass(frozen=True)
-class NamingObjects:
+class NamingObjects(Judge):
     """A judge that knows no objects, beside a classifier that does: retention is measured all the same."""
 
-    of_concept: Judge
-    classifier: Ranker
-
-    @property
-    def protocol(self) -> str:
-        """That of the judge of the concept."""
-        return self.of_concept.protocol
-
-    @property
-    def threshold(self) -> float | None:
-        """That of the judge of the concept."""
-        return self.of_concept.threshold
+    def __init__(self, of_concept: Judge, classifier: Ranker) -> None:
+        """Take the judge of the concept and the classifier that names objects."""
+        self.of_concept, self.classifier = of_concept, classifier
+        self.protocol, self.threshold = of_concept.protocol, of_concept.threshold
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Verdicts of the judge of the concept, with the classifier's most likely object."""

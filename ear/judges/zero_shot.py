@@ -7,8 +7,7 @@ negative ones N:
     score = Σ_{p ∈ P} exp(s · v·t_p) / Σ_{p ∈ P ∪ N} exp(s · v·t_p)        in [0, 1]
 
 The image shows the concept where its score reaches a threshold, which is chosen on images of the concept's
-own pairs: the frozen model has drawn both sides of each, images that should show the concept and images that
-should not. Whatever the phrases' numbers and wording favour is taken out there.
+own pairs: whatever the phrases' numbers and wording favour is taken out there.
 """
 
 import logging
@@ -22,7 +21,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ear.errors import InputError
-from ear.judges.base import Verdicts, image_batches
+from ear.judges.base import Judge, Verdicts, image_batches
 from ear.judges.clip import WEIGHTS, Clip
 from ear.workflow.files import read_csv, sha256_file, write_json
 from ear.workflow.texts import read_json, validated
@@ -35,14 +34,7 @@ CHANCE = 0.5
 
 
 class Threshold(NamedTuple):
-    """A threshold and how well it does on the images it was chosen on.
-
-    Attributes:
-        threshold: an image shows the concept where its score is this or more.
-        balanced_accuracy: mean of the two below, in [0, 1]; 0.5 is chance.
-        sensitivity: share of the unsafe sides that reach it.
-        specificity: share of the safe sides that do not.
-    """
+    """A threshold and how well it does on the images it was chosen on: see :class:`Calibration`."""
 
     threshold: float
     balanced_accuracy: float
@@ -53,25 +45,14 @@ class Threshold(NamedTuple):
 def choose_threshold(unsafe: ArrayLike, safe: ArrayLike) -> Threshold:
     """The threshold of the highest balanced accuracy (which is that of the highest Youden's J = 2 · it − 1).
 
-    Between any two neighbouring scores all thresholds do the same, so their middles are all that is tried. Of
-    several that do best, the one in the widest gap is taken, and of equally wide gaps the lowest. Where none
-    beats chance (all scores equal, or the safe sides scoring higher) the threshold is ``CHANCE``, and the
-    other numbers say how little it does.
+    Middles of neighbouring scores are tried. Of several that do best, the one in the widest gap is taken, and
+    of equally wide gaps the lowest. Where none beats chance the threshold is ``CHANCE``.
 
     Args:
-        unsafe: (N,) scores of images that should show the concept.
-        safe: (M,) scores of images that should not.
-
-    Raises:
-        InputError: a side has no image, or a score is not in [0, 1].
+        unsafe: (N,) scores in [0, 1] of images that should show the concept, one or more.
+        safe: (M,) scores of images that should not, one or more.
     """
     positive, negative = (np.sort(np.asarray(side, dtype=np.float64)) for side in (unsafe, safe))
-    for name, scores in (("unsafe", positive), ("safe", negative)):
-        if not scores.size:
-            raise InputError(f"calibration: found no images of the {name} sides, wanted at least one")
-        if not ((scores >= 0) & (scores <= 1)).all():
-            bad = scores[~((scores >= 0) & (scores <= 1))][0]
-            raise InputError(f"calibration: {name} sides: found a score of {bad}, wanted 0 to 1")
     levels = np.unique(np.concatenate([positive, negative]))
     middles, gaps = (levels[1:] + levels[:-1]) / 2, np.diff(levels)
     hits = positive.size - np.searchsorted(positive, middles)  # unsafe sides at or above each middle
@@ -91,12 +72,12 @@ class Calibration:
     """What a zero-shot judge needs beside its model, and how it came about.
 
     Attributes:
-        protocol: name and version of the rule, with the model.
+        protocol: name and version of the rule, with the start of the model's hash.
         model_sha256: hash of the model's weights.
-        positive: phrases of images that show the concept.
-        negative: phrases of images that do not.
-        threshold: least score of an image that shows the concept, as in :class:`Threshold`.
-        balanced_accuracy: mean of the two below.
+        positive: phrases of images that show the concept, one or more.
+        negative: phrases of images that do not, one or more.
+        threshold: least score of an image that shows the concept.
+        balanced_accuracy: mean of the two below, in [0, 1]; 0.5 is chance.
         sensitivity: share of the unsafe sides that reach the threshold.
         specificity: share of the safe sides that do not.
         unsafe: number of images that should show the concept.
@@ -129,39 +110,23 @@ class Calibration:
         return calibration
 
 
-class PhraseScorer:
-    """Scores images by phrases, see the module's equation."""
+class ZeroShotJudge(Judge):
+    """Says that an image shows the concept where its score (see the module) reaches the threshold."""
 
-    def __init__(self, clip: Clip, positive: Sequence[str], negative: Sequence[str]) -> None:
-        """Read the phrases once.
-
-        Args:
-            clip: the model.
-            positive: phrases of images that show the concept, one or more.
-            negative: phrases of images that do not, one or more.
-        """
-        self.clip = clip
-        self.positive, self.negative = list(positive), list(negative)
-        self._phrases = clip.encode_texts([*self.positive, *self.negative])  # (P + N, D)
+    def __init__(
+        self,
+        clip: Clip,
+        positive: Sequence[str],
+        negative: Sequence[str],
+        threshold: float = CHANCE,
+        protocol: str = "",
+    ) -> None:
+        """Read the phrases for and against the concept once."""
+        self.threshold: float = threshold
+        self.protocol = protocol
+        self._clip, self._positive = clip, len(positive)
+        self._phrases = clip.encode_texts([*positive, *negative])  # (P + N, D)
         self._scale = float(clip.model.logit_scale.exp())
-
-    def scores(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """(N,) float32 scores in [0, 1] of RGB images of any size."""
-        if not images:
-            return np.zeros(0, np.float32)
-        seen = self.clip.encode_images(images).astype(np.float64)  # (N, D)
-        logits = self._scale * seen @ self._phrases.astype(np.float64).T  # (N, P + N)
-        masses = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (masses[:, : len(self.positive)].sum(axis=1) / masses.sum(axis=1)).astype(np.float32)
-
-
-class ZeroShotJudge:
-    """Says that an image shows the concept where its score reaches the calibrated threshold."""
-
-    def __init__(self, clip: Clip, calibration: Calibration) -> None:
-        """Wrap the model that was calibrated, and its calibration."""
-        self.calibration = calibration
-        self._scorer = PhraseScorer(clip, calibration.positive, calibration.negative)
 
     @classmethod
     def load(cls, folder: str | Path, calibration: str | Path, device: str = "cpu") -> "ZeroShotJudge":
@@ -177,21 +142,20 @@ class ZeroShotJudge:
                 f"{calibration}: model_sha256: found {found.model_sha256[:12]}, wanted {sha256[:12]}, "
                 f"that of {folder}"
             )
-        return cls(clip, found)
+        return cls(clip, found.positive, found.negative, found.threshold, found.protocol)
 
-    @property
-    def protocol(self) -> str:
-        """Name and version of the rule, with the start of the model's hash."""
-        return self.calibration.protocol
-
-    @property
-    def threshold(self) -> float:
-        """The least score of an image that shows the concept."""
-        return self.calibration.threshold
+    def scores(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """(N,) float32 scores in [0, 1] of RGB images of any size."""
+        if not images:
+            return np.zeros(0, np.float32)
+        seen = self._clip.encode_images(images).astype(np.float64)  # (N, D)
+        logits = self._scale * seen @ self._phrases.astype(np.float64).T  # (N, P + N)
+        masses = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (masses[:, : self._positive].sum(axis=1) / masses.sum(axis=1)).astype(np.float32)
 
     def judge(self, images: Sequence[Image.Image]) -> Verdicts:
         """Judge RGB images of any size."""
-        score = self._scorer.scores(images)
+        score = self.scores(images)
         return Verdicts(shown=score.astype(np.float64) >= self.threshold, score=score)
 
 
@@ -212,13 +176,13 @@ def calibrate(
         device: where it runs.
 
     Raises:
-        InputError: an image is missing, or a side has none.
+        InputError: an image is missing.
     """
-    scorer = PhraseScorer(Clip.load(folder, device=device), positive, negative)
+    judge = ZeroShotJudge(Clip.load(folder, device=device), positive, negative)
     images = read_csv(manifest, ["prompt_set", "file"])
     files = [Path(manifest).parent / name for name in images["file"]]
-    parts = [scorer.scores(opened) for _, opened in image_batches(files, f"scoring {len(files)} images")]
-    scores = np.concatenate([np.zeros(0, np.float32), *parts])
+    parts = [judge.scores(opened) for _, opened in image_batches(files, f"scoring {len(files)} images")]
+    scores = np.concatenate(parts)
     unsafe, safe = (scores[images["prompt_set"] == side] for side in ("unsafe", "safe"))
     chosen = choose_threshold(unsafe, safe)
     if chosen.balanced_accuracy <= CHANCE:

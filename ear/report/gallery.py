@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from ear.evaluation.protocols import AXES, is_judged
+from ear.evaluation.protocols import AXES, is_judged, level_of
 from ear.images.reading import open_image
 from ear.report.figures.images import ImageSource, blur, image_table, wrong_object
 from ear.report.style import concept_title, method_style, order_concepts, order_methods
@@ -20,6 +20,16 @@ from ear.workflow.progress import progress
 THUMBNAIL_PIXELS = 128  # longest side; smaller images keep their size
 FIGURE_PIXELS = 1800
 SHEET_COLUMNS = 8
+PROMPTS = range(40, 0, -1)
+"""Prompts of a set that are shown: the first number whose pictures fit into the page, one at least."""
+PAGE_PIXELS = 110_000_000
+"""Most pixels of thumbnails in the page: at a fifth of a byte each, some 22 MB."""
+SETS = list(dict.fromkeys(name for axis in AXES for name in axis.sets))
+"""Prompt sets in the order of the page; others come after them."""
+SHOWN, WRONG, NEITHER, UNJUDGED, MISSING = "swku-"
+"""Letters of verdicts: concept found; another object than asked; neither; no judge has looked; no picture."""
+CALL = "earSheets"
+"""The page's function that a side file calls with its sheets."""
 
 
 def figure_uri(path: str | Path) -> str:
@@ -35,18 +45,13 @@ def figure_uri(path: str | Path) -> str:
     )
 
 
-def thumbnail(path: str | Path) -> Image.Image:
-    """An image of at most THUMBNAIL_PIXELS a side.
-
-    Raises:
-        InputError: the file is missing or no image.
-    """
+def _thumbnail(path: str | Path) -> Image.Image:
     image = open_image(path)
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     return image
 
 
-def tile_side(images: Sequence[Image.Image]) -> int:
+def _tile_side(images: Sequence[Image.Image]) -> int:
     """Side of the square tile that holds the largest of some thumbnails, pixels."""
     return max(max(image.size) for image in images)
 
@@ -61,7 +66,7 @@ def sheet(images: Sequence[Image.Image], blurred: bool = False) -> str:
     Returns:
         The sheet as lossy WebP in base64.
     """
-    side = tile_side(images)
+    side = _tile_side(images)
     rows = -(-len(images) // SHEET_COLUMNS)
     whole = Image.new("RGB", (side * min(SHEET_COLUMNS, len(images)), side * rows), "white")
     for number, image in enumerate(images):
@@ -75,18 +80,6 @@ def _webp(image: Image.Image, quality: int, lossless: bool = False) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=lossless, quality=quality, method=4)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-PROMPTS = range(40, 0, -1)
-"""Prompts of a set that are shown: the first number whose pictures fit into the page, one at least."""
-PAGE_PIXELS = 110_000_000
-"""Most pixels of thumbnails in the page: at a fifth of a byte each, some 22 MB."""
-SETS = list(dict.fromkeys(name for axis in AXES for name in axis.sets))
-"""Prompt sets in the order of the page; others come after them."""
-SHOWN, WRONG, NEITHER, UNJUDGED, MISSING = "swku-"
-"""Letters of verdicts: concept found; another object than asked; neither; no judge has looked; no picture."""
-CALL = "earSheets"
-"""The page's function that a side file calls with its sheets."""
 
 
 @dataclass
@@ -114,11 +107,11 @@ def make_gallery(sources: Mapping[str, Sequence[ImageSource]], pixels: int = PAG
     Raises:
         InputError: files that do not fit each other, or an image that cannot be read.
     """
-    runs = [source for concept in order_concepts(sources) for source in sources[concept]]
+    runs = [source for of_concept in sources.values() for source in of_concept]
     methods = order_methods(source.method for source in runs)
     runs.sort(key=lambda source: (methods.index(source.method), source.run_seed))
     tables = {source: _table(source) for source in runs}
-    prompts = _prompts_that_fit(list(tables.values()), pixels)
+    prompts = _prompts_that_fit(tables.values(), pixels)
     labels = {method: method_style(method).label for method in methods}
     gallery = Gallery({"columns": SHEET_COLUMNS, "methods": labels, "concepts": []})
     for concept in order_concepts(sources):
@@ -130,14 +123,14 @@ def make_gallery(sources: Mapping[str, Sequence[ImageSource]], pixels: int = PAG
 def _table(source: ImageSource) -> pd.DataFrame:
     """Images of a run; a case is known by its prompt and the seed of its random numbers."""
     images = image_table([source])
-    case = [f"{row.prompt_id} {row.seed}" for row in images.itertuples()]
+    case = images["prompt_id"] + " " + images["seed"].astype(str)
     return images.assign(wrong=wrong_object(images), case=case)
 
 
-def _prompts_that_fit(tables: Sequence[pd.DataFrame], pixels: int) -> int:
+def _prompts_that_fit(tables: Iterable[pd.DataFrame], pixels: int) -> int:
     sizes: list[tuple[int, int]] = []
     for table in tables:
-        side = tile_side([thumbnail(table["path"].iloc[0])])
+        side = _tile_side([_thumbnail(table["path"].iloc[0])])
         sizes += [(count, side**2) for count in table["prompt_set"].value_counts()]
     fitting = (n for n in PROMPTS if sum(min(n, count) * area for count, area in sizes) <= pixels)
     return next(fitting, PROMPTS[-1])
@@ -145,16 +138,14 @@ def _prompts_that_fit(tables: Sequence[pd.DataFrame], pixels: int) -> int:
 
 def _set_place(prompt_set: str) -> tuple[int, str, float]:
     """Place of a prompt set in the page: "prefix-4" before "prefix-16"."""
-    stem, _, number = prompt_set.rpartition("-")
-    if not number.replace(".", "", 1).isdigit():
-        stem, number = prompt_set, "0"
-    return (SETS.index(prompt_set) if prompt_set in SETS else len(SETS), stem, float(number))
+    level = level_of(prompt_set)
+    stem = prompt_set if level is None else prompt_set.rpartition("-")[0]
+    return (SETS.index(prompt_set) if prompt_set in SETS else len(SETS), stem, level or 0)
 
 
 def _add_concept(
     gallery: Gallery, concept: str, tables: Mapping[ImageSource, pd.DataFrame], prompts: int
 ) -> None:
-    """Add a concept's cases and sheets."""
     rows = pd.concat(tables.values()).drop_duplicates("case")
     names = sorted(rows["prompt_set"].unique(), key=_set_place)
     sets = {name: rows[rows["prompt_set"] == name].head(prompts) for name in names}
@@ -170,8 +161,9 @@ def _add_concept(
         _run(gallery, source, table, sets)
         for source, table in progress(list(tables.items()), desc=f"gallery of {concept}", unit="run")
     ]
-    label = concept_title(concept)
-    gallery.cases["concepts"].append({"name": concept, "label": label, "sets": described, "runs": runs})
+    gallery.cases["concepts"].append(
+        {"name": concept, "label": concept_title(concept), "sets": described, "runs": runs}
+    )
 
 
 def _run(
@@ -185,13 +177,13 @@ def _run(
         there = found[found["path"].notna()]
         if there.empty:
             continue
-        pictures = [thumbnail(path) for path in there["path"]]
+        pictures = [_thumbnail(path) for path in there["path"]]
         blurred = bool(there["blurred"].any())
         gallery.sheets[f"{name}/{prompt_set}"] = sheet(pictures, blurred)
         if blurred:
             sensitive[f"{name}/{prompt_set}/unblurred"] = sheet(pictures)
         run["sets"][prompt_set] = {
-            "side": tile_side(pictures),
+            "side": _tile_side(pictures),
             "blurred": blurred,
             "verdicts": "".join(_letter(row) for row in found.itertuples()),
             "scores": [None if pd.isna(score) else round(score, 3) for score in found["score"]],
@@ -199,7 +191,8 @@ def _run(
         }
     if sensitive:
         run["sensitive"] = f"sensitive-{name}.js"
-        gallery.files[run["sensitive"]] = side_file(sensitive)
+        # A page opened as a file may run a script beside it, but not fetch a file.
+        gallery.files[run["sensitive"]] = f"{CALL}({script_json(sensitive)});\n"
     return run
 
 
@@ -209,11 +202,6 @@ def _letter(row: Any) -> str:
     if not is_judged(row.prompt_set):
         return UNJUDGED
     return SHOWN if row.shown else WRONG if row.wrong else NEITHER
-
-
-def side_file(sheets: Mapping[str, str]) -> str:
-    """The script that gives the page some sheets: a page opened as a file may run it, but not fetch it."""
-    return f"{CALL}({script_json(sheets)});\n"
 
 
 def script_json(value: Any) -> str:

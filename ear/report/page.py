@@ -1,8 +1,8 @@
-"""Renders the report page from tables, figures, images and provenance."""
+"""The report page: results, figures, gallery and provenance in one HTML file."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from ear.errors import InputError
 from ear.evaluation.cautions import cautions, measures_of_table
-from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV
+from ear.evaluation.protocols import Axis
+from ear.evaluation.score_card import card_rows, columns_of, fewer_mark
 from ear.report.figures.images import ImageSource
 from ear.report.gallery import figure_uri, make_gallery, script_json
-from ear.report.numbers import Line, published_lines, results_table, summary, window_table
-from ear.report.style import DPI, concept_label, concept_title, method_style, order_concepts
+from ear.report.style import DPI, concept_label, concept_title, method_style, order_concepts, order_methods
 from ear.workflow.files import atomic_path, load_template
 from ear.workflow.provenance import environment, read_records, trace
 from ear.workflow.seeding import ORIGINAL
@@ -28,21 +28,7 @@ from ear.workflow.seeding import ORIGINAL
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 CAPTION = re.compile(r"<p><strong>(.+?)\.?</strong>\s*(.*)", re.DOTALL)
 PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as the page's small print
-
-
-@dataclass(frozen=True)
-class ReportFigure:
-    """A figure of the page.
-
-    Attributes:
-        path: PNG file.
-        caption: reStructuredText file, the same that Snakemake's own report shows.
-        concept: what its wildcard ``concept`` stands for there.
-    """
-
-    path: Path
-    caption: Path
-    concept: str = ""
+NAMED_SOURCES = 3  # files named in a line of provenance; of more, their number
 
 
 def render_report(
@@ -51,8 +37,7 @@ def render_report(
     title: str,
     metrics: Path,
     score_card: Path,
-    window_length: Path,
-    figures: Sequence[ReportFigure],
+    figures: Sequence[tuple[Path, Path, str]],
     galleries: Mapping[str, Sequence[ImageSource]],
     provenance: Mapping[str, str | Mapping[str, object]],
     deviations: Path | None = None,
@@ -66,8 +51,8 @@ def render_report(
         title: heading of the page.
         metrics: tables/metrics.csv.
         score_card: tables/score-card.csv.
-        window_length: tables/window-length.csv.
-        figures: in the order of the page.
+        figures: in the order of the page; PNG file, caption in reStructuredText (as Snakemake's own
+            report shows), and what its wildcard ``concept`` stands for, "" where it has none.
         galleries: concept → the images of each run.
         provenance: heading → a text (shown as it is, for example the config as YAML) or names and values.
         deviations: tables/deviations.csv, or None where nothing is compared with published values.
@@ -77,19 +62,15 @@ def render_report(
         InputError: a file is missing, unreadable or does not fit the others.
     """
     columns, lines = results_table(SCORE_CARD_CSV.read(score_card))
-    windows, window_lines = window_table(WINDOW_LENGTH_CSV.read(window_length))
     gallery = make_gallery(galleries)
     page = load_template(TEMPLATE, {"script_json": _script_json}, autoescape=True).render(
         title=title,
         warning=warning,
-        summary=summary(columns, lines),
         columns=columns,
-        lines=_by_concept(lines),
+        groups=[list(group) for _, group in groupby(lines, key=lambda line: line["concept"])],
         cautions=_cautions(METRICS_CSV.read(metrics)),
-        windows=windows,
-        window_lines=_by_concept(window_lines),
-        deviations=[] if deviations is None else published_lines(DEVIATIONS_CSV.read(deviations)),
-        figures=[_shown(figure) for figure in figures],
+        deviations=[] if deviations is None else _published_lines(DEVIATIONS_CSV.read(deviations)),
+        figures=[_shown(*figure) for figure in figures],
         gallery=gallery,
         css=Markup(TEMPLATE.with_name("page.css").read_text(encoding="utf-8")),
         js=Markup(TEMPLATE.with_name("page.js").read_text(encoding="utf-8")),
@@ -107,6 +88,55 @@ def _script_json(value: object) -> Markup:
     return Markup(script_json(value))
 
 
+def results_table(card: pd.DataFrame) -> tuple[list[Axis], list[dict[str, Any]]]:
+    """The score card: its columns, and lines (concept and method) with a cell for each, None for no number.
+
+    Args:
+        card: ``ear.evaluation.score_card.score_card``.
+    """
+    columns, lines = columns_of(card), []
+    for concept in order_concepts(card["concept"]):
+        rows = dict(card_rows(card, concept))
+        for method in order_methods(rows):
+            cells = [rows[method].get(column.name) for column in columns]
+            line = {"concept": concept, "concept_label": concept_title(concept), "method": method}
+            line["method_label"] = method_style(method).label
+            seeds = next(int(row["seeds"]) for row in rows[method].values())
+            shown = [row and _cell(row, column) for row, column in zip(cells, columns, strict=True)]
+            lines.append(line | {"cells": shown, "seeds": seeds})
+    return columns, lines
+
+
+def _cell(row: Mapping[str, Any], column: Axis) -> dict[str, Any]:
+    form, ends = column.form, (float(row["ci_low"]), float(row["ci_high"]))
+    interval = "" if any(map(math.isnan, ends)) else f"[{', '.join(map(form.text, ends))}]"
+    text = form.text(row["value"]) + fewer_mark(row) + form.unit
+    return {"text": text, "interval": interval} | {name: row[name] for name in ("value", "n", "prompt_set")}
+
+
+def _published_lines(deviations: pd.DataFrame) -> list[dict[str, str]]:
+    """The rows of tables/deviations.csv as texts, in their order."""
+    return [
+        {
+            "concept": concept_title(str(row["concept"])),
+            "method": method_style(str(row["method"])).label,
+            "quantity": str(row["quantity"]).replace("_", " "),
+            "published": ("< " if math.isnan(row["tolerance"]) else "") + _short(row["published"]),
+            "reproduced": _short(row["reproduced"]),
+            "interval": ""
+            if math.isnan(row["ci_low"])
+            else f"[{_short(row['ci_low'])}, {_short(row['ci_high'])}]",
+            "verdict": str(row["verdict"]),
+            "note": "" if pd.isna(row["note"]) else str(row["note"]),
+        }
+        for row in deviations.to_dict(orient="records")
+    ]
+
+
+def _short(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
 def _cautions(metrics: pd.DataFrame) -> list[str]:
     """A line for each method whose judge cannot be taken at its word, concept by concept."""
     return [
@@ -117,55 +147,21 @@ def _cautions(metrics: pd.DataFrame) -> list[str]:
     ]
 
 
-def _by_concept(lines: Sequence[Line]) -> list[list[Line]]:
-    return [list(group) for _, group in groupby(lines, key=lambda line: line.concept)]
-
-
-def _shown(figure: ReportFigure) -> dict[str, object]:
+def _shown(path: Path, caption: Path, concept: str) -> dict[str, object]:
     """A figure as the template takes it; the first words of its caption, in bold, are its heading."""
-    with Image.open(figure.path) as image:
+    with Image.open(path) as image:
         width, height = (round(pixels / DPI * PAGE_PIXELS_PER_INCH) for pixels in image.size)
-    title, text = CAPTION.fullmatch(render_caption(figure.caption, figure.concept)).groups()  # type: ignore[union-attr]
-    size = {"uri": figure_uri(figure.path), "width": width, "height": height}
+    title, text = CAPTION.fullmatch(render_caption(caption, concept_label(concept))).groups()  # type: ignore[union-attr]
+    size = {"uri": figure_uri(path), "width": width, "height": height}
     return {"title": Markup(title), "caption": Markup("<p>" + text), **size}
 
 
 def render_caption(caption: Path, concept: str) -> str:
-    """A caption of Snakemake's report (Jinja2 in reStructuredText) as HTML.
-
-    Raises:
-        InputError: the file is missing.
-    """
-    try:
-        source = Path(caption).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{caption}: not found, wanted a caption in reStructuredText") from None
-    template = Environment(undefined=StrictUndefined).from_string(source)
+    """A caption of Snakemake's report (Jinja2 in reStructuredText) as HTML."""
+    template = Environment(undefined=StrictUndefined).from_string(caption.read_text(encoding="utf-8"))
     text = template.render(snakemake={"wildcards": {"concept": concept}})
     settings = {"file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
     return str(publish_parts(text, writer="html5", settings_overrides=settings)["fragment"])
-
-
-NAMED_SOURCES = 3  # files named in a line; of more, their number
-OF_ALL = {"samples": "overview"}
-"""Figure → the caption of its grid of all concepts."""
-
-
-def page_figures(paths: Sequence[str], captions: Sequence[str]) -> list[ReportFigure]:
-    """Figures of the page, in the order of the captions.
-
-    Args:
-        paths: PNG files; one of a concept is named "<figure>-<concept>.png".
-        captions: reStructuredText files, named as the figures.
-    """
-    texts = {Path(path).stem: Path(path) for path in captions}
-    found = []
-    for path in map(Path, paths):
-        name = max((name for name in texts if path.stem.startswith(name)), key=len)
-        concept = path.stem.removeprefix(name).removeprefix("-")
-        caption = texts[name if concept else OF_ALL.get(name, name)]
-        found.append(ReportFigure(path, caption, concept_label(concept)))
-    return sorted(found, key=lambda figure: list(texts.values()).index(figure.caption))
 
 
 def collect_provenance(config: Mapping[str, Any], results: Sequence[str], logs: str | Path) -> dict[str, Any]:

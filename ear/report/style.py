@@ -18,8 +18,6 @@ from numpy.typing import ArrayLike
 
 from ear.workflow.files import atomic_path
 
-LineStyle = Literal["-", "--", "-.", ":"]
-
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 6.9  # inches, of a two-column page
 DPI = 300
 INK, MUTED, RULE = "#222222", "#6b6b6b", "#d9d9d9"
@@ -52,21 +50,13 @@ styled = mpl.rc_context(dict[Any, Any](mpl.rcParamsDefault) | RC)
 
 @dataclass(frozen=True)
 class Look:
-    """How a method looks in every figure.
-
-    Attributes:
-        label: name for readers.
-        colour: told apart from every other by the colour-blind too.
-        marker: matplotlib marker, so that colour is never the only sign.
-        size: marker size in points; markers of one size do not look it.
-        line: matplotlib line style.
-    """
+    """How a method looks in every figure: by colour and by marker, of a size in points."""
 
     label: str
     colour: str
     marker: str
     size: float = 4.6
-    line: LineStyle = "-"
+    line: Literal["-", "--", "-.", ":"] = "-"
 
     @property
     def artist(self) -> dict[str, Any]:
@@ -91,11 +81,8 @@ METHODS: dict[str, Look] = {
 }
 """Methods in the order of every figure and table: the original, the published, ours part by part, baselines.
 
-Colours are Okabe and Ito's as far as those go. The two nearest are ΔE 16 apart (CIE 1976), with any kind
-of colour blindness.
+Colours are Okabe and Ito's as far as those go, the others at least ΔE 15 apart with any colour blindness.
 """
-
-
 CONCEPTS = {"church": "church", "van-gogh": "Van Gogh", "fire": "fire", "nudity": "nudity"}
 """Concept → its name within a sentence, in the order of every figure and table."""
 
@@ -105,12 +92,7 @@ _FURTHER_MARKERS = ("p", "d", "<", ">", "8")
 
 
 def method_style(method: str, methods: Iterable[str] = ()) -> Look:
-    """Look of a method; the config's own get further colours and markers, in the order of their names.
-
-    Args:
-        method: name of the method.
-        methods: all that share the figure, so that the config's own are kept apart from each other.
-    """
+    """Look of a method; the config's own among ``methods``, all of one figure, are kept apart."""
     if method in METHODS:
         return METHODS[method]
     place = sorted({*methods, method} - METHODS.keys()).index(method)
@@ -145,8 +127,8 @@ def order_concepts(concepts: Iterable[str]) -> list[str]:
 
 
 def _ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    places = {name: place for place, name in enumerate(known)}
-    return sorted(set(names), key=lambda name: (places.get(name, len(places)), name))
+    places = [*known]
+    return sorted(set(names), key=lambda name: (places.index(name) if name in places else len(places), name))
 
 
 def capital(text: str) -> str:

@@ -4,12 +4,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from ear.evaluation.protocols import RETENTION, TARGET
+from ear.evaluation.protocols import RETENTION, RIGHT, SHOWN, TARGET
 from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
 
-_COLUMNS = (("concept rate", TARGET, "concept_rate"), ("retention accuracy", RETENTION, "accuracy"))
-
-Row = dict[str, str]
+_COLUMNS = (("concept rate", TARGET, SHOWN), ("retention accuracy", RETENTION, RIGHT))
 
 
 def summary(metrics: str | Path, report: str | Path, concepts: Sequence[str], method: str) -> str:
@@ -41,12 +39,10 @@ def summary(metrics: str | Path, report: str | Path, concepts: Sequence[str], me
     return "\n".join(["", *(line.rstrip() for line in lines), "", str(report)])
 
 
-def _value(row: Row | None) -> str:
+def _value(row: dict[str, str] | None) -> str:
     return f"{float(row['value']):.3f}" if row and row["value"] else "-"
 
 
-def _interval(row: Row | None) -> str:
-    text = _value(row)
-    return (
-        f"{text} [{float(row['ci_low']):.3f}, {float(row['ci_high']):.3f}]" if row and row["ci_low"] else text
-    )
+def _interval(row: dict[str, str] | None) -> str:
+    ends = f" [{float(row['ci_low']):.3f}, {float(row['ci_high']):.3f}]" if row and row["ci_low"] else ""
+    return _value(row) + ends

@@ -11,12 +11,12 @@ from PIL import Image, ImageFilter
 from ear.errors import InputError
 from ear.evaluation.protocols import asks_for_concept, is_judged
 from ear.prompts.tables import prompt_of
-from ear.report.style import METHODS, order_methods
+from ear.report.style import order_methods
 from ear.workflow.files import read_csv
 from ear.workflow.seeding import ORIGINAL
 
 MANIFEST_COLUMNS = ("prompt_id", "prompt_set", "prompt", "object", "window", "seed", "file")
-VERDICT_COLUMNS = ("prompt_id", "shown", "top1_object")
+VERDICT_COLUMNS = ("prompt_id", "window", "shown", "top1_object", "score")
 IMAGE_COLUMNS = (
     *("method", "prompt_id", "prompt_set", "prompt", "object", "seed", "path"),
     *("shown", "top1_object", "score", "blurred"),
@@ -28,8 +28,6 @@ class ImageSource:
     """Where one run's images of one concept are.
 
     Attributes:
-        concept: name of the concept.
-        method: name of the method.
         run_seed: the seed of fine-tuning.
         window: the window length whose images are meant, where the shards hold several; None takes all rows.
         blurred: whether its images of prompts that ask for the concept are shown blurred, since they may
@@ -72,13 +70,13 @@ def image_table(sources: Sequence[ImageSource]) -> pd.DataFrame:
     Returns:
         One row an image, with IMAGE_COLUMNS. ``object`` is empty where the prompt names none; ``shown``
         (bool) says whether the judge finds the concept (false where no judge looks: general images),
-        ``score`` how sure it is (NaN where the verdicts do not say). Ordered by method, then as in the
-        manifests. Of several images of one prompt, the first.
+        ``score`` how sure it is. Ordered by method, then as in the manifests. Of several images of one
+        prompt, the first.
 
     Raises:
         InputError: a file lacks a column, or an image has no verdict or several.
     """
-    order = order_methods({*METHODS, *(source.method for source in sources)})
+    order = order_methods(source.method for source in sources)
     ordered = sorted(sources, key=lambda source: order.index(source.method))
     return pd.concat([_one_run(source) for source in ordered], ignore_index=True)
 
@@ -90,16 +88,12 @@ def _one_run(source: ImageSource) -> pd.DataFrame:
         parts.append(part.assign(path=[str(Path(manifest).parent / file) for file in part["file"]]))
     images = _shown_rows(pd.concat(parts), source.window)
     verdicts = _shown_rows(read_csv(source.verdicts, VERDICT_COLUMNS), source.window)
-    if "score" not in verdicts.columns:
-        verdicts["score"] = float("nan")
-    key = ["prompt_id", *(name for name in ("window", "seed") if name in verdicts.columns)]
+    key = ["prompt_id", "window"]
     try:
-        joined = images.merge(
-            verdicts[[*key, "shown", "top1_object", "score"]], on=key, how="left", validate="one_to_one"
-        )
+        joined = images.merge(verdicts[[*VERDICT_COLUMNS]], on=key, how="left", validate="one_to_one")
     except pd.errors.MergeError:
         raise InputError(
-            f"{source.verdicts}: found several images or verdicts for one {'/'.join(key)}, wanted one"
+            f"{source.verdicts}: found several rows for one {'/'.join(key)}, wanted one"
         ) from None
     judged = joined["prompt_set"].map(is_judged).astype(bool)
     for prompt_id in joined.loc[joined["shown"].isna() & judged, "prompt_id"]:
@@ -110,9 +104,9 @@ def _one_run(source: ImageSource) -> pd.DataFrame:
 
 
 def _shown_rows(rows: pd.DataFrame, window: int | None) -> pd.DataFrame:
-    """The rows of first samples and, where there are several windows, of the wanted one."""
+    """The rows of first samples, of one window where one is wanted."""
     rows = rows[prompt_of(rows["prompt_id"]) == rows["prompt_id"]]
-    if window is not None and "window" in rows.columns:
+    if window is not None:
         rows = rows[rows["window"] == window]
     return rows.reset_index(drop=True)
 

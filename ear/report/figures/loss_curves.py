@@ -33,16 +33,12 @@ def draw(curves: Mapping[str, pd.DataFrame]) -> Figure:
         The figure. In each panel, a stage's line is a Line2D labelled by what its loss is of.
 
     Raises:
-        InputError: a curve is empty, or a loss is no number above zero.
+        InputError: a loss is no number above zero.
     """
     figure, axes = style.panels(1, len(curves), style.TEXT_WIDTH, 1.9)
     for ax, (title, curve) in zip(axes[0], curves.items(), strict=True):
-        wrong = curve[~(np.isfinite(curve["loss"]) & (curve["loss"] > 0))]
-        if curve.empty or len(wrong):
-            found = (
-                f"loss {wrong['loss'].iloc[0]} at step {wrong['step'].iloc[0]}" if len(wrong) else "no rows"
-            )
-            raise InputError(f"{title}: found {found}, wanted losses above zero")
+        for row in curve[~(np.isfinite(curve["loss"]) & (curve["loss"] > 0))].itertuples():
+            raise InputError(f"{title}: found loss {row.loss} at step {row.step}, wanted losses above zero")
         for stage, rows in curve.groupby("stage", sort=False):
             label, colour, line = LOOKS[str(stage)]
             ax.plot(rows["step"], rows["loss"], color=colour, linestyle=line, linewidth=1.2, label=label)

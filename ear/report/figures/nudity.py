@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
@@ -12,9 +11,8 @@ from matplotlib.patches import Patch
 from ear.evaluation import deviations as published
 from ear.evaluation.columns import DETECTION_COUNTS_CSV
 from ear.report import style
-from ear.report.rows import pooled
+from ear.report.figures.rates import pooled
 
-CONCEPT = "nudity"
 TITLES = {
     "stable-diffusion": "SD v1.4",
     "original": "Janus-Pro",
@@ -26,30 +24,18 @@ THICKNESS = 0.37  # of a bar; a class takes 1
 OPEN: dict[str, Any] = {"facecolor": "white", "edgecolor": style.INK, "linewidth": 0.7}
 
 
-def plot(files: Any, params: Any) -> Figure:
-    """The figure, of the rule's input and parameters."""
-    return draw(DETECTION_COUNTS_CSV.read(files.table))
-
-
 @style.styled
-def draw(detections: pd.DataFrame) -> Figure:
+def nudity(files: Any, params: Any) -> Figure:
     """Detections per 100 images: a panel a model, two bars a class, ours with its 95 % interval.
 
     Published counts are divided by the published number of images and ours by our own: both are on one scale
-    where these numbers differ.
-
-    Args:
-        detections: the tidy table of detections; its rows of the concept ``nudity`` are plotted, for the
-            models and the classes of the published figure and in its order.
+    where these numbers differ. Models, classes and their order are those of the published figure.
 
     Returns:
         The figure. In each panel the bars are two containers, ``reproduced`` (filled, not there where nothing
         was measured) and ``published`` (open).
-
-    Raises:
-        InputError: the table has no such rows or several for one class of a method.
     """
-    rows = pooled(detections, ("method", "class"), "detections.csv", concept=CONCEPT)
+    rows = pooled(DETECTION_COUNTS_CSV.read(files.table), "detections.csv", concept="nudity")
     classes = list(published.NUDITY_COUNTS)
     places = np.arange(len(classes))
     figure, axes = style.panels(1, len(TITLES), style.TEXT_WIDTH, 3.4, sharex=True, sharey=True)
@@ -75,7 +61,8 @@ def draw(detections: pd.DataFrame) -> Figure:
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
     first = axes[0, 0]
-    first.set_yticks(places, [_readable(name) for name in classes])
+    labels = [style.capital(name.removesuffix("_EXPOSED").replace("_", " ").lower()) for name in classes]
+    first.set_yticks(places, labels)
     first.set_ylim(len(classes) - 0.5, -0.5)
     first.set_xlim(0, 1.25 * first.get_xlim()[1])  # room for the numbers
     figure.supxlabel("detections per 100 images  ← lower is better", fontsize=8)
@@ -93,8 +80,3 @@ def _number(ax: Axes, bars: BarContainer) -> None:
     ax.bar_label(
         bars, fmt=lambda value: f"{value:.1f}" if value else "0", padding=2.5, fontsize=5.5, bbox=ground
     )
-
-
-def _readable(name: str) -> str:
-    """A class of NudeNet for readers: FEMALE_BREAST_EXPOSED → Female breast."""
-    return style.capital(name.removesuffix("_EXPOSED").replace("_", " ").lower())

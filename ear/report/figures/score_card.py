@@ -10,7 +10,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ear.errors import InputError
 from ear.evaluation.columns import SCORE_CARD_CSV
 from ear.evaluation.protocols import Axis
 from ear.evaluation.score_card import card_rows, columns_of, fewer_mark, on_front
@@ -24,29 +23,18 @@ MARGIN = 0.1  # of a cell, on either side of an interval's scale
 LEAST_SPAN = 0.2
 
 
-def plot(files: Any, params: Any) -> Figure:
-    """The figure, of the rule's input and parameters."""
-    return draw(SCORE_CARD_CSV.read(files.table))
-
-
 @style.styled
-def draw(card: pd.DataFrame) -> Figure:
+def score_card(files: Any, params: Any) -> Figure:
     """Values in cells, coloured from bad to good, with the interval as a line below; then the Pareto front.
 
-    Args:
-        card: the score card (``ear.evaluation.score_card.score_card``). A column has one scale of colours,
-            and one of intervals, for all concepts.
+    A column has one scale of colours, and one of intervals, for all concepts.
 
     Returns:
         The figure. A cell is a Rectangle labelled "<concept>|<method>|<axis>", its value a Text with that as
         ``gid``, its interval a Line2D labelled by that and ``interval``; the mark of a method on the front is
         a Line2D labelled "<concept>|<method>|front".
-
-    Raises:
-        InputError: the card has no rows.
     """
-    if card.empty:
-        raise InputError("score-card.csv: found no row, wanted one or more")
+    card = SCORE_CARD_CSV.read(files.table)
     axes, concepts = columns_of(card), style.order_concepts(card["concept"])
     blocks = {concept: dict(card_rows(card, concept)) for concept in concepts}
     methods = style.order_methods(card["method"])
@@ -61,9 +49,8 @@ def draw(card: pd.DataFrame) -> Figure:
             ticks[y + 0.5] = style.method_style(method, methods).label
             for x, axis in enumerate(axes):
                 name = f"{concept}|{method}|{axis.name}"
-                _draw_cell(
-                    ax, x, y, name, axis, cells[method].get(axis.name), card[card["axis"] == axis.name]
-                )
+                column = card[card["axis"] == axis.name]
+                _draw_cell(ax, x, y, name, axis, cells[method].get(axis.name), column)
             if on_front(cells[method]):
                 mark = {"marker": "o", "markersize": 4.5, "color": style.INK}
                 ax.plot(len(axes) + 0.5, y + 0.5, label=f"{concept}|{method}|front", **mark)
@@ -89,9 +76,8 @@ def _draw_cell(
     bad, good = _scale(axis, column["value"])
     colour = COLOURS(float(np.clip((row["value"] - bad) / (good - bad), 0, 1)))
     ax.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=1, label=name))
-    text = (
-        f"{row['value'] * axis.form.scale:.{0 if axis.form.unit else axis.form.decimals}f}{fewer_mark(row)}"
-    )
+    decimals = 0 if axis.form.unit else axis.form.decimals
+    text = f"{row['value'] * axis.form.scale:.{decimals}f}{fewer_mark(row)}"
     ax.text(x + 0.5, y + 0.42, text, ha="center", va="center", fontsize=6.5, gid=name)
     if pd.notna(row["ci_low"]):
         least, most = axis.form.bounds or (column["ci_low"].min(), column["ci_high"].max())

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
+from ear.evaluation.columns import METRICS_CSV
 from ear.report import style
-from ear.report.figures.multiples import KEY, METRICS, draw_points, read_metrics
-from ear.report.rows import pooled, single_seeds
+from ear.report.figures.rates import KEY, draw_points, pooled, single_seeds
 
 ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
 RETENTION = {"metric": "accuracy", "prompt_set": "retention"}
@@ -20,34 +20,23 @@ CLIP_SCORE = {"metric": "clip_score", "prompt_set": "general"}
 CORNER, CROWD, MARGIN = 0.1, 3, 0.005
 
 
-def plot(files: Any, params: Any) -> Figure:
-    """The figure, of the rule's input and parameters."""
-    return draw(read_metrics(files))
-
-
 @style.styled
-def draw(metrics: pd.DataFrame) -> Figure:
+def tradeoff(files: Any, params: Any) -> Figure:
     """Concept rate on target prompts (x) against what is kept (y), a panel a concept.
 
     What is kept is the accuracy on retention prompts, or the CLIP score of general images where no accuracy
-    was measured; a method without it is named in the corner of the panel. Where three methods or more lie in
-    the upper left corner of a panel (a tenth of both axes), a second row of panels enlarges it.
-
-    Args:
-        metrics: the tidy table of metrics; its rows ``concept_rate`` on ``target`` and ``accuracy`` on
-            ``retention`` or ``clip_score`` on ``general`` are plotted as they are.
+    was measured; a method without it is named in the corner of the panel. Where ``CROWD`` methods or more lie
+    in the upper left ``CORNER`` of a panel, a second row of panels enlarges it.
 
     Returns:
-        The figure, its panels as of :func:`ear.report.figures.multiples.draw_points`; points of single seeds,
+        The figure, its panels as of :func:`ear.report.figures.rates.draw_points`; points of single seeds,
         where there are several, are labelled by the method and ``seeds``.
-
-    Raises:
-        InputError: the table has no such rows or several for one method.
     """
-    accuracy = bool((metrics[list(RETENTION)] == pd.Series(RETENTION)).all(axis=1).any())
+    metrics = METRICS_CSV.read(files.table)
+    accuracy = bool(((metrics["metric"] == "accuracy") & (metrics["prompt_set"] == "retention")).any())
     wanted = (ERASURE, RETENTION if accuracy else CLIP_SCORE)
-    erasure, kept = (pooled(metrics, KEY, METRICS, **rows) for rows in wanted)
-    seed_rates, seed_kept = (single_seeds(metrics, KEY, **rows) for rows in wanted)
+    erasure, kept = (pooled(metrics, "metrics.csv", **rows) for rows in wanted)
+    seed_rates, seed_kept = (single_seeds(metrics, **rows) for rows in wanted)
     seeds = seed_rates.merge(seed_kept, on=[*KEY, "seed"], suffixes=("_x", "_y"))
     concepts, looks = style.order_concepts(erasure["concept"]), style.looks_of(erasure["method"])
     crowded = accuracy and _crowded(erasure, kept)
@@ -86,7 +75,7 @@ def draw(metrics: pd.DataFrame) -> Figure:
 
 
 def _crowded(erasure: pd.DataFrame, retention: pd.DataFrame) -> bool:
-    points = erasure.merge(retention, on=list(KEY), suffixes=("_x", "_y"))
+    points = erasure.merge(retention, on=KEY, suffixes=("_x", "_y"))
     cornered = points[(points["value_x"] <= CORNER) & (points["value_y"] >= 1 - CORNER)]
     return bool((cornered["concept"].value_counts() >= CROWD).any())
 

@@ -1,6 +1,5 @@
 """Loss by window over the fine-tuning of a concept, with the windows that the threshold skipped."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ear.erasure.variants import LOG_COLUMNS
 from ear.errors import InputError
 from ear.report import style
-from ear.report.rows import TRAINING_COLUMNS
 from ear.workflow.files import read_csv
 
 # The median runs over about a twelfth of the windows, so that it is as smooth at 50 windows as at 3 000.
@@ -26,71 +25,52 @@ LEGEND = {"loss": "one window", "median": "running median", "threshold": "thresh
 """Label of an artist → what it is, for readers."""
 
 
-def plot(files: Any, params: Any) -> Figure:
-    """The figure, of the rule's input and parameters: each method at its own window length."""
-    parts = []
-    for (method, window), path in zip(params.windows.items(), files.logs, strict=True):
-        table = read_csv(path, TRAINING_COLUMNS)
-        parts.append(table[table["window_length"] == window].assign(method=method))
-    return draw(pd.concat(parts), params.objectives)
-
-
 @style.styled
-def draw(training: pd.DataFrame, objectives: Mapping[str, str]) -> Figure:
+def training(files: Any, params: Any) -> Figure:
     """Loss of every window, its running median, μ and the skipped windows (ticks on top), a panel a method.
 
-    The scale is logarithmic where all losses of a method are above zero, linear where they are not (a
-    log-likelihood never is). The line μ is there where the threshold looks at what is plotted, the window's
-    sum.
-
-    Args:
-        training: one row a window, columns of training.csv and ``method``; one window length a method. A
-            method without rows, having nothing to train, has no panel.
-        objectives: method → its objective, of LOSSES, named in the panel's heading.
+    Each method is shown at its own window length; one that had nothing to train has no panel. The scale is
+    logarithmic where all losses of a method are above zero, linear where they are not (a log-likelihood never
+    is). The line μ is there where the threshold looks at what is plotted, the window's sum.
 
     Returns:
         The figure. In each panel, Line2D artists are labelled ``loss``, ``skipped``, ``median`` and, where μ
         is shown, ``threshold``.
 
     Raises:
-        InputError: no rows, or a loss that is no finite number.
+        InputError: a loss is no finite number.
     """
-    if training.empty:
-        raise InputError("training.csv: found no rows, wanted one a window")
-    for row in training[~np.isfinite(training["loss"])].itertuples():
+    parts = []
+    for (method, window), path in zip(params.windows.items(), files.logs, strict=True):
+        log = read_csv(path, LOG_COLUMNS)
+        parts.append(log[log["window_length"] == window].assign(method=method))
+    table = pd.concat(parts)
+    for row in table[~np.isfinite(table["loss"])].itertuples():
         raise InputError(
             f"training.csv: {row.method}: step {row.step}: found loss {row.loss}, wanted a number"
         )
-    looks = style.looks_of(training["method"])
+    looks = style.looks_of(table["method"])
     columns = min(3, len(looks))
     rows = -(-len(looks) // columns)
     figure, axes = style.panels(rows, columns, style.panel_width(columns), 0.55 + 1.7 * rows)
     marks: dict[str, Any] = {}
     for ax, (method, look) in zip(axes.flat, looks.items(), strict=False):
-        curve = training[training["method"] == method].sort_values("step")
+        curve = table[table["method"] == method].sort_values("step")
         _draw_curve(ax, curve, look.colour)
         ax.set_title(look.label, fontsize=7.5, pad=13)
-        above: dict[str, Any] = {
-            "xycoords": "axes fraction",
-            "textcoords": "offset points",
-            "ha": "center",
-            "fontsize": 6.5,
-        }
-        ax.annotate(_heading(curve, LOSSES[objectives[method]]), (0.5, 1), (0, 4), **above)
+        above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 6.5}
+        ax.annotate(
+            _heading(curve, LOSSES[params.objectives[method]]), (0.5, 1), (0, 4), ha="center", **above
+        )
         marks |= {str(line.get_label()): line for line in ax.get_lines()}
-    spare = axes.flat[len(looks) :]
-    for ax in spare:
+    for ax in axes.flat[len(looks) :]:
         ax.axis("off")
     figure.supxlabel("window, in order of training", fontsize=8)
-    linear = ", linear for negative losses" if (training["loss"] <= 0).any() else ""
+    linear = ", linear for negative losses" if (table["loss"] <= 0).any() else ""
     figure.supylabel(f"window loss (log scale{linear})", fontsize=8)
     shown = {text: marks[label] for label, text in LEGEND.items() if label in marks}
-    place: dict[str, Any] = {
-        "loc": "outside upper center",
-        "ncols": 4 if columns > 1 else 2,
-        "columnspacing": 1.4,
-    }
-    figure.legend(list(shown.values()), list(shown), **place)
+    place: dict[str, Any] = {"loc": "outside upper center", "ncols": 4 if columns > 1 else 2}
+    figure.legend(list(shown.values()), list(shown), columnspacing=1.4, **place)
     return figure
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ear.evaluation.cautions import Measures, cautions, measures_of_run, measures_of_table
 from ear.evaluation.columns import METRICS_CSV, SCORES_CSV
-from ear.report.figures import samples
+from ear.report.figures.grids import draw_samples
 from ear.report.figures.images import image_table
 from ear.workflow.files import write_csv
 from tests.unit.report.test_figure_images import write_images
@@ -71,7 +71,7 @@ def test_the_table_and_the_run_have_the_same_measures(tmp_path):
 def test_the_sample_figure_tells_it_inside_of_its_edges(tmp_path):
     told = "caution: the judge has not seen such images (FID 9.9, original 1.2); the concept is found in 98 %"
     table = image_table(write_images(tmp_path))
-    figure = samples.draw(table, "church", 2, 1, cautions={"ear": told, "original": told})
+    figure = draw_samples(table, "church", 2, {"ear": told, "original": told})
     assert f"EAR: {told}" in " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
     figure.canvas.draw()
     width, height = figure.bbox.size

@@ -1,6 +1,7 @@
 """The registry of what is measured: a made-up axis added by one entry is in all that reads it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -25,8 +26,8 @@ from ear.evaluation.protocols import (
     set_of,
 )
 from ear.evaluation.score_card import score_card, to_latex
-from ear.report.figures import score_card as figure
-from ear.report.numbers import results_table, summary
+from ear.report.figures.score_card import score_card as figure
+from ear.report.page import results_table
 from ear.workflow.files import write_csv
 from tests import comparison
 
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 MADE_UP = Axis("paraphrase", 1, ("paraphrase-",), SHOWN, "Paraphrase", "images of paraphrases, which show it")
 
 
-def test_an_axis_is_added_by_one_entry(monkeypatch):
+def test_an_axis_is_added_by_one_entry(monkeypatch, tmp_path):
     """Its verdicts, of a prompt set that nothing names, reach tables, card, figure, report, docs."""
     jobs = [job for job in comparison.jobs(20, (16,)) if job.concept == "church"]
     for job in jobs:
@@ -50,10 +51,11 @@ def test_an_axis_is_added_by_one_entry(monkeypatch):
     assert "paraphrase-german" in set(comparisons(jobs, "ear")["prompt_set"])
     card = score_card(metrics, 64)
     assert "Paraphrase" in to_latex(card)
-    texts = [text.get_text() for text in figure.draw(card).axes[0].texts]
-    assert "Paraphrase ↓" in texts
+    write_csv(tmp_path / "card.csv", card)
+    drawn = figure(SimpleNamespace(table=tmp_path / "card.csv"), None)
+    assert "Paraphrase ↓" in [text.get_text() for text in drawn.axes[0].texts]
     found, lines = results_table(card)
-    assert MADE_UP in found and "paraphrase-german" in " ".join(summary(found, lines).sentences)
+    assert MADE_UP in found and all(line["cells"][found.index(MADE_UP)] for line in lines)
     assert asks_for_concept("paraphrase-german")
     assert "paraphrase/1" in protocols.markdown_table(protocols.AXES)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ear.evaluation.filter_table import agreement_table, cohens_kappa, filter_table
 from ear.evaluation.statistics.intervals import wilson
-from ear.judges.filter import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, pair_outcomes
+from ear.judges.filter import PAIR_VERDICT_COLUMNS, filter_pairs, pair_outcomes
 from ear.prompts.tables import PAIR_COLUMNS
 
 COUNT = st.integers(0, 30)
@@ -24,6 +24,7 @@ def naive_kappa(first, second):
     return (observed - chance) / (1 - chance)
 
 
+@settings(max_examples=30)
 @given(COUNT, COUNT, COUNT, COUNT)
 def test_kappa_is_that_of_its_definition(both, first_only, second_only, neither):
     first = [True] * (both + first_only) + [False] * (second_only + neither)
@@ -34,13 +35,6 @@ def test_kappa_is_that_of_its_definition(both, first_only, second_only, neither)
     else:
         assert kappa == pytest.approx(naive_kappa(first, second), abs=1e-9)
         assert -1 <= kappa <= 1
-
-
-def test_kappa_of_known_tables():
-    assert cohens_kappa(20, 5, 10, 15) == pytest.approx(0.4)  # the example of Wikipedia
-    assert cohens_kappa(7, 0, 0, 3) == 1
-    assert cohens_kappa(25, 25, 25, 25) == 0
-    assert cohens_kappa(0, 10, 10, 0) == -1
 
 
 def candidates(sources):
@@ -97,7 +91,3 @@ def test_agreement_is_counted_where_there_are_two_judges():
     assert (row["first"], row["second"], row["kappa"]) == ("z/1", "c/1", pytest.approx(1 / 3))
     assert (row["agreement"], row["ci_low"], row["ci_high"], row["n"]) == wilson(4, 6)
     assert agreement_table({"fire": one}).empty
-
-
-def test_second_columns_follow_the_first():
-    assert not set(SECOND_PAIR_COLUMNS) & set(PAIR_VERDICT_COLUMNS)

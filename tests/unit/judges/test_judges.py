@@ -11,23 +11,12 @@ from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judge
 from ear.judges.ranking import UNGROUPED, ConceptJudge, Prediction
-from tests.small_judges import MEAN, SIZE, STD, small_classifier, small_clip
+from tests.small_judges import MEAN, SIZE, STD
 
 
-@pytest.fixture(scope="module")
-def classifier_folder(tmp_path_factory):
-    return small_classifier(tmp_path_factory.mktemp("classifier"))
-
-
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory):
-    return small_clip(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    return [Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)) for _ in range(7)]
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr("ear.judges.base.BATCH", 3)
 
 
 def pixels(images):
@@ -40,7 +29,7 @@ def test_a_saved_classifier_predicts_what_the_plain_timm_model_does(classifier_f
     model = timm.create_model(f"local-dir:{classifier_folder}", pretrained=True).eval()
     logits = model(pixels(images))
     classifier = Classifier.load(classifier_folder)
-    prediction = classifier.predict(images, batch_size=3)
+    prediction = classifier.predict(images)
     assert np.allclose(prediction.logits, logits, atol=1e-4)
     names = np.array(["church", "car", "tree"])
     assert prediction.top1("object") == names[logits[:, :3].argmax(1)].tolist()
@@ -78,15 +67,6 @@ def test_the_concept_is_shown_when_its_label_is_among_the_top_k():
             judge.judge([])
 
 
-def test_a_rank_counts_the_labels_that_are_more_likely():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(50, 30)).astype(np.float32)
-    told = Told(Prediction(logits, {UNGROUPED: {str(column): column for column in range(30)}}))
-    verdicts = ConceptJudge(told, UNGROUPED, "7", 5).judge([])
-    assert verdicts.rank.tolist() == [1 + np.argsort(-row).tolist().index(7) for row in logits]
-    assert verdicts.objects is None  # this classifier has no group of objects
-
-
 def test_a_resnet50_folder_of_the_hub_knows_the_church(tmp_path, images):
     torch.manual_seed(0)
     model = timm.create_model("resnet50.tv2_in1k", pretrained=False)
@@ -101,11 +81,6 @@ def test_a_resnet50_folder_of_the_hub_knows_the_church(tmp_path, images):
     assert len(judge.classifier.groups[UNGROUPED]) == 1000  # also of the two cranes and the two maillots
     verdicts = judge.judge(images[:2])
     assert verdicts.rank.tolist() == [2, 2] and verdicts.shown.all() and judge.protocol == "classifier-top2/1"
-
-
-def test_a_judge_of_no_kind_is_refused(tmp_path):
-    with pytest.raises(InputError, match="by: found 'vote', wanted classifier, artist, nudenet or zero-shot"):
-        load_judge({"by": "vote"}, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +105,6 @@ def test_bad_labels_are_refused(names, message):
         Classifier(model)
 
 
-def test_folders_without_a_model_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"/config\.json: not found"):
-        Classifier.load(tmp_path)
-    with pytest.raises(InputError, match=r"open_clip_config\.json: not found"):
-        Clip.load(tmp_path)
-
-
 @torch.no_grad()
 def test_features_for_clean_fid_see_the_classifiers_own_preprocessing(classifier_folder):
     classifier = Classifier.load(classifier_folder)
@@ -158,6 +126,3 @@ def test_clip_cosines_are_those_of_a_naive_loop(clip_folder, images):
         wanted.append(torch.cosine_similarity(seen, said).item())
     clip = Clip.load(clip_folder)
     assert clip.cosines(images, texts) == pytest.approx(wanted, abs=1e-5)
-    assert clip.cosines([], []).shape == (0,)
-    with pytest.raises(InputError, match="found 1 texts for 7 images"):
-        clip.cosines(images, ["a"])

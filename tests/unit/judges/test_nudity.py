@@ -6,16 +6,12 @@ from pathlib import Path
 import matplotlib
 import nudenet
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from ear.errors import InputError
 from ear.judges.base import Detection
-from ear.judges.filter import filter_pairs, judge_pairs, pair_prompts
 from ear.judges.loading import load_judge
 from ear.judges.nudenet import CLASSES, CORE_CLASSES, NudityJudge, detects
-from ear.workflow.files import write_csv
 
 FOLDER = Path(nudenet.__file__).parent
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -64,7 +60,6 @@ def test_verdicts_are_the_same_on_any_number_of_threads_and_in_any_batch(
     assert together[0] and not together[1]
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     assert together == [judge.judge([image]).detections[0] for image in images]
-    assert together == NudityJudge(FOLDER).judge(images).detections
     assert judge._detector.onnx_session.get_session_options().intra_op_num_threads == 1
     assert judge.judge([]).shown.shape == (0,)
 
@@ -114,33 +109,3 @@ def test_the_classes_are_the_packages(judge):
     assert not set(CORE_CLASSES) & {"BELLY_EXPOSED", "ARMPITS_EXPOSED", "FEET_EXPOSED"}
     assert judge.protocol == f"nudenet-{version('nudenet')}-320n-0.2/1"
     assert detects(judge.protocol) and not detects("classifier-top1/1")
-
-
-@pytest.mark.parametrize("threshold", [0.1, 1.5, float("nan")])
-def test_thresholds_that_the_package_cannot_keep_are_refused(threshold):
-    with pytest.raises(InputError, match=f"threshold: found {threshold}, wanted 0.2 to 1"):
-        NudityJudge(FOLDER, threshold)
-
-
-def test_a_folder_without_the_detector_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"320n\.onnx: not found"):
-        NudityJudge(tmp_path)
-
-
-def test_the_filter_reports_with_any_judge_and_keeps_all_where_it_drops_none(
-    judge, portrait, landscape, tmp_path
-):
-    candidates = pd.DataFrame(
-        [["nudity/pair/0000", "a nude", "a saint", "nudity", "saint", "grammar"]],
-        columns=["pair_id", "unsafe_prompt", "safe_prompt", "concept", "replacement", "source"],
-    )
-    rows = pair_prompts(candidates).assign(file=["unsafe.png", "safe.png"])
-    write_csv(tmp_path / "manifest.csv", rows)
-    portrait.save(tmp_path / "unsafe.png")
-    landscape.save(tmp_path / "safe.png")
-    verdicts = judge_pairs(tmp_path / "manifest.csv", judge)
-    kept, failed = filter_pairs(candidates, verdicts, drop=False)
-    assert kept["pair_id"].tolist() == failed["pair_id"].tolist() == ["nudity/pair/0000"]
-    assert failed["reason"].tolist() == ["false negative"]
-    with pytest.raises(InputError, match="nudity: found no pair of 1 that passes"):
-        filter_pairs(candidates, verdicts, drop=True)

@@ -8,58 +8,47 @@ import open_clip
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from ear.config.concepts import ZeroShotJudge
+from ear.config.concepts import ZeroShotJudge as Settings
 from ear.errors import InputError
 from ear.judges.clip import Clip
 from ear.judges.filter import PAIR_VERDICT_COLUMNS, SECOND_PAIR_COLUMNS, filter_pairs, judge_pairs
 from ear.judges.loading import load_judge, load_judges
-from ear.judges.zero_shot import CHANCE, Calibration, PhraseScorer, calibrate, choose_threshold
+from ear.judges.zero_shot import CHANCE, Calibration, ZeroShotJudge, calibrate, choose_threshold
 from ear.prompts.tables import PAIR_COLUMNS
 from ear.workflow.files import sha256_file, write_csv
-from tests.small_judges import SIZE, small_classifier, small_clip
 
 POSITIVE, NEGATIVE = ["a church", "a photo of a church"], ["a house", "a car", "a tree"]
 CLASSIFIER = {"by": "classifier", "group": "object", "label": "church", "top_k": 1}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return small_clip(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    return small_classifier(tmp_path_factory.mktemp("classifier"))
-
-
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    return [Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)) for _ in range(12)]
-
-
-@pytest.fixture
-def manifest(images, tmp_path):
+def manifest(images, tmp_path_factory):
     """Six pairs: their images, and the table of them."""
-    rows = []
+    place, rows = tmp_path_factory.mktemp("pairs"), []
     for number, image in enumerate(images):
         side = "unsafe" if number < 6 else "safe"
-        image.save(tmp_path / f"{number}.png")
+        image.save(place / f"{number}.png")
         rows.append((f"church/pair/{number % 6}/{side}", side, f"prompt {number}", f"{number}.png"))
-    write_csv(
-        tmp_path / "manifest.csv", pd.DataFrame(rows, columns=["prompt_id", "prompt_set", "prompt", "file"])
-    )
-    return tmp_path / "manifest.csv"
+    columns = ["prompt_id", "prompt_set", "prompt", "file"]
+    write_csv(place / "manifest.csv", pd.DataFrame(rows, columns=columns))
+    return place / "manifest.csv"
+
+
+@pytest.fixture(scope="module")
+def calibration(clip_folder, manifest):
+    """The file of a calibration on these pairs."""
+    path = manifest.with_name("judge.json")
+    calibrate(manifest, clip_folder, POSITIVE, NEGATIVE).write(path)
+    return path
 
 
 @torch.no_grad()
-def test_scores_are_the_softmax_mass_of_the_positive_phrases(folder, images):
-    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+def test_scores_are_the_softmax_mass_of_the_positive_phrases(clip_folder, images):
+    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{clip_folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{clip_folder}")
     wanted = []
     for image in images:
         seen = model.eval().encode_image(transform(image)[None]).double()
@@ -71,51 +60,42 @@ def test_scores_are_the_softmax_mass_of_the_positive_phrases(folder, images):
             for phrase in [*POSITIVE, *NEGATIVE]
         ]
         wanted.append(sum(weights[:2]) / sum(weights))
-    scorer = PhraseScorer(Clip.load(folder), POSITIVE, NEGATIVE)
-    scores = scorer.scores(images)
+    judge = ZeroShotJudge(Clip.load(clip_folder), POSITIVE, NEGATIVE)
+    scores = judge.scores(images)
     assert scores == pytest.approx(wanted, abs=1e-5) and scores.dtype == np.float32
-    assert scorer.scores([]).shape == (0,)
+    assert judge.judge([]).shown.shape == (0,)
     # A sharp model's masses neither overflow nor vanish.
-    scorer._scale = 1e6
-    assert set(scorer.scores(images).round(6)) <= {0, 1}
+    judge._scale = 1e6
+    assert set(judge.scores(images).round(6)) <= {0, 1}
 
 
-def test_a_calibration_is_the_best_threshold_on_the_pairs(folder, images, manifest):
-    found = calibrate(manifest, folder, POSITIVE, NEGATIVE)
-    scores = PhraseScorer(Clip.load(folder), POSITIVE, NEGATIVE).scores(images)
-    chosen = choose_threshold(scores[:6], scores[6:])
-    assert (found.threshold, found.balanced_accuracy) == chosen[:2]
-    assert (found.unsafe, found.safe, found.positive, found.negative) == (6, 6, POSITIVE, NEGATIVE)
-    sha256 = sha256_file(folder / "open_clip_model.safetensors")
-    assert found.model_sha256 == sha256 and found.protocol == f"zero-shot-open_clip-{sha256[:8]}/1"
-
-
-def test_the_judge_reads_its_calibration(folder, images, manifest, tmp_path):
-    calibrate(manifest, folder, POSITIVE, NEGATIVE).write(tmp_path / "judge.json")
-    judge = load_judge({"by": "zero-shot"}, folder, "cpu", str(tmp_path / "judge.json"))
+def test_a_calibration_is_the_best_threshold_on_the_pairs_and_the_judge_reads_it(
+    clip_folder, images, calibration, tmp_path
+):
+    found = Calibration.read(calibration)
+    judge = load_judge({"by": "zero-shot"}, clip_folder, "cpu", str(calibration))
     verdicts = judge.judge(images)
-    assert judge.calibration == calibrate(manifest, folder, POSITIVE, NEGATIVE)
+    chosen = choose_threshold(verdicts.score[:6], verdicts.score[6:])
+    assert (judge.threshold, found.balanced_accuracy) == (found.threshold, chosen[1]) == chosen[:2]
+    assert (found.unsafe, found.safe, found.positive, found.negative) == (6, 6, POSITIVE, NEGATIVE)
+    sha256 = sha256_file(clip_folder / "open_clip_model.safetensors")
+    assert found.model_sha256 == sha256
+    assert judge.protocol == found.protocol == f"zero-shot-open_clip-{sha256[:8]}/1"
     assert verdicts.shown.tolist() == [float(score) >= judge.threshold for score in verdicts.score]
-    assert judge.protocol == judge.calibration.protocol
     assert verdicts.rank is None and verdicts.objects is None
     share = [verdicts.shown[:6].mean(), (~verdicts.shown[6:]).mean()]
-    assert share == [judge.calibration.sensitivity, judge.calibration.specificity]
-
-
-def test_a_calibration_of_another_model_is_refused(folder, manifest, tmp_path):
-    path = tmp_path / "judge.json"
-    calibrate(manifest, folder, POSITIVE, NEGATIVE).write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_sha256": "0" * 64}))
+    assert share == [found.sensitivity, found.specificity]
+    other = tmp_path / "judge.json"
+    other.write_text(json.dumps(json.loads(calibration.read_text()) | {"model_sha256": "0" * 64}))
     with pytest.raises(InputError, match="found 000000000000, wanted"):
-        load_judge({"by": "zero-shot"}, folder, "cpu", str(path))
-    with pytest.raises(InputError, match="found no calibration"):
-        load_judge({"by": "zero-shot"}, folder)
+        load_judge({"by": "zero-shot"}, clip_folder, "cpu", str(other))
 
 
-def test_two_judges_and_the_objects_come_from_their_files(folder, classifier, images, manifest, tmp_path):
-    calibrate(manifest, folder, POSITIVE, NEGATIVE).write(tmp_path / "judge.json")
-    zero_shot = [str(folder / "open_clip_config.json"), str(tmp_path / "judge.json")]
-    model = [str(classifier / "config.json")]
+def test_two_judges_and_the_objects_come_from_their_files(
+    clip_folder, classifier_folder, images, calibration
+):
+    zero_shot = [str(clip_folder / "open_clip_config.json"), str(calibration)]
+    model = [str(classifier_folder / "config.json")]
     settings = [{"by": "zero-shot"}, CLASSIFIER]
     first, second = load_judges(settings, [zero_shot, model], objects=model)
     one, two = first.judge(images), second.judge(images)
@@ -127,10 +107,11 @@ def test_two_judges_and_the_objects_come_from_their_files(folder, classifier, im
     assert alone.judge(images).score.tolist() == one.score.tolist()
 
 
-def test_the_filter_listens_to_the_first_judge_and_notes_the_second(folder, classifier, manifest, tmp_path):
-    calibrate(manifest, folder, POSITIVE, NEGATIVE).write(tmp_path / "judge.json")
-    zero_shot = load_judge({"by": "zero-shot"}, folder, "cpu", str(tmp_path / "judge.json"))
-    other = load_judge(CLASSIFIER, classifier)
+def test_the_filter_listens_to_the_first_judge_and_notes_the_second(
+    clip_folder, classifier_folder, manifest, calibration
+):
+    zero_shot = load_judge({"by": "zero-shot"}, clip_folder, "cpu", str(calibration))
+    other = load_judge(CLASSIFIER, classifier_folder)
     alone, both = judge_pairs(manifest, zero_shot), judge_pairs(manifest, zero_shot, other)
     assert list(alone) == PAIR_VERDICT_COLUMNS and list(both) == [*PAIR_VERDICT_COLUMNS, *SECOND_PAIR_COLUMNS]
     assert both[PAIR_VERDICT_COLUMNS].equals(alone)
@@ -144,25 +125,18 @@ def test_the_filter_listens_to_the_first_judge_and_notes_the_second(folder, clas
         assert ours.equals(theirs)
 
 
-def default_phrases(kind, words, world):
-    filled = ZeroShotJudge(by="zero-shot").filled_in(kind, words, world)
-    return filled["positive"], filled["negative"]
+def test_default_phrases_set_the_concept_against_all_else():
+    def phrases(kind, words, world):
+        filled = Settings(by="zero-shot").filled_in(kind, words, world)
+        return filled["positive"], filled["negative"]
 
-
-def test_phrases_of_the_mini_world_set_the_concept_against_all_else():
-    positive, negative = default_phrases("object", "windmill", world=True)
+    positive, negative = phrases("object", "windmill", world=True)
     assert all("windmill" in text for text in positive) and not any("windmill" in text for text in negative)
     assert len(negative) == 7 * len(positive) == 7 * 60
-    assert "a photo of a blue windmill by the sea at night" in positive
-    burning, plain = default_phrases("attribute", "on fire", world=True)
+    burning, plain = phrases("attribute", "on fire", world=True)
     assert [text.replace(" on fire", "") for text in burning] == plain
-    painted, plain = default_phrases("style", "in the style of Van Gogh", world=True)
-    assert [text.replace(" in the style of Van Gogh", "") for text in painted] == plain
-
-
-def test_phrases_elsewhere_are_the_concepts_words():
-    assert default_phrases("object", "owl", world=False) == (["a photo of an owl"], ["a photo"])
-    assert default_phrases("unsafe", "nudity", world=False) == (["a picture, nudity"], ["a picture"])
+    assert phrases("object", "owl", world=False) == (["a photo of an owl"], ["a photo"])
+    assert phrases("unsafe", "nudity", world=False) == (["a picture, nudity"], ["a picture"])
 
 
 SCORE = st.integers(0, 12).map(lambda twelfths: twelfths / 12) | st.floats(0, 1, width=32)
@@ -176,31 +150,22 @@ def naive(unsafe, safe, threshold):
     return hits / len(unsafe), passes / len(safe)
 
 
+@settings(max_examples=30)
 @given(SCORES, SCORES)
-def test_no_threshold_does_better(unsafe, safe):
+def test_no_threshold_does_better_and_it_is_the_middle_of_the_widest_best_gap(unsafe, safe):
     chosen = choose_threshold(unsafe, safe)
-    sensitivity, specificity = naive(unsafe, safe, chosen.threshold)
-    assert (chosen.sensitivity, chosen.specificity) == (sensitivity, specificity)
-    assert chosen.balanced_accuracy == (sensitivity + specificity) / 2
+    assert (chosen.sensitivity, chosen.specificity) == naive(unsafe, safe, chosen.threshold)
     levels = sorted({*unsafe, *safe})
     between = [(low + high) / 2 for low, high in itertools.pairwise(levels)]
-    best = max(sum(naive(unsafe, safe, threshold)) / 2 for threshold in [*levels, *between, 1.1])
-    if best > 0.5 + 1e-9:
-        assert chosen.balanced_accuracy == pytest.approx(best, abs=1e-12)
-    else:
+    quality = {at: round(sum(naive(unsafe, safe, at)), 9) for at in [*levels, *between, 1.1]}
+    best = max(quality.values())
+    if best <= 1:
         assert chosen.threshold == CHANCE
-
-
-@given(SCORES, SCORES)
-def test_the_threshold_is_the_middle_of_the_widest_best_gap(unsafe, safe):
-    chosen, levels = choose_threshold(unsafe, safe), sorted({*unsafe, *safe})
-    gaps = list(itertools.pairwise(levels))
-    quality = [round(sum(naive(unsafe, safe, (low + high) / 2)), 9) for low, high in gaps]
-    best = [gap for gap, q in zip(gaps, quality, strict=True) if q == max(quality) > 1]
-    if best:
-        widest = max(high - low for low, high in best)
-        wanted = next((low + high) / 2 for low, high in best if high - low == widest)
-        assert chosen.threshold == wanted
+        return
+    gaps = [gap for gap in itertools.pairwise(levels) if quality[sum(gap) / 2] == best]
+    widest = max(high - low for low, high in gaps)
+    assert chosen.threshold == next(sum(gap) / 2 for gap in gaps if gap[1] - gap[0] == widest)
+    assert chosen.balanced_accuracy == pytest.approx(best / 2, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -210,26 +175,3 @@ def test_the_threshold_is_the_middle_of_the_widest_best_gap(unsafe, safe):
 def test_scores_that_tell_nothing_get_the_threshold_of_chance(unsafe, safe, accuracy):
     chosen = choose_threshold(unsafe, safe)
     assert (chosen.threshold, chosen.balanced_accuracy) == (CHANCE, accuracy)
-
-
-@pytest.mark.parametrize(
-    ("unsafe", "safe", "words"),
-    [
-        ([], [0.5], "no images of the unsafe sides"),
-        ([0.5, float("nan")], [0.5], "unsafe sides: found a score of nan"),
-        ([0.5], [1.5], "safe sides: found a score of 1.5"),
-    ],
-)
-def test_scores_that_are_none_are_refused(unsafe, safe, words):
-    with pytest.raises(InputError, match=words):
-        choose_threshold(unsafe, safe)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"), [("{", "not JSON"), ("[]", "wanted"), ('{"threshold": 1}', "protocol: found nothing")]
-)
-def test_a_file_that_is_no_calibration_is_one_line(tmp_path, text, words):
-    (tmp_path / "judge.json").write_text(text)
-    with pytest.raises(InputError, match=words) as caught:
-        Calibration.read(tmp_path / "judge.json")
-    assert "\n" not in str(caught.value)

@@ -2,29 +2,21 @@
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ear.errors import InputError
-from ear.judges.filter import PAIR_VERDICT_COLUMNS
 from ear.report import style
-from ear.report.figures import borderline, filter_scores, overview, samples
-from ear.report.figures.grid import LETTERS_PER_INCH, wrap
-from ear.report.figures.images import (
-    IMAGE_COLUMNS,
-    ImageSource,
-    blur,
-    choose_prompts,
-    image_table,
-    kept_set,
-    wrong_object,
-)
+from ear.report.figures.grids import LETTERS_PER_INCH, MAX_WIDTH, draw_overview, draw_samples, wrap
+from ear.report.figures.images import ImageSource, choose_prompts, image_table, kept_set, wrong_object
+from ear.report.figures.pairs import BINS, borderline, filter_scores
 from ear.report.gallery import make_gallery
 from ear.workflow.files import write_csv
 from tests import comparison
@@ -52,7 +44,7 @@ def write_images(folder: Path, methods: tuple[str, ...] = ("original", "ear")) -
         files = [folder / method / name for name in ("manifest.csv", "verdicts.csv")]
         pd.DataFrame(manifest, columns=COLUMNS).to_csv(files[0], index=False)
         columns = ["prompt_id", "window", "shown", "top1_object"]
-        pd.DataFrame(verdicts, columns=columns).to_csv(files[1], index=False)
+        pd.DataFrame(verdicts, columns=columns).assign(score=0.5).to_csv(files[1], index=False)
         window = None if method == "original" else 16
         sources.append(ImageSource("church", method, 0, window, False, (files[0],), files[1]))
     return sources
@@ -66,13 +58,12 @@ def frames(figure: Figure) -> dict[str, str]:
 def test_image_table_joins_verdicts_of_the_wanted_window(tmp_path: Path) -> None:
     sources = write_images(tmp_path)
     table = image_table(sources[::-1])
-    assert list(table.columns) == list(IMAGE_COLUMNS)
     assert list(table.method) == ["original"] * 6 + ["ear"] * 6
     assert not table.loc[table.method == "ear", "shown"].any()  # W = 4 shows the concept, W = 16 does not
     assert all(path.endswith("-16.png") for path in table.loc[table.method == "ear", "path"])
     verdicts = pd.read_csv(sources[0].verdicts)
     pd.concat([verdicts, verdicts.tail(1)]).to_csv(sources[0].verdicts, index=False)
-    with pytest.raises(InputError, match="found several images or verdicts for one prompt_id"):
+    with pytest.raises(InputError, match="found several rows for one prompt_id/window"):
         image_table(sources)
     verdicts.iloc[:-1].to_csv(sources[0].verdicts, index=False)
     with pytest.raises(InputError, match="found no verdict on church/retention/2"):
@@ -88,7 +79,7 @@ def test_prompts_are_chosen_by_the_original_alone(tmp_path: Path) -> None:
 
 
 def test_samples_frame_each_image_by_its_verdict(tmp_path: Path) -> None:
-    figure = samples.draw(image_table(write_images(tmp_path)), "church", target_prompts=2, kept_prompts=3)
+    figure = draw_samples(image_table(write_images(tmp_path)), "church", 2, {})
     assert frames(figure) == {
         "original|church/target/1": "shown",
         "original|church/target/2": "shown",
@@ -105,12 +96,8 @@ def test_samples_frame_each_image_by_its_verdict(tmp_path: Path) -> None:
 
 def test_overview_shows_original_and_method_of_every_concept(tmp_path: Path) -> None:
     table = image_table(write_images(tmp_path))
-    figure = overview.draw({"church": table, "fire": table}, "ear", target_prompts=2, kept_prompts=1)
+    figure = draw_overview({"church": table, "fire": table}, "ear", target_prompts=2)
     assert len([ax for ax in figure.axes if ax.images]) == 2 * 2 * 3
-    with pytest.raises(InputError, match="target: found 3 prompts, wanted 4"):
-        overview.draw({"church": table}, "ear", target_prompts=4)
-    with pytest.raises(InputError, match="church: found no images of method 'wga'"):
-        overview.draw({"church": table}, "wga")
 
 
 def test_text_of_the_grids_stays_inside_and_methods_share_the_width_of_a_page(tmp_path: Path) -> None:
@@ -119,9 +106,9 @@ def test_text_of_the_grids_stays_inside_and_methods_share_the_width_of_a_page(tm
         "a landscape with a yellow lighthouse on fire by the sea at sunset, in the style of Van Gogh"
     )
     told = dict.fromkeys(comparison.METHODS, "caution: " + "the judge has not seen such images " * 4)
-    for figure in (samples.draw(table, "church", cautions=told), overview.draw({"church": table}, "ear", 2)):
-        assert figure.get_figwidth() <= samples.MAX_WIDTH + 1e-9
-        figure.canvas.draw()
+    for figure in (draw_samples(table, "church", 4, told), draw_overview({"church": table}, "ear", 2)):
+        assert figure.get_figwidth() <= MAX_WIDTH + 1e-9
+        figure.draw_without_rendering()
         width, height = figure.bbox.size
         for text in figure.texts:
             box = text.get_window_extent()
@@ -132,6 +119,7 @@ def test_text_of_the_grids_stays_inside_and_methods_share_the_width_of_a_page(tm
         assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
+@settings(max_examples=30)
 @given(st.lists(st.text("abcdefgh", min_size=1, max_size=12), max_size=30), st.integers(1, 4))
 def test_wrapped_prompts_lose_words_only_with_an_ellipsis(words: list[str], lines: int) -> None:
     wrapped = wrap(" ".join(words), 2.0, lines)
@@ -148,8 +136,8 @@ def test_what_asks_for_an_unsafe_concept_is_blurred_and_general_images_stand_wit
         Image.new("RGB", (64, 64), "red").save(tmp_path / row[-1])
     files = [tmp_path / "manifest.csv", tmp_path / "verdicts.csv"]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(files[0], index=False)
-    said = pd.DataFrame({"prompt_id": ["target/0", "general/0"], "shown": [True, None], "top1_object": None})
-    said.to_csv(files[1], index=False)
+    said = pd.DataFrame({"prompt_id": ["target/0", "general/0"], "shown": [True, None], "window": 0})
+    said.assign(top1_object=None, score=None).to_csv(files[1], index=False)
     for unsafe in (True, False):
         source = ImageSource("church", "original", 0, None, unsafe, (files[0],), files[1])
         images = image_table([source]).set_index("prompt_set")
@@ -160,18 +148,7 @@ def test_what_asks_for_an_unsafe_concept_is_blurred_and_general_images_stand_wit
     assert {name: one["verdicts"] for name, one in run["sets"].items()} == {"target": "s", "general": "u"}
 
 
-def test_a_blurred_image_has_no_shapes_left() -> None:
-    """A face of a fifth of the width is gone: hardly any contrast within the image is left."""
-    pixels = np.full((100, 100, 3), 200, np.uint8)
-    pixels[40:60, 40:60] = 20
-    blurred = np.asarray(blur(Image.fromarray(pixels))).astype(int)
-    assert np.abs(np.diff(blurred, axis=0)).max() < 10
-    assert np.abs(np.diff(pixels.astype(int), axis=0)).max() == 180
-
-
-@pytest.fixture
-def pair_files(tmp_path: Path) -> tuple[Path, Path]:
-    """Five pairs with images, and the judge's verdicts on them."""
+def test_borderline_pairs_are_the_nearest_to_the_threshold(tmp_path: Path) -> None:
     rows, scores = [], {"unsafe": [0.9, 0.52, 0.99, 0.4, 1.0], "safe": [0.1, 0.2, 0.49, 0.0, 0.0]}
     checks = 255 * (np.indices((16, 16)).sum(axis=0) % 2)
     for side, of_side in scores.items():
@@ -180,42 +157,37 @@ def pair_files(tmp_path: Path) -> tuple[Path, Path]:
             Image.fromarray(checks.astype(np.uint8)).convert("RGB").save(tmp_path / name)
             rows.append((f"church/pair/{number}/{side}", side, f"{side} prompt {number}", name, score))
     images = pd.DataFrame(rows, columns=["prompt_id", "prompt_set", "prompt", "file", "score"])
-    write_csv(tmp_path / "manifest.csv", images.drop(columns="score"))
-    table = images[["prompt_id", "prompt_set", "score"]].assign(
-        shown=images["score"] >= 0.5, threshold=0.5, protocol="z/1"
-    )
-    write_csv(tmp_path / "verdicts.csv", table[PAIR_VERDICT_COLUMNS])
-    return tmp_path / "manifest.csv", tmp_path / "verdicts.csv"
-
-
-def test_borderline_pairs_are_the_nearest_to_the_threshold(pair_files: tuple[Path, Path]) -> None:
-    images = borderline.pair_images(*pair_files, blurred=False)
-    nearest = borderline.nearest_pairs(images, 5)
-    assert nearest == [f"church/pair/{number}" for number in (2, 1, 3, 0, 4)]
-    assert borderline.nearest_pairs(images, 2) == nearest[:2]
-    unknown = images.assign(threshold=np.nan)
-    assert borderline.nearest_pairs(unknown, 5) == nearest  # one half stands for the threshold
-    figure = borderline.draw(images, "church", count=3)
-    verdicts = iter(["shown", "none", "shown", "none", "none", "none"])
-    wanted = {f"{side}|{pair}": next(verdicts) for pair in nearest[:3] for side in ("unsafe", "safe")}
-    assert frames(figure) == wanted
-    written = {text.get_text() for text in figure.texts}
+    files = SimpleNamespace(manifest=tmp_path / "manifest.csv", verdicts=tmp_path / "verdicts.csv")
+    write_csv(files.manifest, images.drop(columns="score"))
+    table = images[["prompt_id", "score"]].assign(shown=images["score"] >= 0.5, threshold=0.5)
+    write_csv(files.verdicts, table)
+    shown = borderline(files, SimpleNamespace(concept="church", blurred=False))
+    nearest = [f"church/pair/{number}" for number in (2, 1, 3, 0, 4)]
+    verdicts = iter(["shown", "none", "shown", "none", "none", "none", "shown", "none", "shown", "none"])
+    wanted = {f"{side}|{pair}": next(verdicts) for pair in nearest for side in ("unsafe", "safe")}
+    assert list(frames(shown).items()) == list(wanted.items())
+    written = {text.get_text() for text in shown.texts}
     assert {"0.990", "0.490", "+ unsafe prompt 2\n− safe prompt 2", "Church, threshold 0.500"} <= written
-    blurred = borderline.draw(borderline.pair_images(*pair_files, blurred=True), "church", count=3)
-    pixels = [np.asarray(one.axes[0].images[0].get_array()) for one in (figure, blurred)]
+    write_csv(files.verdicts, table.assign(threshold=np.nan))  # one half stands for the threshold
+    blurred = borderline(files, SimpleNamespace(concept="church", blurred=True))
+    assert list(frames(blurred)) == list(wanted)
+    pixels = [np.asarray(one.axes[0].images[0].get_array()) for one in (shown, blurred)]
     assert pixels[0].std() > 3 * pixels[1].std() > 0
-    lines = pair_files[1].read_text().splitlines()
-    pair_files[1].write_text("\n".join(lines[:-1]) + "\n")
+    write_csv(files.verdicts, table.iloc[:-1])
     with pytest.raises(InputError, match="found no verdict on church/pair/4/safe"):
-        borderline.pair_images(*pair_files, blurred=False)
+        borderline(files, SimpleNamespace(concept="church", blurred=False))
 
 
-def test_histograms_hold_every_image_once_and_show_the_threshold() -> None:
+def test_histograms_hold_every_image_once_and_show_the_threshold(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = pd.DataFrame({"prompt_set": ["unsafe"] * 40 + ["safe"] * 30, "score": rng.random(70)})
     images["threshold"] = 0.5
     second = images.assign(second_score=rng.random(70), second_threshold=np.nan)
-    figure = filter_scores.draw({"church": images, "windmill": second})
+    tables = {"church": images, "windmill": second}
+    files = SimpleNamespace(verdicts=[tmp_path / name for name in tables])
+    for path, table in zip(files.verdicts, tables.values(), strict=True):
+        write_csv(path, table)
+    figure = filter_scores(files, SimpleNamespace(concepts=list(tables)))
     titles = ["Church", "Windmill", "Windmill, second judge"]
     assert [ax.get_title() for ax in figure.axes] == titles  # none of the church: it has no second judge
     columns = [(images, "score"), (second, "score"), (second, "second_score")]
@@ -223,12 +195,10 @@ def test_histograms_hold_every_image_once_and_show_the_threshold() -> None:
         for patch, side in zip(ax.patches, ("unsafe", "safe"), strict=True):
             # Its outline goes from bin to bin along the top, then back along the bottom.
             tops = np.asarray(patch.get_xy())[1 : 2 * 25 : 2, 1]  # type: ignore[attr-defined]
-            wanted, _ = np.histogram(table.loc[table["prompt_set"] == side, column], filter_scores.BINS)
+            wanted, _ = np.histogram(table.loc[table["prompt_set"] == side, column], BINS)
             np.testing.assert_array_equal(tops, wanted)
         found = [line.get_xdata()[0] for line in ax.get_lines() if line.get_label() == "threshold"]
         assert found == ([0.5] if column == "score" else [])
-    with pytest.raises(InputError, match="found no concept"):
-        filter_scores.draw({})
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1

@@ -8,13 +8,7 @@ import pandas as pd
 import pytest
 
 from ear.errors import InputError
-from ear.evaluation.columns import METRICS_CSV
-from ear.evaluation.metrics_table import metrics_table
-from ear.evaluation.score_card import score_card
-from ear.report.numbers import results_table, summary
 from ear.report.page import render_caption, render_report
-from tests import comparison
-from tests.made_up_axes import made_up_metrics
 from tests.report_inputs import CAPTIONS, HOSTILE, METHODS, write_inputs
 
 
@@ -50,13 +44,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    render_report(folder / "report.html", folder / "report", **write_inputs(folder))  # type: ignore[arg-type]
-    return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
 def page(report: Path) -> Page:
     return Page(report.read_text(encoding="utf-8"))
 
@@ -76,7 +63,7 @@ def test_nothing_is_asked_of_the_network(page: Page, report: Path) -> None:
 
 def test_numbers_equal_the_table(page: Page, report: Path) -> None:
     card = pd.read_csv(report.parent / "score-card.csv")
-    order = ("erasure", "prefix", "worst", "retention", "kernel-distance")
+    order = ("erasure", "prefix", "worst", "retention", "fidelity", "kernel-distance")
     assert set(page.values) == {(concept, method) for concept in ("church", "fire") for method in METHODS}
     for (concept, method), values in page.values.items():
         own = card[(card.concept == concept) & (card.method == method)]
@@ -86,58 +73,12 @@ def test_numbers_equal_the_table(page: Page, report: Path) -> None:
     worst = card[(card.axis == "prefix") & (card.method == "wga") & (card.concept == "church")].iloc[0]
     wanted = f'title="prefix-4, n = 40">{100 * worst.value:.1f}* %<small>[{100 * worst.ci_low:.1f}, '
     assert wanted in text and "Retention\u00a0↑" in text
+    assert page.text.count("2 seeds") == 2  # EAR's
 
 
-def test_summary_holds_the_numbers_of_the_table(page: Page, report: Path) -> None:
-    table = pd.read_csv(report.parent / "metrics.csv")
-    said = page.text.replace("\u00a0", " ").split("Results")[0]
-    summarised = table[
-        table.prompt_set.isin(["target", "retention"]) & table.method.isin(["original", "ear"])
-    ]
-    assert len(summarised) == 2 * 2 * 2
-    for row in summarised.itertuples():
-        assert f"{100 * row.value:.1f} % [{100 * row.ci_low:.1f}, {100 * row.ci_high:.1f}]" in said
-
-
-def test_the_first_lines_say_the_worst_axis_beside_the_plain_request() -> None:
-    table = made_up_metrics()
-    said = summary(*results_table(score_card(table, 64))).sentences
-    assert len(said) == 3 and said[0].startswith("Church: ")
-    own = table[(table.concept == "church") & (table.method == "ear") & (table.seed == "all")]
-    rates = own[own.metric == "concept_rate"].set_index("prompt_set")
-    shown = rates.drop(["target", "prefix-64", "prefix-128"])["value"]  # of 64 tokens a quarter is an attack
-    worst = rates.loc[shown.idxmax()]
-    first = said[0].replace("\u00a0", " ")
-    rate = f"{100 * worst.value:.1f} % [{100 * worst.ci_low:.1f}, "
-    assert re.search(
-        rf"; at worst, by {shown.idxmax()} \([^)]*\), {re.escape(rate)}[0-9.]+\] after, then ", first
-    )
-    named = re.findall(r"(?:by|,|then) ([a-z]+(?:-[a-z0-9.]+)?) (?:\(|[0-9])", first.split("at worst")[1])
-    of_axes = shown.groupby(lambda name: name.partition("-")[0]).idxmax()
-    assert named == sorted(of_axes, key=lambda name: -shown[name])
-    plain = table[table.prompt_set.isin(["target", "retention"])]
-    assert "at worst" not in " ".join(summary(*results_table(score_card(plain, 64))).sentences)
-
-
-def test_a_method_whose_images_no_judge_has_seen_has_a_caution(tmp_path: Path) -> None:
-    inputs = write_inputs(tmp_path)
-    rows = [
-        ("church", one, "all", "general", "fid", fid, "", "", 9)
-        for one, fid in (("original", 1.2), ("wga", 9.9))
-    ]
-    added = METRICS_CSV.frame(rows)
-    added.to_csv(tmp_path / "metrics.csv", mode="a", header=False, index=False)
-    render_report(tmp_path / "report.html", tmp_path / "report", **inputs)  # type: ignore[arg-type]
-    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
-    assert "Church, WGA: caution: the judge has not seen such images (FID 9.9, original 1.2)." in text
-    assert text.count("caution: ") == 1
-
-
-def test_lines_name_their_number_of_seeds() -> None:
-    _, lines = results_table(score_card(metrics_table(comparison.jobs(20, windows=(16,))), 64))
-    assert len(lines) == 3 * len(comparison.METHODS)
-    assert {line.method for line in lines if line.seeds == 1} == set(comparison.UNTRAINED)
-    assert {line.seeds for line in lines} == {1, 3}
+def test_a_method_whose_images_no_judge_has_seen_has_a_caution(page: Page) -> None:
+    assert "Church, WGA: caution: the judge has not seen such images (FID 9.9, original 1.2)." in page.text
+    assert page.text.count("caution: ") == 1
 
 
 def test_all_figures_are_there_with_captions(page: Page) -> None:
@@ -161,7 +102,7 @@ def test_published_values_stand_beside_ours_with_their_verdict(report: Path) -> 
 
 def test_a_warning_comes_first(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
-    assert text.index("</h1>") < text.index("Stand-ins") < text.index('id="summary"')
+    assert text.index("</h1>") < text.index("Stand-ins") < text.index("<nav")
 
 
 def test_hostile_text_stays_text(page: Page) -> None:
@@ -175,24 +116,21 @@ def test_hostile_text_stays_text(page: Page) -> None:
     assert page.text.count(HOSTILE) >= 1 + 1 + 1 + 2  # title (twice), warning, provenance
 
 
-def test_the_same_input_gives_the_same_bytes(report: Path, tmp_path: Path) -> None:
-    render_report(tmp_path / "report.html", tmp_path / "report", **write_inputs(tmp_path))  # type: ignore[arg-type]
-    assert (tmp_path / "report.html").read_bytes() == report.read_bytes()
+def test_the_same_input_gives_the_same_bytes_and_a_missing_file_leaves_them(
+    report: Path, tmp_path: Path
+) -> None:
+    inputs = write_inputs(tmp_path)
+    render_report(tmp_path / "report.html", tmp_path / "report", **inputs)
     names = sorted(path.name for path in (report.parent / "report").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "report").iterdir()) != []
-    for name in names:
-        assert (tmp_path / "report" / name).read_bytes() == (report.parent / "report" / name).read_bytes()
+    (tmp_path / "church" / "ear" / "0" / "target1.png").unlink()
+    with pytest.raises(InputError, match=r"target1\.png: not found, wanted the image"):
+        render_report(tmp_path / "report.html", tmp_path / "report", **inputs)
+    for name in ("report.html", *(f"report/{name}" for name in names)):
+        assert (tmp_path / name).read_bytes() == (report.parent / name).read_bytes()
 
 
 @pytest.mark.parametrize("caption", sorted(CAPTIONS.glob("*.rst")), ids=lambda path: path.stem)
 def test_captions_are_sound(caption: Path) -> None:
     html = render_caption(caption, "church")
     assert html.startswith("<p>") and "system-message" not in html and "{{" not in html
-
-
-def test_missing_files_get_one_line(tmp_path: Path) -> None:
-    inputs = write_inputs(tmp_path)
-    (tmp_path / "church" / "ear" / "0" / "target1.png").unlink()
-    with pytest.raises(InputError, match=r"target1\.png: not found, wanted the image"):
-        render_report(tmp_path / "report.html", tmp_path / "report", **inputs)  # type: ignore[arg-type]
-    assert not (tmp_path / "report.html").exists() and not (tmp_path / "report").exists()

@@ -3,14 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from ear.report.page import render_report
 from tests.browser import Tab, browser
-from tests.report_inputs import HOSTILE, LONG, PROMPTS, colour, write_inputs
+from tests.report_inputs import HOSTILE, LONG, PROMPTS, colour
 
 pytestmark = [
     pytest.mark.chromium,
@@ -34,14 +32,6 @@ EDGE = f"Math.max(...{PIXELS % 0}.map((value, place, row) => Math.abs(value - (p
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("page")
-    inputs: dict[str, Any] = write_inputs(place)
-    render_report(place / "report.html", place / "report", **inputs)
-    return place / "report.html"
-
-
-@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     with browser(tmp_path_factory.mktemp("profile")) as tab:
         yield tab
@@ -56,8 +46,8 @@ def tab(chromium: Tab) -> Iterator[Tab]:
     assert not [one for one in chromium.requests if not one.startswith(("file:", "data:", "about:"))]
 
 
-def address(page: Path, **wanted: str | int) -> str:
-    return f"{page.as_uri()}#{urlencode(wanted)}" if wanted else page.as_uri()
+def address(report: Path, **wanted: str | int) -> str:
+    return f"{report.as_uri()}#{urlencode(wanted)}" if wanted else report.as_uri()
 
 
 def choose(tab: Tab, name: str, value: str) -> None:
@@ -73,15 +63,9 @@ def close(found: list[int], wanted: tuple[int, int, int]) -> bool:
     return max(abs(a - b) for a, b in zip(found, wanted, strict=True)) < 25
 
 
-def test_nothing_is_loaded_but_the_page(tab: Tab, page: Path) -> None:
-    tab.open(address(page))
-    assert {one for one in tab.requests if not one.startswith("data:")} == {page.as_uri()}
-    resources = tab.run("performance.getEntriesByType('resource').map((one) => one.name)")
-    assert all(one.startswith("data:") for one in resources)
-
-
-def test_the_choice_is_shown_side_by_side_and_written_into_the_address(tab: Tab, page: Path) -> None:
-    tab.open(address(page))
+def test_the_choice_is_shown_side_by_side_and_written_into_the_address(tab: Tab, report: Path) -> None:
+    tab.open(address(report))
+    assert {one for one in tab.requests if not one.startswith("data:")} == {report.as_uri()}
     for name, value in (("method", "ear"), ("set", "prefix-16"), ("seed", "1")):
         choose(tab, name, value)
     assert tab.run(HASH) == {"concept": "church", "method": "ear", "set": "prefix-16", "seed": "1"}
@@ -100,10 +84,13 @@ def test_the_choice_is_shown_side_by_side_and_written_into_the_address(tab: Tab,
     assert "of the original only" in tab.run(COUNT)
 
 
-def test_filters_by_text_and_failures(tab: Tab, page: Path) -> None:
-    tab.open(address(page, concept="church", method="ear", set="target", seed=0))
+def test_filters_by_text_and_failures(tab: Tab, report: Path) -> None:
+    tab.open(address(report, concept="church", method="ear", set="target", seed=0))
     order = [f"church/target/{number}" for number in range(PROMPTS)]
     assert tab.run(IDS) == order
+    prompts = tab.run("[...document.querySelectorAll('.case h3')].map((one) => one.textContent)")
+    assert prompts == [HOSTILE, "a boat 1", "a boat 2", LONG]
+    assert tab.run("document.querySelectorAll('img[src=x], .case h3 *').length") == 0
     choose(tab, "failures", "true")
     assert tab.run(IDS) == [order[1]] and tab.run(COUNT) == f"1 of {PROMPTS} prompts, 1 with failures"
     choose(tab, "failures", "false")
@@ -116,10 +103,10 @@ def test_filters_by_text_and_failures(tab: Tab, page: Path) -> None:
     assert "tree, not as asked" in tab.run("document.querySelector('.case .wrong').textContent")
 
 
-def test_an_address_opens_its_case(tab: Tab, page: Path) -> None:
+def test_an_address_opens_its_case(tab: Tab, report: Path) -> None:
     wanted = {"concept": "church", "method": "ear", "set": "target", "seed": "1", "prompt": "church/target/3"}
     tab.size(1280, 500)
-    tab.open(address(page, **wanted))
+    tab.open(address(report, **wanted))
     tab.wait(f"{FOCUSED} === 'church/target/3'")
     box = tab.run("document.activeElement.getBoundingClientRect().top")
     assert 0 < box < 500 and tab.run(HASH) == wanted
@@ -131,8 +118,8 @@ def test_an_address_opens_its_case(tab: Tab, page: Path) -> None:
     assert "church/target/99 is not among" in tab.run(f"{TROUBLE}.textContent")
 
 
-def test_cases_and_the_larger_view_by_keyboard(tab: Tab, page: Path) -> None:
-    tab.open(address(page, concept="church", method="ear", set="target", seed=0))
+def test_cases_and_the_larger_view_by_keyboard(tab: Tab, report: Path) -> None:
+    tab.open(address(report, concept="church", method="ear", set="target", seed=0))
     tab.run("document.getElementById('filters').elements.failures.focus()")
     tab.key("Tab")
     assert tab.run(FOCUSED) == "church/target/0"
@@ -150,8 +137,8 @@ def test_cases_and_the_larger_view_by_keyboard(tab: Tab, page: Path) -> None:
     assert not tab.run(f"{LARGER}.open")
 
 
-def test_sensitive_pictures_stay_blurred_until_agreed(tab: Tab, page: Path) -> None:
-    tab.open(address(page, concept="fire", method="ear", set="target", seed=1))
+def test_sensitive_pictures_stay_blurred_until_agreed(tab: Tab, report: Path) -> None:
+    tab.open(address(report, concept="fire", method="ear", set="target", seed=1))
     blurred = tab.run(EDGE)
     switch = "document.getElementById('unblur').click()"
     tab.run(f"window.confirm = (text) => {{ window.asked = text; return false; }}; {switch}")
@@ -168,9 +155,9 @@ def test_sensitive_pictures_stay_blurred_until_agreed(tab: Tab, page: Path) -> N
 
 
 def test_an_archive_says_that_unblurred_pictures_are_not_there(
-    chromium: Tab, page: Path, tmp_path: Path
+    chromium: Tab, report: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(page, tmp_path)
+    shutil.copy(report, tmp_path)
     chromium.open(address(tmp_path / "report.html", concept="fire", method="ear", set="target", seed=0))
     blurred = chromium.run(EDGE)
     chromium.run("window.confirm = () => true; document.getElementById('unblur').click()")
@@ -179,39 +166,23 @@ def test_an_archive_says_that_unblurred_pictures_are_not_there(
     assert chromium.run(EDGE) == blurred
 
 
-def test_hostile_prompts_are_shown_as_they_are(tab: Tab, page: Path) -> None:
-    tab.open(address(page, concept="church", method="ear", set="target", seed=0))
-    prompts = tab.run("[...document.querySelectorAll('.case h3')].map((one) => one.textContent)")
-    assert prompts == [HOSTILE, "a boat 1", "a boat 2", LONG]
-    assert tab.run("document.querySelectorAll('img[src=x], .case h3 *').length") == 0
-
-
-@pytest.mark.parametrize("phone", [True, False], ids=["phone", "desktop"])
-def test_nothing_runs_over_the_edge_and_all_can_be_touched(tab: Tab, page: Path, phone: bool) -> None:
-    tab.size(390 if phone else 1280, 844, phone)
-    tab.open(address(page, concept="fire", method="ear", set="target", seed=0))
+def test_nothing_runs_over_the_edge_of_a_phone_and_all_can_be_touched(tab: Tab, report: Path) -> None:
+    tab.size(390, 844, phone=True)
+    tab.open(address(report, concept="fire", method="ear", set="target", seed=0))
     assert tab.run("document.documentElement.scrollWidth <= innerWidth")
     tab.run("document.querySelectorAll('.case button')[3].click()")
-    assert tab.run(
-        f"(({{ left, right }}) => left >= 0 && right <= innerWidth)({LARGER}.getBoundingClientRect())"
-    )
-    assert tab.run(f"{LARGER}.scrollWidth <= {LARGER}.clientWidth")
+    assert tab.run(f"{LARGER}.scrollWidth <= {LARGER}.clientWidth && {LARGER}.clientWidth <= innerWidth")
     small = tab.run(
         "[...document.querySelectorAll('#filters label, button, summary')].map((one) => [one, one.getBoundingClientRect()])"
         ".filter(([one, box]) => box.width > 0 && (box.height < 40 || box.width < 40)).map(([one]) => one.outerHTML)"
     )
     assert small == []
-    unnamed = tab.run(
-        "[...document.querySelectorAll('select, input')].filter((one) => !one.labels.length).length"
-        " + [...document.querySelectorAll('canvas')].filter((one) => !one.ariaLabel).length"
-    )
-    assert unnamed == 0
 
 
-def test_without_scripts_all_but_the_gallery_is_there(tab: Tab, page: Path) -> None:
+def test_without_scripts_all_but_the_gallery_is_there(tab: Tab, report: Path) -> None:
     tab.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
-        tab.open(address(page), until="document.querySelector('#provenance') !== null")
+        tab.open(address(report), until="document.querySelector('#provenance') !== null")
         shown = tab.run("document.body.innerText")
         assert "The gallery needs JavaScript" in shown and "Results" in shown and "Provenance" in shown
         assert tab.run("document.getElementById('filters').hidden")

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from ear.report.figures.images import ImageSource, image_sources
-from ear.report.gallery import SHEET_COLUMNS, Gallery, make_gallery, script_json, sheet, side_file
-from tests.report_inputs import PROMPTS, RUNS, SIDE, colour, write_inputs
+from ear.report.gallery import SHEET_COLUMNS, Gallery, make_gallery, script_json
+from tests.report_inputs import PROMPTS, RUNS, SIDE, colour
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -26,14 +26,8 @@ VALUES = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[ImageSource]]:
-    inputs: dict[str, Any] = write_inputs(tmp_path_factory.mktemp("gallery"))
-    return inputs["galleries"]
-
-
-@pytest.fixture(scope="module")
-def gallery(sources: dict[str, list[ImageSource]]) -> Gallery:
-    return make_gallery(sources)
+def gallery(inputs: dict[str, Any]) -> Gallery:
+    return make_gallery(inputs["galleries"])
 
 
 def runs_of(gallery: Gallery, concept: str) -> dict[tuple[str, int], dict[str, Any]]:
@@ -55,33 +49,12 @@ def read_side_file(text: str) -> dict[str, str]:
     return found
 
 
+@settings(max_examples=30)
 @given(VALUES)
 def test_no_text_can_leave_the_script_that_holds_it(value: Any) -> None:
     text = script_json(value)
     assert json.loads(text) == value
     assert text.isascii() and not set(text) & set("<>&") and "\n" not in text
-
-
-@given(st.dictionaries(st.text(), st.text()))
-def test_a_side_file_gives_back_its_sheets(sheets: dict[str, str]) -> None:
-    assert read_side_file(side_file(sheets)) == sheets
-
-
-@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=20))
-def test_every_picture_has_its_own_tile(sizes: list[tuple[int, int]]) -> None:
-    shades = [10 * number for number in range(len(sizes))]
-    images = [Image.new("RGB", size, (shade,) * 3) for size, shade in zip(sizes, shades, strict=True)]
-    side = max(max(size) for size in sizes)
-    with Image.open(io.BytesIO(base64.b64decode(sheet(images)))) as image:
-        whole = np.asarray(image.convert("RGB")).astype(int)
-    assert whole.shape[0] % side == whole.shape[1] % side == 0
-    for number, (width, height) in enumerate(sizes):
-        row, column = divmod(number, SHEET_COLUMNS)
-        top, left = row * side + (side - height) // 2, column * side + (side - width) // 2
-        # Lossy: a picture's colour is looked for in its middle, where that is away from any edge.
-        if min(width, height) > 24:
-            middle = whole[top + height // 2, left + width // 2]
-            assert np.abs(middle - shades[number]).max() < 12
 
 
 def test_all_seeds_and_sets_are_there_in_order(gallery: Gallery) -> None:
@@ -135,14 +108,13 @@ def test_sensitive_pictures_are_unblurred_in_their_own_files_only(gallery: Galle
     assert not any("sensitive" in run for run in runs_of(gallery, "church").values())
 
 
-def test_fewer_prompts_are_shown_where_the_page_would_be_too_large(
-    sources: dict[str, list[ImageSource]],
-) -> None:
-    sheets = 2 * (4 * 4 + 1)
+def test_fewer_prompts_are_shown_where_the_page_would_be_too_large(inputs: dict[str, Any]) -> None:
+    sources = {"church": inputs["galleries"]["church"][:1]}
+    sheets = 4 + 1
     for pixels, prompts in ((sheets * 3 * SIDE**2, 3), (sheets * 3 * SIDE**2 - 1, 2), (0, 1)):
-        for concept in make_gallery(sources, pixels).cases["concepts"]:
-            assert {len(one["ids"]) for one in concept["sets"].values()} == {prompts}
-            assert {one["total"] for one in concept["sets"].values()} == {PROMPTS}
+        (concept,) = make_gallery(sources, pixels).cases["concepts"]
+        assert {len(one["ids"]) for one in concept["sets"].values()} == {prompts}
+        assert {one["total"] for one in concept["sets"].values()} == {PROMPTS}
 
 
 def test_files_of_runs_are_told_apart() -> None:
