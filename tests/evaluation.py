@@ -86,4 +86,6 @@ def measure(run, manifests, captions, reference, looks, window, batch_size=64):
     """Evaluate as the script does; its parts stay behind."""
     images = read_manifests(manifests)
     seen = looks.at(images, Parts(run / "parts"), batch_size)
-    evaluate(images, seen, captions, "describe the image", reference, window, *outputs(run))
+    tables = evaluate(images, seen, captions, "describe the image", reference, window)
+    for path, table in zip(outputs(run), tables, strict=True):
+        write_csv(path, table)

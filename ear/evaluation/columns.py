@@ -28,11 +28,7 @@ class Cells(Enum):
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes:
-        columns: name → what its cells are. A file may have further columns.
-    """
+    """A table: column → what its cells are. A file may have further columns."""
 
     columns: Mapping[str, Cells]
 

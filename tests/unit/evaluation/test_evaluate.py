@@ -21,7 +21,6 @@ from ear.evaluation.metrics.fid import (
     write_features,
 )
 from ear.evaluation.metrics.parts import Parts
-from ear.images.reading import read_captions
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
 from ear.judges.zero_shot import WEIGHTS, Calibration
 from ear.workflow.files import read_csv, sha256_file, write_csv
@@ -158,27 +157,13 @@ def test_evaluation_says_what_is_missing(run, reference, judge, clip, extractor)
     with pytest.raises(InputError, match="found 3 features in the reference, wanted 16"):
         measure(run, [run / "a.csv"], [], Reference(reference.features[:, :3]), looks, 16)
     Parts(run / "parts").remove()
-    (run / "4.png").write_bytes((run / "3.png").read_bytes()[:200])
-    with pytest.raises(InputError, match=r"4\.png: .*wanted a whole image"):
-        measure(run, [run / "a.csv"], [], reference, looks, 16)
     (run / "3.png").unlink()
     with pytest.raises(InputError, match=r"3\.png: not found"):
-        measure(run, [run / "a.csv"], [], reference, looks, 16)
-    (run / "0.png").write_text("words")
-    with pytest.raises(InputError, match=r"0\.png: found a file that is no image"):
         measure(run, [run / "a.csv"], [], reference, looks, 16)
     write_csv(run / "none.csv", pd.read_csv(run / "a.csv")[:0])
     with pytest.raises(InputError, match=r"none\.csv: found no images"):
         measure(run, [run / "none.csv"], [], reference, looks, 16)
     assert not any(path.exists() for path in outputs(run))
-
-
-@pytest.mark.parametrize("references", ["a church", "[]", '"a church"', "[1]", "", '[""]', '["a", " "]'])
-def test_references_are_a_json_list_of_texts(tmp_path, references):
-    rows = {"image_id": ["coco/42"], "references": [references], "caption": ["a"]}
-    write_csv(tmp_path / "captions.csv", pd.DataFrame(rows))
-    with pytest.raises(InputError, match=r"captions\.csv: coco/42: references:.* wanted a JSON list"):
-        read_captions([tmp_path / "captions.csv"])
 
 
 class Layers(torch.nn.Module):
@@ -223,13 +208,12 @@ def test_features_on_disk_are_checked(tmp_path):
     assert read_features(path, "abc").tolist() == [[1, 1]] * 3
     with pytest.raises(InputError, match=r"found shape \(3, 2\), wanted the features of 2 images"):
         read_features(path, "ab")
-    write_features(path, np.ones(3))
-    with pytest.raises(InputError, match=r"found shape \(3,\), wanted the features of 3 images"):
+    write_features(path, np.array([[1, 1], [1, np.nan]], np.float32))
+    with pytest.raises(InputError, match=r"features\.npy: b: features: found nan"):
+        read_features(path, "ab")
+    path.write_bytes(b"words")
+    with pytest.raises(InputError, match=r"features\.npy: "):
         read_features(path, "abc")
-    for content in (b"", b"words"):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"features\.npy: "):
-            read_features(path, "abc")
 
 
 class Files(dict):
