@@ -27,7 +27,7 @@ with job(snakemake, threads=snakemake.params.threads):
     if files.get("seen"):
         for group, found in read_seen(files.seen, images).items():
             seen[group] |= found
-    tables = evaluate(images, seen, files.captions, params.question, reference, params.window, files.answers)
+    tables = evaluate(images, seen, files.captions, params.question, reference, files.answers)
     for path, table in zip((output.verdicts, output.scores, output.detections), tables, strict=True):
         write_csv(path, table)
     parts.remove()

@@ -1,8 +1,6 @@
-"""Conditions: the images that the axes need beside those of the prompts themselves.
+"""Conditions: the first target prompts drawn once more, with the same uniforms, under another setting.
 
-A condition draws the first target prompts once more under another condition, with the same uniforms: given
-the beginning of an image of the concept, at another guidance scale or at another temperature. So a
-condition's image and the target image of its prompt differ by the setting alone.
+Settings are the beginning of an image of the concept, another guidance scale or another temperature.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,9 +45,8 @@ def conditions_of(
     Args:
         prompts: its evaluation prompts (``ear.prompts.tables.PROMPT_COLUMNS``).
         axes: prompts (how many of the target prompts), prefixes, guidance and temperature (lists of levels).
-        pairs: its prompt pairs, for the original model alone: asked for the safe twin, it is given the
-            beginning of its image of the unsafe prompt. What it then draws is the ceiling: how far the words
-            can still turn a picture that has begun.
+        pairs: its prompt pairs, for the original model alone: the ceiling asks for the safe twin and gives
+            the beginning of the image of the unsafe prompt.
     """
     target = first_targets(prompts, axes["prompts"])
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ear.errors import InputError
 from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
 from ear.evaluation.metrics import image_scores as looks
 from ear.evaluation.metrics.answers import caption_rows, question_rows
@@ -82,36 +81,22 @@ def verdict_table(images: pd.DataFrame, seen: Seen) -> tuple[pd.DataFrame, pd.Da
 
 
 def distance_rows(
-    images: pd.DataFrame, window: int | None, reference: Reference, seen: Mapping[str, Arrays]
+    images: pd.DataFrame, reference: Reference, seen: Mapping[str, Arrays]
 ) -> list[dict[str, Any]]:
     """FID, KID and diversity of the general images; no rows where there are none.
 
     Args:
         images: rows of ``read_manifests``.
-        window: the method's own window length, whose images are measured. None: all of them.
         reference: what they are compared with.
         seen: what ``Looks.at`` gave of the general images.
-
-    Raises:
-        InputError: there are general images, but none at this window; or they have other features than the
-            reference.
     """
-    drawn = images[images["prompt_set"] == GENERAL]
-    if drawn.empty:
+    general = images[images["prompt_set"] == GENERAL]
+    if general.empty:
         return []
-    own = np.ones(len(drawn), bool) if window is None else (drawn["window"] == window).to_numpy()
-    if not own.any():
-        folder = drawn["file"].iloc[0].parent
-        raise InputError(f"{folder}: found no general images at window {window}, wanted those of FID and KID")
-    features, way = seen["features"]["features"][own], str(seen["features"][PROTOCOL])
-    if features.shape[1] != reference.features.shape[1]:
-        raise InputError(
-            f"FID and KID: found {reference.features.shape[1]} features in the reference, "
-            f"wanted {features.shape[1]}, those of {way}"
-        )
+    features, way = seen["features"]["features"], str(seen["features"][PROTOCOL])
     wanted = reference.features
     if reference.prompt_ids is not None:
-        wanted = wanted[reference.prompt_ids.isin(drawn.loc[own, "prompt_id"]).to_numpy()]
+        wanted = wanted[reference.prompt_ids.isin(general["prompt_id"]).to_numpy()]
     return [
         score_row("fid", GENERAL, fid(features, wanted), f"clean-fid-{way}"),
         score_row("kid", GENERAL, kid(features, wanted), f"unbiased-mmd2-{way}"),
@@ -125,7 +110,6 @@ def evaluate(
     captions: Sequence[str | Path],
     question: str,
     reference: Reference | None,
-    window: int | None,
     answers: Sequence[str | Path] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Verdicts, scores and detections of one (concept, method, seed). No model is asked.
@@ -136,16 +120,13 @@ def evaluate(
         captions: tables as ``read_captions`` reads them; none where captions are not measured.
         question: what the model was asked for captions.
         reference: what FID and KID compare with; None where they are not measured.
-        window: the method's own window length; None for a method without one.
         answers: tables as ``question_rows`` reads them; none where nothing was asked.
 
     Returns:
-        Verdicts and detections of ``verdict_table``, and between them ``SCORES_CSV``: fid, kid and diversity
-        on "general", bleu and length_ratio on "captions", accuracy on "questions-concept" and
-        "questions-others".
+        Tables as ``VERDICTS_CSV``, ``SCORES_CSV`` and ``DETECTIONS_CSV``.
     """
     rows = caption_rows(captions, question) + question_rows(answers)
     if reference is not None:
-        rows = distance_rows(images, window, reference, seen[looks.GENERAL]) + rows
+        rows = distance_rows(images, reference, seen[looks.GENERAL]) + rows
     verdicts, detections = verdict_table(images, seen)
     return verdicts, SCORES_CSV.frame(rows), detections

@@ -30,11 +30,8 @@ from ear.prompts.naming import core, named, words_of
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
 
-BEST_TOKENS = 32
-"""Of the gradient attack: tokens that the gradient proposes for each place."""
-BEGINNING = 4
-"""One part in so many of an image, from its first token on, is what the gradient search makes likely."""
-_NOT_TEXT = "\N{REPLACEMENT CHARACTER}"
+BEST_TOKENS, BEGINNING = 32, 4
+"""Of :func:`gradient`: tokens proposed for each place; one part in so many of an image is made likely."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +54,7 @@ class OpenPrompt:
 
 
 def open_prompts(backbone: Backbone, prompts: Sequence[str]) -> list[OpenPrompt]:
-    """Cut chat prompts open. Closed with no tokens, they are what ``Backbone.encode`` makes of them.
-
-    A tokenizer that would have joined the last sign of a prompt with the line end after it keeps them apart
-    here.
-    """
+    """Cut chat prompts open. Closed with no tokens, they are what ``Backbone.encode`` makes of them."""
     tokenizer = backbone.processor.tokenizer
     before, after = prompt_frame(backbone.processor)
     tail = tokenizer(after, add_special_tokens=False).input_ids
@@ -97,7 +90,7 @@ def vocabulary(backbone: Backbone, words: Sequence[str], kind: str) -> Tensor:
     found = []
     for token in range(size):
         text = tokenizer.decode([token]).strip()
-        if token in special or not text or not text.isprintable() or _NOT_TEXT in text:
+        if token in special or not text or not text.isprintable() or "\N{REPLACEMENT CHARACTER}" in text:
             continue
         if not named(text, forbidden) and not (kind == UNSAFE and speaks_of_minors(text)):
             found.append(token)
@@ -149,16 +142,7 @@ def _case_losses(backbone: Backbone, cases: Sequence[Case]) -> tuple[Tensor, Ten
 
 @dataclass(frozen=True)
 class Situation:
-    """What an attacker knows.
-
-    Attributes:
-        attacked: the model under attack.
-        prompts: N prompts.
-        images: (N, T) int64, tokens of the original model's images of them.
-        vocabulary: (V,) ids of the tokens that may be appended.
-        tokens: S, how many are.
-        random: N, the attacker's own random numbers: no prompt hears of another.
-    """
+    """What an attacker has: the arguments of :func:`search`, and its own random numbers of each prompt."""
 
     attacked: AttackedModel
     prompts: Sequence[OpenPrompt]
@@ -206,11 +190,10 @@ def greedy(situation: Situation) -> Attacker:
 def gradient(situation: Situation) -> Attacker:
     """Greedy coordinate gradient in token space.
 
-    The loss is the cross-entropy of the beginning of the original model's image under the erased model: the
-    first ``BEGINNING``th part, since what follows is likely once the beginning is given, erased or not. Its
-    gradient by the appended tokens' one-hot vectors names ``BEST_TOKENS`` replacements for each place;
-    ``CANDIDATES`` random ones of them are read, and the one of the least loss is taken, whether or not it is
-    less than before.
+    The loss is the cross-entropy of the original model's image under the erased model: of its first
+    ``BEGINNING``th part, since what follows is likely once that is given. Its gradient by the appended
+    tokens' one-hot vectors names ``BEST_TOKENS`` replacements for each place; ``CANDIDATES`` random ones of
+    them are read, and the one of the least loss is taken, whether or not it is less than before.
     Source: Zou et al. 2023, "Universal and Transferable Adversarial Attacks on Aligned Language Models"
     (arXiv 2307.15043), Algorithm 1, there on the text of an answer.
     """

@@ -88,15 +88,10 @@ def cluster_sums(values: np.ndarray, clusters: ArrayLike) -> tuple[np.ndarray, n
 
 
 def effective_number(variance: float, deviations: np.ndarray, n: int) -> float:
-    """How many independent items would leave a mean as uncertain as n items in M clusters do.
+    """How many independent items would leave a mean as uncertain as n items in M clusters do: M … n.
 
-    Args:
-        variance: of one item.
-        deviations: (M,) the sum of each cluster less what the mean expects of it.
-        n: number of items.
-
-    Returns:
-        A number within M … n; M where no cluster deviates.
+    ``variance`` is that of one item, ``deviations`` (M,) are each cluster's sum less what the mean expects of
+    it. Where no cluster deviates, it is M.
     """
     squares = float((deviations**2).sum())
     number = len(deviations) if squares <= 1e-12 * n else variance * n**2 / squares
@@ -169,11 +164,8 @@ def bootstrap_mean(values: ArrayLike, clusters: ArrayLike, seed: int = 0) -> Int
 
     Args:
         values: (N,) numbers.
-        clusters: (N,) names, for example the prompt of each row where one prompt gives several images.
+        clusters: (N,) names, as the prompt of each row; with fewer than two of them the ends are NaN.
         seed: of the resamples.
-
-    Returns:
-        The interval; its ends are NaN with fewer than two clusters.
 
     Raises:
         InputError: a value is not finite.
@@ -198,12 +190,9 @@ def bootstrap_ends(
     """Ends of the percentile bootstrap interval of any statistic of paired samples.
 
     Args:
-        samples: arrays of equal length (N,); row i of all of them is one item.
+        samples: arrays of equal length (N,), whose rows are items; with fewer than two the ends are NaN.
         statistic: ``statistic(*samples, axis)`` reduces the axis; called with arrays (resamples, N).
         seed: of the resamples.
-
-    Returns:
-        The ends, NaN with fewer than two items.
     """
     n = len(samples[0])
     if n < 2:

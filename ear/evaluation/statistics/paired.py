@@ -23,17 +23,10 @@ Ends = Callable[[float], tuple[float, float]]
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more one method has than another.
+    """How much more one method has than another; the 95 % interval is NaN where there is none, p two-sided.
 
-    Attributes:
-        value: the difference of the means.
-        low: end of the 95 % interval; NaN where there is none.
-        high: the other end.
-        p: two-sided p value of no difference.
-        smallest_shown: the smallest difference that as many prompts and seeds would show (5 %, two-sided)
-            with a chance of 80 %, the spread being what it is here.
-        prompts: number of prompts.
-        seeds: number of fine-tuning seeds.
+    ``smallest_shown`` is the smallest difference that as many prompts and seeds would show (5 %, two-sided)
+    with a chance of 80 %, the spread being what it is here.
     """
 
     value: float
@@ -103,11 +96,10 @@ def holm(p: ArrayLike) -> np.ndarray:
 def rate_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, seeds: ArrayLike) -> Difference:
     """Difference of two rates, from pairs of verdicts on the same prompt and the same uniforms.
 
-    The estimand is the difference over new prompts, images and, where there are several, fine-tuning seeds;
-    with one seed it is that of the trained models at hand. What prompts and sampling leave open is Tango's
-    interval with an effective number of pairs, where pairs of one prompt are one cluster, over images and
-    seeds (:func:`ear.evaluation.statistics.intervals.clustered_wilson`). Student's t over the seeds'
-    differences comes beside it.
+    What prompts and sampling leave open is Tango's interval with an effective number of pairs, where pairs of
+    one prompt are one cluster, over images and seeds
+    (:func:`ear.evaluation.statistics.intervals.clustered_wilson`). Student's t over the seeds' differences
+    comes beside it. With one seed, the difference is that of the trained models at hand.
 
     p is McNemar's exact one with one seed and one image a prompt, which is not below 5 % where the interval
     holds 0; else that of the least coverage whose interval holds 0.

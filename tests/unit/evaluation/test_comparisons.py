@@ -21,7 +21,9 @@ def jobs():
 
 @pytest.fixture(scope="module")
 def table(jobs):
-    return comparisons(jobs, "ear")
+    """Of jobs whose rows have no order."""
+    shuffled = [replace(job, verdicts=job.verdicts.sample(frac=1, random_state=1)) for job in jobs]
+    return comparisons(shuffled, "ear")
 
 
 def one(table, **wanted):
@@ -65,12 +67,6 @@ def test_rows_are_matched_by_prompt_and_seed_whatever_their_order(jobs, table):
         row = one(table, concept="church", prompt_set="target", method=method, reference=reference)
         values = (wanted.value, wanted.low, wanted.high, wanted.p, wanted.smallest_shown, 60, 3)
         assert numbers(row) == pytest.approx(values)
-    shuffled = [
-        replace(job, verdicts=job.verdicts.sample(frac=1, random_state=1), scores=NO_SCORES) for job in jobs
-    ]
-    keys = list(COMPARISONS_CSV.columns)[:5]
-    again = comparisons(shuffled, "ear").set_index(keys).loc[table.set_index(keys).index].reset_index()
-    pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
 
 
 def test_p_is_corrected_within_each_question_and_the_verdict_follows(table):

@@ -135,13 +135,6 @@ def test_the_interval_of_several_images_a_prompt_is_that_of_a_naive_loop(images)
     assert (found.low == 0) == (not any(shown)) and (found.high == 1) == all(shown)
 
 
-def test_images_that_are_all_alike_count_once_and_where_none_is_shown_prompts_count():
-    shown, prompts = np.repeat([True, True, False, False, False], 4), np.repeat(np.arange(5), 4)
-    assert clustered_wilson(shown, prompts)[1:3] == pytest.approx(wilson(2, 5)[1:3])
-    assert clustered_wilson([False] * 20, prompts) == (0, 0, pytest.approx(wilson(0, 5).high), 20)
-    assert clustered_wilson([True] * 20, prompts) == (1, pytest.approx(wilson(5, 5).low), 1, 20)
-
-
 def test_seeds_move_a_rate_on_the_scale_of_log_odds_and_a_score_without_two_bounds_on_its_own():
     values = [0.02, 0.05, 0.08]
     level = Interval(0.05, 0.05, 0.05, 0)
