@@ -29,8 +29,13 @@ def judge(classifier_folder):
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return Clip.load(small_clip(tmp_path_factory.mktemp("clip")))
+def clip_folder(tmp_path_factory):
+    return small_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def clip(clip_folder):
+    return Clip.load(clip_folder)
 
 
 @pytest.fixture
@@ -82,8 +87,10 @@ def looks_of(judge, clip, extractor=None, second=None, jpeg=False):
     return looks
 
 
-def measure(run, manifests, captions, reference, looks, window, batch_size=64):
+def measure(run, manifests, captions, reference, looks, batch_size=64):
     """Evaluate as the script does; its parts stay behind."""
     images = read_manifests(manifests)
     seen = looks.at(images, Parts(run / "parts"), batch_size)
-    evaluate(images, seen, captions, "describe the image", reference, window, *outputs(run))
+    tables = evaluate(images, seen, captions, "describe the image", reference)
+    for path, table in zip(outputs(run), tables, strict=True):
+        write_csv(path, table)

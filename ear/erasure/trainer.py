@@ -35,7 +35,6 @@ from ear.workflow.progress import progress
 SECONDS_BETWEEN = 60.0
 """A checkpoint of Janus-Pro-7B holds 2 GB (five layers' attention and two Adam moments): seconds to write."""
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
-LOG_COLUMNS = ["window_length", "step", "pair", "window", "loss", "threshold", "skipped", "kept", "grad_norm"]
 
 
 def key_of(parts: Mapping[str, Any]) -> str:

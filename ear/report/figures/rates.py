@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ear.errors import InputError
-from ear.evaluation.attacks.budget import SEARCHES, search_set
+from ear.evaluation.attacks import SEARCHES, search_set
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.protocols import IMPLICIT, QUESTIONS, RIGHT, SHOWN, TARGET
 from ear.report import style

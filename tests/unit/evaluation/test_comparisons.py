@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,6 @@ from ear.evaluation.comparison import BETTER, NOT_SHOWN, WORSE, comparisons
 from ear.evaluation.metrics_table import Job
 from ear.evaluation.statistics.paired import holm, mcnemar, mean_difference, rate_difference
 from ear.prompts.tables import SAMPLE
-from ear.workflow.files import read_csv, write_csv
 from tests import comparison
 
 NO_SCORES = SCORES_CSV.frame()
@@ -20,7 +21,9 @@ def jobs():
 
 @pytest.fixture(scope="module")
 def table(jobs):
-    return comparisons(jobs, "ear")
+    """Of jobs whose rows have no order."""
+    shuffled = [replace(job, verdicts=job.verdicts.sample(frac=1, random_state=1)) for job in jobs]
+    return comparisons(shuffled, "ear")
 
 
 def one(table, **wanted):
@@ -64,20 +67,6 @@ def test_rows_are_matched_by_prompt_and_seed_whatever_their_order(jobs, table):
         row = one(table, concept="church", prompt_set="target", method=method, reference=reference)
         values = (wanted.value, wanted.low, wanted.high, wanted.p, wanted.smallest_shown, 60, 3)
         assert numbers(row) == pytest.approx(values)
-    shuffled = [
-        Job(
-            job.concept,
-            job.method,
-            job.seed,
-            job.window,
-            job.verdicts.sample(frac=1, random_state=1),
-            NO_SCORES,
-        )
-        for job in jobs
-    ]
-    keys = list(COMPARISONS_CSV.columns)[:5]
-    again = comparisons(shuffled, "ear").set_index(keys).loc[table.set_index(keys).index].reset_index()
-    pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-9)
 
 
 def test_p_is_corrected_within_each_question_and_the_verdict_follows(table):
@@ -131,12 +120,3 @@ def test_methods_without_a_common_prompt_or_reference_have_no_rows():
     table = comparisons([job("original", 0, rows), job("ear", 0, others)], "ear")
     assert table.empty and tuple(table.columns) == tuple(COMPARISONS_CSV.columns)
     assert comparisons([job("original", 0, rows)], "ear").empty
-
-
-def test_the_table_is_the_same_from_verdicts_read_back(jobs, table, tmp_path):
-    read = []
-    for number, one_job in enumerate(jobs):
-        write_csv(tmp_path / f"{number}.csv", one_job.verdicts)
-        verdicts = read_csv(tmp_path / f"{number}.csv", list(one_job.verdicts.columns))
-        read.append(Job(one_job.concept, one_job.method, one_job.seed, one_job.window, verdicts, NO_SCORES))
-    pd.testing.assert_frame_equal(comparisons(read, "ear"), table)
