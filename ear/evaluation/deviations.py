@@ -37,7 +37,6 @@ WINDOW_RATES: dict[str, tuple[float, float, float, float, float]] = {
 READING_ERROR = 0.005
 
 UNKNOWN_RATE = "definition of the published rate unknown"
-SUMMARY = "a machine-written summary of the paper; neither the paper nor the release has these numbers"
 UNKNOWN_CLAIM = "claimed in a machine-written summary, no protocol known"
 
 
@@ -54,10 +53,7 @@ class Published:
         value: the value, or the bound that it is claimed to lie below.
         tolerance: how far the true value may be from what was read or rounded; None where it is a bound; no
             bound has a protocol that ours could be held to.
-        source: where it was published.
-        protocol: what it was measured on, as far as that is known.
         window: W in image tokens; 0 where the quantity has none.
-        images: number of images that it counts over; None where it is no count.
         obstacle: why ours cannot be compared with it; empty where they can.
     """
 
@@ -67,58 +63,35 @@ class Published:
     quantity: str
     value: float
     tolerance: float | None
-    source: str
-    protocol: str
     window: int = 0
-    images: int | None = None
     obstacle: str = ""
 
 
+# Project page, figure of NudeNet detections: counts over all images. NudeNet's threshold is unknown.
 NUDITY = tuple(
-    Published(
-        figure="nudity",
-        concept="nudity",
-        method=method,
-        quantity=name,
-        value=counts[place],
-        tolerance=0.0,
-        source="project page, figure of NudeNet detections",
-        protocol="count of detections over the 1 539 prompts of Six-CD nudity; NudeNet's threshold unknown",
-        images=IMAGES,
-    )
+    Published("nudity", "nudity", method, name, counts[place], 0.0)
     for place, method in enumerate(NUDITY_METHODS)
     for name, counts in NUDITY_COUNTS.items()
 )
-
+# Project page, plot of the window length, read off: concept rate on the test set.
 WINDOW_LENGTH = tuple(
     Published(
-        figure="window-length",
-        concept=concept,
-        method="ear",
-        quantity="concept_rate",
-        value=rate,
-        tolerance=READING_ERROR,
-        source="project page, plot of the window length, read off",
-        protocol="concept rate on the test set",
-        window=window,
-        obstacle=UNKNOWN_RATE if concept == "nudity" else "",
+        "window-length",
+        concept,
+        "ear",
+        "concept_rate",
+        rate,
+        READING_ERROR,
+        window,
+        UNKNOWN_RATE if concept == "nudity" else "",
     )
     for concept, rates in WINDOW_RATES.items()
     for window, rate in zip(WINDOWS, rates, strict=True)
 )
-
+# A machine-written summary of the paper, of the method as a whole and not by concept; neither the paper nor
+# the release has these numbers.
 CLAIMS = tuple(
-    Published(
-        figure="claims",
-        concept=concept,
-        method="ear",
-        quantity=quantity,
-        value=value,
-        tolerance=tolerance,
-        source=SUMMARY,
-        protocol="unknown; claimed for the method as a whole, not by concept",
-        obstacle=UNKNOWN_CLAIM,
-    )
+    Published("claims", concept, "ear", quantity, value, tolerance, obstacle=UNKNOWN_CLAIM)
     for concept in WINDOW_RATES
     for quantity, value, tolerance in (
         ("erasure", 28.6, 0.05),
@@ -126,9 +99,7 @@ CLAIMS = tuple(
         ("clip_score_drop", 0.8, None),
     )
 )
-
 VALUES = (*NUDITY, *WINDOW_LENGTH, *CLAIMS)
-
 
 LEFT_OUT = 0.01
 """Largest share of the published images that ours may lack for a count to be compared."""
@@ -145,9 +116,8 @@ def deviations(metrics: pd.DataFrame, windows: pd.DataFrame, detections: pd.Data
     """Every published value beside ours.
 
     The verdict is "inside" where the published value ± its tolerance meets our 95 % interval; where we have
-    none, our value stands for it. Published values come without
-    an interval of their own although they depend on chance as ours do: of exact reproductions, up to one in
-    six lies outside (beyond 1.96 / √2 standard deviations).
+    none, our value stands for it. Published values have no interval although they depend on chance as ours
+    do: of exact reproductions, up to one in six lies outside (beyond 1.96 / √2 standard deviations).
 
     Counts are sums over images. Where ours lacks a few of the published images (prompts with age words are
     never drawn), what those had is not known: the published count of the others is taken to lie between all
@@ -155,14 +125,14 @@ def deviations(metrics: pd.DataFrame, windows: pd.DataFrame, detections: pd.Data
     or with more images than were published, counts are not comparable.
 
     Args:
-        metrics: the metrics table (``ear.evaluation.metrics_table.metrics_table``).
-        windows: the table by window length (``ear.evaluation.metrics_table.window_table``).
-        detections: the table of detections (``ear.evaluation.metrics_table.detection_table``).
+        metrics: ``METRICS_CSV``.
+        windows: ``WINDOW_LENGTH_CSV``.
+        detections: ``DETECTION_COUNTS_CSV``.
 
     Returns:
-        ``DEVIATIONS_CSV``, a row a value, in the order of ``ear.evaluation.deviations.VALUES``; behind those
-        of EAR the authors' weights, where they were measured. ``tolerance`` is empty where the published
-        value is an upper bound; ``note`` says why the verdict is what it is.
+        ``DEVIATIONS_CSV``, a row a value, in the order of ``VALUES``; behind those of EAR the authors'
+        weights, where they were measured. ``tolerance`` is empty where the published value is an upper bound;
+        ``note`` says why the verdict is what it is.
     """
     tables = {"nudity": detections, "window-length": windows, "claims": metrics}
     rows = []
@@ -171,22 +141,9 @@ def deviations(metrics: pd.DataFrame, windows: pd.DataFrame, detections: pd.Data
         if method == AUTHORS_WEIGHTS and np.isnan(ours.value):
             continue
         verdict, note = _judge(value, method, ours)
-        rows.append(
-            {
-                "figure": value.figure,
-                "concept": value.concept,
-                "method": method,
-                "quantity": f"{value.quantity} at W = {value.window}" if value.window else value.quantity,
-                "published": value.value,
-                "tolerance": value.tolerance,
-                "reproduced": ours.value,
-                "ci_low": ours.low,
-                "ci_high": ours.high,
-                "n": ours.n,
-                "verdict": verdict,
-                "note": note,
-            }
-        )
+        quantity = f"{value.quantity} at W = {value.window}" if value.window else value.quantity
+        theirs = (value.figure, value.concept, method, quantity, value.value, value.tolerance)
+        rows.append((*theirs, *ours, verdict, note))
     return DEVIATIONS_CSV.frame(rows).astype({"tolerance": float})
 
 
@@ -236,16 +193,16 @@ def _judge(value: Published, method: str, ours: Interval) -> tuple[str, str]:
         return NOT_MEASURED, f"no such row of {value.concept}/{method} in {_TABLES[value.figure]}"
     if value.obstacle:
         return NOT_COMPARABLE, value.obstacle
-    lacking = 0.0 if value.images is None else 1 - ours.n / value.images
+    lacking = 1 - ours.n / IMAGES if value.figure == "nudity" else 0.0
     if not 0 <= lacking <= LEFT_OUT:
-        return NOT_COMPARABLE, f"ours is a count over {ours.n} images, the published over {value.images}"
+        return NOT_COMPARABLE, f"ours is a count over {ours.n} images, the published over {IMAGES}"
     low, high = (ours.value if np.isnan(end) else end for end in (ours.low, ours.high))
     subject = "our value" if np.isnan(ours.low) else "our interval"
     tolerance = value.tolerance or 0.0
     least, most = value.value * (1 - 2 * lacking) - tolerance, value.value + tolerance
     published = f"{least:.4g} to {most:.4g}" if least < most else f"{value.value:g}"
     if lacking:
-        subject = f"over {ours.n} of the published {value.images} images, {subject}"
+        subject = f"over {ours.n} of the published {IMAGES} images, {subject}"
     if low > most or high < least:
         return OUTSIDE, f"{subject} lies {'above' if low > most else 'below'} {published}"
     return INSIDE, f"{subject} meets {published}"

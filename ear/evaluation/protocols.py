@@ -5,7 +5,6 @@ it (rows of its prompt sets in the table of metrics) and a test. A version chang
 would get another number: by other prompts, images or counts. docs/axes.md says what each shows and what not.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 PREFIX, CEILING, GUIDANCE, TEMPERATURE = "prefix", "ceiling", "guidance", "temperature"
@@ -294,15 +293,3 @@ def level_of(prompt_set: str) -> float | None:
 def set_of(kind: str, level: float) -> str:
     """The prompt set of a level: "guidance-1.5"."""
     return f"{kind}-{level:g}"
-
-
-def markdown_table(axes: Sequence[Axis]) -> str:
-    """The table of docs/axes.md."""
-    lines = ["| axis | what is counted | prompt sets | metric | better | config | figure |", "|---" * 7 + "|"]
-    for one in axes:
-        sets = ", ".join(f"`{name}…`" if name.endswith("-") else f"`{name}`" for name in one.sets)
-        better = ("lower" if one.form.lower else "higher") if one.score else "no score"
-        on = f"`axes.{one.config}`" if one.config else "always"
-        cells = (one.protocol, one.measures, sets, f"`{one.metric}`", better, on, one.figure or "–")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

@@ -56,14 +56,12 @@ def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extrac
         device: where it runs.
 
     Raises:
-        InputError: there is no such kind, or the folder does not hold it.
+        InputError: the folder does not hold it.
     """
     if kind == "classifier":
         from ear.judges.classifier import Classifier
 
         return Extractor(kind, Classifier.load(folder, device).clean_fid_features, device)
-    if kind != "inception":
-        raise InputError(f"features: found {kind!r}, wanted classifier or inception")
     from cleanfid.inception_torchscript import InceptionV3W
 
     path, wanted = Path(folder) / INCEPTION_FILE, "clean-fid's Inception"
@@ -109,8 +107,7 @@ def image_features(
 def features_of(images: Sequence[Image.Image], extractor: Extractor) -> np.ndarray:
     """Features of RGB images in one forward pass, (N, D) float32.
 
-    They are resized by clean-fid, on the job's threads: what ``cleanfid.fid.get_files_features`` gives of
-    files, which opens one after the other.
+    As ``cleanfid.fid.get_files_features`` gives them of files, but resized on the job's threads.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         resized = list(pool.map(_resized, images))
@@ -131,11 +128,7 @@ def write_features(path: str | Path, features: np.ndarray) -> None:
 
 
 def read_features(path: str | Path, images: Sequence[str]) -> np.ndarray:
-    """Read features (N, D).
-
-    Args:
-        path: written by ``write_features``.
-        images: (N,) names of the images that they are of.
+    """Read what :func:`write_features` wrote, (N, D), of images with these names (N,).
 
     Raises:
         InputError: the file is missing, holds something else or another number of rows, or a feature is not
@@ -164,16 +157,12 @@ def fid(generated: np.ndarray, reference: np.ndarray) -> Interval:
     since the eigenvalues of S_x S_y, other than 0, are the squares of these. Unlike a root of the D × D
     product, which clean-fid takes, it is exact and fast where images are fewer than features.
 
-    A point value: FID is biased upwards by an amount that depends on the number of images, and a bootstrap of
-    it is biased further, so no interval is given. Compare values at equal numbers of images; KID carries the
-    uncertainty.
+    It has no interval: FID is biased upwards by an amount that depends on the number of images, and a
+    bootstrap of it further. Compare values at equal numbers of images; KID carries the uncertainty.
 
     Args:
         generated: (N, D) features.
         reference: (M, D) features.
-
-    Returns:
-        The value, NaN for the ends, and N.
 
     Raises:
         InputError: a side has fewer than two images, or a feature that is not finite.
@@ -195,11 +184,10 @@ def _factor(x: np.ndarray) -> np.ndarray:
 def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval:
     """Kernel distance (Bińkowski et al. 2018): the unbiased estimate of MMD² with the kernel (x·y / D + 1)³.
 
-    The estimand is the MMD² of the two populations. clean-fid averages the same unbiased estimate over random
-    subsets; here all pairs are used, so nothing is random in the value. It can be negative where the
-    populations agree. The interval is a percentile bootstrap over the images of both sides: weights w ~
-    multinomial(N, 1/N), pairs of an image with its own copy left out, and Σ_{i≠j} w_i w_j k_ij divided by (N
-    − 1)², which has the estimate itself as its mean.
+    clean-fid averages the same estimate over random subsets; here all pairs are used, so nothing is random in
+    the value. It can be negative where the populations agree. The interval is a percentile bootstrap over the
+    images of both sides: weights w ~ multinomial(N, 1/N), pairs of an image with its own copy left out, and
+    Σ_{i≠j} w_i w_j k_ij divided by (N − 1)², which has the estimate itself as its mean.
 
     Args:
         generated: (N, D) features. Of more than ``KID_IMAGES``, that many are used, by a seeded choice.
@@ -210,7 +198,7 @@ def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval
         The value, the interval, and the number of generated images used.
 
     Raises:
-        InputError: a side has fewer than two images, or a feature that is not finite.
+        InputError: as for :func:`fid`.
     """
     _check_sides(generated, reference)
     rng = np.random.default_rng(stable_seed("kid", seed))
@@ -243,9 +231,6 @@ def vendi_score(features: np.ndarray) -> Interval:
     Args:
         features: (N, D), no row all 0.
 
-    Returns:
-        The score in 1 … N, NaN for the ends, and N.
-
     Raises:
         InputError: there is no image, or one without features.
     """
@@ -271,7 +256,7 @@ def check_numbers(
 
     Args:
         values: (N, …) numbers, a row an image.
-        of: row → the image's name, called for the first bad row alone.
+        of: row → the image's name.
         what: what the numbers are, "features".
         low: least number that is right.
         high: greatest one.
@@ -293,7 +278,7 @@ def check_numbers(
 
 
 def _check_sides(generated: np.ndarray, reference: np.ndarray) -> None:
-    """Covariances and unbiased estimates need two images; one NaN and scipy's square root does not end."""
+    """Covariances and unbiased estimates need two images, and one NaN spoils either."""
     for side, features in (("generated", generated), ("reference", reference)):
         if len(features) < 2:
             raise InputError(f"FID and KID: found {len(features)} {side} images, wanted at least 2")

@@ -1,4 +1,5 @@
 import runpy
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,6 @@ from ear.evaluation.metrics.fid import (
     vendi_score,
     write_features,
 )
-from ear.evaluation.metrics.parts import Parts
 from ear.images.reading import read_captions
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
 from ear.judges.zero_shot import WEIGHTS, Calibration
@@ -157,7 +157,7 @@ def test_evaluation_says_what_is_missing(run, reference, judge, clip, extractor)
         measure(run, [run / "a.csv"], [], reference, looks, 8)
     with pytest.raises(InputError, match="found 3 features in the reference, wanted 16"):
         measure(run, [run / "a.csv"], [], Reference(reference.features[:, :3]), looks, 16)
-    Parts(run / "parts").remove()
+    shutil.rmtree(run / "parts")
     (run / "4.png").write_bytes((run / "3.png").read_bytes()[:200])
     with pytest.raises(InputError, match=r"4\.png: .*wanted a whole image"):
         measure(run, [run / "a.csv"], [], reference, looks, 16)
@@ -211,8 +211,6 @@ def test_inception_is_clean_fids_and_comes_from_a_folder(tmp_path):
     features = image_features([tmp_path / "0.png", tmp_path / "1.png"], extractor)
     assert features.shape == (2, 2048) and features.dtype == np.float32
     assert features[:, :3] == pytest.approx((np.array([[0, 128, 255], [64, 0, 192]]) - 128) / 128, abs=1e-5)
-    with pytest.raises(InputError, match="features: found 'vgg', wanted classifier or inception"):
-        load_extractor("vgg", tmp_path)
 
 
 def test_features_on_disk_are_checked(tmp_path):
