@@ -21,19 +21,14 @@ _IN_PAIRS = (TARGET, RETENTION)
 def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
     """Every method against the original and against the shown one; on target and retention, all pairs.
 
-    Rows of two methods are matched by prompt, sampling seed and fine-tuning seed: the same prompt has the
-    same uniforms under every method, and the same fine-tuning seed the same sequences. A method with one seed
-    (nothing is trained) stands beside each seed of the other. Prompts that one of the two lacks do not count.
+    Compared is what the axes of a prompt set measure image by image: FID, KID, BLEU and diversity belong to
+    sets, not to prompts. Rows of two methods are matched by prompt, sampling seed and fine-tuning seed, which
+    give both the same random numbers. A method with one seed (nothing is trained) stands beside each seed of
+    the other. Prompts that one of the two lacks do not count.
 
-    Compared is what the axes of a prompt set measure image by image: rates at which the concept is shown,
-    accuracy, on general prompts the CLIP score (``ear.evaluation.statistics.paired``). FID, KID, BLEU and
-    diversity have no rows: they belong to sets, not to prompts.
-
-    ``p_holm`` is corrected over the rows of one concept, prompt set and metric, which answer one question:
-    under each, any false "better" or "worse" has a chance of up to 5 %. (Over all prompt sets of a concept,
-    three seeds, whose p values hardly go below 0.001, could show nothing.) The verdict is one of these two
-    where ``p_holm`` is below 5 % and the interval leaves 0 out: lower rates of the concept are better, higher
-    accuracy and CLIP score.
+    ``p_holm`` is corrected over the rows of one concept, prompt set and metric, which answer one question.
+    (Over all prompt sets, three seeds, whose p values hardly go below 0.001, could show nothing.)
+    The verdict is "better" or "worse" where ``p_holm`` is below 5 % and the interval leaves 0 out.
 
     Args:
         jobs: what was measured.

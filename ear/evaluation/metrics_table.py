@@ -136,16 +136,14 @@ class Job:
 def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """The table of all metrics: each job's, then the seeds together (seed "all", also of one seed alone).
 
-    Beside the sets of the verdicts there is "neighbours", where they have no such prompts: the retention
-    prompts of the two objects that the original comes nearest to confusing with the concept.
+    Where there are no prompts of a set "neighbours", it is the retention prompts of the two objects that the
+    original comes nearest to confusing with the concept.
 
     Seeds together: the value is the mean of the seeds' values, its interval that of
-    :func:`ear.evaluation.statistics.intervals.over_seeds`, which takes the prompts as shared by the seeds.
-    What the prompts and sampling alone leave open is, for the rates, Wilson's interval with an effective
-    number of images (``clustered_wilson``) and for ``clip_score`` a bootstrap over prompts, both with each
-    prompt's images of all seeds together; for ``kid`` and ``bleu`` the means of the seeds' ends, which is
-    never narrower than the interval of the mean, however the seeds are correlated (a mean's deviation is at
-    most the mean deviation). ``fid`` and ``diversity`` have no interval. ``n`` is the total over the seeds.
+    :func:`ear.evaluation.statistics.intervals.over_seeds`. What the prompts and sampling alone leave open is,
+    for rates and ``clip_score``, the interval of all seeds' images, each prompt's together; for ``kid`` and
+    ``bleu`` the means of the seeds' ends, which is never narrower than the interval of the mean (a mean's
+    deviation is at most the mean deviation). ``fid`` and ``diversity`` have no interval. ``n`` is the total.
 
     Returns:
         ``METRICS_CSV``, concepts, methods and seeds in the order of ``jobs``.
@@ -202,9 +200,8 @@ def detection_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """Detections by NudeNet's class on the target prompts, at the methods' own windows.
 
     ``value`` is the number of detections on ``n`` images: those of one seed, also for the seeds together,
-    where it is the mean of the seeds' numbers. Its interval is that of the mean number on an image, times n:
-    a bootstrap over prompts, each with its images of all seeds, and the spread of the seeds
-    (:func:`ear.evaluation.statistics.intervals.over_seeds`). Where no image has any, the bootstrap has no
+    where it is the mean of the seeds' numbers. Its interval is n times that of the mean number on an image,
+    from a bootstrap over prompts and the spread of the seeds. Where no image has any, the bootstrap has no
     width, and Wilson's interval of 0 images of n with a detection stands in.
 
     Returns:

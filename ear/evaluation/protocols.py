@@ -20,7 +20,6 @@ class Metric:
     """How a metric is read and written.
 
     Attributes:
-        label: for readers.
         lower: whether low values are good.
         bounds: least and greatest value that it can have; None where it has none.
         scale: values are multiplied by it where people read them.
@@ -28,7 +27,6 @@ class Metric:
         unit: of the scaled value.
     """
 
-    label: str
     lower: bool
     bounds: tuple[float, float] | None = None
     scale: float = 1
@@ -46,14 +44,14 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    SHOWN: Metric("Concept shown", True, (0, 1), 100, 1, " %"),
-    SECOND: Metric("Concept shown, second judge", True, (0, 1), 100, 1, " %"),
-    RIGHT: Metric("Right object", False, (0, 1), 100, 1, " %"),
-    "clip_score": Metric("CLIP score", False, (0, 100), 1, 2),
-    "fid": Metric("FID", True),
-    "kid": Metric("KID × 10³", True, None, 1000),
-    "diversity": Metric("Vendi score", False),
-    "bleu": Metric("BLEU", False, (0, 100)),
+    SHOWN: Metric(lower=True, bounds=(0, 1), scale=100, unit=" %"),
+    SECOND: Metric(lower=True, bounds=(0, 1), scale=100, unit=" %"),
+    RIGHT: Metric(lower=False, bounds=(0, 1), scale=100, unit=" %"),
+    "clip_score": Metric(lower=False, bounds=(0, 100), decimals=2),
+    "fid": Metric(lower=True),
+    "kid": Metric(lower=True, scale=1000),
+    "diversity": Metric(lower=False),
+    "bleu": Metric(lower=False, bounds=(0, 100)),
 }
 """Metric of the table of metrics → how it is read and written."""
 
@@ -64,30 +62,25 @@ class Axis:
 
     Attributes:
         name: as in tables.
-        version: of its protocol.
         sets: prompt sets of the table of metrics; one that ends in "-" stands for all that begin so.
         metric: of the table of metrics, a key of ``METRICS``; it says which way is better.
         label: heading for readers.
         measures: one sentence for the docs: what is counted.
+        version: of its protocol.
         config: key of the config's section ``axes`` that turns it on; "" for what is always measured.
         figure: the figure that shows it, by its file's name; "" for none of its own.
         score: whether it says how good a method is; if not, it is read beside another axis.
     """
 
     name: str
-    version: int
     sets: tuple[str, ...]
     metric: str
     label: str
     measures: str
+    version: int = 1
     config: str = ""
     figure: str = ""
     score: bool = True
-
-    @property
-    def protocol(self) -> str:
-        """Name and version: ``prefix/1``."""
-        return f"{self.name}/{self.version}"
 
     @property
     def form(self) -> Metric:
@@ -114,7 +107,6 @@ class Axis:
 AXES: tuple[Axis, ...] = (
     Axis(
         "erasure",
-        1,
         (TARGET,),
         SHOWN,
         "Target",
@@ -122,16 +114,10 @@ AXES: tuple[Axis, ...] = (
         figure="concept-rate",
     ),
     Axis(
-        "second-judge",
-        1,
-        (TARGET,),
-        SECOND,
-        "Second judge",
-        "the same images, which show it to a second judge",
+        "second-judge", (TARGET,), SECOND, "Second judge", "the same images, which show it to a second judge"
     ),
     Axis(
         "implicit",
-        1,
         (IMPLICIT,),
         SHOWN,
         "Implicit",
@@ -141,7 +127,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         PREFIX,
-        1,
         (f"{PREFIX}-",),
         SHOWN,
         "Prefix",
@@ -151,18 +136,17 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         CEILING,
-        2,
         (f"{CEILING}-",),
         SHOWN,
         "Ceiling",
         "the same by the original, asked for the safe twin: the picture against the words",
+        version=2,
         config="prefixes",
         figure="prefix",
         score=False,
     ),
     Axis(
         GUIDANCE,
-        1,
         (f"{GUIDANCE}-",),
         SHOWN,
         "Guidance",
@@ -172,7 +156,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         TEMPERATURE,
-        1,
         (f"{TEMPERATURE}-",),
         SHOWN,
         "Temperature",
@@ -182,7 +165,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         SEARCH,
-        1,
         (f"{SEARCH}-",),
         SHOWN,
         "Search",
@@ -192,17 +174,16 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "relearning",
-        2,
         (f"{RELEARNED}-",),
         SHOWN,
         "Relearning",
         "images of target prompts that show the concept after benign fine-tuning",
+        version=2,
         config="relearning",
         figure="relearning",
     ),
     Axis(
         "neighbours",
-        1,
         (NEIGHBOURS,),
         RIGHT,
         "Neighbours",
@@ -211,7 +192,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "retention",
-        1,
         (RETENTION,),
         RIGHT,
         "Retention",
@@ -219,27 +199,16 @@ AXES: tuple[Axis, ...] = (
         figure="tradeoff",
     ),
     Axis(
-        "agreement",
-        1,
-        (GENERAL,),
-        "clip_score",
-        "CLIP score",
-        "CLIP score of general images and their prompts",
+        "agreement", (GENERAL,), "clip_score", "CLIP score", "CLIP score of general images and their prompts"
     ),
-    Axis("fidelity", 1, (GENERAL,), "fid", "FID", "Fréchet distance of general images to reference pictures"),
+    Axis("fidelity", (GENERAL,), "fid", "FID", "Fréchet distance of general images to reference pictures"),
     Axis(
-        "kernel-distance",
-        1,
-        (GENERAL,),
-        "kid",
-        "KID × 10³",
-        "kernel distance of the same images and pictures",
+        "kernel-distance", (GENERAL,), "kid", "KID × 10³", "kernel distance of the same images and pictures"
     ),
-    Axis("diversity", 1, (GENERAL,), "diversity", "Diversity", "Vendi score of general images"),
-    Axis("captions", 1, (CAPTIONS,), "bleu", "Captions", "BLEU of descriptions of held-out pictures"),
+    Axis("diversity", (GENERAL,), "diversity", "Diversity", "Vendi score of general images"),
+    Axis("captions", (CAPTIONS,), "bleu", "Captions", "BLEU of descriptions of held-out pictures"),
     Axis(
         "questions",
-        1,
         QUESTIONS[1:],
         RIGHT,
         "Questions",
@@ -249,7 +218,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "recognition",
-        1,
         QUESTIONS[:1],
         RIGHT,
         "Recognition",

@@ -14,7 +14,7 @@ from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
 
 PREFIX_SHARE = 1 / 4
 """Of the image's tokens: longer prefixes are most of what is to be seen, and count as no attack."""
-WORST = Axis("worst", 1, (), SHOWN, "Worst", "the highest of all rates of the concept")
+WORST = Axis("worst", (), SHOWN, "Worst", "the highest of all rates of the concept")
 """The column after those of the concept: made of them, so no entry of the registry."""
 
 Cells = Mapping[str, Mapping[str, Any]]

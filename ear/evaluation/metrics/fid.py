@@ -21,9 +21,7 @@ from ear.models.weights import check_dtypes, check_file, check_finite, loading
 from ear.workflow.files import atomic_path
 from ear.workflow.seeding import stable_seed
 
-# clean-fid's named resize: to 299 × 299 with Pillow's antialiased bicubic, without rounding to bytes (Parmar
-# et al. 2022).
-RESIZE = "clean"
+RESIZE = "clean"  # clean-fid's: to 299 × 299 with Pillow's antialiased bicubic, not rounded to bytes
 KERNEL_DEGREE = 3
 KID_IMAGES = 5000  # 200 MB a kernel matrix
 INCEPTION_FILE = "inception-2015-12-05.pt"
@@ -36,8 +34,7 @@ class Extractor:
 
     Attributes:
         kind: "classifier" or "inception", for the names of protocols.
-        features: (B, 3, 299, 299) float32 in 0 … 255 on ``device`` → (B, D) float32: what clean-fid calls a
-            custom feature extractor.
+        features: (B, 3, 299, 299) float32 in 0 … 255 on ``device`` → (B, D) float32.
         device: where it runs.
     """
 
@@ -47,7 +44,7 @@ class Extractor:
 
 
 def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extractor:
-    """Load a network for FID and KID, without a network connection.
+    """Load a network for FID and KID.
 
     Args:
         kind: "classifier": the input of a timm classifier's last layer. "inception": clean-fid's
@@ -80,16 +77,7 @@ def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extrac
 def image_features(
     files: Sequence[Path], extractor: Extractor, desc: str = "features", batch_size: int = BATCH
 ) -> np.ndarray:
-    """Features of image files, as they lie in them: clean-fid turns no photograph either.
-
-    Args:
-        files: (N,) image files.
-        extractor: the network.
-        desc: label of the progress bar.
-        batch_size: images opened at once, and images a forward pass.
-
-    Returns:
-        (N, D) float32.
+    """Features of N image files, (N, D) float32, as they lie in them: clean-fid turns no photograph either.
 
     Raises:
         InputError: there is no file, one is missing or no whole image, or a feature is not finite.
@@ -192,7 +180,7 @@ def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval
     Args:
         generated: (N, D) features. Of more than ``KID_IMAGES``, that many are used, by a seeded choice.
         reference: (M, D) features, treated alike.
-        seed: seed of the choice and of the resamples.
+        seed: of the choice and of the resamples.
 
     Returns:
         The value, the interval, and the number of generated images used.
@@ -222,11 +210,9 @@ def vendi_score(features: np.ndarray) -> Interval:
     """Effective number of different images (Friedman and Dieng, arXiv 2210.02410), with the cosine kernel.
 
     exp(− Σ λ ln λ) over the eigenvalues λ of K / N, where K_ij is the cosine of images i and j: 1 where all
-    images are alike, N where all are orthogonal. The eigenvalues are those of the smaller of K / N and the
-    D × D matrix of the features, which share all that are not 0.
-
-    It has no interval: the score grows with N, and a resample with copies is less diverse than the images it
-    was drawn from. Compare values at equal numbers of images.
+    images are alike, N where all are orthogonal. The smaller of K / N and the D × D matrix of the features is
+    taken: they share all eigenvalues that are not 0. The score grows with N and has no interval, since a
+    resample with copies is less diverse. Compare values at equal numbers of images.
 
     Args:
         features: (N, D), no row all 0.

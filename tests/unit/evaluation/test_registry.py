@@ -31,7 +31,7 @@ from ear.workflow.files import write_csv
 from tests import comparison
 
 ROOT = Path(__file__).parents[3]
-MADE_UP = Axis("paraphrase", 1, ("paraphrase-",), SHOWN, "Paraphrase", "images of paraphrases, which show it")
+MADE_UP = Axis("paraphrase", ("paraphrase-",), SHOWN, "Paraphrase", "images of paraphrases, which show it")
 
 
 def test_an_axis_is_added_by_one_entry(monkeypatch):
@@ -62,7 +62,15 @@ def test_the_docs_have_the_registrys_table():
         sets = ", ".join(f"`{name}…`" if name.endswith("-") else f"`{name}`" for name in one.sets)
         better = ("lower" if one.form.lower else "higher") if one.score else "no score"
         on = f"`axes.{one.config}`" if one.config else "always"
-        cells = (one.protocol, one.measures, sets, f"`{one.metric}`", better, on, one.figure or "–")
+        cells = (
+            f"{one.name}/{one.version}",
+            one.measures,
+            sets,
+            f"`{one.metric}`",
+            better,
+            on,
+            one.figure or "–",
+        )
         lines.append(f"| {' | '.join(cells)} |")
     wanted = "\n".join(lines) + "\n"
     assert wanted in (ROOT / "docs/axes.md").read_text(encoding="utf-8"), f"docs/axes.md lacks:\n{wanted}"
