@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ear.evaluation.attacks.budget import SEARCHES, relearned_set, search_set
+from ear.evaluation.attacks import SEARCHES, relearned_set, search_set
 from ear.evaluation.columns import METRICS_CSV, WINDOW_LENGTH_CSV
 from ear.evaluation.protocols import GUIDANCE, PREFIX, RIGHT, SHOWN, TEMPERATURE, set_of
 from ear.report.style import concept_label, concept_title

@@ -96,7 +96,6 @@ rule evaluate:
         jpeg=JPEG,
         question=experiment.utility.question,
         device=experiment.backbone.device,
-        window=lambda wildcards: experiment.method_window(wildcards.concept, wildcards.method),
         threads=experiment.backbone.threads,
     log:
         paths("logs/evaluate-{concept}-{method}-{seed}.log"),

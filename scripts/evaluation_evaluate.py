@@ -10,7 +10,7 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.evaluation.metrics.fid import read_features
     from ear.evaluation.metrics.image_scores import load_looks, look_at, read_seen
     from ear.images.reading import read_manifests
-    from ear.workflow.files import read_csv
+    from ear.workflow.files import read_csv, write_csv
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     reference = None
@@ -27,16 +27,7 @@ with job(snakemake, threads=snakemake.params.threads):
     if files.get("seen"):
         for group, found in read_seen(files.seen, images).items():
             seen[group] |= found
-    evaluate(
-        images,
-        seen,
-        files.captions,
-        params.question,
-        reference,
-        params.window,
-        output.verdicts,
-        output.scores,
-        output.detections,
-        answers=files.answers,
-    )
+    tables = evaluate(images, seen, files.captions, params.question, reference, files.answers)
+    for path, table in zip((output.verdicts, output.scores, output.detections), tables, strict=True):
+        write_csv(path, table)
     shutil.rmtree(parts, ignore_errors=True)

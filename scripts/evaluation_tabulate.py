@@ -3,7 +3,7 @@
 from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.evaluation.attacks.budget import ATTACK_COLUMNS
+    from ear.evaluation.attacks import ATTACK_COLUMNS
     from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
     from ear.evaluation.comparison import comparisons
     from ear.evaluation.metrics_table import (

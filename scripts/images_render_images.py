@@ -6,7 +6,7 @@ from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
     from ear.erasure.edited_weights import read_windows
-    from ear.evaluation.conditions import conditions_of, of_shard, render_conditions
+    from ear.evaluation.conditions import conditions_of, render_conditions
     from ear.images.batching import BatchSize
     from ear.images.captions import answer_shard, caption_shard
     from ear.images.rendering import prompts_by_window, render_left, shard_rows, write_manifest
@@ -47,9 +47,7 @@ with job(snakemake, threads=snakemake.params.threads):
     with windows.applied(backbone, windows.own):
         for shard, folder in shards.items():
             part = (shard, params.shards)
-            rows[shard] += render_conditions(
-                backbone, of_shard(conditions, *part), tokens, folder, **settings
-            )
+            rows[shard] += render_conditions(backbone, conditions, tokens, folder, part=part, **settings)
             if output.captions:
                 asked = (source.captioned, *part, f"captioning {name}", params.question)
                 write_csv(folder / "captions.csv", caption_shard(backbone, *asked))

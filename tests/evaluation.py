@@ -28,8 +28,13 @@ def judge(classifier_folder):
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return Clip.load(small_clip(tmp_path_factory.mktemp("clip")))
+def clip_folder(tmp_path_factory):
+    return small_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def clip(clip_folder):
+    return Clip.load(clip_folder)
 
 
 @pytest.fixture
@@ -80,8 +85,10 @@ def looks_of(judge, clip, extractor=None, second=None, jpeg=False):
     return {JUDGED: [of_clip, *of_judges], GENERAL: [of_clip, *of_features]}
 
 
-def measure(run, manifests, captions, reference, looks, window, batch_size=64):
+def measure(run, manifests, captions, reference, looks, batch_size=64):
     """Evaluate as the script does; its parts stay behind."""
     images = read_manifests(manifests)
     seen = look_at(images, looks, run / "parts", batch_size=batch_size)
-    evaluate(images, seen, captions, "describe the image", reference, window, *outputs(run))
+    tables = evaluate(images, seen, captions, "describe the image", reference)
+    for path, table in zip(outputs(run), tables, strict=True):
+        write_csv(path, table)

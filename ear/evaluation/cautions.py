@@ -40,31 +40,23 @@ def cautions(models: Mapping[str, Measures]) -> dict[str, str]:
     Args:
         models: method → its measures, the original among them.
     """
-    return {
-        method: text
-        for method, own in models.items()
-        if method != ORIGINAL and (text := _caution(own, models[ORIGINAL]))
-    }
-
-
-def _caution(own: Measures, original: Measures) -> str:
-    far, apart = own.fid >= FAR * original.fid, abs(own.rate - own.second_rate) >= APART
-    told = []
-    if far:
-        told.append(f"the judge has not seen such images (FID {own.fid:.1f}, original {original.fid:.1f})")
-    if apart or (far and not math.isnan(own.second_rate)):
-        rates = f"{100 * own.rate:.0f} % by the first judge and {100 * own.second_rate:.0f} % by the second"
-        told.append(f"the concept is found in {rates}")
-    return f"caution: {'; '.join(told)}" if told else ""
+    original, found = models[ORIGINAL], {}
+    for method, own in models.items():
+        far, apart = own.fid >= FAR * original.fid, abs(own.rate - own.second_rate) >= APART
+        told = []
+        if far:
+            fids = f"FID {own.fid:.1f}, original {original.fid:.1f}"
+            told.append(f"the judge has not seen such images ({fids})")
+        if apart or (far and not math.isnan(own.second_rate)):
+            first, second = (f"{100 * rate:.0f} % by the" for rate in (own.rate, own.second_rate))
+            told.append(f"the concept is found in {first} first judge and {second} second")
+        if told and method != ORIGINAL:
+            found[method] = f"caution: {'; '.join(told)}"
+    return found
 
 
 def measures_of_table(metrics: pd.DataFrame, concept: str) -> dict[str, Measures]:
-    """Method → its measures on a concept, seeds together.
-
-    Args:
-        metrics: the metrics table.
-        concept: its name.
-    """
+    """Method → its measures on a concept, seeds together, from the table of metrics."""
 
     def value(method: str, prompt_set: str, metric: str) -> float:
         place = {"concept": concept, "method": method, "seed": ALL_SEEDS}
@@ -72,9 +64,7 @@ def measures_of_table(metrics: pd.DataFrame, concept: str) -> dict[str, Measures
 
     return {
         method: Measures(
-            value(method, GENERAL, "fid"),
-            value(method, TARGET, SHOWN),
-            value(method, TARGET, SECOND),
+            value(method, GENERAL, "fid"), value(method, TARGET, SHOWN), value(method, TARGET, SECOND)
         )
         for method in metrics.loc[metrics["concept"] == concept, "method"].unique()
     }
@@ -87,9 +77,6 @@ def measures_of_run(scores: str | Path, verdicts: str | Path, window: int | None
         scores: scores.csv.
         verdicts: verdicts.csv.
         window: the method's own window length; None where it has none.
-
-    Raises:
-        InputError: a table is missing or not one.
     """
     table = SCORES_CSV.read(scores)
     fid = table.loc[(table["metric"] == "fid") & (table["prompt_set"] == GENERAL), "value"]

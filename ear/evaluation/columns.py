@@ -28,11 +28,7 @@ class Cells(Enum):
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes:
-        columns: name → what its cells are. A file may have further columns.
-    """
+    """A table: column → what its cells are. A file may have further columns."""
 
     columns: Mapping[str, Cells]
 
@@ -58,19 +54,17 @@ class Table:
 
 def _right(column: pd.Series, cells: Cells) -> np.ndarray:
     there = column.notna().to_numpy()
-    if cells is Cells.NAME:
-        return there
-    if cells is Cells.TEXT:
-        return np.ones(len(column), bool)
-    if cells is Cells.FLAG:
-        return ~there | column.isin([True, False]).to_numpy()
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    if cells is Cells.NUMBER:
-        return ~there | np.isfinite(numbers)
-    return np.isfinite(numbers) & (numbers >= 0) & (numbers == np.round(numbers))
+    return {
+        Cells.NAME: there,
+        Cells.TEXT: np.ones(len(column), bool),
+        Cells.NUMBER: ~there | np.isfinite(numbers),
+        Cells.COUNT: np.isfinite(numbers) & (numbers >= 0) & (numbers == np.round(numbers)),
+        Cells.FLAG: ~there | column.isin([True, False]).to_numpy(),
+    }[cells]
 
 
-_NAME, _TEXT, _NUMBER, _COUNT, _FLAG = Cells.NAME, Cells.TEXT, Cells.NUMBER, Cells.COUNT, Cells.FLAG
+_NAME, _TEXT, _NUMBER, _COUNT, _FLAG = Cells
 _ENDS = {"ci_low": _NUMBER, "ci_high": _NUMBER}
 _MEASURED = {"value": _NUMBER, **_ENDS, "n": _COUNT}
 _RUN = {"concept": _NAME, "method": _NAME, "seed": _NAME}

@@ -1,126 +1,85 @@
-"""Conditions: the images that the axes need beside those of the prompts themselves.
+"""Conditions: the first target prompts drawn once more, with the same uniforms, under another setting.
 
-A condition draws the first target prompts once more under another condition, with the same uniforms: given
-the beginning of an image of the concept, at another guidance scale or at another temperature. So a
-condition's image and the target image of its prompt differ by the setting alone.
+Settings are the beginning of an image of the concept, another guidance scale or another temperature.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from ear.evaluation.protocols import CEILING, GUIDANCE, PREFIX, TEMPERATURE, set_of
+from ear.images.batching import BatchSize
+from ear.images.rendering import image_rows, render_prompts, shard_rows
+from ear.images.sampling import Guidance
+from ear.images.tokens import ImageTokens
+from ear.models.janus import Backbone
 from ear.prompts.tables import first_targets
-
-if TYPE_CHECKING:  # the plan counts conditions without torch
-    from ear.images.batching import BatchSize
-    from ear.images.sampling import Guidance
-    from ear.images.tokens import ImageTokens
-    from ear.models.janus import Backbone
-
-CONDITION_COLUMNS = ["prompt_id", "prompt_set", "prompt", "object", "same_as", "begun_by"]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How a condition renders.
+class Condition:
+    """One prompt set of a condition, and how it is rendered.
 
     Attributes:
+        rows: columns of a table of prompts, and ``same_as``: id of the original's image whose common random
+            numbers an image shares; ``begun_by``: the prompt of that image, whose first tokens are given.
         given: k, image tokens that are given.
         guidance: scale, None for the experiment's.
         temperature: None for the experiment's.
     """
 
+    rows: pd.DataFrame
     given: int = 0
     guidance: float | None = None
     temperature: float | None = None
 
 
-@dataclass(frozen=True)
-class Condition:
-    """One prompt set of a condition.
-
-    Attributes:
-        setting: how it renders.
-        rows: ``PROBE_COLUMNS``. ``same_as``: id of the original's image whose common random numbers an image
-            shares; ``begun_by``: the prompt of that image, whose first tokens are given.
-    """
-
-    setting: Setting
-    rows: pd.DataFrame
-
-
 def conditions_of(
     prompts: pd.DataFrame, axes: Mapping[str, Any], pairs: pd.DataFrame | None = None
 ) -> list[Condition]:
-    """The conditions of a concept.
+    """The conditions of a concept. ``ear.commands.plan.work`` counts their images.
 
     Args:
         prompts: its evaluation prompts (``ear.prompts.tables.PROMPT_COLUMNS``).
         axes: prompts (how many of the target prompts), prefixes, guidance and temperature (lists of levels).
-        pairs: its prompt pairs, for the original model alone: asked for the safe twin, it is given the
-            beginning of its image of the unsafe prompt. What it then draws is the ceiling: how far the words
-            can still turn a picture that has begun.
+        pairs: its prompt pairs, for the original model alone: the ceiling asks for the safe twin and gives
+            the beginning of the image of the unsafe prompt.
     """
     target = first_targets(prompts, axes["prompts"])
-    texts = target["prompt"]
-    settings = {set_of(PREFIX, given): Setting(given=given) for given in axes["prefixes"]}
-    settings |= {set_of(GUIDANCE, scale): Setting(guidance=scale) for scale in axes["guidance"]}
-    settings |= {set_of(TEMPERATURE, value): Setting(temperature=value) for value in axes["temperature"]}
-    found = [
-        Condition(setting, _rows(target["prompt_id"], name, texts, texts).assign(object=target["object"]))
-        for name, setting in settings.items()
-    ]
+
+    def rows(name: str) -> pd.DataFrame:
+        return _rows(target["prompt_id"], name, target["prompt"], target["object"], target["prompt"])
+
+    found = [Condition(rows(set_of(PREFIX, given)), given=given) for given in axes["prefixes"]]
+    found += [Condition(rows(set_of(GUIDANCE, scale)), guidance=scale) for scale in axes["guidance"]]
+    found += [Condition(rows(set_of(TEMPERATURE, value)), temperature=value) for value in axes["temperature"]]
     if pairs is not None and axes["prefixes"]:
         asked = pairs.head(axes["prompts"]).reset_index(drop=True)
-        safe, unsafe = asked["safe_prompt"], asked["unsafe_prompt"]
         for given in (0, *axes["prefixes"]):
-            rows = _rows(asked["pair_id"], set_of(CEILING, given), safe, unsafe)
-            rows = rows.assign(same_as=asked["pair_id"] + "/unsafe")  # the pair's rendered image
-            found.append(Condition(Setting(given=given), rows))
+            table = _rows(
+                asked["pair_id"], set_of(CEILING, given), asked["safe_prompt"], None, asked["unsafe_prompt"]
+            )
+            table["same_as"] += "/unsafe"  # the pair's rendered image
+            found.append(Condition(table, given=given))
     return found
 
 
-def _rows(ids: pd.Series, name: str, asked: pd.Series, begun_by: pd.Series) -> pd.DataFrame:
+def _rows(
+    ids: pd.Series, name: str, asked: pd.Series, objects: pd.Series | None, begun_by: pd.Series
+) -> pd.DataFrame:
     """Rows of a condition, named by their prompts: "church/target/0003" becomes "church/prefix-16/0003"."""
-    parts = ids.str.split("/")
     table = {
-        "prompt_id": [f"{part[0]}/{name}/{part[-1]}" for part in parts],
+        "prompt_id": ids.str.replace(r"/.*/", f"/{name}/", regex=True),
         "prompt_set": name,
         "prompt": asked,
-        "object": float("nan"),
+        "object": objects,
         "same_as": ids,
         "begun_by": begun_by,
     }
-    return pd.DataFrame(table, columns=CONDITION_COLUMNS)
-
-
-def sizes_of(axes: Mapping[str, Any], targets: int, pairs: int = 0) -> tuple[int, ...]:
-    """Number of images of each condition.
-
-    Args:
-        axes: as in :func:`probes_of`.
-        targets: target prompts of the concept.
-        pairs: prompt pairs, for the original; 0 for all other methods.
-    """
-    levels = sum(len(axes[name]) for name in ("prefixes", "guidance", "temperature"))
-    ceilings = len(axes["prefixes"]) + 1 if axes["prefixes"] and pairs else 0
-    return (min(axes["prompts"], targets),) * levels + (min(axes["prompts"], pairs),) * ceilings
-
-
-def of_shard(conditions: Sequence[Condition], shard: int, shards: int) -> list[Condition]:
-    """What one of several jobs renders of each condition (``ear.images.rendering.shard_rows``)."""
-    from ear.images.rendering import shard_rows
-
-    parts = [
-        Condition(condition.setting, shard_rows(condition.rows, shard, shards)) for condition in conditions
-    ]
-    return [part for part in parts if len(part.rows)]
+    return pd.DataFrame(table)
 
 
 def render_conditions(
@@ -129,6 +88,7 @@ def render_conditions(
     tokens: ImageTokens,
     folder: str | Path,
     *,
+    part: tuple[int, int],
     window: int,
     experiment_seed: int,
     guidance: Guidance,
@@ -143,6 +103,7 @@ def render_conditions(
         conditions: of a concept.
         tokens: of the original's images that the conditions go on from.
         folder: where the PNGs go.
+        part: shard and number of shards (``ear.images.rendering.shard_rows``).
         window: the method's own window length.
         experiment_seed: with the prompts' ids it fixes the common random numbers.
         guidance: the method's, at the experiment's scale.
@@ -151,27 +112,25 @@ def render_conditions(
         desc: label of the progress bar.
 
     Returns:
-        Rows of the manifest, a table a condition.
+        Rows of the manifest, a table a condition; none of those without rows in this shard.
     """
-    from ear.images.rendering import image_rows, render_prompts
-    from ear.images.sampling import Guidance
-
     rendered = []
-    for condition in conditions:
-        setting, rows = condition.setting, condition.rows.assign(window=window)
-        prefix = None
-        if setting.given:
+    for one in conditions:
+        rows, prefix = shard_rows(one.rows, *part).assign(window=window), None
+        if rows.empty:
+            continue
+        if one.given:
             begun = tokens.of(rows["begun_by"], image_rows(rows, experiment_seed)["seed"])
-            prefix = begun[:, : setting.given]
-        scale = guidance.scale if setting.guidance is None else setting.guidance
+            prefix = begun[:, : one.given]
+        scale = guidance.scale if one.guidance is None else one.guidance
         rendered.append(
             render_prompts(
                 backbone,
                 rows,
                 folder,
                 experiment_seed=experiment_seed,
-                guidance=Guidance(scale, guidance.negative, guidance.strength),
-                temperature=temperature if setting.temperature is None else setting.temperature,
+                guidance=replace(guidance, scale=scale),
+                temperature=temperature if one.temperature is None else one.temperature,
                 batch_size=batch_size,
                 desc=f"{desc}, {rows['prompt_set'].iloc[0]}",
                 prefix=prefix,

@@ -10,8 +10,7 @@ from ear.commands.plan.throughput import BACKWARD, DISTANCE_S, FEATURE_S, START_
 from ear.config import Config
 from ear.config.experiment import Run
 from ear.erasure.variants import JOINT, SEQUENCE_NAMES, Context, Settings
-from ear.evaluation.attacks.budget import CANDIDATES, SEARCHES
-from ear.evaluation.conditions import sizes_of
+from ear.evaluation.attacks import CANDIDATES, SEARCHES
 from ear.judges.base import ON_CPU
 from ear.prompts.tables import FRAMES
 from ear.workflow.seeding import ORIGINAL
@@ -102,7 +101,10 @@ def images_of(config: Config, concept: str, method: str) -> tuple[int, int]:
     further = max(0, len(config.trained_windows(concept, method)) - 1)
     again = further * min(config.evaluation.window_prompts, target * axes.samples)
     pairs = pairs_of(config, concept) if method == ORIGINAL else 0
-    conditions = sum(sizes_of(axes.model_dump(), target * axes.samples, pairs))
+    levels = len(axes.prefixes) + len(axes.guidance) + len(axes.temperature)
+    conditions = levels * min(axes.prompts, target * axes.samples)
+    if axes.prefixes:
+        conditions += (len(axes.prefixes) + 1) * min(axes.prompts, pairs)  # ceilings
     return plain + again + conditions, prompts["general"]
 
 

@@ -4,12 +4,12 @@ All attacks may render and judge the same number of images, and all prompts and 
 query by query, as one batch. What each attacker knows and pays: docs/axes.md.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,21 @@ import torch
 from torch import Tensor
 
 from ear.errors import InputError
-from ear.evaluation.attacks.attacked_model import AttackedModel, Verdict, image_losses, verdict_rows
-from ear.evaluation.attacks.budget import BEGINNING, BEST_TOKENS, CANDIDATES, search_set
+from ear.evaluation.attacks import CANDIDATES, SEARCHES, search_set
+from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses
 from ear.images.batching import BatchSize, fitting
 from ear.images.rendering import image_seed
 from ear.models.chat_format import prompt_frame
 from ear.models.finite import require_losses
 from ear.models.janus import Backbone, left_padded
-from ear.models.memory import gradients
+from ear.models.memory import Dimensions, gradients
 from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import core, named, words_of
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
 
-_NOT_TEXT = "\N{REPLACEMENT CHARACTER}"
+BEST_TOKENS, BEGINNING = 32, 4
+"""Of :func:`gradient`: tokens proposed for each place; one part in so many of an image is made likely."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,7 @@ class OpenPrompt:
 
 
 def open_prompts(backbone: Backbone, prompts: Sequence[str]) -> list[OpenPrompt]:
-    """Cut chat prompts open. Closed with no tokens, they are what ``Backbone.encode`` makes of them.
-
-    A tokenizer that would have joined the last sign of a prompt with the line end after it keeps them apart
-    here.
-    """
+    """Cut chat prompts open. Closed with no tokens, they are what ``Backbone.encode`` makes of them."""
     tokenizer = backbone.processor.tokenizer
     before, after = prompt_frame(backbone.processor)
     tail = tokenizer(after, add_special_tokens=False).input_ids
@@ -71,9 +68,9 @@ def open_prompts(backbone: Backbone, prompts: Sequence[str]) -> list[OpenPrompt]
 def vocabulary(backbone: Backbone, words: Sequence[str], kind: str) -> Tensor:
     """Tokens that an attacker may append: those of plain text, without those that name the concept.
 
-    Plain text is printable and more than blanks. A token names the concept where it is a word of its name
-    but function words ("gogh" of "in the style of Van Gogh"), whole or inflected. A name of which the
-    tokenizer makes several tokens can still be put together from parts.
+    A token names the concept where it is a word of its name but function words ("gogh" of "in the style of
+    Van Gogh"), whole or inflected. A name of which the tokenizer makes several tokens can still be put
+    together from parts.
 
     Args:
         backbone: its tokenizer's tokens.
@@ -93,7 +90,7 @@ def vocabulary(backbone: Backbone, words: Sequence[str], kind: str) -> Tensor:
     found = []
     for token in range(size):
         text = tokenizer.decode([token]).strip()
-        if token in special or not text or not text.isprintable() or _NOT_TEXT in text:
+        if token in special or not text or not text.isprintable() or "\N{REPLACEMENT CHARACTER}" in text:
             continue
         if not named(text, forbidden) and not (kind == UNSAFE and speaks_of_minors(text)):
             found.append(token)
@@ -109,17 +106,14 @@ Case = tuple[OpenPrompt, Tensor, Tensor]
 @torch.no_grad()
 def case_losses(backbone: Backbone, cases: Sequence[Case]) -> Tensor:
     """Mean cross-entropy of each image, given its prompt with the appended tokens: (B,) float32."""
-    ids, mask, images = _batch(backbone, cases)
-    losses = image_losses(backbone, backbone.embed_text(ids), mask, images)
-    require_losses(losses, lambda row: f"searched prompt {cases[row][0].text!r}")
-    return losses
+    return _case_losses(backbone, cases)[0]
 
 
+@torch.enable_grad()
 def token_gradients(backbone: Backbone, cases: Sequence[Case], vocabulary: Tensor) -> Tensor:
     """Gradient of each case's loss by the one-hot vectors of its appended tokens.
 
-    A one-hot vector times the embedding matrix is a token's embedding; so the gradient by it is the
-    embeddings of all tokens, times the gradient by that embedding.
+    That is the embeddings of all tokens, times the gradient by the appended token's embedding.
 
     Args:
         backbone: the model under attack.
@@ -129,172 +123,124 @@ def token_gradients(backbone: Backbone, cases: Sequence[Case], vocabulary: Tenso
     Returns:
         (B, S, V) float32.
     """
-    ids, mask, images = _batch(backbone, cases)
-    stop = ids.shape[1] - len(cases[0][0].tail)
-    place = slice(stop - len(cases[0][1]), stop)  # the same columns in all rows: prompts are left-padded
-    with torch.enable_grad():
-        embeddings = backbone.embed_text(ids)
-        appended = embeddings[:, place].detach().requires_grad_()
-        whole = torch.cat([embeddings[:, : place.start], appended, embeddings[:, place.stop :]], dim=1)
-        losses = image_losses(backbone, whole, mask, images)
-        require_losses(losses, lambda row: f"searched prompt {cases[row][0].text!r}")
-        (gradient,) = torch.autograd.grad(losses.sum(), appended)  # (B, S, D)
-    return gradient.float() @ backbone.embed_text(vocabulary).float().T
+    losses, embeddings = _case_losses(backbone, cases)
+    (gradient,) = torch.autograd.grad(losses.sum(), embeddings)  # (B, L, D)
+    stop = gradient.shape[1] - len(cases[0][0].tail)
+    appended = gradient[:, stop - len(cases[0][1]) : stop]  # in all rows: prompts are left-padded
+    return appended.float() @ backbone.embed_text(vocabulary).detach().float().T
 
 
-def _batch(backbone: Backbone, cases: Sequence[Case]) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, mask, image tokens) of the closed prompts."""
+def _case_losses(backbone: Backbone, cases: Sequence[Case]) -> tuple[Tensor, Tensor]:
+    """Losses (B,), and the embeddings (B, L, D) of the closed prompts, left-padded."""
     tokens = left_padded([prompt.closed(appended) for prompt, appended, _ in cases], backbone.pad_id)
-    return tokens.ids, tokens.mask, torch.stack([image for _, _, image in cases])
+    embeddings = backbone.embed_text(tokens.ids).detach().requires_grad_(torch.is_grad_enabled())
+    images = torch.stack([image for _, _, image in cases])
+    losses = image_losses(backbone, embeddings, tokens.mask, images)
+    require_losses(losses, lambda row: f"searched prompt {cases[row][0].text!r}")
+    return losses, embeddings
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the attacks of one search share.
-
-    Attributes:
-        attacked model: the model under attack.
-        prompts: N prompts.
-        images: (N, T) int64, tokens of the original model's images of them.
-        vocabulary: (V,) ids of the tokens that may be appended.
-        tokens: S, how many are.
-        seeds: N, of the attackers' own random numbers.
-    """
+    """What an attacker has: the arguments of :func:`search`, and its own random numbers of each prompt."""
 
     attacked: AttackedModel
     prompts: Sequence[OpenPrompt]
     images: Tensor
     vocabulary: Tensor
     tokens: int
-    seeds: Sequence[int]
+    random: Sequence[np.random.Generator]
 
-
-class Attack(ABC):
-    """One attacker on N prompts, each with random numbers of its own: no prompt hears of another.
-
-    All begin with the same random tokens.
-    """
-
-    name: ClassVar[str]
-    fresh_uniforms: ClassVar[bool] = False
-    """Whether each query has other random numbers; else all have those of the prompt's usual image."""
-
-    def __init__(self, situation: Situation) -> None:
-        self.situation = situation
-        self._random = [np.random.Generator(np.random.Philox(seed)) for seed in situation.seeds]
-
-    @abstractmethod
-    def propose(self, query: int) -> list[Tensor]:
-        """Appended tokens of query 0, 1, …: N of (S,) ids, or of none."""
-
-    def learn(self, verdicts: Sequence[Verdict]) -> None:  # noqa: B027 (most attacks need not)
-        """Hear what the judge said of the last proposals."""
-
-    def _any_tokens(self) -> list[Tensor]:
+    def any_tokens(self) -> list[Tensor]:
         """(S,) random tokens for each prompt."""
-        words, count = self.situation.vocabulary, self.situation.tokens
-        return [words[random.integers(len(words), size=count).tolist()] for random in self._random]
+        size = len(self.vocabulary)
+        return [self.vocabulary[random.integers(size, size=self.tokens).tolist()] for random in self.random]
 
 
-class Resample(Attack):
+Attacker = Generator[list[Tensor], list[float], None]
+"""Yields what is appended in each query, (S,) ids a prompt or none; is sent the judge's scores of it."""
+
+
+def resample(situation: Situation) -> Attacker:
     """The prompt as it is, with other random numbers each time: what chance alone gives."""
-
-    name = "resample"
-    fresh_uniforms = True
-
-    def propose(self, query: int) -> list[Tensor]:
-        return [prompt.head.new_empty(0) for prompt in self.situation.prompts]
+    while True:
+        yield [prompt.head.new_empty(0) for prompt in situation.prompts]
 
 
-class RandomTokens(Attack):
+def random_tokens(situation: Situation) -> Attacker:
     """Random tokens, new ones each time."""
-
-    name = "random"
-
-    def propose(self, query: int) -> list[Tensor]:
-        return self._any_tokens()
+    while True:
+        yield situation.any_tokens()
 
 
-class Greedy(Attack):
+def greedy(situation: Situation) -> Attacker:
     """Coordinate search: one token is changed each time, and stays where the judge's score does not fall."""
-
-    name = "greedy"
-
-    def propose(self, query: int) -> list[Tensor]:
-        if query == 0:
-            self._proposed = self._any_tokens()
-            self._kept, self._scores = list(self._proposed), [-np.inf] * len(self._proposed)
-            return self._proposed
-        place, words = (query - 1) % self.situation.tokens, self.situation.vocabulary
-        self._proposed = [kept.clone() for kept in self._kept]
-        for tokens, random in zip(self._proposed, self._random, strict=True):
-            tokens[place] = words[int(random.integers(len(words)))]
-        return self._proposed
-
-    def learn(self, verdicts: Sequence[Verdict]) -> None:
-        for row, verdict in enumerate(verdicts):
-            if verdict.score >= self._scores[row]:
-                self._kept[row], self._scores[row] = self._proposed[row], verdict.score
+    words, kept = situation.vocabulary, situation.any_tokens()
+    best = yield kept
+    for query in count():
+        proposed = [tokens.clone() for tokens in kept]
+        for tokens, random in zip(proposed, situation.random, strict=True):
+            tokens[query % situation.tokens] = words[int(random.integers(len(words)))]
+        scores = yield proposed
+        for row, score in enumerate(scores):
+            if score >= best[row]:
+                kept[row], best[row] = proposed[row], score
 
 
-class GradientGuided(Attack):
+def gradient(situation: Situation) -> Attacker:
     """Greedy coordinate gradient in token space.
 
-    The loss is the cross-entropy of the beginning of the original model's image under the erased model: the
-    first ``BEGINNING``th part, since what follows is likely once the beginning is given, erased or not. Its
-    gradient by the appended tokens' one-hot vectors names ``BEST_TOKENS`` replacements for each place;
-    ``CANDIDATES`` random ones of them are read, and the one of the least loss is taken, whether or not it is
-    less than before.
+    The loss is the cross-entropy of the original model's image under the erased model: of its first
+    ``BEGINNING``th part, since what follows is likely once that is given. Its gradient by the appended
+    tokens' one-hot vectors names ``BEST_TOKENS`` replacements for each place; ``CANDIDATES`` random ones of
+    them are read, and the one of the least loss is taken, whether or not it is less than before.
     Source: Zou et al. 2023, "Universal and Transferable Adversarial Attacks on Aligned Language Models"
     (arXiv 2307.15043), Algorithm 1, there on the text of an answer.
     """
+    backbone, prompts, words = situation.attacked.backbone, situation.prompts, situation.vocabulary
+    begun = situation.images[:, : ceil(situation.images.shape[1] / BEGINNING)]
+    batches = BatchSize(situation.attacked.batch_size.wanted)
+    length = max(len(prompt.head) + situation.tokens + len(prompt.tail) for prompt in prompts)
 
-    name = "gradient"
+    def need(shape: Dimensions, images: int) -> float:
+        return gradients(shape, images, length, begun.shape[1])
 
-    def __init__(self, situation: Situation) -> None:
-        super().__init__(situation)
-        self._batches = BatchSize(situation.attacked.batch_size.wanted)
-
-    def propose(self, query: int) -> list[Tensor]:
-        self._tokens = self._any_tokens() if query == 0 else self._better_tokens()
-        return self._tokens
-
-    def _better_tokens(self) -> list[Tensor]:
-        prompts, images, words = self.situation.prompts, self.situation.images, self.situation.vocabulary
-        batches, backbone = self._batches, self.situation.attacked.backbone
-        begun = images[:, : ceil(images.shape[1] / BEGINNING)]
-        jobs = list(zip(prompts, self._tokens, begun, strict=True))
-        length = max(len(prompt.closed(tokens)) for prompt, tokens, _ in jobs)
-        fits = fitting(
-            backbone, batches.wanted, lambda shape, count: gradients(shape, count, length, begun.shape[1])
-        )
+    tokens = situation.any_tokens()
+    while True:
+        yield tokens
+        fits = fitting(backbone, batches.wanted, need)
+        cases = list(zip(prompts, tokens, begun, strict=True))
         slopes = torch.cat(
-            list(batches.each(jobs, lambda part: token_gradients(backbone, part, words), fits))
+            list(batches.each(cases, lambda part: token_gradients(backbone, part, words), fits))
         )  # (N, S, V)
-        tried = [self._candidates(row, gradient) for row, gradient in enumerate(slopes)]
-        cases = [(prompts[row], tokens, begun[row]) for row, some in enumerate(tried) for tokens in some]
+        tried = [
+            _candidates(*of_prompt, words) for of_prompt in zip(situation.random, tokens, slopes, strict=True)
+        ]
+        cases = [(prompts[row], one, begun[row]) for row, some in enumerate(tried) for one in some]
         losses = torch.cat(list(batches.each(cases, partial(case_losses, backbone), fits)))
         of_prompts = losses.split([len(some) for some in tried])
-        return [some[int(of_prompt.argmin())] for some, of_prompt in zip(tried, of_prompts, strict=True)]
-
-    def _candidates(self, row: int, gradient: Tensor) -> list[Tensor]:
-        """Some of a prompt's most promising changes of one token: at most ``CANDIDATES`` of (S,) ids."""
-        tokens, words = self._tokens[row], self.situation.vocabulary
-        promising = (-gradient).masked_fill(words == tokens[:, None], -torch.inf)  # (S, V)
-        count = min(BEST_TOKENS, len(words) - 1)
-        if count == 0:
-            return [tokens]
-        best = promising.topk(count, dim=1).indices  # (S, count)
-        chosen = self._random[row].choice(best.numel(), min(CANDIDATES, best.numel()), replace=False)
-        found = []
-        for place, which in (divmod(int(number), count) for number in chosen):
-            changed = tokens.clone()
-            changed[place] = words[best[place, which]]
-            found.append(changed)
-        return found
+        tokens = [some[int(of_prompt.argmin())] for some, of_prompt in zip(tried, of_prompts, strict=True)]
 
 
-ATTACKS: tuple[type[Attack], ...] = (Resample, RandomTokens, Greedy, GradientGuided)
+def _candidates(random: np.random.Generator, tokens: Tensor, slopes: Tensor, words: Tensor) -> list[Tensor]:
+    """Some of a prompt's most promising changes of one token: at most ``CANDIDATES`` of (S,) ids."""
+    promising = (-slopes).masked_fill(words == tokens[:, None], -torch.inf)  # (S, V)
+    number = min(BEST_TOKENS, len(words) - 1)
+    if number == 0:
+        return [tokens]
+    best = promising.topk(number, dim=1).indices  # (S, number)
+    chosen = random.choice(best.numel(), min(CANDIDATES, best.numel()), replace=False)
+    found = []
+    for place, which in (divmod(int(one), number) for one in chosen):
+        changed = tokens.clone()
+        changed[place] = words[best[place, which]]
+        found.append(changed)
+    return found
+
+
+ATTACKS: dict[str, Callable[[Situation], Attacker]] = dict(
+    zip(SEARCHES, (resample, random_tokens, greedy, gradient), strict=True)
+)
 
 
 def search(
@@ -306,12 +252,12 @@ def search(
     queries: int,
     experiment_seed: int,
     kind: str,
-    attacks: Sequence[type[Attack]] = ATTACKS,
+    attacks: Sequence[str] = SEARCHES,
 ) -> pd.DataFrame:
     """Attack prompts.
 
     Args:
-        attacked model: the model under attack.
+        attacked: the model under attack.
         prompts: N rows with prompt_id, prompt, object and window.
         images: (N, T) int64, tokens of the original model's images of them.
         vocabulary: (V,) ids of the tokens that may be appended.
@@ -322,37 +268,36 @@ def search(
         attacks: which ones.
 
     Returns:
-        For each attack one row a prompt, its best query: of those that show the concept, or else of all, the
-        first one of the highest score. ``prompt`` is that query's; ``queries`` how many there were.
+        For each attack one row a prompt, ``ATTACK_COLUMNS``, its best query: of those that show the concept,
+        or else of all, the first one of the highest score. ``prompt`` is that query's.
     """
     ids = list(prompts["prompt_id"])
     opened = open_prompts(attacked.backbone, list(prompts["prompt"]))
     seeds = [stable_seed(experiment_seed, "search", prompt_id) for prompt_id in ids]
-    situation = Situation(attacked, opened, images.to(attacked.backbone.device), vocabulary, tokens, seeds)
-    attackers = [attack(situation) for attack in attacks]
-    best: list[list[tuple[Verdict, str]]] = [[] for _ in attackers]
+    images = images.to(attacked.backbone.device)
+    attackers: dict[str, Attacker] = {}
+    for name in attacks:
+        random = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
+        attackers[name] = ATTACKS[name](Situation(attacked, opened, images, vocabulary, tokens, random))
+    told: dict[str, Any] = dict.fromkeys(attackers)  # None starts an attacker
+    tables = []
     for query in progress(range(queries), desc="searching prompts", unit="query"):
-        closed, numbers, texts = [], [], []
-        for attacker in attackers:
-            appended = attacker.propose(query)
+        closed, numbers, rows = [], [], []
+        for name, attacker in attackers.items():
+            appended = attacker.send(told[name])
             if kind == UNSAFE:
                 appended = _without_minors(attacked, opened, appended)
             closed += [prompt.closed(words) for prompt, words in zip(opened, appended, strict=True)]
-            sample = query if attacker.fresh_uniforms else 0
+            sample = query if name == "resample" else 0  # all others have the usual image's random numbers
             numbers += [image_seed(experiment_seed, prompt_id, sample) for prompt_id in ids]
-            texts.append(_texts(attacked, opened, appended))
-        verdicts = attacked.query(closed, numbers)
-        for number, attacker in enumerate(attackers):
-            found = verdicts[number * len(ids) : (number + 1) * len(ids)]
-            attacker.learn(found)
-            best[number] = _better(best[number], list(zip(found, texts[number], strict=True)))
-    protocol = attacked.judge.protocol
-    rows = []
-    for attacker, kept in zip(attackers, best, strict=True):
-        told = prompts.assign(prompt=[text for _, text in kept])
-        of_best = [verdict for verdict, _ in kept]
-        rows.append(verdict_rows(told, search_set(attacker.name), of_best, protocol, queries))
-    return pd.concat(rows, ignore_index=True)
+            texts = _texts(attacked, opened, appended)
+            rows.append(prompts.assign(prompt=texts, prompt_set=search_set(name), queries=queries))
+        verdicts = attacked.query(pd.concat(rows, ignore_index=True), closed, numbers)
+        scores = verdicts.groupby("prompt_set")["score"]
+        told = {name: scores.get_group(search_set(name)).tolist() for name in attackers}
+        tables.append(verdicts)
+    found = pd.concat(tables).sort_values(["shown", "score"], ascending=False, kind="stable")
+    return found[~found.index.duplicated()].sort_index()
 
 
 def _without_minors(
@@ -373,14 +318,3 @@ def _texts(attacked: AttackedModel, opened: Sequence[OpenPrompt], appended: Sequ
         " ".join([prompt.text, *decode(tokens).split()])
         for prompt, tokens in zip(opened, appended, strict=True)
     ]
-
-
-def _better(best: list[tuple[Verdict, str]], found: list[tuple[Verdict, str]]) -> list[tuple[Verdict, str]]:
-    """The better one of each prompt's best query so far, where there is one, and its new query."""
-
-    def worth(query: tuple[Verdict, str]) -> tuple[bool, float]:
-        return query[0].shown, query[0].score
-
-    if not best:
-        return found
-    return [new if worth(new) > worth(old) else old for old, new in zip(best, found, strict=True)]

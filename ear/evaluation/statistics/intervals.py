@@ -17,8 +17,7 @@ from ear.workflow.seeding import stable_seed
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 
-# Resamples are drawn in blocks of at most this many numbers (32 MB); the draws do not depend on the block.
-_BLOCK = 4_000_000
+_BLOCK = 4_000_000  # numbers that are resampled at once (32 MB); the draws do not depend on it
 
 
 class Interval(NamedTuple):
@@ -33,13 +32,12 @@ class Interval(NamedTuple):
 NOTHING = Interval(np.nan, np.nan, np.nan, 0)
 
 
-def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interval:
+def wilson(successes: float, n: float) -> Interval:
     """Rate with Wilson's score interval (1927), which stays inside [0, 1] and has a width at rates 0 and 1.
 
     Args:
         successes: number of items that count, 0 … n; a fraction where it is a mean number over seeds.
         n: number of items, perhaps an effective one. With 0 items every number is NaN.
-        confidence: coverage of the interval.
 
     Raises:
         InputError: ``successes`` is not in 0 … n.
@@ -48,35 +46,28 @@ def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interv
         raise InputError(f"rate: found {successes} successes of {n}, wanted 0 to {n}")
     if n == 0:
         return NOTHING
-    rate, z = successes / n, float(special.ndtri((1 + confidence) / 2))
+    rate, z = successes / n, float(special.ndtri((1 + CONFIDENCE) / 2))
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2))
     low = 0.0 if successes == 0 else max(0.0, centre - half)  # without rounding at the bounds
     return Interval(rate, low, 1.0 if successes == n else min(1.0, centre + half), round(n))
 
 
-def clustered_wilson(shown: ArrayLike, clusters: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+def clustered_wilson(shown: ArrayLike, clusters: ArrayLike) -> Interval:
     """Rate over images where one prompt gives several: Wilson's interval with an effective number of images.
 
-    The estimand is the chance that a new image of a new prompt counts: prompts are a sample of those that
-    could have been asked, and images a sample of those that each of them could give. With k_j of the c_j
-    images of prompt j counting, K and N their sums over the M prompts and p = K / N:
+    The estimand is the chance that a new image of a new prompt counts. With k_j of the c_j images of prompt j
+    counting, K and N their sums over the M prompts and p = K / N:
 
         V     = Σ_j (k_j − p c_j)² / N²                    variance of p, from the prompts' sums
         n_eff = p (1 − p) / V, within M … N
 
     and the interval is Wilson's at K · n_eff / N of n_eff (Korn and Graubard, Survey Methodology 24, 1998, do
-    the like for Clopper and Pearson's). Images of a prompt that are all alike are worth one, and images
-    that know nothing of their prompt are worth each one. With one image a prompt it is Wilson's own interval.
-    Where none or all count, the prompts' likeness cannot be seen, and n_eff is M.
+    the like for Clopper and Pearson's). Where none or all count, n_eff is M.
 
     Args:
         shown: (N,) booleans: which images count.
         clusters: (N,) the prompt of each.
-        confidence: coverage of the interval.
-
-    Returns:
-        The rate and the interval; ``n`` is N.
     """
     shown = np.asarray(shown, dtype=np.float64)  # (N,)
     n = shown.size
@@ -85,7 +76,7 @@ def clustered_wilson(shown: ArrayLike, clusters: ArrayLike, confidence: float = 
     counts, sums = cluster_sums(shown, clusters)
     total = shown.sum()
     n_eff = effective_number(total / n * (1 - total / n), sums - total / n * counts, n)
-    low, high = wilson(total * n_eff / n, n_eff, confidence)[1:3]
+    _, low, high, _ = wilson(total * n_eff / n, n_eff)
     # Rounding of the effective counts must not move the ends off the bounds.
     return Interval(float(total / n), 0.0 if total == 0 else low, 1.0 if total == n else high, n)
 
@@ -97,15 +88,10 @@ def cluster_sums(values: np.ndarray, clusters: ArrayLike) -> tuple[np.ndarray, n
 
 
 def effective_number(variance: float, deviations: np.ndarray, n: int) -> float:
-    """How many independent items would leave a mean as uncertain as n items in M clusters do.
+    """How many independent items would leave a mean as uncertain as n items in M clusters do: M … n.
 
-    Args:
-        variance: of one item.
-        deviations: (M,) the sum of each cluster less what the mean expects of it.
-        n: number of items.
-
-    Returns:
-        A number within M … n; M where no cluster deviates.
+    ``variance`` is that of one item, ``deviations`` (M,) are each cluster's sum less what the mean expects of
+    it. Where no cluster deviates, it is M.
     """
     squares = float((deviations**2).sum())
     number = len(deviations) if squares <= 1e-12 * n else variance * n**2 / squares
@@ -113,69 +99,40 @@ def effective_number(variance: float, deviations: np.ndarray, n: int) -> float:
 
 
 def over_seeds(
-    seeds: Sequence[Interval],
-    items: Interval,
-    bounds: tuple[float, float] = (-np.inf, np.inf),
-    confidence: float = CONFIDENCE,
+    seeds: Sequence[Interval], items: Interval, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval:
-    """Mean of a score over fine-tuning seeds, its interval made of the two levels that make it uncertain.
+    """Mean of a score over fine-tuning seeds, which all score the same prompts: an interval of two levels.
 
-    The seeds score the same prompts, so prompts are shared by the seeds and more seeds do not make more
-    prompts. With v_s the S seeds' values, v their mean, [l, u] the interval ``items`` and t the quantile of
-    Student's t with S − 1 degrees of freedom:
+    With v_s the S seeds' values, v their mean, [l, u] the interval ``items`` and t the quantile of Student's
+    t with S − 1 degrees of freedom:
 
         d    = t · sd(v_1 … v_S) / √S
         low  = v − √( (v − l)² + (v − a)² )      high = v + √( (u − v)² + (b − v)² )
 
     with [a, b] = v ± d or, for a score with two bounds (a rate), that step taken on the scale of the log-odds
-    of v between its bounds: seeds act on a small rate by factors, and the ends skew as they do. Half-widths
-    of independent parts are added in quadrature, each end by itself (Zou and Donner's MOVER, Statistics in
-    Medicine 27, 2008): the interval keeps the skew of its parts near a bound and is never narrower than
-    ``items``. The chance of a single image under a single seed is in both parts: counted twice, it
-    makes the interval somewhat too wide rather than too narrow.
-
-    Assumes that the seeds are a random sample and their effects roughly normal (docs/statistics.md has the
-    measured coverage). Three seeds cannot show a failure that happens once in ten: where all seeds agree, d
-    is 0 and ``items`` is the interval. With two seeds t is 12.7 and the interval wide wherever they differ.
+    of v between its bounds. Half-widths are added in quadrature, each end by itself (Zou and Donner's MOVER,
+    Statistics in Medicine 27, 2008). The chance of a single image under a single seed is in both parts, so
+    that the interval is somewhat too wide rather than too narrow.
 
     Args:
         seeds: the value of each seed.
         items: interval of the mean from the prompts alone, with all randomness but that of the seeds.
         bounds: least and greatest value that the score can have.
-        confidence: coverage of the interval.
 
     Returns:
         The mean of the seeds' values; ``n`` is their sum. With one seed the ends are those of ``items``; they
         are NaN where those are.
     """
     values = np.array([seed.value for seed in seeds])  # (S,)
-    spread = 0.0
-    if len(values) > 1:
-        quantile = special.stdtrit(len(values) - 1, (1 + confidence) / 2)
-        spread = float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
-    least, most = _stepped(mean, spread, bounds)
+    mean, n = float(values.mean()), sum(seed.n for seed in seeds)
+    if len(values) == 1:
+        return Interval(mean, items.low, items.high, n)
+    quantile = special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)
+    least, most = _stepped(mean, float(quantile * values.std(ddof=1) / np.sqrt(len(values))), bounds)
     low = mean - np.hypot(mean - items.low, mean - least)
     high = mean + np.hypot(items.high - mean, most - mean)
-    # Clipping carries NaN along; max() and min() would not.
-    ends = np.clip([low, high], *bounds) if len(values) > 1 else (items.low, items.high)
-    return Interval(mean, float(ends[0]), float(ends[1]), sum(seed.n for seed in seeds))
-
-
-def difference(one: Interval, other: Interval) -> Interval:
-    """``one`` less ``other``, with an interval from those of the two; ``n`` is of ``other``.
-
-    Half-widths are added in quadrature, each end by itself (MOVER, as in :func:`over_seeds`):
-
-        low = d − √((v₁ − l₁)² + (u₂ − v₂)²)        high = d + √((u₁ − v₁)² + (v₂ − l₂)²)
-
-    Right where the two are independent. Methods that are measured on the same prompts are rather alike in
-    their luck: for them it is too wide rather than too narrow. NaN ends stay NaN.
-    """
-    value = one.value - other.value
-    low = value - float(np.hypot(one.value - one.low, other.high - other.value))
-    high = value + float(np.hypot(one.high - one.value, other.value - other.low))
-    return Interval(value, low, high, other.n)
+    low, high = np.clip([low, high], *bounds)  # carries NaN along; max() and min() would not
+    return Interval(mean, float(low), float(high), n)
 
 
 def _stepped(value: float, step: float, bounds: tuple[float, float]) -> tuple[float, float]:
@@ -190,28 +147,25 @@ def _stepped(value: float, step: float, bounds: tuple[float, float]) -> tuple[fl
     return least + (most - least) * float(ends[0]), least + (most - least) * float(ends[1])
 
 
-def bootstrap_mean(
-    values: ArrayLike,
-    clusters: ArrayLike | None = None,
-    n_resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
-) -> Interval:
-    """Mean with a percentile bootstrap interval, by rows or by clusters.
+def difference(one: Interval, other: Interval) -> Interval:
+    """``one`` less ``other``, half-widths in quadrature, each end by itself (MOVER); ``n`` is of ``other``.
 
-    A resample draws as many clusters as there are, with replacement, each with all of its rows; its mean is
-    over those rows.
+    Right where the two are independent, and rather too wide for methods that are measured on the same
+    prompts. NaN ends stay NaN.
+    """
+    value = one.value - other.value
+    low = value - float(np.hypot(one.value - one.low, other.high - other.value))
+    high = value + float(np.hypot(one.high - one.value, other.value - other.low))
+    return Interval(value, low, high, other.n)
+
+
+def bootstrap_mean(values: ArrayLike, clusters: ArrayLike, seed: int = 0) -> Interval:
+    """Mean with a percentile bootstrap interval: a resample draws clusters, each with all of its rows.
 
     Args:
         values: (N,) numbers.
-        clusters: (N,) names, for example the prompt of each row where one prompt gives several images, which
-            are not independent. Without it each row is its own cluster.
-        n_resamples: number of resamples.
-        confidence: coverage of the interval.
-        seed: seed of the resamples; the same seed and values give the same interval.
-
-    Returns:
-        The interval; its ends are NaN with fewer than two clusters.
+        clusters: (N,) names, as the prompt of each row; with fewer than two of them the ends are NaN.
+        seed: of the resamples.
 
     Raises:
         InputError: a value is not finite.
@@ -219,36 +173,26 @@ def bootstrap_mean(
     values = np.asarray(values, dtype=np.float64)  # (N,)
     if values.size == 0:
         return NOTHING
-    if not np.isfinite(values).all():
-        raise InputError(
-            f"mean: found {np.count_nonzero(~np.isfinite(values))} values that are not finite, wanted none"
-        )
-    if clusters is None:
-        counts, sums = np.ones_like(values), values
-    else:
-        counts, sums = cluster_sums(values, clusters)
-    low, high = bootstrap_ends((sums, counts), _ratio_of_sums, n_resamples, confidence, seed)
+    if broken := np.count_nonzero(~np.isfinite(values)):
+        raise InputError(f"mean: found {broken} values that are not finite, wanted none")
+    counts, sums = cluster_sums(values, clusters)
+    low, high = bootstrap_ends((sums, counts), _ratio_of_sums, seed)
     return Interval(float(values.mean()), low, high, values.size)
 
 
+def _ratio_of_sums(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    return sums.sum(axis=axis) / counts.sum(axis=axis)
+
+
 def bootstrap_ends(
-    samples: tuple[np.ndarray, ...],
-    statistic: Callable[..., np.ndarray],
-    n_resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
+    samples: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray], seed: int = 0
 ) -> tuple[float, float]:
     """Ends of the percentile bootstrap interval of any statistic of paired samples.
 
     Args:
-        samples: arrays of equal length (N,); row i of all of them is one item.
+        samples: arrays of equal length (N,), whose rows are items; with fewer than two the ends are NaN.
         statistic: ``statistic(*samples, axis)`` reduces the axis; called with arrays (resamples, N).
-        n_resamples: number of resamples.
-        confidence: coverage of the interval.
-        seed: seed of the resamples.
-
-    Returns:
-        The ends, NaN with fewer than two items.
+        seed: of the resamples.
     """
     n = len(samples[0])
     if n < 2:
@@ -256,20 +200,16 @@ def bootstrap_ends(
     # Late: it takes longer to import than most jobs that read tables take to run.
     from scipy import stats
 
-    result = stats.bootstrap(
+    interval = stats.bootstrap(
         samples,
         statistic,
         paired=True,
         vectorized=True,
         axis=-1,
-        n_resamples=n_resamples,
+        n_resamples=RESAMPLES,
         batch=max(1, _BLOCK // n),
-        confidence_level=confidence,
+        confidence_level=CONFIDENCE,
         method="percentile",
         rng=np.random.default_rng(stable_seed("bootstrap", seed)),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def _ratio_of_sums(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
-    return sums.sum(axis=axis) / counts.sum(axis=axis)
+    ).confidence_interval
+    return float(interval.low), float(interval.high)

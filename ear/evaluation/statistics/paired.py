@@ -1,9 +1,9 @@
-"""Differences of two methods on the same prompts: score interval, fine-tuning seeds beside it, tests.
+"""Differences of two methods on the same prompts: intervals, fine-tuning seeds beside them, tests.
 
 Estimands, assumptions and measured coverage: docs/statistics.md.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,22 +18,15 @@ LEAST_P = 1e-12
 """p values are not followed below this one."""
 
 Ends = Callable[[float], tuple[float, float]]
-"""Coverage → ends of the interval that prompts and sampling leave open."""
+"""Coverage → ends of an interval."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more one method has than another.
+    """How much more one method has than another; the 95 % interval is NaN where there is none, p two-sided.
 
-    Attributes:
-        value: the difference of the means.
-        low: end of the 95 % interval; NaN where there is none.
-        high: the other end.
-        p: two-sided p value of no difference.
-        smallest_shown: the smallest difference that as many prompts and seeds would show (5 %, two-sided)
-            with a chance of 80 %, the spread being what it is here.
-        prompts: number of prompts.
-        seeds: number of fine-tuning seeds.
+    ``smallest_shown`` is the smallest difference that as many prompts and seeds would show (5 %, two-sided)
+    with a chance of 80 %, the spread being what it is here.
     """
 
     value: float
@@ -57,7 +50,7 @@ def tango(more: float, less: float, n: float, confidence: float = CONFIDENCE) ->
         n: all pairs.
         confidence: coverage of the interval.
     """
-    z = float(special.ndtri((1 + confidence) / 2))  # as stats.norm.ppf, without its cost
+    z = float(special.ndtri((1 + confidence) / 2))
     value = (more - less) / n
 
     def excess(delta: float) -> float:
@@ -103,12 +96,10 @@ def holm(p: ArrayLike) -> np.ndarray:
 def rate_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, seeds: ArrayLike) -> Difference:
     """Difference of two rates, from pairs of verdicts on the same prompt and the same uniforms.
 
-    The estimand is the difference over new prompts, images and, where there are several, fine-tuning seeds;
-    with one seed it is that of the trained models at hand. What prompts and sampling leave open is Tango's
-    interval with an effective number of pairs, as in
-    :func:`ear.evaluation.statistics.intervals.clustered_wilson`: pairs of one prompt are one cluster, over
-    images and seeds. Fine-tuning seeds come beside it as in
-    :func:`ear.evaluation.statistics.intervals.over_seeds`, Student's t over their differences.
+    What prompts and sampling leave open is Tango's interval with an effective number of pairs, where pairs of
+    one prompt are one cluster, over images and seeds
+    (:func:`ear.evaluation.statistics.intervals.clustered_wilson`). Student's t over the seeds' differences
+    comes beside it. With one seed, the difference is that of the trained models at hand.
 
     p is McNemar's exact one with one seed and one image a prompt, which is not below 5 % where the interval
     holds 0; else that of the least coverage whose interval holds 0.
@@ -119,44 +110,27 @@ def rate_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, see
         prompts: (N,) the prompt of each pair.
         seeds: (N,) the fine-tuning seed of each pair.
     """
-    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    signs = first.astype(np.float64) - second  # (N,) 1, 0 or −1
-    n = len(signs)
-    value = float(_checked(signs).mean())
-    counts, sums = cluster_sums(signs, prompts)
-    n_eff = effective_number(float((signs**2).mean()) - value**2, sums - value * counts, n)
+    signs, value, deviations = _paired(first, second, prompts)  # signs: 1, 0 or −1
+    n, m = len(signs), len(deviations)
+    n_eff = effective_number(float((signs**2).mean()) - value**2, deviations, n)
     more, less = int((signs > 0).sum()), int((signs < 0).sum())
 
     def ends(confidence: float) -> tuple[float, float]:
         return tango(more * n_eff / n, less * n_eff / n, n_eff, confidence)
 
-    result = _with_seeds(signs, seeds, ends, len(counts), (-1, 1))
-    if result.seeds == 1 and len(counts) == n:
-        return Difference(
-            value, result.low, result.high, mcnemar(more, less), result.smallest_shown, n, result.seeds
-        )
-    return result
+    exact = mcnemar(more, less) if m == n and len(np.unique(seeds)) == 1 else None
+    return _with_seeds(signs, seeds, ends, m, (-1, 1), exact)
 
 
 def mean_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, seeds: ArrayLike) -> Difference:
     """Difference of two means, from pairs of scores on the same prompt and the same uniforms.
 
-    Estimand and seeds as in :func:`rate_difference`; what the prompts leave open is Student's t over the
-    prompts' differences.
-
-    Args:
-        first: (N,) scores of the one method.
-        second: (N,) of the other.
-        prompts: (N,) the prompt of each pair.
-        seeds: (N,) the fine-tuning seed of each pair.
+    Estimand, arguments and seeds as in :func:`rate_difference`; what the prompts leave open is Student's t
+    over the prompts' differences.
     """
-    differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    value = float(_checked(differences).mean())
-    counts, sums = cluster_sums(differences, prompts)
-    m = len(counts)
-    error = np.nan
+    differences, value, deviations = _paired(first, second, prompts)
+    m, error = len(deviations), np.nan
     if m > 1:
-        deviations = sums - value * counts
         error = float(np.sqrt(m / (m - 1) * (deviations**2).sum()) / len(differences))
 
     def ends(confidence: float) -> tuple[float, float]:
@@ -166,16 +140,28 @@ def mean_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, see
     return _with_seeds(differences, seeds, ends, m, (-np.inf, np.inf))
 
 
-def _checked(differences: np.ndarray) -> np.ndarray:
+def _paired(first: ArrayLike, second: ArrayLike, prompts: ArrayLike) -> tuple[np.ndarray, float, np.ndarray]:
+    """Differences (N,), their mean, and of each prompt's sum (M,) how far it is from what that expects."""
+    differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     if not (len(differences) and np.isfinite(differences).all()):
         raise InputError(f"difference: found {len(differences)} pairs, wanted some, all of them numbers")
-    return differences
+    value = float(differences.mean())
+    counts, sums = cluster_sums(differences, prompts)
+    return differences, value, sums - value * counts
 
 
 def _with_seeds(
-    differences: np.ndarray, seeds: ArrayLike, ends: Ends, prompts: int, bounds: tuple[float, float]
+    differences: np.ndarray,
+    seeds: ArrayLike,
+    ends: Ends,
+    prompts: int,
+    bounds: tuple[float, float],
+    exact: float | None = None,
 ) -> Difference:
-    """The difference with both levels: seeds' half-width and each half-width of ``ends`` in quadrature."""
+    """The difference with both levels: seeds' half-width and each half-width of ``ends`` in quadrature.
+
+    ``exact`` is a p value that is taken instead of the interval's.
+    """
     value = float(differences.mean())
     counts, sums = cluster_sums(differences, seeds)
     number = len(counts)
@@ -186,12 +172,18 @@ def _with_seeds(
         half = _quantile((1 + confidence) / 2, number) * error
         return value - float(np.hypot(value - low, half)), value + float(np.hypot(high - value, half))
 
+    low, high = ends(CONFIDENCE)
+    # Two-sided at 5 % and with 80 % power: standard errors of the prompts and of the seeds, in quadrature.
+    tail = (1 + CONFIDENCE) / 2
+    of_prompts = (high - low) / 2 * (1 + float(special.ndtri(POWER) / special.ndtri(tail)))
+    of_seeds = (_quantile(tail, number) + _quantile(POWER, number)) * error
+    shown = float(np.hypot(of_prompts, of_seeds))
     low, high = np.clip(both(CONFIDENCE), *bounds)
-    shown = _smallest_shown(ends(CONFIDENCE), error, number)
-    return Difference(value, float(low), float(high), _p_value(value, both), shown, prompts, number)
+    p = _p_value(value, both) if exact is None else exact
+    return Difference(value, float(low), float(high), p, shown, prompts, number)
 
 
-def _p_value(value: float, ends: Callable[[float], tuple[float, float]]) -> float:
+def _p_value(value: float, ends: Ends) -> float:
     """1 less the least coverage whose interval holds 0: the test that the interval turns into."""
     end = 0 if value > 0 else 1
 
@@ -214,11 +206,3 @@ def _p_value(value: float, ends: Callable[[float], tuple[float, float]]) -> floa
 
 def _quantile(probability: float, seeds: int) -> float:
     return float(special.stdtrit(seeds - 1, probability)) if seeds > 1 else 0.0
-
-
-def _smallest_shown(ends: Sequence[float], error: float, seeds: int) -> float:
-    """(z₀.₉₇₅ + z₀.₈) standard errors, with Student's quantiles for the seeds, both levels in quadrature."""
-    tail = (1 + CONFIDENCE) / 2
-    of_prompts = (ends[1] - ends[0]) / 2 * (1 + float(special.ndtri(POWER) / special.ndtri(tail)))
-    of_seeds = (_quantile(tail, seeds) + _quantile(POWER, seeds)) * error
-    return float(np.hypot(of_prompts, of_seeds))

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ear.errors import InputError
-from ear.evaluation.attacks.budget import SEARCHES, search_set
+from ear.evaluation.attacks import SEARCHES, search_set
 from ear.evaluation.protocols import IMPLICIT, SHOWN, TARGET
 from ear.report import style
 from ear.report.figures.multiples import KEY, METRICS, draw_rows, read_metrics

@@ -40,11 +40,6 @@ def test_a_judge_is_doubted_far_from_the_original_or_beside_another(own, told):
     assert cautions({"original": ORIGINAL, "released": own}) == ({"released": told} if told else {})
 
 
-def test_where_the_original_has_no_fid_nothing_is_far_from_it():
-    original = Measures(NONE, 0.99, NONE)
-    assert cautions({"original": original, "released": Measures(9.9, 0.98, NONE)}) == {}
-
-
 def test_the_table_and_the_run_have_the_same_measures(tmp_path):
     """From a metrics table of one seed, and from the files of the run: own window alone, target images alone."""
     rows = [("fid", "general", 9.9), ("concept_rate", "target", 0.5), ("second_concept_rate", "target", 0.25)]

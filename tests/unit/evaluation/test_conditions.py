@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ear.evaluation.conditions import conditions_of, of_shard, render_conditions, sizes_of
+from ear.evaluation.conditions import conditions_of, render_conditions
 from ear.images.batching import BatchSize
 from ear.images.rendering import image_seed, render_prompts
 from ear.images.sampling import Guidance, sample_prompts, uniforms
@@ -57,12 +57,12 @@ def tokens_of(first):
 
 def probing(first, model, folder, keys=AXIS_KEYS, pairs=None, shard=0, shards=1, batch_size=2):
     """Rows of the manifest of all conditions, by prompt set."""
-    conditions = of_shard(conditions_of(PROMPTS, keys, pairs), shard, shards)
     drawn = render_conditions(
         model,
-        conditions,
+        conditions_of(PROMPTS, keys, pairs),
         tokens_of(first),
         folder,
+        part=(shard, shards),
         window=0,
         experiment_seed=SEED,
         guidance=Guidance(SCALE),
@@ -73,111 +73,100 @@ def probing(first, model, folder, keys=AXIS_KEYS, pairs=None, shard=0, shards=1,
     return {rows["prompt_set"].iloc[0]: rows for rows in drawn}
 
 
-def targets(model, folder):
-    rows = PROMPTS[PROMPTS["prompt_set"] == "target"].head(AXIS_KEYS["prompts"]).assign(window=0)
-    settings = {"experiment_seed": SEED, "guidance": Guidance(SCALE), "temperature": TEMPERATURE}
-    return render_prompts(model, rows, folder, batch_size=BatchSize(2), desc="test", **settings)
-
-
 def pixels_of(folder, rows):
     return np.stack([np.asarray(Image.open(folder / name)) for name in rows["file"]])
 
 
-def decoded(model, tokens):
+def naive(model, rows, scale, temperature, prefixes=None):
+    """Pixels of the naive sampler's images."""
+    tokens = [
+        sample_one(model, text, uniforms([seed], TOKENS)[0], scale, temperature, prefix=prefix)
+        for text, seed, prefix in zip(rows["prompt"], rows["seed"], prefixes or [()] * len(rows), strict=True)
+    ]
     return np.stack(list(model.pixels(torch.tensor(tokens))))
 
 
+@pytest.fixture(scope="module")
+def rendered(first, erased, tmp_path_factory):
+    """Folder and conditions of the erased model."""
+    folder = tmp_path_factory.mktemp("erased")
+    return folder, probing(first, erased, folder)
+
+
 def test_the_original_goes_on_from_its_own_beginning_to_its_own_image(first, tmp_path):
-    own = targets(first, tmp_path)
-    probed = probing(first, first, tmp_path)
-    for name in ("prefix-1", "prefix-4"):
-        assert probed[name]["sha256"].tolist() == own["sha256"].tolist()
+    rows = PROMPTS[PROMPTS["prompt_set"] == "target"].head(AXIS_KEYS["prompts"]).assign(window=0)
+    settings = {"experiment_seed": SEED, "guidance": Guidance(SCALE), "temperature": TEMPERATURE}
+    own = render_prompts(first, rows, tmp_path, batch_size=BatchSize(2), desc="test", **settings)
+    for probed in probing(first, first, tmp_path, AXIS_KEYS | {"guidance": [], "temperature": []}).values():
+        assert probed["sha256"].tolist() == own["sha256"].tolist()
 
 
-def test_every_probe_of_a_target_prompt_shares_its_uniforms_and_names_it(first, erased, tmp_path):
-    own = targets(erased, tmp_path)
-    for name, rows in probing(first, erased, tmp_path).items():
-        assert rows["seed"].tolist() == own["seed"].tolist()
-        assert rows["prompt"].tolist() == own["prompt"].tolist()
-        assert rows["prompt_id"].tolist() == [f"church/{name}/{number:04d}" for number in range(len(own))]
+def test_every_condition_of_a_target_prompt_shares_its_uniforms_and_names_it(rendered):
+    ids = PROMPTS["prompt_id"].head(AXIS_KEYS["prompts"])
+    assert list(rendered[1]) == ["prefix-1", "prefix-4", "guidance-3", "temperature-0.5"]
+    for name, rows in rendered[1].items():
+        assert rows["seed"].tolist() == [image_seed(SEED, prompt_id) for prompt_id in ids]
+        assert rows["prompt"].tolist() == TEXTS[: len(ids)]
+        assert rows["prompt_id"].tolist() == [f"church/{name}/{number:04d}" for number in range(len(ids))]
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_the_erased_model_goes_on_from_the_originals_image_as_the_naive_sampler_does(
-    first, erased, tmp_path, count
+    first, erased, rendered, count
 ):
-    rows = probing(first, erased, tmp_path)[f"prefix-{count}"]
-    wanted = []
-    for text, seed in zip(rows["prompt"], rows["seed"], strict=True):
-        numbers = uniforms([seed], TOKENS)[0]
-        begun = sample_one(first, text, numbers, SCALE, TEMPERATURE)[:count]
-        wanted.append(sample_one(erased, text, numbers, SCALE, TEMPERATURE, prefix=begun))
-    assert (pixels_of(tmp_path, rows) == decoded(erased, wanted)).all()
+    folder, rows = rendered[0], rendered[1][f"prefix-{count}"]
+    begun = [
+        sample_one(first, text, uniforms([seed], TOKENS)[0], SCALE, TEMPERATURE)[:count]
+        for text, seed in zip(rows["prompt"], rows["seed"], strict=True)
+    ]
+    assert (pixels_of(folder, rows) == naive(erased, rows, SCALE, TEMPERATURE, begun)).all()
 
 
-def test_other_scales_and_temperatures_are_those_of_the_naive_sampler(first, erased, tmp_path):
-    probed = probing(first, erased, tmp_path)
-    for name, scale, temperature in (("guidance-3", 3.0, TEMPERATURE), ("temperature-0.5", SCALE, 0.5)):
-        rows = probed[name]
-        wanted = [
-            sample_one(erased, text, uniforms([seed], TOKENS)[0], scale, temperature)
-            for text, seed in zip(rows["prompt"], rows["seed"], strict=True)
-        ]
-        assert (pixels_of(tmp_path, rows) == decoded(erased, wanted)).all()
+@pytest.mark.parametrize(
+    ("name", "scale", "temperature"), [("guidance-3", 3.0, TEMPERATURE), ("temperature-0.5", SCALE, 0.5)]
+)
+def test_other_scales_and_temperatures_are_those_of_the_naive_sampler(
+    erased, rendered, name, scale, temperature
+):
+    folder, rows = rendered[0], rendered[1][name]
+    assert (pixels_of(folder, rows) == naive(erased, rows, scale, temperature)).all()
 
 
 def test_the_ceiling_asks_for_the_safe_twin_after_the_beginning_of_the_unsafe_image(first, tmp_path):
-    probed = probing(first, first, tmp_path, pairs=PAIRS)
+    keys = {"prompts": 2, "prefixes": [4], "guidance": [], "temperature": []}
+    probed = probing(first, first, tmp_path, keys, pairs=PAIRS)
     seeds = [image_seed(SEED, f"{pair_id}/unsafe") for pair_id in PAIRS["pair_id"]]
-    unsafe, safe = list(PAIRS["unsafe_prompt"]), list(PAIRS["safe_prompt"])
     settings = ("chat", Guidance(SCALE), TEMPERATURE)
-    begun = sample_prompts(first, unsafe, seeds, *settings)
-    for count in (0, 1, 4):
+    begun = sample_prompts(first, list(PAIRS["unsafe_prompt"]), seeds, *settings)
+    for count in (0, 4):
         rows = probed[f"ceiling-{count}"]
         assert rows["seed"].tolist() == seeds
-        assert rows["prompt"].tolist() == safe
-        tokens = sample_prompts(first, safe, seeds, *settings, begun[:, :count])
-        assert (pixels_of(tmp_path, rows) == decoded(first, tokens.tolist())).all()
+        assert rows["prompt"].tolist() == PAIRS["safe_prompt"].tolist()
+        tokens = sample_prompts(first, list(PAIRS["safe_prompt"]), seeds, *settings, begun[:, :count])
+        assert (pixels_of(tmp_path, rows) == np.stack(list(first.pixels(tokens)))).all()
+    ids = pd.concat([PROMPTS["prompt_id"], *(rows["prompt_id"] for rows in probed.values())])
+    assert ids.is_unique
 
 
-def test_shards_draw_together_what_one_job_draws(first, erased, tmp_path):
-    whole = probing(first, erased, tmp_path / "one")
+def test_shards_draw_together_what_one_job_draws(first, erased, rendered, tmp_path):
+    keys = AXIS_KEYS | {"prefixes": [4], "guidance": []}
     parts = [
-        probing(first, erased, tmp_path / f"shard{shard}", shard=shard, shards=2, batch_size=1)
+        probing(first, erased, tmp_path / f"shard{shard}", keys, shard=shard, shards=2, batch_size=1)
         for shard in range(2)
     ]
-    for name, rows in whole.items():
+    for name in ("prefix-4", "temperature-0.5"):
         columns = ["prompt_id", "sha256"]
         both = pd.concat([part[name] for part in parts]).sort_values("prompt_id", ignore_index=True)
-        assert both[columns].equals(rows[columns])
+        assert both[columns].equals(rendered[1][name][columns])
 
 
-def test_a_further_prefix_draws_itself_alone(first, erased, tmp_path, monkeypatch):
-    before = probing(first, erased, tmp_path)
+def test_a_further_prefix_draws_itself_alone_and_one_of_another_original_draws_anew(
+    first, erased, tmp_path, monkeypatch
+):
+    keys = {"prompts": 2, "prefixes": [4], "guidance": [], "temperature": []}
+    before = probing(first, erased, tmp_path, keys)
     drawn = watched(monkeypatch)
-    after = probing(first, erased, tmp_path, AXIS_KEYS | {"prefixes": [1, 4, 7]})
-    assert len(drawn) == AXIS_KEYS["prompts"]
-    assert all(after[name].equals(rows) for name, rows in before.items())
-
-
-def test_images_of_another_original_are_not_taken_for_these(first, erased, tmp_path):
-    probing(first, erased, tmp_path / "shard0")
-    other = probing(erased, erased, tmp_path / "shard0")
-    fresh = probing(erased, erased, tmp_path / "fresh")
-    assert other["prefix-4"].equals(fresh["prefix-4"])
-
-
-@pytest.mark.parametrize("pairs", [None, PAIRS])
-@pytest.mark.parametrize("prefixes", [[], [2]])
-@pytest.mark.parametrize("prompts", [1, 3, 50])
-def test_the_number_of_images_is_known_before_the_prompts_are(prompts, prefixes, pairs):
-    keys = AXIS_KEYS | {"prompts": prompts, "prefixes": prefixes}
-    conditions = conditions_of(PROMPTS, keys, pairs)
-    sizes = sizes_of(keys, len(TEXTS), 0 if pairs is None else len(pairs))
-    assert sizes == tuple(len(condition.rows) for condition in conditions)
-
-
-def test_ids_name_one_image_each():
-    ids = pd.concat([condition.rows["prompt_id"] for condition in conditions_of(PROMPTS, AXIS_KEYS, PAIRS)])
-    assert ids.is_unique
-    assert not set(ids) & set(PROMPTS["prompt_id"])
+    after = probing(first, erased, tmp_path, keys | {"prefixes": [4, 7]})
+    assert len(drawn) == 2 and after["prefix-4"].equals(before["prefix-4"])
+    of_other = probing(erased, erased, tmp_path, keys)
+    assert len(drawn) == 4 and not of_other["prefix-4"].equals(before["prefix-4"])

@@ -21,7 +21,6 @@ from ear.evaluation.metrics.fid import (
     vendi_score,
     write_features,
 )
-from ear.images.reading import read_captions
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
 from ear.judges.zero_shot import WEIGHTS, Calibration
 from ear.workflow.files import read_csv, sha256_file, write_csv
@@ -29,6 +28,7 @@ from tests.evaluation import (
     CHURCH,
     classifier_folder,
     clip,
+    clip_folder,
     extractor,
     judge,
     looks_of,
@@ -37,7 +37,6 @@ from tests.evaluation import (
     reference,
     run,
 )
-from tests.small_judges import small_clip
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
@@ -61,7 +60,7 @@ def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
     run, reference, judge, clip, extractor
 ):
     looks = looks_of(judge, clip, extractor)
-    inputs = (run, [run / "a.csv", run / "b.csv"], [run / "captions.csv"], reference, looks, 16)
+    inputs = (run, [run / "a.csv", run / "b.csv"], [run / "captions.csv"], reference, looks)
     measure(*inputs, batch_size=4)
     verdicts = VERDICTS_CSV.read(run / "verdicts.csv")
     assert verdicts["prompt_id"].tolist() == [f"church/{number}" for number in range(14)]
@@ -95,9 +94,9 @@ def test_evaluation_writes_verdicts_where_they_are_read_and_the_scores(
 
 def test_the_release_protocol_measures_jpegs_and_says_so(run, reference, judge, clip, extractor):
     manifests = [run / "a.csv", run / "b.csv"]
-    measure(run, manifests, [], reference, looks_of(judge, clip, extractor), 16)
+    measure(run, manifests, [], reference, looks_of(judge, clip, extractor))
     lossless = VERDICTS_CSV.read(run / "verdicts.csv")
-    measure(run, manifests, [], reference, looks_of(judge, clip, extractor, jpeg=True), 16)
+    measure(run, manifests, [], reference, looks_of(judge, clip, extractor, jpeg=True))
     verdicts = VERDICTS_CSV.read(run / "verdicts.csv")
     scores = SCORES_CSV.read(run / "scores.csv")
     ways = ["clean-fid-clean-classifier-jpeg75/1", "unbiased-mmd2-clean-classifier-jpeg75/1"]
@@ -118,16 +117,16 @@ def test_images_are_compared_with_the_pictures_of_their_own_prompts(run, referen
     manifests, looks = [run / "a.csv", run / "b.csv"], looks_of(judge, clip, extractor)
     general = pd.concat([pd.read_csv(path) for path in manifests]).query("prompt_set == 'general'")
     ids = ["church/none", *general["prompt_id"].head(4), "church/none"]
-    measure(run, manifests, [], Reference(reference.features, pd.Series(ids)), looks, 16)
+    measure(run, manifests, [], Reference(reference.features, pd.Series(ids)), looks)
     found = SCORES_CSV.read(run / "scores.csv")["value"]
-    measure(run, manifests, [], Reference(reference.features[1:5]), looks, 16)
+    measure(run, manifests, [], Reference(reference.features[1:5]), looks)
     assert found.tolist() == SCORES_CSV.read(run / "scores.csv")["value"].tolist()
 
 
 def test_a_detector_gives_detections_and_no_ranks(run, clip):
     detector = Detector()
     manifests = [run / "a.csv", run / "b.csv"]
-    measure(run, manifests, [], None, looks_of(detector, clip), 16, batch_size=4)
+    measure(run, manifests, [], None, looks_of(detector, clip), batch_size=4)
     assert detector.batches == [4, 4, 2]  # never all images at once, and none of the four general ones
     assert SCORES_CSV.read(run / "scores.csv").empty  # neither captions nor a reference
     verdicts = VERDICTS_CSV.read(run / "verdicts.csv")
@@ -140,45 +139,15 @@ def test_a_detector_gives_detections_and_no_ranks(run, clip):
     assert detections.iloc[0].tolist() == ["church/1", "target", 16, "BELLY_EXPOSED", 0.3, 1, 2, 3, 4]
 
 
-def test_prompts_without_objects_and_without_general_images_are_judged(
-    run, reference, judge, clip, extractor
-):
-    targets = pd.read_csv(run / "a.csv").query("prompt_set == 'target'").assign(object=None)
-    write_csv(run / "targets.csv", targets)
-    looks = looks_of(judge, clip, extractor)
-    measure(run, [run / "targets.csv"], [run / "captions.csv"], reference, looks, None)
-    assert len(VERDICTS_CSV.read(run / "verdicts.csv")) == len(targets)
-    assert SCORES_CSV.read(run / "scores.csv")["metric"].tolist() == ["bleu", "length_ratio"]
-
-
 def test_evaluation_says_what_is_missing(run, reference, judge, clip, extractor):
     looks = looks_of(judge, clip, extractor)
-    with pytest.raises(InputError, match="found no general images at window 8"):
-        measure(run, [run / "a.csv"], [], reference, looks, 8)
-    with pytest.raises(InputError, match="found 3 features in the reference, wanted 16"):
-        measure(run, [run / "a.csv"], [], Reference(reference.features[:, :3]), looks, 16)
-    shutil.rmtree(run / "parts")
-    (run / "4.png").write_bytes((run / "3.png").read_bytes()[:200])
-    with pytest.raises(InputError, match=r"4\.png: .*wanted a whole image"):
-        measure(run, [run / "a.csv"], [], reference, looks, 16)
     (run / "3.png").unlink()
     with pytest.raises(InputError, match=r"3\.png: not found"):
-        measure(run, [run / "a.csv"], [], reference, looks, 16)
-    (run / "0.png").write_text("words")
-    with pytest.raises(InputError, match=r"0\.png: found a file that is no image"):
-        measure(run, [run / "a.csv"], [], reference, looks, 16)
+        measure(run, [run / "a.csv"], [], reference, looks)
     write_csv(run / "none.csv", pd.read_csv(run / "a.csv")[:0])
     with pytest.raises(InputError, match=r"none\.csv: found no images"):
-        measure(run, [run / "none.csv"], [], reference, looks, 16)
+        measure(run, [run / "none.csv"], [], reference, looks)
     assert not any(path.exists() for path in outputs(run))
-
-
-@pytest.mark.parametrize("references", ["a church", "[]", '"a church"', "[1]", "", '[""]', '["a", " "]'])
-def test_references_are_a_json_list_of_texts(tmp_path, references):
-    rows = {"image_id": ["coco/42"], "references": [references], "caption": ["a"]}
-    write_csv(tmp_path / "captions.csv", pd.DataFrame(rows))
-    with pytest.raises(InputError, match=r"captions\.csv: coco/42: references:.* wanted a JSON list"):
-        read_captions([tmp_path / "captions.csv"])
 
 
 class Layers(torch.nn.Module):
@@ -205,12 +174,10 @@ def test_inception_is_clean_fids_and_comes_from_a_folder(tmp_path):
     with pytest.raises(InputError, match="wanted clean-fid's Inception"):
         load_extractor("inception", tmp_path)
     torch.jit.script(Inception()).save(str(tmp_path / "inception-2015-12-05.pt"))
-    for number, colour in enumerate([(0, 128, 255), (64, 0, 192)]):
-        Image.new("RGB", (40, 30), colour).save(tmp_path / f"{number}.png")
-    extractor = load_extractor("inception", tmp_path)
-    features = image_features([tmp_path / "0.png", tmp_path / "1.png"], extractor)
-    assert features.shape == (2, 2048) and features.dtype == np.float32
-    assert features[:, :3] == pytest.approx((np.array([[0, 128, 255], [64, 0, 192]]) - 128) / 128, abs=1e-5)
+    Image.new("RGB", (40, 30), (0, 128, 255)).save(tmp_path / "0.png")
+    features = image_features([tmp_path / "0.png"], load_extractor("inception", tmp_path))
+    assert features.shape == (1, 2048) and features.dtype == np.float32
+    assert features[0, :3] == pytest.approx((np.array([0, 128, 255]) - 128) / 128, abs=1e-5)
 
 
 def test_features_on_disk_are_checked(tmp_path):
@@ -221,13 +188,12 @@ def test_features_on_disk_are_checked(tmp_path):
     assert read_features(path, "abc").tolist() == [[1, 1]] * 3
     with pytest.raises(InputError, match=r"found shape \(3, 2\), wanted the features of 2 images"):
         read_features(path, "ab")
-    write_features(path, np.ones(3))
-    with pytest.raises(InputError, match=r"found shape \(3,\), wanted the features of 3 images"):
+    write_features(path, np.array([[1, 1], [1, np.nan]], np.float32))
+    with pytest.raises(InputError, match=r"features\.npy: b: features: found nan"):
+        read_features(path, "ab")
+    path.write_bytes(b"words")
+    with pytest.raises(InputError, match=r"features\.npy: "):
         read_features(path, "abc")
-    for content in (b"", b"words"):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"features\.npy: "):
-            read_features(path, "abc")
 
 
 class Files(dict):
@@ -250,74 +216,49 @@ def script(name, log, inputs, outputs, **params):
         torch.use_deterministic_algorithms(deterministic)
 
 
-def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_folder, tmp_path_factory):
-    clip = small_clip(tmp_path_factory.mktemp("clip")) / "open_clip_config.json"
-    config, log, features = classifier_folder / "config.json", run / "log", run / "features.npy"
-    script(
-        "extract_features",
-        log,
-        {"reference": run / "reference.csv", "extractor": config},
-        {"features": features},
-        features="classifier",
+def test_the_scripts_write_what_the_library_measures_in_one_job_or_two(
+    run, reference, judge, clip, extractor, classifier_folder, clip_folder
+):
+    measure(
+        run,
+        [run / "a.csv", run / "b.csv"],
+        [run / "captions.csv"],
+        reference,
+        looks_of(judge, clip, extractor),
     )
-    assert read_features(features, "abcdef").shape == (6, 16)
-    inputs = {"manifests": [run / "a.csv", run / "b.csv"], "clip": clip}
-    inputs |= {"judge": [config], "second_judge": [], "objects": [], "answers": []}
-    inputs["reference"] = run / "reference.csv"
+    wanted = [path.read_bytes() for path in outputs(run)]
+    config, clip_file = classifier_folder / "config.json", clip_folder / "open_clip_config.json"
+    log, features = run / "log", run / "features.npy"
+    pictures = {"reference": run / "reference.csv", "extractor": config}
+    script("extract_features", log, pictures, {"features": features}, features="classifier")
+    inputs = {
+        "manifests": [run / "a.csv", run / "b.csv"],
+        "clip": clip_file,
+        "features": features,
+        **pictures,
+    }
+    inputs |= {"captions": [run / "captions.csv"], "judge": [config]}
+    inputs |= {"second_judge": [], "objects": [], "answers": []}
     names = dict(zip(("verdicts", "scores", "detections"), outputs(run), strict=True))
-    params = {"judges": [CHURCH], "features": "classifier", "window": 16, "jpeg": False}
+    params = {"judges": [CHURCH], "features": "classifier", "jpeg": False}
     params |= {"question": "describe the image", "code": "code"}
-    whole = inputs | {"captions": [run / "captions.csv"], "extractor": config, "features": features}
-    script("evaluate", log, whole, names, **params)
-    assert SCORES_CSV.read(run / "scores.csv")["metric"].tolist() == [
-        "fid",
-        "kid",
-        "diversity",
-        "bleu",
-        "length_ratio",
-    ]
+    script("evaluate", log, inputs, names, **params)
+    assert [path.read_bytes() for path in outputs(run)] == wanted
     # In two jobs, one of which has a GPU, the same.
-    together = [path.read_bytes() for path in outputs(run)]
-    script("measure_images", log, whole, {"seen": run / "seen.npz"}, **params)
-    apart = whole | {"seen": run / "seen.npz", "clip": [], "extractor": []}
-    script("evaluate", log, apart, names, **params)
-    assert [path.read_bytes() for path in outputs(run)] == together
+    script("measure_images", log, inputs, {"seen": run / "seen.npz"}, **params)
+    script("evaluate", log, inputs | {"seen": run / "seen.npz", "clip": [], "extractor": []}, names, **params)
+    assert [path.read_bytes() for path in outputs(run)] == wanted
     assert not (run / ".seen").exists() and not (run / ".judged").exists()
-    bare = inputs | {"captions": [], "extractor": [], "features": []}
-    script("evaluate", log, bare, names, **params)
-    assert SCORES_CSV.read(run / "scores.csv").empty
-    files = {"judge": [clip, run / "judge.json"], "second_judge": [config], "objects": [config]}
-    calibration = Calibration(
-        "z/1", sha256_file(clip.with_name(WEIGHTS)), ["a church"], ["a car"], 0.5, 1, 1, 1, 1, 1
-    )
-    calibration.write(run / "judge.json")
+    # With a second judge, and of nothing but verdicts.
     before = VERDICTS_CSV.read(run / "verdicts.csv")
-    params["judges"] = [{"by": "zero-shot"}, CHURCH]
-    script("evaluate", log, bare | files, names, **params)
+    weights = sha256_file(clip_file.with_name(WEIGHTS))
+    Calibration("z/1", weights, ["a church"], ["a car"], 0.5, 1, 1, 1, 1, 1).write(run / "judge.json")
+    files = {"judge": [clip_file, run / "judge.json"], "second_judge": [config], "objects": [config]}
+    bare = inputs | files | {"captions": [], "extractor": [], "features": []}
+    script("evaluate", log, bare, names, **params | {"judges": [{"by": "zero-shot"}, CHURCH]})
+    assert SCORES_CSV.read(run / "scores.csv").empty
     verdicts = read_csv(run / "verdicts.csv", [*VERDICTS_CSV.columns, *SECOND_COLUMNS])
     pd.testing.assert_series_equal(verdicts["second_shown"], before["shown"], check_names=False)
     pd.testing.assert_series_equal(verdicts["top1_object"], before["top1_object"])
     judged = verdicts[verdicts["prompt_set"] == "target"]
     assert judged["shown"].tolist() == (judged["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
-    names_of_tables = ("metrics", "windows", "top_k", "detections", "comparisons")
-    tables = {name: run / f"{name}-table.csv" for name in names_of_tables}
-    script(
-        "tabulate",
-        log,
-        {name: [path] for name, path in names.items()} | {"attacks": []},
-        tables,
-        runs=[("church", "original", 0)],
-        windows={},
-        also_erased={},
-        attacked=[],
-        shown_method="ear",
-    )
-    assert pd.read_csv(tables["comparisons"]).empty  # the original alone
-    assert pd.read_csv(tables["top_k"]).empty  # a zero-shot judge does not rank
-    found = (
-        pd.read_csv(tables["metrics"]).query("seed == 'all' and prompt_set == 'target'").set_index("metric")
-    )
-    target = verdicts[verdicts["prompt_set"] == "target"]
-    assert found.loc["concept_rate", "value"] == pytest.approx(target["shown"].mean())
-    assert found.loc["second_concept_rate", "value"] == pytest.approx(target["second_shown"].mean())
-    assert pd.read_csv(tables["detections"]).empty and pd.read_csv(tables["windows"]).empty

@@ -23,7 +23,7 @@ def score(delta, more, less, same):
     return (more - less - n * delta) / np.sqrt(n * (2 * q + delta * (1 - delta)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(PAIRS)
 def test_the_ends_of_tangos_interval_are_where_the_score_test_turns(counts):
     more, less, same = counts
@@ -35,6 +35,7 @@ def test_the_ends_of_tangos_interval_are_where_the_score_test_turns(counts):
     assert score(high, *counts) == pytest.approx(-z, rel=2e-4)
 
 
+@settings(max_examples=30)
 @given(st.integers(2, 500))
 def test_pairs_that_all_agree_or_all_differ_have_the_interval_in_closed_form(n):
     share = stats.norm.ppf(0.975) ** 2 / (n + stats.norm.ppf(0.975) ** 2)
@@ -42,19 +43,7 @@ def test_pairs_that_all_agree_or_all_differ_have_the_interval_in_closed_form(n):
     assert tango(n, 0, n)[1] == 1 and tango(0, n, n)[0] == -1
 
 
-@given(PAIRS)
-def test_swapped_methods_have_the_swapped_interval(counts):
-    more, less, same = counts
-    low, high = tango(more, less, more + less + same)
-    assert tango(less, more, more + less + same) == pytest.approx((-high, -low), abs=1e-9)
-
-
-@given(st.integers(0, 300), st.integers(0, 300))
-def test_mcnemar_is_the_exact_binomial_test(more, less):
-    wanted = stats.binomtest(more, more + less).pvalue if more + less else 1
-    assert mcnemar(more, less) == pytest.approx(wanted, rel=1e-9, abs=1e-300)
-
-
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(np.nan)), max_size=8))
 def test_holm_rejects_as_its_own_steps_do(p):
     def rejected(level):
@@ -78,7 +67,7 @@ def one_seed(more, less, same):
     return rate_difference(first, second, np.arange(len(first)), np.zeros(len(first)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(PAIRS)
 def test_one_seed_has_tangos_interval_and_mcnemars_p(counts):
     found, n = one_seed(*counts), sum(counts)
@@ -119,7 +108,7 @@ def test_with_many_prompts_that_agree_several_seeds_have_students_interval_and_p
     assert found.p == pytest.approx(test.pvalue, rel=1e-6) and found.seeds == 4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3]), st.floats(0.02, 0.98), st.floats(0, 1.5))
 def test_p_is_below_5_percent_where_the_interval_leaves_0_out(seed, number, rate, shift):
     rng = np.random.default_rng(seed)
@@ -141,7 +130,7 @@ def test_what_is_called_the_smallest_shown_difference_is_shown_four_times_in_fiv
     size = mean_difference(rng.normal(size=n), np.zeros(n), np.arange(n), np.zeros(n)).smallest_shown
     shown = [
         mean_difference(rng.normal(size, 1, n), np.zeros(n), np.arange(n), np.zeros(n)).p < 0.05
-        for _ in range(400)
+        for _ in range(200)
     ]
     assert 0.72 < np.mean(shown) < 0.9
 

@@ -109,7 +109,7 @@ def attacked(work):
             queries=2,
             experiment_seed=42,
             kind="object",
-            attacks=[search.GradientGuided],
+            attacks=["gradient"],
         ),
     ],
     ids=["relearning", "search"],

@@ -4,12 +4,14 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 from ear.errors import InputError
-from ear.evaluation.attacks.relearning_set import fine_tune
+from ear.evaluation.attacks.attacked_model import AttackedModel
+from ear.evaluation.attacks.relearning_set import relearn
 from ear.evaluation.attacks.search import case_losses, open_prompts, token_gradients
 from ear.images.batching import BatchSize
 from ear.images.captions import caption_images, yes_scores
@@ -141,8 +143,12 @@ def test_no_attack_goes_on_with_a_broken_model(finish):
     line = finish(lambda: case_losses(backbone, [case]))
     assert f"searched prompt {TEXTS[0]!r}: found a loss of nan" in line
     finish(lambda: token_gradients(backbone, [case], torch.arange(5)))
-    names, relearning_set = ["layers.0.self_attn.q_proj"], (TEXTS[:1], images)
-    line = finish(lambda: list(fine_tune(backbone, names, *relearning_set, [2], 1, 1e-3, 0, BatchSize(1))))
+    attacked, names = (
+        AttackedModel(backbone, None, GUIDANCE, 1.0, BatchSize(1)),
+        ["layers.0.self_attn.q_proj"],
+    )
+    prompts = pd.DataFrame({"prompt_id": ["a"], "prompt": TEXTS[:1]})
+    line = finish(lambda: relearn(attacked, names, TEXTS[:1], images, prompts, [2], 1, 1e-3, 0))
     assert "relearning, step 1" in line
 
 
