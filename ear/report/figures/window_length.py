@@ -53,6 +53,6 @@ def draw(
 
 def _row(value: Published) -> dict[str, object]:
     """A published rate as a row of the table; its interval is what reading it off a plot leaves open."""
-    error = value.tolerance
+    error = value.tolerance or 0.0
     ends = {"value": value.value, "ci_low": value.value - error, "ci_high": value.value + error}
     return {"concept": value.concept, "method": PUBLISHED, "window": value.window, **ends}
