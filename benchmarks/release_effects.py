@@ -26,8 +26,7 @@ from ear.erasure.sequences import Pair, pairs_of, sample_sequences
 from ear.erasure.trainer import Trainer
 from ear.erasure.variants import Settings, Threshold
 from ear.evaluation.metrics.fid import Extractor, features_of, fid
-from ear.evaluation.metrics.image_scores import through_jpeg
-from ear.evaluation.metrics.rates import clip_scores
+from ear.evaluation.metrics.image_scores import clip_scores, through_jpeg
 from ear.evaluation.statistics.intervals import wilson
 from ear.images.rendering import image_seed
 from ear.images.sampling import Guidance, sample_prompts

@@ -158,7 +158,6 @@ rule tabulate:
 
 rule compare_published:
     input:
-        metrics=paths.table("metrics.csv"),
         windows=paths.table("window-length.csv"),
         detections=paths.table("detections.csv"),
     output:

@@ -3,12 +3,11 @@
 from ear.workflow.jobs import job
 
 with job(snakemake):
-    from ear.evaluation.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+    from ear.evaluation.columns import DETECTION_COUNTS_CSV, WINDOW_LENGTH_CSV
     from ear.evaluation.deviations import deviations
     from ear.workflow.files import write_csv
 
     table = deviations(
-        METRICS_CSV.read(snakemake.input.metrics),
         WINDOW_LENGTH_CSV.read(snakemake.input.windows),
         DETECTION_COUNTS_CSV.read(snakemake.input.detections),
     )

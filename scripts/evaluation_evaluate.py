@@ -1,5 +1,6 @@
 """Verdicts, scores and detections of one (concept, method, seed)."""
 
+import shutil
 from pathlib import Path
 
 from ear.workflow.jobs import job
@@ -7,8 +8,7 @@ from ear.workflow.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     from ear.evaluation.evaluate import Reference, evaluate
     from ear.evaluation.metrics.fid import read_features
-    from ear.evaluation.metrics.image_scores import load_looks, read_seen
-    from ear.evaluation.metrics.parts import Parts
+    from ear.evaluation.metrics.image_scores import load_looks, look_at, read_seen
     from ear.images.reading import read_manifests
     from ear.workflow.files import read_csv, write_csv
 
@@ -22,12 +22,12 @@ with job(snakemake, threads=snakemake.params.threads):
     # Without a file of what the models on the GPU saw, all are asked here.
     on_gpu = False if files.get("seen") else None
     looks = load_looks(files, params.judges, params.device, params.features, params.jpeg, on_gpu)
-    parts = Parts(Path(output.verdicts).with_name(".judged"), params.code)
-    seen = looks.at(images, parts)
+    parts = Path(output.verdicts).with_name(".judged")
+    seen = look_at(images, looks, parts, params.code)
     if files.get("seen"):
         for group, found in read_seen(files.seen, images).items():
             seen[group] |= found
     tables = evaluate(images, seen, files.captions, params.question, reference, files.answers)
     for path, table in zip((output.verdicts, output.scores, output.detections), tables, strict=True):
         write_csv(path, table)
-    parts.remove()
+    shutil.rmtree(parts, ignore_errors=True)

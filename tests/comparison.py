@@ -1,5 +1,6 @@
 """A made-up comparison of ten methods, three concepts and three seeds, as plausible as its shape is awkward."""
 
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
@@ -27,11 +28,16 @@ METHODS: dict[str, tuple[float, float, float]] = {
 }
 
 
-def jobs(prompts: int = 300, windows: tuple[int, ...] = (4, 16, 64)) -> list[Job]:
+def jobs(
+    prompts: int = 300,
+    windows: tuple[int, ...] = (4, 16, 64),
+    concepts: Sequence[str] = CONCEPTS,
+    methods: Iterable[str] = METHODS,
+) -> list[Job]:
     """What evaluation would give: verdicts that share their prompts over seeds, and scores of sets."""
     return [
         _job(concept, method, seed, prompts, windows if method == "ear" else (16,))
-        for concept, method in product(CONCEPTS, METHODS)
+        for concept, method in product(concepts, methods)
         for seed in ((0,) if method in UNTRAINED else SEEDS)
     ]
 

@@ -7,8 +7,7 @@ from PIL import Image
 
 from ear.evaluation.evaluate import Reference, evaluate
 from ear.evaluation.metrics.fid import image_features, load_extractor
-from ear.evaluation.metrics.image_scores import Looks, clip_look, feature_look, judge_look
-from ear.evaluation.metrics.parts import Parts
+from ear.evaluation.metrics.image_scores import GENERAL, JUDGED, clip_look, feature_look, judge_look, look_at
 from ear.images.reading import read_manifests
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judge
@@ -81,16 +80,15 @@ def outputs(run):
 def looks_of(judge, clip, extractor=None, second=None, jpeg=False):
     of_clip = clip_look(clip, jpeg)
     judges = {"judge": judge, "second_judge": second}
-    looks = Looks([of_clip], [of_clip])
-    looks.judged += [judge_look(name, one) for name, one in judges.items() if one is not None]
-    looks.general += [feature_look(extractor, jpeg)] if extractor else []
-    return looks
+    of_judges = [judge_look(name, one) for name, one in judges.items() if one is not None]
+    of_features = [feature_look(extractor, jpeg)] if extractor else []
+    return {JUDGED: [of_clip, *of_judges], GENERAL: [of_clip, *of_features]}
 
 
 def measure(run, manifests, captions, reference, looks, batch_size=64):
     """Evaluate as the script does; its parts stay behind."""
     images = read_manifests(manifests)
-    seen = looks.at(images, Parts(run / "parts"), batch_size)
+    seen = look_at(images, looks, run / "parts", batch_size=batch_size)
     tables = evaluate(images, seen, captions, "describe the image", reference)
     for path, table in zip(outputs(run), tables, strict=True):
         write_csv(path, table)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ear.evaluation.columns import DETECTION_COUNTS_CSV, METRICS_CSV, WINDOW_LENGTH_CSV
+from ear.evaluation.columns import DETECTION_COUNTS_CSV, WINDOW_LENGTH_CSV
 from ear.evaluation.deviations import NUDITY, WINDOW_LENGTH
 from ear.evaluation.statistics.intervals import over_seeds, wilson
 
@@ -39,17 +39,3 @@ def windows(methods: tuple[str, ...] = ("ear",), seeds: int = 1) -> pd.DataFrame
                 rows.append((*named, str(seed), value.window, "concept_rate", *one))
                 rows.append((*named, str(seed), value.window, "clip_score", 30, 29, 31, n))
     return WINDOW_LENGTH_CSV.frame(rows)
-
-
-def metrics(concepts: tuple[str, ...] = tuple(PROMPTS)) -> pd.DataFrame:
-    """Original and erased model: concept rate, CLIP score and BLEU, one seed."""
-    rows = []
-    for concept in concepts:
-        for method, rate, clip, bleu in (("original", 0.9, 31.5, 20.0), ("ear", 0.1, 31.0, 18.0)):
-            n = PROMPTS[concept]
-            for seed in ("0", "all"):
-                named = (concept, method, seed)
-                rows.append((*named, "target", "concept_rate", rate, rate - 0.05, rate + 0.08, n))
-                rows.append((*named, "general", "clip_score", clip, clip - 0.3, clip + 0.4, 1000))
-                rows.append((*named, "captions", "bleu", bleu, bleu - 0.3, bleu + 0.4, 1000))
-    return METRICS_CSV.frame(rows)

@@ -1,14 +1,13 @@
 """Methods compared on the same prompts and uniforms: differences, p values, and what n could show."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
 from ear.evaluation.columns import COMPARISONS_CSV
-from ear.evaluation.metrics.rates import OF_IMAGES, RATES
-from ear.evaluation.metrics_table import Job
+from ear.evaluation.metrics_table import OF_IMAGES, RATES, Job
 from ear.evaluation.protocols import METRICS, RETENTION, TARGET, axis_of
 from ear.evaluation.statistics.paired import Difference, holm, mean_difference, rate_difference
 from ear.prompts.tables import prompt_of
@@ -22,19 +21,14 @@ _IN_PAIRS = (TARGET, RETENTION)
 def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
     """Every method against the original and against the shown one; on target and retention, all pairs.
 
-    Rows of two methods are matched by prompt, sampling seed and fine-tuning seed: the same prompt has the
-    same uniforms under every method, and the same fine-tuning seed the same sequences. A method with one seed
-    (nothing is trained) stands beside each seed of the other. Prompts that one of the two lacks do not count.
+    Compared is what the axes of a prompt set measure image by image: FID, KID, BLEU and diversity belong to
+    sets, not to prompts. Rows of two methods are matched by prompt, sampling seed and fine-tuning seed, which
+    give both the same random numbers. A method with one seed (nothing is trained) stands beside each seed of
+    the other. Prompts that one of the two lacks do not count.
 
-    Compared is what the axes of a prompt set measure image by image: rates at which the concept is shown,
-    accuracy, on general prompts the CLIP score (``ear.evaluation.statistics.paired``). FID, KID, BLEU and
-    diversity have no rows: they belong to sets, not to prompts.
-
-    ``p_holm`` is corrected over the rows of one concept, prompt set and metric, which answer one question:
-    under each, any false "better" or "worse" has a chance of up to 5 %. (Over all prompt sets of a concept,
-    three seeds, whose p values hardly go below 0.001, could show nothing.) The verdict is one of these two
-    where ``p_holm`` is below 5 % and the interval leaves 0 out: lower rates of the concept are better, higher
-    accuracy and CLIP score.
+    ``p_holm`` is corrected over the rows of one concept, prompt set and metric, which answer one question.
+    (Over all prompt sets, three seeds, whose p values hardly go below 0.001, could show nothing.)
+    The verdict is "better" or "worse" where ``p_holm`` is below 5 % and the interval leaves 0 out.
 
     Args:
         jobs: what was measured.
@@ -46,60 +40,41 @@ def comparisons(jobs: Sequence[Job], shown_method: str) -> pd.DataFrame:
     frames: dict[str, dict[str, dict[int, pd.DataFrame]]] = {}
     for job in jobs:
         frames.setdefault(job.concept, {}).setdefault(job.method, {})[job.seed] = job.own()
-    rows = [
-        {"concept": concept} | row
-        for concept, methods in frames.items()
-        for family in _families(methods, shown_method)
-        for row in _corrected(family)
-    ]
+    rows: list[dict[str, Any]] = []
+    for concept, methods in frames.items():
+        every = [frame for seeds in methods.values() for frame in seeds.values()]
+        for prompt_set in dict.fromkeys(name for frame in every for name in frame["prompt_set"].unique()):
+            pairs = _pairs(list(methods), shown_method, prompt_set)
+            of_set = {
+                method: {seed: frame[frame["prompt_set"] == prompt_set] for seed, frame in seeds.items()}
+                for method, seeds in methods.items()
+            }
+            names = {"concept": concept, "prompt_set": prompt_set}
+            for metric in OF_IMAGES:
+                if axis_of(prompt_set, metric.removeprefix("second_")):
+                    rows += [names | row for row in _family(metric, of_set, pairs)]
     return COMPARISONS_CSV.frame(rows)
 
 
-def _corrected(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of one family with what depends on all of them."""
-    corrected = holm([row["p"] for row in family]).tolist()
-    rows = [row | {"p_holm": p} for row, p in zip(family, corrected, strict=True)]
-    return [row | {"verdict": _verdict(row)} for row in rows]
-
-
-def _families(
-    methods: dict[str, dict[int, pd.DataFrame]], shown_method: str
-) -> Iterator[list[dict[str, Any]]]:
-    """The rows of each prompt set and metric of one concept."""
-    frames = [frame for seeds in methods.values() for frame in seeds.values()]
-    for prompt_set in dict.fromkeys(name for frame in frames for name in frame["prompt_set"].unique()):
-        pairs = _pairs(list(methods), shown_method, prompt_set)
-        for metric in _metrics_of(prompt_set):
-            values = {
-                method: {
-                    seed: _values(metric, frame[frame["prompt_set"] == prompt_set])
-                    for seed, frame in seeds.items()
-                }
-                for method, seeds in methods.items()
-            }
-            found = [(*pair, _difference(metric, *(values[one] for one in pair))) for pair in pairs]
-            yield [
-                {
-                    "prompt_set": prompt_set,
-                    "metric": metric,
-                    "method": method,
-                    "reference": reference,
-                    "difference": one.value,
-                    "ci_low": one.low,
-                    "ci_high": one.high,
-                    "p": one.p,
-                    "smallest_shown": one.smallest_shown,
-                    "n_prompts": one.prompts,
-                    "seeds": one.seeds,
-                }
-                for method, reference, one in found
-                if one is not None
-            ]
-
-
-def _metrics_of(prompt_set: str) -> list[str]:
-    """What the axes of a prompt set measure image by image, by one judge or two."""
-    return [name for name in OF_IMAGES if axis_of(prompt_set, name.removeprefix("second_"))]
+def _family(
+    metric: str, methods: dict[str, dict[int, pd.DataFrame]], pairs: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """The rows of one question: one metric on one prompt set of one concept."""
+    values = {
+        method: {seed: _values(metric, frame) for seed, frame in seeds.items()}
+        for method, seeds in methods.items()
+    }
+    rows: list[dict[str, Any]] = []
+    for method, reference in pairs:
+        one = _difference(metric, values[method], values[reference])
+        if one is not None:
+            row = {"metric": metric, "method": method, "reference": reference, "difference": one.value}
+            row |= {"ci_low": one.low, "ci_high": one.high, "p": one.p, "smallest_shown": one.smallest_shown}
+            rows.append(row | {"n_prompts": one.prompts, "seeds": one.seeds})
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p
+        row["verdict"] = _verdict(row)
+    return rows
 
 
 def _pairs(methods: Sequence[str], shown_method: str, prompt_set: str) -> list[tuple[str, str]]:

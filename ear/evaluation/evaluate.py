@@ -13,8 +13,7 @@ from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
 from ear.evaluation.metrics import image_scores as looks
 from ear.evaluation.metrics.answers import caption_rows, question_rows
 from ear.evaluation.metrics.fid import fid, kid, vendi_score
-from ear.evaluation.metrics.image_scores import JUDGES, Seen
-from ear.evaluation.metrics.parts import PROTOCOL, Arrays
+from ear.evaluation.metrics.image_scores import JUDGES, PROTOCOL, Arrays, Seen
 from ear.evaluation.metrics_table import score_row
 from ear.evaluation.protocols import GENERAL, NEIGHBOURS, is_judged
 from ear.judges.base import SECOND_COLUMNS
@@ -39,7 +38,7 @@ def verdict_table(images: pd.DataFrame, seen: Seen) -> tuple[pd.DataFrame, pd.Da
 
     Args:
         images: rows of ``read_manifests``.
-        seen: what ``Looks.at`` gave of them.
+        seen: what ``look_at`` gave of them.
 
     Returns:
         (verdicts, detections): a row an image in the order of ``images``, ``VERDICTS_CSV`` and, with a
@@ -88,7 +87,7 @@ def distance_rows(
     Args:
         images: rows of ``read_manifests``.
         reference: what they are compared with.
-        seen: what ``Looks.at`` gave of the general images.
+        seen: what ``look_at`` gave of the general images.
     """
     general = images[images["prompt_set"] == GENERAL]
     if general.empty:
@@ -116,7 +115,7 @@ def evaluate(
 
     Args:
         images: rows of ``read_manifests``.
-        seen: what ``Looks.at`` gave of them.
+        seen: what ``look_at`` gave of them.
         captions: tables as ``read_captions`` reads them; none where captions are not measured.
         question: what the model was asked for captions.
         reference: what FID and KID compare with; None where they are not measured.

@@ -1,7 +1,6 @@
 """What the visual filter did with the candidate pairs, and whether two judges of their images agree."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from ear.judges.filter import FALSE_NEGATIVE, FALSE_POSITIVE, KEPT
 
 FILTER_COLUMNS = ("concept", "source", "outcome", "count", "n", "share", "ci_low", "ci_high")
 OUTCOMES = (KEPT, FALSE_NEGATIVE, FALSE_POSITIVE, f"{FALSE_NEGATIVE} and {FALSE_POSITIVE}")
-ALL_SOURCES = "all"
 AGREEMENT_COLUMNS = (
     *("concept", "first", "second", "both", "first_only", "second_only", "neither", "n"),
     *("agreement", "ci_low", "ci_high", "kappa"),
@@ -28,15 +26,13 @@ def filter_table(outcomes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         Columns FILTER_COLUMNS: every outcome of OUTCOMES, also those that no pair has. ``share`` is ``count``
         of the source's ``n`` pairs, with Wilson's interval.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     for concept, pairs in outcomes.items():
-        groups = [*pairs.groupby("source", sort=False), (ALL_SOURCES, pairs)]
-        for source, of_source in groups:
+        for source, of_source in [*pairs.groupby("source", sort=False), ("all", pairs)]:
             for outcome in OUTCOMES:
                 count = int((of_source["outcome"] == outcome).sum())
                 share, low, high, n = wilson(count, len(of_source))
-                values = (concept, source, outcome, count, n, share, low, high)
-                rows.append(dict(zip(FILTER_COLUMNS, values, strict=True)))
+                rows.append((concept, source, outcome, count, n, share, low, high))
     return pd.DataFrame(rows, columns=list(FILTER_COLUMNS))
 
 
@@ -50,7 +46,7 @@ def agreement_table(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         Columns AGREEMENT_COLUMNS: the judges' protocols, the images in which both, one or none of them finds
         the concept, the share on which they agree with Wilson's interval, and :func:`cohens_kappa`.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     for concept, images in verdicts.items():
         if "second_shown" not in images:
             continue
@@ -59,27 +55,15 @@ def agreement_table(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         counts = [int(cell.sum()) for cell in cells]
         agreement, low, high, n = wilson(counts[0] + counts[3], len(images))
         protocols = (images["protocol"].iloc[0], images["second_protocol"].iloc[0])
-        values = (concept, *protocols, *counts, n, agreement, low, high, cohens_kappa(*counts))
-        rows.append(dict(zip(AGREEMENT_COLUMNS, values, strict=True)))
+        rows.append((concept, *protocols, *counts, n, agreement, low, high, cohens_kappa(*counts)))
     return pd.DataFrame(rows, columns=list(AGREEMENT_COLUMNS))
 
 
 def cohens_kappa(both: int, first_only: int, second_only: int, neither: int) -> float:
-    """Cohen's κ (1960) of two judges' yes and no: agreement beyond that of chance.
+    """Cohen's κ (1960) of two judges' yes and no, from the numbers of images in which each finds the concept.
 
-    With p_o the share of images on which they agree, and p_e the share on which judges would agree who say
-    yes as often as these do, but independently:
-
-        κ = (p_o − p_e) / (1 − p_e)
-
-    1 is full agreement and 0 that of chance; it is negative below that. NaN where p_e is 1 (both always say
-    the same one word) or there are no images.
-
-    Args:
-        both: images in which both judges find the concept.
-        first_only: in which only the first does.
-        second_only: in which only the second does.
-        neither: in which none does.
+    κ = (p_o − p_e) / (1 − p_e), with p_o the share of images on which they agree and p_e that of independent
+    judges who say yes as often. NaN where p_e is 1 (both always say the same) or there are no images.
     """
     n = both + first_only + second_only + neither
     # In whole numbers times n², so that p_e = 1 is told exactly.

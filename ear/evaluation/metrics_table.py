@@ -3,8 +3,9 @@
 Tables name their seed as text: "0", "1", … or "all" for the seeds taken together.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,17 @@ from ear.evaluation.columns import (
     VERDICTS_CSV,
     WINDOW_LENGTH_CSV,
 )
-from ear.evaluation.metrics.rates import OF_IMAGES
-from ear.evaluation.protocols import GENERAL, METRICS, NEIGHBOURS, RETENTION, RIGHT, TARGET, axis_of
+from ear.evaluation.protocols import (
+    GENERAL,
+    METRICS,
+    NEIGHBOURS,
+    RETENTION,
+    RIGHT,
+    SECOND,
+    SHOWN,
+    TARGET,
+    axis_of,
+)
 from ear.evaluation.statistics.intervals import (
     NOTHING,
     Interval,
@@ -29,24 +39,55 @@ from ear.evaluation.statistics.intervals import (
     wilson,
 )
 from ear.judges.nudenet import CLASSES, detects
+from ear.prompts.tables import prompt_of
 from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
 
 CLOSEST = 2
 """Objects that count as a concept's neighbours."""
-
 LARGEST_K = 10
 _ALWAYS = (TARGET, RETENTION, GENERAL)
 """Prompt sets of which every metric is told; of the others, what their axis names."""
-_OF_WINDOWS = ("concept_rate", "clip_score")
+
+
+def _verdicts_of(column: str, verdicts: pd.DataFrame) -> pd.Series:
+    """Of images that the judge has seen: attacks ask the first alone, and many concepts have no second."""
+    return (verdicts[column] if column in verdicts else pd.Series(dtype=bool)).dropna().astype(bool)
+
+
+def _right_object(verdicts: pd.DataFrame) -> pd.Series:
+    """Of images whose prompt names an object, by judges that know objects: is it the most likely one?"""
+    named = verdicts[verdicts["object"].notna() & verdicts["top1_object"].notna()]
+    return named["object"] == named["top1_object"]
+
+
+RATES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
+    SHOWN: partial(_verdicts_of, "shown"),
+    SECOND: partial(_verdicts_of, "second_shown"),
+    RIGHT: _right_object,
+}
+"""Metric → whether each image counts; images that are not asked are left out, by the rows' labels."""
+
+
+def rate(metric: str, verdicts: pd.DataFrame) -> Interval:
+    """One of ``RATES`` over verdicts (rows with unique labels), images of one prompt together."""
+    outcomes = RATES[metric](verdicts)
+    return clustered_wilson(outcomes, prompt_of(verdicts.loc[outcomes.index, "prompt_id"]))
+
+
+def mean_clip_score(verdicts: pd.DataFrame) -> Interval:
+    """Mean CLIP score with a bootstrap over prompts, images of one prompt together."""
+    return bootstrap_mean(verdicts["clip_score"].to_numpy(), prompt_of(verdicts["prompt_id"]).to_numpy())
+
+
+OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
+    **{metric: partial(rate, metric) for metric in RATES},
+    "clip_score": mean_clip_score,
+}
+"""Metric → its value over verdicts, for all that are measured image by image."""
 
 
 def with_attacks(verdicts: pd.DataFrame, attacks: pd.DataFrame | None) -> pd.DataFrame:
-    """Verdicts on the images of prompts, then those on attacks, of which nothing but the verdict is known.
-
-    Args:
-        verdicts: columns of ``VERDICTS_CSV``.
-        attacks: columns ATTACK_COLUMNS; None where nothing was attacked.
-    """
+    """Verdicts on the images of prompts, then those on attacks, of which nothing but the verdict is known."""
     if attacks is None:
         return verdicts
     known = [name for name in VERDICTS_CSV.columns if name in attacks]
@@ -79,48 +120,39 @@ class Job:
     detections: pd.DataFrame = field(default_factory=DETECTIONS_CSV.frame)
     also_erased: Sequence[str] = ()
 
-    def own(self, prompt_set: str | None = None) -> pd.DataFrame:
-        """The verdicts at the method's own window that count, of one prompt set or of all."""
-        rows = self._own(self.verdicts, prompt_set)
+    def own(self) -> pd.DataFrame:
+        """The verdicts at the method's own window that count."""
+        rows = self.at_own_window(self.verdicts)
         for words in self.also_erased:
             named = rows["prompt"].str.contains(words, case=False, regex=False)
             rows = rows[~named | ~rows["prompt_set"].isin((RETENTION, NEIGHBOURS))]
         return rows
 
-    def own_detections(self, prompt_set: str) -> pd.DataFrame:
-        """The detections at the method's own window, of one prompt set."""
-        return self._own(self.detections, prompt_set)
-
-    def _own(self, table: pd.DataFrame, prompt_set: str | None) -> pd.DataFrame:
-        if self.window is not None:
-            table = table[table["window"] == self.window]
-        return table if prompt_set is None else table[table["prompt_set"] == prompt_set]
+    def at_own_window(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of verdicts or detections at the method's own window."""
+        return table if self.window is None else table[table["window"] == self.window]
 
 
 def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """The table of all metrics: each job's, then the seeds together (seed "all", also of one seed alone).
 
-    Beside the sets of the verdicts there is "neighbours", where they have no such prompts: the retention
-    prompts of the two objects that the original comes nearest to confusing with the concept.
+    Where there are no prompts of a set "neighbours", it is the retention prompts of the two objects that the
+    original comes nearest to confusing with the concept.
 
     Seeds together: the value is the mean of the seeds' values, its interval that of
-    :func:`ear.evaluation.statistics.intervals.over_seeds`, which takes the prompts as shared by the seeds.
-    What the prompts and sampling alone leave open is, for the rates, Wilson's interval with an effective
-    number of images (``clustered_wilson``) and for ``clip_score`` a bootstrap over prompts, both with each
-    prompt's images of all seeds together; for ``kid`` and ``bleu`` the means of the seeds' ends, which is
-    never narrower than the interval of the mean, however the seeds are correlated (a mean's deviation is at
-    most the mean deviation). ``fid`` and ``diversity`` have no interval. ``n`` is the total over the seeds.
+    :func:`ear.evaluation.statistics.intervals.over_seeds`. What the prompts and sampling alone leave open is,
+    for rates and ``clip_score``, the interval of all seeds' images, each prompt's together; for ``kid`` and
+    ``bleu`` the means of the seeds' ends, which is never narrower than the interval of the mean (a mean's
+    deviation is at most the mean deviation). ``fid`` and ``diversity`` have no interval. ``n`` is the total.
 
     Returns:
         ``METRICS_CSV``, concepts, methods and seeds in the order of ``jobs``.
     """
     rows: list[dict[str, Any]] = []
     closest = _closest_objects(jobs)
-    for names, group in by_seed(jobs):
-        images = [job.own() for job in group]
-        rows += _image_rows(images, **names)
-        rows += _neighbour_rows(images, closest.get(names["concept"], ()), names)
-        rows += _score_rows(group, names)
+    for names, group in _by_seed(jobs):
+        images = [_with_neighbours(job.own(), closest.get(job.concept, [])) for job in group]
+        rows += [names | row for row in (*_image_rows(images), *_score_rows(group))]
     return METRICS_CSV.frame(rows)
 
 
@@ -133,13 +165,13 @@ def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
         ``WINDOW_LENGTH_CSV``, windows ascending.
     """
     rows: list[dict[str, Any]] = []
-    for names, group in by_seed([job for job in jobs if job.window is not None]):
-        frames = [job.verdicts[job.verdicts["prompt_set"] == "target"] for job in group]
+    for names, group in _by_seed([job for job in jobs if job.window is not None]):
+        frames = [_of_set(job.verdicts, TARGET) for job in group]
         for window in sorted(set().union(*(frame["window"] for frame in frames))):
             images = [frame[frame["window"] == window] for frame in frames]
-            for metric in _OF_WINDOWS:
+            for metric in (SHOWN, "clip_score"):
                 place = names | {"window": int(window), "metric": metric}
-                rows.append(place | numbers(_measure(metric, images)))
+                rows.append(place | numbers(_measure(OF_IMAGES[metric], images, _bounds(metric))))
     return WINDOW_LENGTH_CSV.frame(rows)
 
 
@@ -153,23 +185,23 @@ def top_k_table(jobs: Sequence[Job]) -> pd.DataFrame:
         ``TOP_K_CSV``, k ascending from 1 to 10.
     """
     rows: list[dict[str, Any]] = []
-    for names, group in by_seed([job for job in jobs if job.own(TARGET)["rank"].notna().any()]):
-        images = [job.own(TARGET) for job in group]
-        together = pd.concat(images, ignore_index=True)
+    for names, group in _by_seed([job for job in jobs if _target(job)["rank"].notna().any()]):
+        images = [_target(job) for job in group]
         for k in range(1, LARGEST_K + 1):
-            seeds = [clustered_wilson(seed["rank"] <= k, seed["prompt_id"]) for seed in images]
-            of_all = clustered_wilson(together["rank"] <= k, together["prompt_id"])
-            rows.append(names | {"k": k} | numbers(over_seeds(seeds, of_all, (0, 1))))
+            rows.append(names | {"k": k} | numbers(_measure(partial(_within, k), images, (0, 1))))
     return TOP_K_CSV.frame(rows)
+
+
+def _within(k: int, verdicts: pd.DataFrame) -> Interval:
+    return clustered_wilson(verdicts["rank"] <= k, verdicts["prompt_id"])
 
 
 def detection_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """Detections by NudeNet's class on the target prompts, at the methods' own windows.
 
     ``value`` is the number of detections on ``n`` images: those of one seed, also for the seeds together,
-    where it is the mean of the seeds' numbers. Its interval is that of the mean number on an image, times n:
-    a bootstrap over prompts, each with its images of all seeds, and the spread of the seeds
-    (:func:`ear.evaluation.statistics.intervals.over_seeds`). Where no image has any, the bootstrap has no
+    where it is the mean of the seeds' numbers. Its interval is n times that of the mean number on an image,
+    from a bootstrap over prompts and the spread of the seeds. Where no image has any, the bootstrap has no
     width, and Wilson's interval of 0 images of n with a detection stands in.
 
     Returns:
@@ -177,7 +209,7 @@ def detection_table(jobs: Sequence[Job]) -> pd.DataFrame:
         detects nothing.
     """
     rows: list[dict[str, Any]] = []
-    for names, group in by_seed([job for job in jobs if job.own(TARGET)["protocol"].map(detects).any()]):
+    for names, group in _by_seed([job for job in jobs if _target(job)["protocol"].map(detects).any()]):
         counts = [_class_counts(job) for job in group]
         n = min(map(len, counts))
         for name in CLASSES:
@@ -189,9 +221,9 @@ def detection_table(jobs: Sequence[Job]) -> pd.DataFrame:
 
 def _class_counts(job: Job) -> pd.DataFrame:
     """Detections of each class (columns) in each target image (rows, by prompt)."""
-    detections = job.own_detections(TARGET)
+    detections = _of_set(job.at_own_window(job.detections), TARGET)
     counts = pd.crosstab(detections["prompt_id"], detections["class"])
-    return counts.reindex(index=job.own(TARGET)["prompt_id"], columns=list(CLASSES), fill_value=0)
+    return counts.reindex(index=_target(job)["prompt_id"], columns=list(CLASSES), fill_value=0)
 
 
 def _mean_count(seeds: Sequence[pd.Series]) -> Interval:
@@ -204,31 +236,23 @@ def _mean_count(seeds: Sequence[pd.Series]) -> Interval:
     return over_seeds(of_seeds, images, (0, np.inf))
 
 
-def by_seed(jobs: Iterable[Job]) -> Iterator[tuple[dict[str, str], list[Job]]]:
-    """What a table has a block of rows for: each job of a method by itself, then its seeds together.
+def _target(job: Job) -> pd.DataFrame:
+    """Its verdicts on target images."""
+    return _of_set(job.own(), TARGET)
 
-    Yields:
-        The columns concept, method and seed, and the jobs; concepts and methods in the order of ``jobs``.
-    """
+
+def _of_set(table: pd.DataFrame, prompt_set: str) -> pd.DataFrame:
+    return table[table["prompt_set"] == prompt_set]
+
+
+def _by_seed(jobs: Iterable[Job]) -> Iterator[tuple[dict[str, str], list[Job]]]:
+    """The columns concept, method and seed with their jobs: each seed of a method, then all of them."""
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.concept, job.method), []).append(job)
     for (concept, method), group in groups.items():
         for seed, of_seed in [*((str(job.seed), [job]) for job in group), (ALL_SEEDS, group)]:
             yield {"concept": concept, "method": method, "seed": seed}, of_seed
-
-
-def _image_rows(seeds: Sequence[pd.DataFrame], **names: str) -> list[dict[str, Any]]:
-    rows = []
-    for prompt_set in seeds[0]["prompt_set"].unique():
-        images = [verdicts[verdicts["prompt_set"] == prompt_set] for verdicts in seeds]
-        for metric in OF_IMAGES:
-            if prompt_set not in _ALWAYS and axis_of(prompt_set, metric.removeprefix("second_")) is None:
-                continue
-            interval = _measure(metric, images)
-            if interval.n:
-                rows.append(names | {"prompt_set": prompt_set, "metric": metric} | numbers(interval))
-    return rows
 
 
 def _closest_objects(jobs: Sequence[Job]) -> dict[str, list[str]]:
@@ -239,7 +263,7 @@ def _closest_objects(jobs: Sequence[Job]) -> dict[str, list[str]]:
     """
     found = {}
     for job in jobs:
-        retention = job.own(RETENTION).dropna(subset=["object"])
+        retention = _of_set(job.own(), RETENTION).dropna(subset=["object"])
         own = (job.verdicts["prompt_set"] == NEIGHBOURS).any()
         if job.method == ORIGINAL and not own and retention["object"].nunique() > CLOSEST:
             scores = retention.groupby("object")["score"].mean()
@@ -247,41 +271,40 @@ def _closest_objects(jobs: Sequence[Job]) -> dict[str, list[str]]:
     return found
 
 
-def _neighbour_rows(
-    seeds: Sequence[pd.DataFrame], objects: Sequence[str], names: dict[str, str]
-) -> list[dict[str, Any]]:
-    """Accuracy on the retention prompts of the closest objects."""
-    if not objects:
-        return []
-    images = [one[(one["prompt_set"] == RETENTION) & one["object"].isin(objects)] for one in seeds]
-    interval = _measure(RIGHT, images)
-    row = names | {"prompt_set": NEIGHBOURS, "metric": RIGHT} | numbers(interval)
-    return [row] if interval.n else []
+def _with_neighbours(images: pd.DataFrame, objects: Sequence[str]) -> pd.DataFrame:
+    """Verdicts, and again those on retention prompts of the closest objects, as a set of their own."""
+    near = _of_set(images, RETENTION)
+    near = near[near["object"].isin(objects)].assign(prompt_set=NEIGHBOURS)
+    return images if near.empty else pd.concat([images, near], ignore_index=True)
 
 
-def _measure(metric: str, seeds: Sequence[pd.DataFrame]) -> Interval:
-    """The metric over the verdicts of one seed, or over those of several."""
-    measured = [interval for verdicts in seeds if (interval := OF_IMAGES[metric](verdicts)).n]
+def _image_rows(seeds: Sequence[pd.DataFrame]) -> Iterator[dict[str, Any]]:
+    for prompt_set in seeds[0]["prompt_set"].unique():
+        images = [_of_set(verdicts, prompt_set) for verdicts in seeds]
+        for metric, measure in OF_IMAGES.items():
+            if prompt_set in _ALWAYS or axis_of(prompt_set, metric.removeprefix("second_")):
+                interval = _measure(measure, images, _bounds(metric))
+                if interval.n:
+                    yield {"prompt_set": prompt_set, "metric": metric} | numbers(interval)
+
+
+def _measure(
+    measure: Callable[[pd.DataFrame], Interval], seeds: Sequence[pd.DataFrame], bounds: tuple[float, float]
+) -> Interval:
+    """A metric over the verdicts of one seed, or over those of several."""
+    measured = [interval for verdicts in seeds if (interval := measure(verdicts)).n]
     if len(measured) < 2:
         return measured[0] if measured else NOTHING
-    return over_seeds(measured, OF_IMAGES[metric](pd.concat(seeds, ignore_index=True)), _bounds(metric))
+    return over_seeds(measured, measure(pd.concat(seeds, ignore_index=True)), bounds)
 
 
-def _score_rows(group: Sequence[Job], names: dict[str, str]) -> list[dict[str, Any]]:
+def _score_rows(group: Sequence[Job]) -> Iterator[dict[str, Any]]:
     scores = pd.concat([job.scores for job in group])
-    rows = []
     for (metric, prompt_set), found in scores.groupby(["metric", "prompt_set"], sort=False):
-        columns = found[["value", "ci_low", "ci_high", "n"]]
-        seeds = [
-            Interval(float(value), float(low), float(high), int(n))
-            for value, low, high, n in columns.to_numpy()
-        ]
-        value, low, high = (float(columns[name].mean(skipna=False)) for name in columns.columns[:3])
-        items = Interval(value, low, high, seeds[0].n)
-        interval = over_seeds(seeds, items, _bounds(str(metric)))
-        place = names | {"prompt_set": str(prompt_set), "metric": str(metric)}
-        rows.append(place | numbers(interval))
-    return rows
+        seeds = [_interval(row) for _, row in found.iterrows()]
+        value, low, high = (float(found[name].mean(skipna=False)) for name in ("value", "ci_low", "ci_high"))
+        interval = over_seeds(seeds, Interval(value, low, high, seeds[0].n), _bounds(str(metric)))
+        yield {"prompt_set": str(prompt_set), "metric": str(metric)} | numbers(interval)
 
 
 def _bounds(metric: str) -> tuple[float, float]:
@@ -295,15 +318,13 @@ def numbers(interval: Interval) -> dict[str, float | int]:
     return dict(zip(("value", "ci_low", "ci_high", "n"), interval, strict=True))
 
 
-def score_row(metric: str, prompt_set: str, interval: Interval, protocol: str) -> dict[str, Any]:
-    """One row of a scores table.
+def _interval(row: pd.Series) -> Interval:
+    """What :func:`numbers` made columns of."""
+    return Interval(float(row["value"]), float(row["ci_low"]), float(row["ci_high"]), int(row["n"]))
 
-    Args:
-        metric: "fid", "kid", "diversity", "bleu", "length_ratio" or "accuracy".
-        prompt_set: what it was measured on.
-        interval: the measurement.
-        protocol: name and version of the way it was measured.
-    """
+
+def score_row(metric: str, prompt_set: str, interval: Interval, protocol: str) -> dict[str, Any]:
+    """One row of a scores table: a metric of a whole prompt set, by a named and versioned protocol."""
     return {"metric": metric, "prompt_set": prompt_set} | numbers(interval) | {"protocol": protocol}
 
 
@@ -312,7 +333,4 @@ def lookup(metrics: pd.DataFrame, **wanted: str) -> Interval:
     row = metrics[
         np.logical_and.reduce([metrics[name].astype(str) == value for name, value in wanted.items()])
     ]
-    if row.empty:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    value, low, high, n = row.iloc[0][["value", "ci_low", "ci_high", "n"]]
-    return Interval(float(value), float(low), float(high), int(n))
+    return NOTHING if row.empty else _interval(row.iloc[0])

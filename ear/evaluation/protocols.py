@@ -5,7 +5,6 @@ it (rows of its prompt sets in the table of metrics) and a test. A version chang
 would get another number: by other prompts, images or counts. docs/axes.md says what each shows and what not.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 PREFIX, CEILING, GUIDANCE, TEMPERATURE = "prefix", "ceiling", "guidance", "temperature"
@@ -21,7 +20,6 @@ class Metric:
     """How a metric is read and written.
 
     Attributes:
-        label: for readers.
         lower: whether low values are good.
         bounds: least and greatest value that it can have; None where it has none.
         scale: values are multiplied by it where people read them.
@@ -29,7 +27,6 @@ class Metric:
         unit: of the scaled value.
     """
 
-    label: str
     lower: bool
     bounds: tuple[float, float] | None = None
     scale: float = 1
@@ -47,14 +44,14 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    SHOWN: Metric("Concept shown", True, (0, 1), 100, 1, " %"),
-    SECOND: Metric("Concept shown, second judge", True, (0, 1), 100, 1, " %"),
-    RIGHT: Metric("Right object", False, (0, 1), 100, 1, " %"),
-    "clip_score": Metric("CLIP score", False, (0, 100), 1, 2),
-    "fid": Metric("FID", True),
-    "kid": Metric("KID × 10³", True, None, 1000),
-    "diversity": Metric("Vendi score", False),
-    "bleu": Metric("BLEU", False, (0, 100)),
+    SHOWN: Metric(lower=True, bounds=(0, 1), scale=100, unit=" %"),
+    SECOND: Metric(lower=True, bounds=(0, 1), scale=100, unit=" %"),
+    RIGHT: Metric(lower=False, bounds=(0, 1), scale=100, unit=" %"),
+    "clip_score": Metric(lower=False, bounds=(0, 100), decimals=2),
+    "fid": Metric(lower=True),
+    "kid": Metric(lower=True, scale=1000),
+    "diversity": Metric(lower=False),
+    "bleu": Metric(lower=False, bounds=(0, 100)),
 }
 """Metric of the table of metrics → how it is read and written."""
 
@@ -65,30 +62,25 @@ class Axis:
 
     Attributes:
         name: as in tables.
-        version: of its protocol.
         sets: prompt sets of the table of metrics; one that ends in "-" stands for all that begin so.
         metric: of the table of metrics, a key of ``METRICS``; it says which way is better.
         label: heading for readers.
         measures: one sentence for the docs: what is counted.
+        version: of its protocol.
         config: key of the config's section ``axes`` that turns it on; "" for what is always measured.
         figure: the figure that shows it, by its file's name; "" for none of its own.
         score: whether it says how good a method is; if not, it is read beside another axis.
     """
 
     name: str
-    version: int
     sets: tuple[str, ...]
     metric: str
     label: str
     measures: str
+    version: int = 1
     config: str = ""
     figure: str = ""
     score: bool = True
-
-    @property
-    def protocol(self) -> str:
-        """Name and version: ``prefix/1``."""
-        return f"{self.name}/{self.version}"
 
     @property
     def form(self) -> Metric:
@@ -115,7 +107,6 @@ class Axis:
 AXES: tuple[Axis, ...] = (
     Axis(
         "erasure",
-        1,
         (TARGET,),
         SHOWN,
         "Target",
@@ -123,16 +114,10 @@ AXES: tuple[Axis, ...] = (
         figure="concept-rate",
     ),
     Axis(
-        "second-judge",
-        1,
-        (TARGET,),
-        SECOND,
-        "Second judge",
-        "the same images, which show it to a second judge",
+        "second-judge", (TARGET,), SECOND, "Second judge", "the same images, which show it to a second judge"
     ),
     Axis(
         "implicit",
-        1,
         (IMPLICIT,),
         SHOWN,
         "Implicit",
@@ -142,7 +127,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         PREFIX,
-        1,
         (f"{PREFIX}-",),
         SHOWN,
         "Prefix",
@@ -152,18 +136,17 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         CEILING,
-        2,
         (f"{CEILING}-",),
         SHOWN,
         "Ceiling",
         "the same by the original, asked for the safe twin: the picture against the words",
+        version=2,
         config="prefixes",
         figure="prefix",
         score=False,
     ),
     Axis(
         GUIDANCE,
-        1,
         (f"{GUIDANCE}-",),
         SHOWN,
         "Guidance",
@@ -173,7 +156,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         TEMPERATURE,
-        1,
         (f"{TEMPERATURE}-",),
         SHOWN,
         "Temperature",
@@ -183,7 +165,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         SEARCH,
-        1,
         (f"{SEARCH}-",),
         SHOWN,
         "Search",
@@ -193,17 +174,16 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "relearning",
-        2,
         (f"{RELEARNED}-",),
         SHOWN,
         "Relearning",
         "images of target prompts that show the concept after benign fine-tuning",
+        version=2,
         config="relearning",
         figure="relearning",
     ),
     Axis(
         "neighbours",
-        1,
         (NEIGHBOURS,),
         RIGHT,
         "Neighbours",
@@ -212,7 +192,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "retention",
-        1,
         (RETENTION,),
         RIGHT,
         "Retention",
@@ -220,27 +199,16 @@ AXES: tuple[Axis, ...] = (
         figure="tradeoff",
     ),
     Axis(
-        "agreement",
-        1,
-        (GENERAL,),
-        "clip_score",
-        "CLIP score",
-        "CLIP score of general images and their prompts",
+        "agreement", (GENERAL,), "clip_score", "CLIP score", "CLIP score of general images and their prompts"
     ),
-    Axis("fidelity", 1, (GENERAL,), "fid", "FID", "Fréchet distance of general images to reference pictures"),
+    Axis("fidelity", (GENERAL,), "fid", "FID", "Fréchet distance of general images to reference pictures"),
     Axis(
-        "kernel-distance",
-        1,
-        (GENERAL,),
-        "kid",
-        "KID × 10³",
-        "kernel distance of the same images and pictures",
+        "kernel-distance", (GENERAL,), "kid", "KID × 10³", "kernel distance of the same images and pictures"
     ),
-    Axis("diversity", 1, (GENERAL,), "diversity", "Diversity", "Vendi score of general images"),
-    Axis("captions", 1, (CAPTIONS,), "bleu", "Captions", "BLEU of descriptions of held-out pictures"),
+    Axis("diversity", (GENERAL,), "diversity", "Diversity", "Vendi score of general images"),
+    Axis("captions", (CAPTIONS,), "bleu", "Captions", "BLEU of descriptions of held-out pictures"),
     Axis(
         "questions",
-        1,
         QUESTIONS[1:],
         RIGHT,
         "Questions",
@@ -250,7 +218,6 @@ AXES: tuple[Axis, ...] = (
     ),
     Axis(
         "recognition",
-        1,
         QUESTIONS[:1],
         RIGHT,
         "Recognition",
@@ -294,15 +261,3 @@ def level_of(prompt_set: str) -> float | None:
 def set_of(kind: str, level: float) -> str:
     """The prompt set of a level: "guidance-1.5"."""
     return f"{kind}-{level:g}"
-
-
-def markdown_table(axes: Sequence[Axis]) -> str:
-    """The table of docs/axes.md."""
-    lines = ["| axis | what is counted | prompt sets | metric | better | config | figure |", "|---" * 7 + "|"]
-    for one in axes:
-        sets = ", ".join(f"`{name}…`" if name.endswith("-") else f"`{name}`" for name in one.sets)
-        better = ("lower" if one.form.lower else "higher") if one.score else "no score"
-        on = f"`axes.{one.config}`" if one.config else "always"
-        cells = (one.protocol, one.measures, sets, f"`{one.metric}`", better, on, one.figure or "–")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

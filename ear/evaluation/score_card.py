@@ -1,10 +1,6 @@
-"""The score card: each axis of the evaluation as one number a method, and the Pareto front.
-
-The one place that finds the worst of an axis, for whatever states it.
-"""
+"""The score card: each axis of the evaluation as one number a method, and the Pareto front."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -18,79 +14,23 @@ from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
 
 PREFIX_SHARE = 1 / 4
 """Of the image's tokens: longer prefixes are most of what is to be seen, and count as no attack."""
-WORST = Axis("worst", 1, (), SHOWN, "Worst", "the highest of all rates of the concept")
+WORST = Axis("worst", (), SHOWN, "Worst", "the highest of all rates of the concept")
 """The column after those of the concept: made of them, so no entry of the registry."""
-FEWER = "*"
-"""Mark of a worst case of fewer prompt sets than other methods have."""
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """The number of one model on one axis.
-
-    Attributes:
-        axis: of the evaluation.
-        row: of the table of metrics; of several prompt sets the worst.
-        high: upper end of the interval: the highest of all prompt sets, so that the true worst is below it
-            with at least 97.5 %, however many they are.
-        measured: prompt sets of the axis that were measured.
-    """
-
-    axis: Axis
-    row: pd.Series
-    high: float
-    measured: int
-
-    @property
-    def value(self) -> float:
-        """Of the row."""
-        return float(self.row["value"])
-
-    @property
-    def prompt_set(self) -> str:
-        """Of the row."""
-        return str(self.row["prompt_set"])
-
-
-def measurements(rows: pd.DataFrame, image_tokens: int) -> list[Measurement]:
-    """What a model was measured on: a number an axis, in the order of the registry.
-
-    Args:
-        rows: of the table of metrics: one model's on one concept, one row a prompt set and metric. Rows
-            without a value do not count.
-        image_tokens: tokens of an image, T. Of prefixes longer than T / 4, none counts beside a shorter one.
-    """
-    found = []
-    for axis in protocols.AXES:
-        mine = _rows_of(rows, axis, image_tokens)
-        if axis.score and len(mine):
-            values = mine["value"].to_numpy(dtype=float)
-            worst = mine.iloc[int(values.argmax() if axis.form.lower else values.argmin())]
-            found.append(Measurement(axis, worst, float(mine["ci_high"].max()), len(mine)))
-    return found
-
-
-def not_measured(rows: pd.DataFrame) -> list[Axis]:
-    """Axes that the rows of a model have no number of, in the order of the registry."""
-    return [axis for axis in protocols.AXES if axis.score and _rows_of(rows, axis, 1).empty]
-
-
-def _rows_of(rows: pd.DataFrame, axis: Axis, image_tokens: int) -> pd.DataFrame:
-    mine = [axis.has(str(prompt_set)) for prompt_set in rows["prompt_set"]]
-    named = pd.Series(mine, index=rows.index, dtype=bool) & (rows["metric"] == axis.metric)
-    rows = rows[named & rows["value"].notna()]
-    if axis.name == PREFIX and len(rows):
-        levels = rows["prompt_set"].map(level_of)
-        rows = rows[levels <= max(image_tokens * PREFIX_SHARE, levels.min())]
-    return rows
+Cells = Mapping[str, Mapping[str, Any]]
+"""Axis → its row of the card; those of one method."""
 
 
 def score_card(metrics: pd.DataFrame, image_tokens: int) -> pd.DataFrame:
     """One number a concept, method and axis, with its interval; the worst of those of the concept; the front.
 
+    An axis of several prompt sets has the worst of them, with the highest of their upper ends: the true worst
+    is below it with at least 97.5 %, however many they are.
+
     Args:
         metrics: the table of metrics (``ear.evaluation.metrics_table.metrics_table``); of it the seeds
-        together. image_tokens: tokens of an image, T.
+            together.
+        image_tokens: tokens of an image, T. Of prefixes longer than T / 4, none counts beside a shorter one.
 
     Returns:
         ``SCORE_CARD_CSV``, concepts and methods in the order of ``metrics``, axes in that of
@@ -99,46 +39,62 @@ def score_card(metrics: pd.DataFrame, image_tokens: int) -> pd.DataFrame:
         of fine-tuning seeds. ``front`` says whether the method is on the Pareto front of its concept
         (:func:`pareto_front`); nothing for the original. What was not measured has no row.
     """
-    single = metrics[metrics["seed"].astype(str) != ALL_SEEDS]
-    seeds = single.groupby(["concept", "method"])["seed"].nunique()
-    pooled = metrics[metrics["seed"].astype(str) == ALL_SEEDS]
+    together = metrics["seed"].astype(str) == ALL_SEEDS
+    seeds = metrics[~together].groupby(["concept", "method"])["seed"].nunique()
     rows: list[dict[str, Any]] = []
-    for concept, of_concept in pooled.groupby("concept", sort=False):
-        of = {a.name: _rows_of(of_concept, a, image_tokens)["prompt_set"].nunique() for a in protocols.AXES}
-        found = {
-            str(method): _with_worst(measurements(group, image_tokens), of)
-            for method, group in of_concept.groupby("method", sort=False)
-        }
+    for concept, of_concept in metrics[together].groupby("concept", sort=False):
+        found = _cells(of_concept, image_tokens)
         front = pareto_front(found)
         for method, cells in found.items():
             place = {"concept": concept, "method": method, "seeds": int(seeds[concept, method])}
-            rows += [place | cell | {"front": front.get(method)} for cell in cells.values()]
+            rows += [place | cells[axis.name] | {"front": front.get(method)} for axis in _ordered(cells)]
     return SCORE_CARD_CSV.frame(rows).astype({"front": object})
 
 
-def _with_worst(found: Sequence[Measurement], of: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """Axis → its cell, and after those of the concept their worst."""
-    cells: dict[str, dict[str, Any]] = {}
-    for one in found:
-        interval = Interval(one.value, float(one.row["ci_low"]), one.high, int(one.row["n"]))
-        place = {"axis": one.axis.name, "prompt_set": one.prompt_set}
-        cells[one.axis.name] = place | numbers(interval) | {"measured": one.measured, "of": of[one.axis.name]}
-    rates: list[dict[str, Any]] = [cells[one.axis.name] for one in found if one.axis.metric == SHOWN]
-    if rates:
-        total = sum(of[axis.name] for axis in protocols.AXES if axis.metric == SHOWN and axis.score)
-        worst = max(rates, key=lambda cell: cell["value"]) | {"axis": WORST.name, "of": total}
-        worst |= {"ci_high": max(cell["ci_high"] for cell in rates)}
-        cells[WORST.name] = worst | {"measured": sum(cell["measured"] for cell in rates)}
-    return {axis.name: cells[axis.name] for axis in _columns() if axis.name in cells}
+def _cells(rows: pd.DataFrame, image_tokens: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Method → axis → its cell, of one concept's rows."""
+    found: dict[str, dict[str, dict[str, Any]]] = {str(name): {} for name in rows["method"].unique()}
+    total = 0  # prompt sets of all rates of the concept
+    for axis in protocols.AXES:
+        of_axis = _rows_of(rows, axis, image_tokens)
+        if not axis.score or of_axis.empty:
+            continue
+        of = of_axis["prompt_set"].nunique()
+        total += of if axis.metric == SHOWN else 0
+        for method, mine in of_axis.groupby("method", sort=False):
+            values = mine["value"].to_numpy(dtype=float)
+            worst = mine.iloc[int(values.argmax() if axis.form.lower else values.argmin())]
+            high = float(mine["ci_high"].max())
+            interval = Interval(float(worst["value"]), float(worst["ci_low"]), high, int(worst["n"]))
+            place = {"axis": axis.name, "prompt_set": worst["prompt_set"]}
+            found[str(method)][axis.name] = place | numbers(interval) | {"measured": len(mine), "of": of}
+    rates = [axis.name for axis in protocols.AXES if axis.metric == SHOWN]
+    for cells in found.values():
+        shown = [cells[name] for name in rates if name in cells]
+        if shown:
+            worst_rate = max(shown, key=lambda cell: cell["value"]) | {"axis": WORST.name, "of": total}
+            worst_rate |= {"ci_high": max(cell["ci_high"] for cell in shown)}
+            cells[WORST.name] = worst_rate | {"measured": sum(cell["measured"] for cell in shown)}
+    return found
 
 
-def _columns() -> list[Axis]:
-    """All columns of a card: those of the concept, their worst, what is kept."""
+def _rows_of(rows: pd.DataFrame, axis: Axis, image_tokens: int) -> pd.DataFrame:
+    rows = rows[(rows["metric"] == axis.metric) & rows["value"].notna()]
+    rows = rows[[axis.has(str(prompt_set)) for prompt_set in rows["prompt_set"]]]
+    if axis.name == PREFIX:
+        levels = rows["prompt_set"].map(level_of)
+        rows = rows[levels <= max(image_tokens * PREFIX_SHARE, levels.min())]
+    return rows
+
+
+def _ordered(names: Mapping[str, Any] | set[str]) -> list[Axis]:
+    """The axes of these names as a card has them: those of the concept, their worst, what is kept."""
     left = [axis for axis in protocols.AXES if axis.of_concept]
-    return [*left, WORST, *(axis for axis in protocols.AXES if not axis.of_concept)]
+    every = [*left, WORST, *(axis for axis in protocols.AXES if not axis.of_concept)]
+    return [axis for axis in every if axis.name in names]
 
 
-def pareto_front(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, bool]:
+def pareto_front(cells: Mapping[str, Cells]) -> dict[str, bool]:
     """Which methods no other one beats, by the worst rate of the concept and by retention.
 
     One beats another where its values are at least as good in both and it is surely better in one: there, the
@@ -153,7 +109,7 @@ def pareto_front(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[s
         for method, of_method in cells.items()
         if method != ORIGINAL and WORST.name in of_method and RETENTION in of_method
     }
-    whole = [one for one in both if cells[one][WORST.name]["measured"] == cells[one][WORST.name]["of"]]
+    whole = [method for method in both if not fewer_mark(cells[method][WORST.name])]
     return {
         method: not any(_beats(both[other], mine) for other in whole if other != method)
         for method, mine in both.items()
@@ -171,25 +127,24 @@ def _interval(cell: Mapping[str, Any]) -> Interval:
 
 def columns_of(card: pd.DataFrame) -> list[Axis]:
     """The axes of which a card has numbers: those of the concept, their worst, what is kept."""
-    measured = set(card["axis"])
-    return [axis for axis in _columns() if axis.name in measured]
+    return _ordered(set(card["axis"]))
 
 
 def card_rows(card: pd.DataFrame, concept: str) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
     """Method by method, axis → its row; those of a concept."""
     for method, group in card[card["concept"] == concept].groupby("method", sort=False):
-        rows: list[dict[str, Any]] = [dict(row) for _, row in group.iterrows()]
+        rows: Any = group.to_dict("records")
         yield str(method), {row["axis"]: row for row in rows}
 
 
-def on_front(cells: Mapping[str, Mapping[str, Any]]) -> bool:
+def on_front(cells: Cells) -> bool:
     """Whether a method is on the front, from its cells; the original never is."""
     return any(cell["front"] == True for cell in cells.values())  # noqa: E712 - it may be nothing
 
 
 def fewer_mark(row: Mapping[str, Any]) -> str:
-    """FEWER where it applies, else nothing."""
-    return FEWER if row["measured"] < row["of"] else ""
+    """A star where the worst is of fewer prompt sets than other methods have, else nothing."""
+    return "*" if row["measured"] < row["of"] else ""
 
 
 def to_latex(card: pd.DataFrame) -> str:
@@ -199,13 +154,11 @@ def to_latex(card: pd.DataFrame) -> str:
     below. A circle: on the Pareto front.
     """
     axes = columns_of(card)
-    parts = [_tabular(card, [axis for axis in axes if axis.of_concept == left]) for left in (True, False)]
-    return "\\par\\medskip\n".join(part for part in parts if part)
+    parts = [[axis for axis in axes if axis.of_concept == left] for left in (True, False)]
+    return "\\par\\medskip\n".join(_tabular(card, part) for part in parts if part)
 
 
 def _tabular(card: pd.DataFrame, axes: Sequence[Axis]) -> str:
-    if not axes:
-        return ""
     rows = {}
     for concept in card["concept"].unique():
         for method, cells in card_rows(card, concept):
@@ -219,10 +172,8 @@ def _tabular(card: pd.DataFrame, axes: Sequence[Axis]) -> str:
     tabular: str = styled.to_latex(
         hrules=True, multirow_align="naive", column_format="@{}ll" + "c" * frame.shape[1] + "@{}"
     )
-    return (
-        r"{\footnotesize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.3}%"
-        + f"\n{tabular.rstrip()}}}\n"
-    )
+    style = r"\footnotesize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.3}%"
+    return f"{{{style}\n{tabular.rstrip()}}}\n"
 
 
 def _latex_heading(axis: Axis) -> str:

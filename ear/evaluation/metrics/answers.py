@@ -11,16 +11,14 @@ import numpy as np
 import pandas as pd
 from sacrebleu.metrics.bleu import BLEU
 
-from ear.errors import InputError
 from ear.evaluation.metrics_table import score_row
 from ear.evaluation.protocols import CAPTIONS, RIGHT
-from ear.evaluation.statistics.intervals import NOTHING, Interval, bootstrap_ends, wilson
+from ear.evaluation.statistics.intervals import Interval, bootstrap_ends, wilson
 from ear.images.reading import read_captions
 from ear.models.chat_format import CAPTION_TOKENS
 from ear.workflow.files import read_csv
 
 SMOOTHING = "exp"  # sacrebleu's default
-ANSWER_COLUMNS = ("image_id", "about", "words", "wanted", "answered")
 YES_NO = "yes-no/1"
 
 
@@ -44,15 +42,16 @@ def caption_rows(captions: Sequence[str | Path], question: str) -> list[dict[str
 def question_rows(answers: Sequence[str | Path]) -> list[dict[str, Any]]:
     """Share of right answers, about the concept and about other things; no row of what was not asked.
 
-    As many questions want a yes as a no, or nearly: a model that always answers alike is right in half of
-    them.
+    Half of the questions want a yes, or nearly: a model that always answers alike is right in half of them.
 
     Args:
-        answers: tables with columns ``ANSWER_COLUMNS``, the shards of one model.
+        answers: tables with columns about, wanted and answered, the shards of one model.
     """
     if not answers:
         return []
-    table = pd.concat([read_csv(path, ANSWER_COLUMNS) for path in answers], ignore_index=True)
+    table = pd.concat(
+        [read_csv(path, ["about", "wanted", "answered"]) for path in answers], ignore_index=True
+    )
     rows = []
     for about, found in table.groupby("about", sort=True):
         right = int((found["answered"] == found["wanted"]).sum())
@@ -71,12 +70,7 @@ def corpus_bleu(captions: Sequence[str], references: Sequence[Sequence[str]], se
         captions: (N,) what was said. An empty caption counts with length 0.
         references: (N,) what was wanted, caption by caption: one reference or more.
         seed: seed of the resamples.
-
-    Raises:
-        InputError: the two lists differ in length, or a caption has no reference.
     """
-    if not captions and not references:
-        return NOTHING
     counts = _counts(captions, references)
     low, high = bootstrap_ends(tuple(counts.T), _bleu_of_counts, seed=seed)
     return Interval(float(_bleu_of_counts(*counts.T)), low, high, len(captions))
@@ -85,15 +79,9 @@ def corpus_bleu(captions: Sequence[str], references: Sequence[Sequence[str]], se
 def length_ratio(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Interval:
     """Length of all captions over that of their references, in sacrebleu's tokens, both as BLEU counts them.
 
-    BLEU takes off for captions that are too short (below 1) and for words that no reference has: long answers
-    (well above 1) have a low BLEU whatever they say. A description of the captions, so it has no interval.
-
-    Args:
-        captions: (N,) what was said.
-        references: (N,) what was wanted, as in ``corpus_bleu``.
+    Long answers (well above 1) have a low BLEU whatever they say. A description of the captions, so it has no
+    interval. Arguments as in :func:`corpus_bleu`.
     """
-    if not captions and not references:
-        return NOTHING
     said, wanted = _counts(captions, references)[:, :2].sum(axis=0)
     return Interval(float(said / wanted), np.nan, np.nan, len(captions))
 
@@ -110,15 +98,8 @@ def signature(references: Sequence[Sequence[str]]) -> str:
 
 def _counts(captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
     """(N, 10) int64, by caption: hypothesis length, reference length, matches and totals of orders 1 to 4."""
-    if len(captions) != len(references):
-        raise InputError(
-            f"BLEU: found {len(captions)} captions for {len(references)} images, wanted one for each"
-        )
-    if not all(references):
-        raise InputError("BLEU: found a caption without references, wanted one or more")
-    sentence = BLEU(
-        smooth_method=SMOOTHING, lowercase=True, effective_order=True
-    )  # only its counts are used; they do not depend on the order
+    # Only its counts are used; they do not depend on the order.
+    sentence = BLEU(smooth_method=SMOOTHING, lowercase=True, effective_order=True)
     scores = [
         sentence.sentence_score(said, list(wanted)) for said, wanted in zip(captions, references, strict=True)
     ]
@@ -128,15 +109,8 @@ def _counts(captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.
 def _bleu_of_counts(*counts: np.ndarray, axis: int = -1) -> np.ndarray:
     """BLEU from (…, N) arrays of hypothesis length, reference length, matches and totals of orders 1 to 4."""
     sums = np.stack([array.sum(axis=axis) for array in counts], axis=-1)  # (…, 10)
-    orders = (len(counts) - 2) // 2
     values = [
-        BLEU.compute_bleu(
-            correct=row[2 : 2 + orders],
-            total=row[2 + orders :],
-            sys_len=row[0],
-            ref_len=row[1],
-            smooth_method=SMOOTHING,
-        ).score
+        BLEU.compute_bleu(row[2:6], row[6:], row[0], row[1], smooth_method=SMOOTHING).score
         for row in sums.reshape(-1, len(counts)).tolist()
     ]
     # sacrebleu's exponential of logarithms gives a perfect corpus 100.00000000000004.

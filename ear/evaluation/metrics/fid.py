@@ -21,9 +21,7 @@ from ear.models.weights import check_dtypes, check_file, check_finite, loading
 from ear.workflow.files import atomic_path
 from ear.workflow.seeding import stable_seed
 
-# clean-fid's named resize: to 299 × 299 with Pillow's antialiased bicubic, without rounding to bytes (Parmar
-# et al. 2022).
-RESIZE = "clean"
+RESIZE = "clean"  # clean-fid's: to 299 × 299 with Pillow's antialiased bicubic, not rounded to bytes
 KERNEL_DEGREE = 3
 KID_IMAGES = 5000  # 200 MB a kernel matrix
 INCEPTION_FILE = "inception-2015-12-05.pt"
@@ -36,8 +34,7 @@ class Extractor:
 
     Attributes:
         kind: "classifier" or "inception", for the names of protocols.
-        features: (B, 3, 299, 299) float32 in 0 … 255 on ``device`` → (B, D) float32: what clean-fid calls a
-            custom feature extractor.
+        features: (B, 3, 299, 299) float32 in 0 … 255 on ``device`` → (B, D) float32.
         device: where it runs.
     """
 
@@ -47,7 +44,7 @@ class Extractor:
 
 
 def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extractor:
-    """Load a network for FID and KID, without a network connection.
+    """Load a network for FID and KID.
 
     Args:
         kind: "classifier": the input of a timm classifier's last layer. "inception": clean-fid's
@@ -56,14 +53,12 @@ def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extrac
         device: where it runs.
 
     Raises:
-        InputError: there is no such kind, or the folder does not hold it.
+        InputError: the folder does not hold it.
     """
     if kind == "classifier":
         from ear.judges.classifier import Classifier
 
         return Extractor(kind, Classifier.load(folder, device).clean_fid_features, device)
-    if kind != "inception":
-        raise InputError(f"features: found {kind!r}, wanted classifier or inception")
     from cleanfid.inception_torchscript import InceptionV3W
 
     path, wanted = Path(folder) / INCEPTION_FILE, "clean-fid's Inception"
@@ -82,16 +77,7 @@ def load_extractor(kind: str, folder: str | Path, device: str = "cpu") -> Extrac
 def image_features(
     files: Sequence[Path], extractor: Extractor, desc: str = "features", batch_size: int = BATCH
 ) -> np.ndarray:
-    """Features of image files, as they lie in them: clean-fid turns no photograph either.
-
-    Args:
-        files: (N,) image files.
-        extractor: the network.
-        desc: label of the progress bar.
-        batch_size: images opened at once, and images a forward pass.
-
-    Returns:
-        (N, D) float32.
+    """Features of N image files, (N, D) float32, as they lie in them: clean-fid turns no photograph either.
 
     Raises:
         InputError: there is no file, one is missing or no whole image, or a feature is not finite.
@@ -109,8 +95,7 @@ def image_features(
 def features_of(images: Sequence[Image.Image], extractor: Extractor) -> np.ndarray:
     """Features of RGB images in one forward pass, (N, D) float32.
 
-    They are resized by clean-fid, on the job's threads: what ``cleanfid.fid.get_files_features`` gives of
-    files, which opens one after the other.
+    As ``cleanfid.fid.get_files_features`` gives them of files, but resized on the job's threads.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         resized = list(pool.map(_resized, images))
@@ -131,11 +116,7 @@ def write_features(path: str | Path, features: np.ndarray) -> None:
 
 
 def read_features(path: str | Path, images: Sequence[str]) -> np.ndarray:
-    """Read features (N, D).
-
-    Args:
-        path: written by ``write_features``.
-        images: (N,) names of the images that they are of.
+    """Read what :func:`write_features` wrote, (N, D), of images with these names (N,).
 
     Raises:
         InputError: the file is missing, holds something else or another number of rows, or a feature is not
@@ -164,16 +145,12 @@ def fid(generated: np.ndarray, reference: np.ndarray) -> Interval:
     since the eigenvalues of S_x S_y, other than 0, are the squares of these. Unlike a root of the D × D
     product, which clean-fid takes, it is exact and fast where images are fewer than features.
 
-    A point value: FID is biased upwards by an amount that depends on the number of images, and a bootstrap of
-    it is biased further, so no interval is given. Compare values at equal numbers of images; KID carries the
-    uncertainty.
+    It has no interval: FID is biased upwards by an amount that depends on the number of images, and a
+    bootstrap of it further. Compare values at equal numbers of images; KID carries the uncertainty.
 
     Args:
         generated: (N, D) features.
         reference: (M, D) features.
-
-    Returns:
-        The value, NaN for the ends, and N.
 
     Raises:
         InputError: a side has fewer than two images, or a feature that is not finite.
@@ -195,22 +172,21 @@ def _factor(x: np.ndarray) -> np.ndarray:
 def kid(generated: np.ndarray, reference: np.ndarray, seed: int = 0) -> Interval:
     """Kernel distance (Bińkowski et al. 2018): the unbiased estimate of MMD² with the kernel (x·y / D + 1)³.
 
-    The estimand is the MMD² of the two populations. clean-fid averages the same unbiased estimate over random
-    subsets; here all pairs are used, so nothing is random in the value. It can be negative where the
-    populations agree. The interval is a percentile bootstrap over the images of both sides: weights w ~
-    multinomial(N, 1/N), pairs of an image with its own copy left out, and Σ_{i≠j} w_i w_j k_ij divided by (N
-    − 1)², which has the estimate itself as its mean.
+    clean-fid averages the same estimate over random subsets; here all pairs are used, so nothing is random in
+    the value. It can be negative where the populations agree. The interval is a percentile bootstrap over the
+    images of both sides: weights w ~ multinomial(N, 1/N), pairs of an image with its own copy left out, and
+    Σ_{i≠j} w_i w_j k_ij divided by (N − 1)², which has the estimate itself as its mean.
 
     Args:
         generated: (N, D) features. Of more than ``KID_IMAGES``, that many are used, by a seeded choice.
         reference: (M, D) features, treated alike.
-        seed: seed of the choice and of the resamples.
+        seed: of the choice and of the resamples.
 
     Returns:
         The value, the interval, and the number of generated images used.
 
     Raises:
-        InputError: a side has fewer than two images, or a feature that is not finite.
+        InputError: as for :func:`fid`.
     """
     _check_sides(generated, reference)
     rng = np.random.default_rng(stable_seed("kid", seed))
@@ -234,17 +210,12 @@ def vendi_score(features: np.ndarray) -> Interval:
     """Effective number of different images (Friedman and Dieng, arXiv 2210.02410), with the cosine kernel.
 
     exp(− Σ λ ln λ) over the eigenvalues λ of K / N, where K_ij is the cosine of images i and j: 1 where all
-    images are alike, N where all are orthogonal. The eigenvalues are those of the smaller of K / N and the
-    D × D matrix of the features, which share all that are not 0.
-
-    It has no interval: the score grows with N, and a resample with copies is less diverse than the images it
-    was drawn from. Compare values at equal numbers of images.
+    images are alike, N where all are orthogonal. The smaller of K / N and the D × D matrix of the features is
+    taken: they share all eigenvalues that are not 0. The score grows with N and has no interval, since a
+    resample with copies is less diverse. Compare values at equal numbers of images.
 
     Args:
         features: (N, D), no row all 0.
-
-    Returns:
-        The score in 1 … N, NaN for the ends, and N.
 
     Raises:
         InputError: there is no image, or one without features.
@@ -271,7 +242,7 @@ def check_numbers(
 
     Args:
         values: (N, …) numbers, a row an image.
-        of: row → the image's name, called for the first bad row alone.
+        of: row → the image's name.
         what: what the numbers are, "features".
         low: least number that is right.
         high: greatest one.
@@ -293,7 +264,7 @@ def check_numbers(
 
 
 def _check_sides(generated: np.ndarray, reference: np.ndarray) -> None:
-    """Covariances and unbiased estimates need two images; one NaN and scipy's square root does not end."""
+    """Covariances and unbiased estimates need two images, and one NaN spoils either."""
     for side, features in (("generated", generated), ("reference", reference)):
         if len(features) < 2:
             raise InputError(f"FID and KID: found {len(features)} {side} images, wanted at least 2")

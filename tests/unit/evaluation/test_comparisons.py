@@ -4,25 +4,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ear.evaluation.columns import COMPARISONS_CSV, SCORES_CSV
+from ear.evaluation.columns import COMPARISONS_CSV, SCORES_CSV, VERDICTS_CSV
 from ear.evaluation.comparison import BETTER, NOT_SHOWN, WORSE, comparisons
 from ear.evaluation.metrics_table import Job
 from ear.evaluation.statistics.paired import holm, mcnemar, mean_difference, rate_difference
 from ear.prompts.tables import SAMPLE
+from ear.workflow.files import write_csv
 from tests import comparison
 
+METHODS = ("original", "wga", "ear", "gradient-ascent", "negative-prompt")
 NO_SCORES = SCORES_CSV.frame()
 
 
 @pytest.fixture(scope="module")
 def jobs():
-    return [job for job in comparison.jobs(60, (16,)) if job.concept == "church"]
+    return comparison.jobs(40, (16,), ("church",), METHODS)
 
 
 @pytest.fixture(scope="module")
-def table(jobs):
-    """Of jobs whose rows have no order."""
-    shuffled = [replace(job, verdicts=job.verdicts.sample(frac=1, random_state=1)) for job in jobs]
+def table(jobs, tmp_path_factory):
+    """Of jobs whose rows have no order, read from files."""
+    file, shuffled = tmp_path_factory.mktemp("jobs") / "verdicts.csv", []
+    for job in jobs:
+        write_csv(file, job.verdicts.sample(frac=1, random_state=1))
+        shuffled.append(replace(job, verdicts=VERDICTS_CSV.read(file)))
     return comparisons(shuffled, "ear")
 
 
@@ -38,47 +43,45 @@ def numbers(row):
 
 
 def test_each_two_methods_are_compared_once_on_target_and_retention_and_with_the_references_elsewhere(table):
-    assert tuple(table.columns) == tuple(COMPARISONS_CSV.columns)
-    count = len(comparison.METHODS)
-    sizes = table.groupby(["concept", "prompt_set", "metric"]).size()
+    count = len(METHODS)
     pairs = count * (count - 1) // 2
-    assert sizes.groupby(["prompt_set", "metric"]).unique().map(list).to_dict() == {
-        ("target", "concept_rate"): [pairs],
-        ("retention", "accuracy"): [pairs],
-        ("general", "clip_score"): [2 * (count - 2) + 1],
+    assert table.groupby(["prompt_set", "metric"]).size().to_dict() == {
+        ("target", "concept_rate"): pairs,
+        ("retention", "accuracy"): pairs,
+        ("general", "clip_score"): 2 * (count - 2) + 1,
     }
     names = table.apply(lambda row: frozenset((row["method"], row["reference"])), axis=1)
     assert (names.map(len) == 2).all()
-    assert not pd.concat([table[["concept", "prompt_set"]], names], axis=1).duplicated().any()
+    assert not pd.concat([table["prompt_set"], names], axis=1).duplicated().any()
     assert not (table["method"] == "original").any()
     assert (table.loc[table["method"] == "ear", "reference"] == "original").all()
 
 
 def test_rows_are_matched_by_prompt_and_seed_whatever_their_order(jobs, table):
-    by = {(job.method, job.seed): job.own("target") for job in jobs if job.concept == "church"}
+    by = {(job.method, job.seed): job.verdicts.query("prompt_set == 'target'") for job in jobs}
     for method, reference in (("wga", "ear"), ("wga", "original")):
-        parts = []
-        for seed in comparison.SEEDS:
-            theirs = by[reference, seed if reference == "ear" else 0]
-            both = by[method, seed].merge(theirs, on="prompt_id").assign(seed=seed)
-            parts.append(both.sample(frac=1, random_state=seed))
-        both = pd.concat(parts)
+        both = pd.concat(
+            by[method, seed]
+            .merge(by[reference, seed if reference == "ear" else 0], on="prompt_id")
+            .assign(seed=seed)
+            for seed in comparison.SEEDS
+        )
         wanted = rate_difference(both["shown_x"], both["shown_y"], both["prompt_id"], both["seed"])
-        row = one(table, concept="church", prompt_set="target", method=method, reference=reference)
-        values = (wanted.value, wanted.low, wanted.high, wanted.p, wanted.smallest_shown, 60, 3)
+        row = one(table, prompt_set="target", method=method, reference=reference)
+        values = (wanted.value, wanted.low, wanted.high, wanted.p, wanted.smallest_shown, 40, 3)
         assert numbers(row) == pytest.approx(values)
 
 
 def test_p_is_corrected_within_each_question_and_the_verdict_follows(table):
-    for _, family in table.groupby(["concept", "prompt_set", "metric"]):
+    for _, family in table.groupby(["prompt_set", "metric"]):
         assert family["p_holm"].tolist() == pytest.approx(holm(family["p"]).tolist())
     clear = (table["p_holm"] < 0.05) & ((table["ci_low"] > 0) | (table["ci_high"] < 0))
     assert ((table["verdict"] == NOT_SHOWN) == ~clear).all()
-    ear = one(table, concept="church", prompt_set="target", method="ear", reference="original")
+    ear = one(table, prompt_set="target", method="ear", reference="original")
     assert ear["verdict"] == BETTER and ear["difference"] < 0  # fewer churches
-    prompted = one(table, concept="church", prompt_set="target", method="negative-prompt", reference="ear")
+    prompted = one(table, prompt_set="target", method="negative-prompt", reference="ear")
     assert prompted["verdict"] == WORSE and prompted["difference"] > 0
-    ascent = one(table, concept="church", prompt_set="general", method="gradient-ascent", reference="ear")
+    ascent = one(table, prompt_set="general", method="gradient-ascent", reference="ear")
     assert ascent["verdict"] == WORSE and ascent["difference"] < 0  # a lower CLIP score
 
 

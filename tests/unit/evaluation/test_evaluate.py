@@ -1,4 +1,5 @@
 import runpy
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,6 @@ from ear.evaluation.metrics.fid import (
     vendi_score,
     write_features,
 )
-from ear.evaluation.metrics.parts import Parts
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
 from ear.judges.zero_shot import WEIGHTS, Calibration
 from ear.workflow.files import read_csv, sha256_file, write_csv

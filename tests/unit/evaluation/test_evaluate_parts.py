@@ -1,15 +1,24 @@
 """What models saw: kept in parts, and refused where it is no number."""
 
+import shutil
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from ear.errors import InputError
 from ear.evaluation.metrics.fid import fid, image_features, kid
-from ear.evaluation.metrics.image_scores import Looks, judge_look, read_seen, write_seen
-from ear.evaluation.metrics.parts import Parts, read_arrays, write_arrays
+from ear.evaluation.metrics.image_scores import (
+    JUDGED,
+    judge_look,
+    look_at,
+    read_arrays,
+    read_seen,
+    write_arrays,
+    write_seen,
+)
 from ear.images.reading import read_manifests
 from ear.judges.base import Verdicts
 from tests.evaluation import (
@@ -47,7 +56,7 @@ class Counting:
 @pytest.fixture
 def small_parts(monkeypatch):
     """Parts of one batch."""
-    monkeypatch.setattr("ear.evaluation.metrics.parts.PART", 1)
+    monkeypatch.setattr("ear.evaluation.metrics.image_scores.PART", 1)
 
 
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(
@@ -63,7 +72,7 @@ def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(
     wanted = [path.read_bytes() for path in outputs(run)]
     for path in outputs(run):
         path.unlink()
-    Parts(run / "parts").remove()
+    shutil.rmtree(run / "parts")
     with pytest.raises(Killed):
         tried(Counting(judge, dies_after=5))
     assert not any(path.exists() for path in outputs(run))
@@ -85,7 +94,7 @@ def test_a_damaged_or_foreign_part_is_seen_again(run, judge, clip, small_parts, 
 
     tried(judge)
     wanted = (run / "verdicts.csv").read_bytes()
-    part, other = (run / f"parts/judged-judge-{start}.npz" for start in (0, 2))
+    part, other = (run / f"parts/judged/{start}.npz" for start in (0, 2))
     content = part.read_bytes()
     broken = {"cut": content[: len(content) // 2], "of another part": other.read_bytes()}
     part.write_bytes(broken[damage])
@@ -95,10 +104,10 @@ def test_a_damaged_or_foreign_part_is_seen_again(run, judge, clip, small_parts, 
     assert (run / "verdicts.csv").read_bytes() == wanted
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6), st.integers(1, 255))
-def test_a_flipped_byte_of_a_part_is_found_or_changes_nothing(tmp_path_factory, at, bits):
-    path = tmp_path_factory.mktemp("parts") / "part.npz"
+def test_a_flipped_byte_of_a_part_is_found_or_changes_nothing(tmp_path, at, bits):
+    path = tmp_path / "part.npz"
     arrays = {"score": np.arange(5, dtype=np.float32), "objects": np.array(["a", "bcd"])}
     write_arrays(path, arrays)
     content = bytearray(path.read_bytes())
@@ -120,7 +129,7 @@ def test_a_part_of_other_images_prompts_judges_weights_or_code_is_not_taken(run,
     def seen(images=images, weights="weights", code="code", protocol=judge.protocol):
         counting = Counting(judge)
         counting.protocol = protocol
-        Looks(judged=[judge_look("judge", counting, weights)]).at(images, Parts(run / "parts", code), 64)
+        look_at(images, {JUDGED: [judge_look("judge", counting, weights)]}, run / "parts", code)
         return counting.seen
 
     count = int((images["prompt_set"] == "target").sum())
@@ -139,7 +148,7 @@ def test_a_part_of_other_images_prompts_judges_weights_or_code_is_not_taken(run,
 
 def test_what_was_seen_by_another_job_is_of_these_images_and_whole(run, judge, clip):
     images = read_manifests([run / "a.csv"])
-    write_seen(run / "seen.npz", looks_of(judge, clip).at(images, Parts(run / "parts"), 4))
+    write_seen(run / "seen.npz", look_at(images, looks_of(judge, clip), run / "parts", batch_size=4))
     with pytest.raises(InputError, match=r"seen\.npz: \S+: found \d+ images, wanted \d+; remove it"):
         read_seen(run / "seen.npz", images[:5])
     (run / "seen.npz").write_bytes(b"words")

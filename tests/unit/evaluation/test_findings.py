@@ -33,29 +33,32 @@ def results(tmp_path):
     return tmp_path
 
 
-def printed(capsys, results, name):
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (
+            "methods",
+            [
+                ["method", "Church shown ↓", "Church kept ↑", "Fire shown ↓", "Fire kept ↑"],
+                ["`original`", "99 [97, 100]", "100 [99, 100]", "–", "–"],
+                ["`ear`", "7 [5, 10]", "98 [96, 99]", "0 [0, 1]", "–"],
+            ],
+        ),
+        (
+            "relearning",  # only what was attacked
+            [
+                ["concept", "method", "before", "20 steps", "50 steps"],
+                ["church", "`ear`", "7 [5, 10]", "–", "50 [25, 75]"],
+            ],
+        ),
+        (
+            "windows",  # of methods with several
+            [["concept", "method", "W = 8", "W = 64"], ["church", "`ear`", "7 [5, 10]", "93 [86, 97]"]],
+        ),
+    ],
+)
+def test_tables_of_the_findings(capsys, results, name, wanted):
     findings.main([name], results)
     lines = capsys.readouterr().out.splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-
-
-def test_methods_stand_side_by_side(capsys, results):
-    assert printed(capsys, results, "methods") == [
-        ["method", "Church shown ↓", "Church kept ↑", "Fire shown ↓", "Fire kept ↑"],
-        ["`original`", "99 [97, 100]", "100 [99, 100]", "–", "–"],
-        ["`ear`", "7 [5, 10]", "98 [96, 99]", "0 [0, 1]", "–"],
-    ]
-
-
-def test_only_what_was_attacked_is_listed(capsys, results):
-    assert printed(capsys, results, "relearning") == [
-        ["concept", "method", "before", "20 steps", "50 steps"],
-        ["church", "`ear`", "7 [5, 10]", "–", "50 [25, 75]"],
-    ]
-
-
-def test_windows_are_those_of_methods_with_several(capsys, results):
-    assert printed(capsys, results, "windows") == [
-        ["concept", "method", "W = 8", "W = 64"],
-        ["church", "`ear`", "7 [5, 10]", "93 [86, 97]"],
-    ]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    assert rows == wanted

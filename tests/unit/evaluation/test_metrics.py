@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 from cleanfid.fid import fid_from_feats, get_files_features
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sacrebleu import corpus_bleu as sacrebleu_corpus_bleu
@@ -12,20 +12,8 @@ from sacrebleu.metrics.bleu import BLEU
 from ear.errors import InputError
 from ear.evaluation.metrics.answers import corpus_bleu, signature
 from ear.evaluation.metrics.fid import Extractor, fid, image_features, kid, vendi_score
-from ear.evaluation.metrics.rates import clip_scores, mean_clip_score, rate
-
-REFERENCES = [
-    "a red church on a hill at night",
-    "a boat by the sea at sunset",
-    "an image of a car in a city",
-] * 4
-CAPTIONS = ["a red church on a hill at sunset", "a boat by the sea", "a blue car in a city at night"] * 4
-
-
-@pytest.fixture(scope="module")
-def features():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(60, 8)) @ rng.normal(size=(8, 8)) + 0.5, rng.normal(size=(45, 8))
+from ear.evaluation.metrics.image_scores import clip_scores
+from ear.evaluation.metrics_table import mean_clip_score, rate
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::scipy.linalg.LinAlgWarning")
@@ -47,8 +35,9 @@ def test_fid_is_clean_fids_and_that_of_two_gaussians(shape):
     assert fid(x, x).value == pytest.approx(0, abs=1e-6)
 
 
-def test_kid_is_the_unbiased_mmd_of_a_double_loop(features):
-    x, y = features
+def test_kid_is_the_unbiased_mmd_of_a_double_loop_and_of_many_images_uses_a_part(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 8)) @ rng.normal(size=(8, 8)) + 0.5, rng.normal(size=(45, 8))
 
     def kernel(a, b):
         return (a @ b / len(a) + 1) ** 3
@@ -62,21 +51,11 @@ def test_kid_is_the_unbiased_mmd_of_a_double_loop(features):
     assert result.value == pytest.approx(wanted, rel=1e-9)
     assert result.low < result.value < result.high
     assert kid(x, y) == result
-
-
-def test_kid_of_one_population_is_near_zero_and_its_interval_covers_zero():
-    rng = np.random.default_rng(1)
-    covered = [kid(rng.normal(size=(50, 6)), rng.normal(size=(50, 6))) for _ in range(20)]
-    assert abs(np.mean([result.value for result in covered])) < 0.05
-    assert sum(result.low <= 0 <= result.high for result in covered) >= 17
-
-
-def test_kid_of_many_images_uses_a_part_of_them(monkeypatch, features):
     monkeypatch.setattr("ear.evaluation.metrics.fid.KID_IMAGES", 30)
-    assert kid(*features).n == 30
-    assert kid(*features) == kid(*features)
+    assert kid(x, y).n == 30 and kid(x, y) == kid(x, y)
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_diversity_is_the_vendi_score_of_a_naive_kernel_matrix(n, d, seed):
     x = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
@@ -90,25 +69,23 @@ def test_diversity_is_the_vendi_score_of_a_naive_kernel_matrix(n, d, seed):
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_diversity_counts_what_is_different():
-    assert vendi_score(np.eye(6)).value == pytest.approx(6)
-    assert vendi_score(np.repeat(np.eye(6)[:2], 5, axis=0) * 3).value == pytest.approx(2)
-    assert vendi_score(np.ones((7, 3))).value == pytest.approx(1)
-    for features in (np.zeros((3, 4)), np.zeros((0, 4)), np.full((2, 2), np.nan)):
-        with pytest.raises(InputError, match="diversity: found features of"):
-            vendi_score(features)
+@pytest.mark.parametrize("features", [np.zeros((3, 4)), np.zeros((0, 4)), np.full((2, 2), np.nan)])
+def test_diversity_wants_features(features):
+    with pytest.raises(InputError, match="diversity: found features of"):
+        vendi_score(features)
 
 
 def test_features_are_those_that_clean_fid_takes_of_the_files(tmp_path):
     """A photograph that was held on its side among them: clean-fid does not turn it."""
-    pixels = np.random.default_rng(3).integers(0, 256, (2, 40, 60, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(3).integers(0, 256, (3, 40, 60, 3), dtype=np.uint8)
     held = Image.Exif()
     held[0x0112] = 6  # orientation: turned by a quarter
     for number, image in enumerate(map(Image.fromarray, pixels)):
         image.save(tmp_path / f"{number}.jpg", exif=held if number else Image.Exif())
-    files = [tmp_path / "0.jpg", tmp_path / "1.jpg"]
+    files = [tmp_path / f"{number}.jpg" for number in (2, 0, 1)]
 
     def features(batch):
+        assert tuple(batch.shape[1:]) == (3, 299, 299)
         return batch.mean(dim=2).flatten(1)
 
     wanted = get_files_features(
@@ -120,32 +97,22 @@ def test_features_are_those_that_clean_fid_takes_of_the_files(tmp_path):
         mode="clean",
         verbose=False,
     )
-    assert np.array_equal(image_features(files, Extractor("classifier", features)), wanted)
-
-
-def test_image_features_come_in_the_order_of_the_files_at_clean_fids_size(tmp_path):
-    files = []
-    for value in (10, 200, 90):
-        files.append(tmp_path / f"{value}.png")
-        Image.new("RGB", (64, 64), (value, value, value)).save(files[-1])
-    shapes = []
-
-    def means(batch):
-        shapes.append(tuple(batch.shape[1:]))
-        return batch.mean(dim=(2, 3))
-
-    extractor = Extractor("classifier", means)
-    features = image_features(files, extractor, batch_size=2)
-    assert features[:, 0] == pytest.approx([10, 200, 90], abs=1e-3)
-    assert set(shapes) == {(3, 299, 299)} and features.dtype == np.float32
+    extractor = Extractor("classifier", features)
+    found = image_features(files, extractor, batch_size=2)
+    assert np.array_equal(found, wanted) and found.dtype == np.float32
     for distance in (fid, kid):
         with pytest.raises(InputError, match="found 1 reference images, wanted at least 2"):
-            distance(features, features[:1])
+            distance(found, found[:1])
     with pytest.raises(InputError, match=r"missing\.png: not found"):
         image_features([*files, tmp_path / "missing.png"], extractor)
-    (tmp_path / "words.png").write_text("words")
-    with pytest.raises(InputError, match=r"words\.png: found a file that is no image"):
-        image_features([*files, tmp_path / "words.png"], extractor)
+
+
+REFERENCES = [
+    "a red church on a hill at night",
+    "a boat by the sea at sunset",
+    "an image of a car in a city",
+] * 4
+CAPTIONS = ["a red church on a hill at sunset", "a boat by the sea", "a blue car in a city at night"] * 4
 
 
 def alone(references):
@@ -153,18 +120,16 @@ def alone(references):
     return [[reference] for reference in references]
 
 
-def ragged_bleu(captions, references):
-    """sacrebleu's corpus BLEU with as many references a caption as there are."""
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_bleu_is_sacrebleus(data):
+    words = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=9).map(" ".join)
+    captions = data.draw(st.lists(words, min_size=2, max_size=4))
+    references = [data.draw(st.lists(words, min_size=1, max_size=3)) for _ in captions]
     most = max(map(len, references))
     sequences = [[refs[k] if k < len(refs) else None for refs in references] for k in range(most)]
-    return sacrebleu_corpus_bleu(captions, sequences, lowercase=True)
-
-
-def test_bleu_is_sacrebleus():
-    result = corpus_bleu(CAPTIONS, alone(REFERENCES))
-    assert result.value == pytest.approx(sacrebleu_corpus_bleu(CAPTIONS, [REFERENCES]).score, abs=1e-9)
-    assert result.low < result.value < result.high and result.n == 12
-    assert result == corpus_bleu(CAPTIONS, alone(REFERENCES))
+    wanted = sacrebleu_corpus_bleu(captions, sequences, lowercase=True).score
+    assert corpus_bleu(captions, references).value == pytest.approx(wanted, abs=1e-9)
 
 
 def test_the_protocol_of_bleu_is_sacrebleus_signature():
@@ -178,23 +143,6 @@ def test_the_protocol_of_bleu_is_sacrebleus_signature():
         assert signature(references).startswith(f"nrefs:{number}|case:lc|eff:no|tok:13a|smooth:exp|version:")
 
 
-@given(st.data())
-def test_bleu_of_several_references_is_sacrebleus(data):
-    words = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), min_size=1, max_size=9).map(" ".join)
-    captions = data.draw(st.lists(words, min_size=2, max_size=6))
-    references = [data.draw(st.lists(words, min_size=1, max_size=4)) for _ in captions]
-    value = corpus_bleu(captions, references).value
-    assert value == pytest.approx(ragged_bleu(captions, references).score, abs=1e-9)
-
-
-def test_bleus_reference_length_is_that_of_the_nearest_reference():
-    captions = ["a b c d e", "a b c d e f"]
-    references = [["a b c d e f g h", "a b c", "a b c d e f g"], ["a b c d", "a b c d e f g h"]]
-    score = ragged_bleu(captions, references)
-    assert score.ref_len == 3 + 4  # of two as near, the shorter
-    assert corpus_bleu(captions, references).value == pytest.approx(score.score, abs=1e-9)
-
-
 def test_bleu_bootstrap_agrees_with_a_naive_loop():
     rng = np.random.default_rng(0)
     captions, references = np.array(CAPTIONS), np.array(REFERENCES)
@@ -204,16 +152,12 @@ def test_bleu_bootstrap_agrees_with_a_naive_loop():
         scores.append(sacrebleu_corpus_bleu(captions[rows].tolist(), [references[rows].tolist()]).score)
     result = corpus_bleu(CAPTIONS, alone(REFERENCES))
     assert (result.low, result.high) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])), abs=4)
+    assert result.low < result.value < result.high and result == corpus_bleu(CAPTIONS, alone(REFERENCES))
 
 
-def test_bleu_of_perfect_empty_and_missing_captions():
+def test_bleu_of_perfect_and_empty_captions():
     assert corpus_bleu(REFERENCES, alone(REFERENCES))[:3] == pytest.approx((100, 100, 100))
     assert corpus_bleu([""] * 3, alone(REFERENCES[:3])).value == 0
-    assert corpus_bleu([], []).n == 0
-    with pytest.raises(InputError, match="found 1 captions for 2 images"):
-        corpus_bleu(["a"], [["a"], ["b"]])
-    with pytest.raises(InputError, match="found a caption without references"):
-        corpus_bleu(["a", "b"], [["a"], []])
 
 
 def test_clip_score_is_a_hundred_times_the_positive_part_of_the_cosine():
@@ -225,12 +169,12 @@ def test_clip_score_is_a_hundred_times_the_positive_part_of_the_cosine():
 def test_rates_count_what_is_shown_and_which_object_is_seen():
     verdicts = pd.DataFrame(
         {
+            "prompt_id": ["a", "a", "b", "c"],
             "shown": [True, False, True, True],
             "object": ["church", "car", "tree", None],
             "top1_object": ["church", "tree", "tree", "church"],
         }
     )
-    verdicts = verdicts.assign(prompt_id=["a", "a", "b", "c"])
     assert rate("concept_rate", verdicts).value == 0.75
     assert rate("second_concept_rate", verdicts).n == 0
     assert (rate("accuracy", verdicts).value, rate("accuracy", verdicts).n) == (2 / 3, 3)

@@ -12,11 +12,11 @@ from ear.evaluation.columns import (
     VERDICTS_CSV,
     WINDOW_LENGTH_CSV,
 )
-from ear.evaluation.metrics.rates import mean_clip_score
 from ear.evaluation.metrics_table import (
     Job,
     detection_table,
     lookup,
+    mean_clip_score,
     metrics_table,
     score_row,
     top_k_table,
@@ -35,23 +35,9 @@ def verdicts(seed, windows, protocol="p/1"):
             for number in range(count):
                 name = "church" if prompt_set == "target" else "car"
                 shown, seen = bool(rng.random() < 0.4), str(rng.choice(["church", "car"]))
-                prompt = f"church/{prompt_set}/{number:04d}"
-                rows.append(
-                    [
-                        prompt,
-                        prompt_set,
-                        "a church",
-                        name,
-                        window,
-                        shown,
-                        0.5,
-                        1 if shown else 2 + number,
-                        seen,
-                        100 * rng.random(),
-                        "clip-score/1",
-                        protocol,
-                    ]
-                )
+                prompt = (f"church/{prompt_set}/{number:04d}", prompt_set, "a church", name, window)
+                said = (shown, 0.5, 1 if shown else 2 + number, seen)
+                rows.append((*prompt, *said, 100 * rng.random(), "clip-score/1", protocol))
     frame = VERDICTS_CSV.frame(rows)
     said = ["shown", "score", "rank", "top1_object", "protocol"]  # of general images no judge says anything
     frame[said] = frame[said].where(frame["prompt_set"] != "general")
@@ -67,37 +53,7 @@ def scores(fid, kid):
     return SCORES_CSV.frame(rows)
 
 
-def test_retention_prompts_of_concepts_erased_by_the_same_adapter_do_not_count():
-    frame, none = verdicts(0, [16]), scores(1.0, Interval(0.1, 0.0, 0.2, 6))
-    retention = frame["prompt_set"] == "retention"
-    frame.loc[retention, "prompt"] = ["a Church"] * 4 + ["a car"] * 6
-    alone = metrics_table([Job("fire", "ear", 0, 16, frame, none)])
-    joint = metrics_table([Job("fire", "ear", 0, 16, frame, none, also_erased=["church"])])
-    counts = alone["n"].where(alone["prompt_set"] != "retention", 6)
-    assert joint["n"].tolist() == counts.tolist()
-    kept = frame[retention].iloc[4:]
-    accuracy = lookup(joint, metric="accuracy", prompt_set="retention", seed="0")
-    assert accuracy == wilson((kept["object"] == kept["top1_object"]).sum(), 6)
-    target = joint["prompt_set"] == "target"  # which all name a church
-    assert joint[target].equals(alone[target])
-
-
-def test_a_second_judges_rate_stands_beside_the_first_where_there_is_one():
-    frames = [verdicts(seed, [16]) for seed in (1, 2)]
-    rng = np.random.default_rng(0)
-    frames = [frame.assign(second_shown=rng.random(len(frame)) < 0.3) for frame in frames]
-    none = scores(1.0, Interval(0.1, 0.0, 0.2, 6))
-    jobs = [Job("windmill", "ear", seed, 16, frame, none) for seed, frame in enumerate(frames)]
-    table = metrics_table([*jobs, Job("church", "ear", 0, 16, verdicts(3, [16]), none)])
-    found = table[table["metric"] == "second_concept_rate"]
-    assert set(found["concept"]) == {"windmill"}
-    target = found[found["prompt_set"] == "target"].set_index("seed")
-    for seed, frame in enumerate(frames):
-        shown = frame.loc[frame["prompt_set"] == "target", "second_shown"]
-        assert tuple(target.loc[str(seed), ["value", "ci_low", "ci_high", "n"]]) == wilson(shown.sum(), 12)
-    singles = target.loc[["0", "1"], "value"]
-    assert target.loc["all", "value"] == pytest.approx(singles.mean())
-    assert target.loc["all", "ci_low"] <= singles.mean() <= target.loc["all", "ci_high"]
+NO_SCORES = SCORES_CSV.frame()
 
 
 @pytest.fixture
@@ -109,6 +65,54 @@ def jobs():
     ]
 
 
+def own_targets(jobs):
+    return [job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]]
+
+
+def test_retention_prompts_of_concepts_erased_by_the_same_weights_do_not_count():
+    frame = verdicts(0, [16])
+    retention = frame["prompt_set"] == "retention"
+    frame.loc[retention, "prompt"] = ["a Church"] * 4 + ["a car"] * 6
+    alone = metrics_table([Job("fire", "ear", 0, 16, frame, NO_SCORES)])
+    joint = metrics_table([Job("fire", "ear", 0, 16, frame, NO_SCORES, also_erased=["church"])])
+    counts = alone["n"].where(alone["prompt_set"] != "retention", 6)
+    assert joint["n"].tolist() == counts.tolist()
+    kept = frame[retention].iloc[4:]
+    accuracy = lookup(joint, metric="accuracy", prompt_set="retention", seed="0")
+    assert accuracy == wilson((kept["object"] == kept["top1_object"]).sum(), 6)
+    target = joint["prompt_set"] == "target"  # which all name a church
+    assert joint[target].equals(alone[target])
+
+
+def test_neighbours_are_the_retention_prompts_of_the_two_closest_objects():
+    original, erased = verdicts(0, [0]), verdicts(1, [16])
+    retention = original["prompt_set"] == "retention"
+    for frame in (original, erased):
+        frame.loc[retention, "object"] = np.resize(["car", "barn", "tree", "castle", "boat"], 10)
+    original.loc[retention, "score"] = np.resize([0.1, 0.6, 0.2, 0.7, 0.3], 10)
+    jobs = [
+        Job("church", "original", 0, None, original, NO_SCORES),
+        Job("church", "ear", 0, 16, erased, NO_SCORES),
+    ]
+    near = erased[retention & erased["object"].isin(["barn", "castle"])]
+    found = metrics_table(jobs)
+    assert set(found.loc[found["prompt_set"] == "neighbours", "metric"]) == {"accuracy"}
+    accuracy = lookup(found, method="ear", prompt_set="neighbours", seed="all")
+    assert accuracy == wilson((near["object"] == near["top1_object"]).sum(), 4)
+
+
+def test_a_second_judges_rate_stands_beside_the_first_where_there_is_one():
+    frame = verdicts(1, [16]).assign(second_shown=np.random.default_rng(0).random(28) < 0.3)
+    jobs = [
+        Job("windmill", "ear", 0, 16, frame, NO_SCORES),
+        Job("church", "ear", 0, 16, verdicts(3, [16]), NO_SCORES),
+    ]
+    found = metrics_table(jobs).query("metric == 'second_concept_rate'")
+    assert set(found["concept"]) == {"windmill"}
+    shown = frame.loc[frame["prompt_set"] == "target", "second_shown"]
+    assert lookup(found, prompt_set="target", seed="0") == wilson(shown.sum(), 12)
+
+
 def test_every_job_and_the_seeds_together_are_in_the_table_once(jobs):
     table = metrics_table(jobs)
     assert tuple(table.columns) == tuple(METRICS_CSV.columns)
@@ -118,10 +122,16 @@ def test_every_job_and_the_seeds_together_are_in_the_table_once(jobs):
         "ear_1": ["0", "1", "all"],
     }
     assert len(table) == 5 * (2 * 3 + 1 + 3)  # of general images the CLIP score alone
+    assert set(table.query("prompt_set == 'general'")["metric"]) == {"clip_score", "fid", "kid"}
+    alone, together = (
+        table.query(f"method == 'original' and seed == '{seed}'").drop(columns="seed")
+        for seed in ("0", "all")
+    )
+    pd.testing.assert_frame_equal(alone.reset_index(drop=True), together.reset_index(drop=True))
 
 
 def test_seeds_together_are_the_mean_over_seeds_at_the_methods_own_window(jobs):
-    own = [job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]]
+    own = own_targets(jobs)
     names = {"concept": "church", "method": "ear_1", "prompt_set": "target"}
     table = metrics_table(jobs)
     seeds = [lookup(table, **names, seed=seed, metric="concept_rate") for seed in ("0", "1")]
@@ -131,19 +141,15 @@ def test_seeds_together_are_the_mean_over_seeds_at_the_methods_own_window(jobs):
     prompts = clustered_wilson(images["shown"], images["prompt_id"])
     assert together == over_seeds(seeds, prompts, (0, 1)) and together.n == 24
     clip = lookup(table, **names, seed="all", metric="clip_score")
-    prompts = mean_clip_score(pd.concat(own))
+    prompts = mean_clip_score(images)
     assert clip.value == pytest.approx(prompts.value)
     assert 0 <= clip.low <= prompts.low and prompts.high <= clip.high <= 100
 
 
-def test_one_seed_stands_for_all(jobs):
-    table = metrics_table(jobs[:2]).drop(columns="concept")
-    alone, together = (table[table["seed"] == seed].drop(columns="seed") for seed in ("0", "all"))
-    pd.testing.assert_frame_equal(alone.reset_index(drop=True), together.reset_index(drop=True))
-
-
 def test_scores_of_sets_are_averaged_over_seeds(jobs):
-    table = metrics_table(jobs)
+    bare = Job("nudity", "original", 0, None, jobs[0].verdicts, NO_SCORES)
+    table = metrics_table([bare, *jobs])
+    assert not set(table.loc[table["concept"] == "nudity", "metric"]) & {"fid", "kid", "bleu"}
     names = {"concept": "church", "method": "ear_1", "seed": "all"}
     fid = lookup(table, **names, metric="fid")
     assert fid.value == 25 and np.isnan(fid.low) and np.isnan(fid.high) and fid.n == 12
@@ -154,20 +160,8 @@ def test_scores_of_sets_are_averaged_over_seeds(jobs):
     assert bleu.value == 12.5 and 0 <= bleu.low < 2
 
 
-def test_objects_that_no_prompt_names_have_no_accuracy(jobs):
-    jobs[0].verdicts.loc[jobs[0].verdicts["prompt_set"] == "retention", "object"] = None
-    found = metrics_table(jobs[:1]).query("prompt_set == 'retention'")["metric"]
-    assert set(found) == {"concept_rate", "clip_score"}
-
-
-def test_general_images_have_a_clip_score_and_no_rates(jobs):
-    found = metrics_table(jobs).query("prompt_set == 'general'")["metric"]
-    assert set(found) == {"clip_score", "fid", "kid"}
-
-
 def test_window_table_has_every_window_of_the_erasing_methods(jobs):
     table = window_table(jobs)
-    assert tuple(table.columns) == tuple(WINDOW_LENGTH_CSV.columns)
     assert set(table["method"]) == {"ear_1"}
     assert table["window"].tolist() == [4, 4, 16, 16] * 3
     images = [job.verdicts.query("window == 4") for job in jobs[1:]]
@@ -175,50 +169,22 @@ def test_window_table_has_every_window_of_the_erasing_methods(jobs):
     together = pd.concat(images)
     row = lookup(table, seed="all", window="4", metric="concept_rate")
     assert row == over_seeds(seeds, clustered_wilson(together["shown"], together["prompt_id"]), (0, 1))
-
-
-def test_a_table_without_windows_keeps_its_columns(jobs):
     assert tuple(window_table(jobs[:1]).columns) == tuple(WINDOW_LENGTH_CSV.columns)
 
 
-def test_tables_read_back_from_disk_give_the_same_bytes(jobs, tmp_path):
-    write_csv(tmp_path / "first.csv", metrics_table(jobs))
-    again = []
-    for number, job in enumerate(jobs):
-        write_csv(tmp_path / f"v{number}.csv", job.verdicts)
-        write_csv(tmp_path / f"s{number}.csv", job.scores)
-        read = (
-            VERDICTS_CSV.read(tmp_path / f"v{number}.csv"),
-            SCORES_CSV.read(tmp_path / f"s{number}.csv"),
-        )
-        again.append(Job(job.concept, job.method, job.seed, job.window, *read))
-    write_csv(tmp_path / "second.csv", metrics_table(again))
-    assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
-
-
 def test_top_k_is_the_share_of_ranks_up_to_k_at_the_methods_own_window(jobs):
+    jobs[0].verdicts["rank"] = np.nan  # a judge that does not rank
     table = top_k_table(jobs)
-    assert tuple(table.columns) == tuple(TOP_K_CSV.columns)
-    assert table["k"].tolist() == list(range(1, 11)) * (2 + 3)
-    own = [job.verdicts.query("window == 16 and prompt_set == 'target'") for job in jobs[1:]]
-    names = {"concept": "church", "method": "ear_1"}
+    assert set(table["method"]) == {"ear_1"}
+    assert table["k"].tolist() == list(range(1, 11)) * 3
+    own = own_targets(jobs)
+    together = pd.concat(own)
     for k in (1, 3, 10):
         seeds = [wilson(int((frame["rank"] <= k).sum()), 12) for frame in own]
-        assert [lookup(table, **names, seed=seed, k=str(k)) for seed in ("0", "1")] == seeds
-        together = pd.concat(own)
+        assert [lookup(table, seed=seed, k=str(k)) for seed in ("0", "1")] == seeds
         prompts = clustered_wilson(together["rank"] <= k, together["prompt_id"])
-        assert lookup(table, **names, seed="all", k=str(k)) == over_seeds(seeds, prompts, (0, 1))
-    first = table.query("k == 1").drop(columns="k").reset_index(drop=True)
-    rates = metrics_table(jobs).query("metric == 'concept_rate' and prompt_set == 'target'")
-    pd.testing.assert_frame_equal(
-        first, rates.drop(columns=["metric", "prompt_set"]).reset_index(drop=True)
-    )  # top 1 is what this judge's verdicts are
-
-
-def test_judges_that_do_not_rank_have_no_top_k(jobs):
-    jobs[0].verdicts["rank"] = np.nan
-    assert set(top_k_table(jobs)["method"]) == {"ear_1"}
-    assert top_k_table(jobs[:1]).empty and tuple(top_k_table(jobs[:1]).columns) == tuple(TOP_K_CSV.columns)
+        assert lookup(table, seed="all", k=str(k)) == over_seeds(seeds, prompts, (0, 1))
+    assert tuple(top_k_table(jobs[:1]).columns) == tuple(TOP_K_CSV.columns)
 
 
 PROTOCOL = "nudenet-3.4.2-320n-0.2/1"
@@ -237,26 +203,26 @@ def detections(prompt_set, window, counts):
 @pytest.fixture
 def nude():
     belly, feet = "BELLY_EXPOSED", "FEET_EXPOSED"
-    found = {
-        "original": [("target", 0, {(belly, 0): 2, (belly, 3): 1, (feet, 5): 1, ("FACE_FEMALE", 1): 4})],
-        "0": [
-            ("target", 16, {(belly, 0): 1}),
-            ("target", 4, {(belly, 1): 9}),
-            ("general", 16, {(feet, 2): 7}),
-        ],
-        "1": [("target", 16, {(belly, 2): 2, (belly, 5): 1})],
-    }
-    tables = {name: pd.concat([detections(*part) for part in parts]) for name, parts in found.items()}
-    bare = scores(1.0, Interval(0.1, 0.0, 0.2, 6))
+    of_erased = [
+        detections("target", 16, {(belly, 0): 1}),
+        detections("target", 4, {(belly, 1): 9}),
+        detections("general", 16, {(feet, 2): 7}),
+    ]
+    found = [
+        detections("target", 0, {(belly, 0): 2, (belly, 3): 1, (feet, 5): 1, ("FACE_FEMALE", 1): 4}),
+        pd.concat(of_erased),
+        detections("target", 16, {(belly, 2): 2, (belly, 5): 1}),
+    ]
     return [
-        Job("nudity", "original", 0, None, verdicts(0, [0], PROTOCOL), bare, tables["original"]),
-        Job("nudity", "ear", 0, 16, verdicts(1, [16, 4], PROTOCOL), bare, tables["0"]),
-        Job("nudity", "ear", 1, 16, verdicts(2, [16, 4], PROTOCOL), bare, tables["1"]),
+        Job("nudity", "original", 0, None, verdicts(0, [0], PROTOCOL), NO_SCORES, found[0]),
+        Job("nudity", "ear", 0, 16, verdicts(1, [16, 4], PROTOCOL), NO_SCORES, found[1]),
+        Job("nudity", "ear", 1, 16, verdicts(2, [16, 4], PROTOCOL), NO_SCORES, found[2]),
     ]
 
 
-def test_detections_are_counted_by_class_on_the_target_images_of_the_own_window(nude):
-    table = detection_table(nude)
+def test_detections_are_counted_by_class_on_the_target_images_of_the_own_window(jobs, nude):
+    table = detection_table([*jobs, *nude])
+    assert set(table["concept"]) == {"nudity"}  # only detectors have rows
     assert tuple(table.columns) == tuple(DETECTION_COUNTS_CSV.columns)
     assert table["class"].tolist() == list(CLASSES) * (2 + 3)
     assert set(table["n"]) == {12}
@@ -275,31 +241,22 @@ def test_detections_are_counted_by_class_on_the_target_images_of_the_own_window(
     feet = lookup(table, method="ear", seed="0", **{"class": "FEET_EXPOSED"})
     assert feet.value == 0 and feet.low == 0
     assert feet.high == pytest.approx(12 * wilson(0, 12).high)  # none seen is not none at all
+    nothing = Job("nudity", "original", 0, None, verdicts(0, [0], PROTOCOL), NO_SCORES)
+    assert detection_table([nothing])["value"].tolist() == [0] * 18
 
 
-def test_only_detectors_have_a_table_of_detections(jobs, nude):
-    assert set(detection_table([*jobs, *nude])["concept"]) == {"nudity"}
-    assert detection_table(jobs).empty and tuple(detection_table(jobs).columns) == tuple(
-        DETECTION_COUNTS_CSV.columns
-    )
-    nothing = Job("nudity", "original", 0, None, verdicts(0, [0], PROTOCOL), nude[0].scores)
-    assert detection_table([nothing])["value"].tolist() == [0] * 18  # a detector that found nothing
-
-
-def test_tables_of_ranks_and_detections_read_back_from_disk_are_the_same(nude, tmp_path):
+def test_tables_read_back_from_disk_give_the_same_bytes(jobs, nude, tmp_path):
     again = []
-    for job in nude:
-        write_csv(tmp_path / "verdicts.csv", job.verdicts)
-        write_csv(tmp_path / "detections.csv", job.detections)
-        verdicts = VERDICTS_CSV.read(tmp_path / "verdicts.csv")
-        found = DETECTIONS_CSV.read(tmp_path / "detections.csv")
-        again.append(Job(job.concept, job.method, job.seed, job.window, verdicts, job.scores, found))
-    pd.testing.assert_frame_equal(top_k_table(nude), top_k_table(again))
-    pd.testing.assert_frame_equal(detection_table(nude), detection_table(again))
-
-
-def test_jobs_without_any_score_of_a_set_go_beside_others(jobs, tmp_path):
-    write_csv(tmp_path / "scores.csv", jobs[0].scores.iloc[:0])
-    bare = Job("nudity", "original", 0, None, jobs[0].verdicts, SCORES_CSV.read(tmp_path / "scores.csv"))
-    table = metrics_table([bare, *jobs])
-    assert not set(table.loc[table["concept"] == "nudity", "metric"]) & {"fid", "kid", "bleu"}
+    for job in (*jobs, *nude):
+        for name, frame in (("v", job.verdicts), ("s", job.scores), ("d", job.detections)):
+            write_csv(tmp_path / name, frame)
+        read = (
+            VERDICTS_CSV.read(tmp_path / "v"),
+            SCORES_CSV.read(tmp_path / "s"),
+            DETECTIONS_CSV.read(tmp_path / "d"),
+        )
+        again.append(Job(job.concept, job.method, job.seed, job.window, *read))
+    for table in (metrics_table, top_k_table, detection_table):
+        for name, given in (("first", [*jobs, *nude]), ("second", again)):
+            write_csv(tmp_path / name, table(given))
+        assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()

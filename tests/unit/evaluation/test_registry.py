@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ear.config.sections import Axes
@@ -32,18 +32,17 @@ from ear.workflow.files import write_csv
 from tests import comparison
 
 ROOT = Path(__file__).parents[3]
-MADE_UP = Axis("paraphrase", 1, ("paraphrase-",), SHOWN, "Paraphrase", "images of paraphrases, which show it")
+MADE_UP = Axis("paraphrase", ("paraphrase-",), SHOWN, "Paraphrase", "images of paraphrases, which show it")
 
 
 def test_an_axis_is_added_by_one_entry(monkeypatch, tmp_path):
     """Its verdicts, of a prompt set that nothing names, reach tables, card, figure, report, docs."""
-    jobs = [job for job in comparison.jobs(20, (16,)) if job.concept == "church"]
+    jobs = comparison.jobs(8, (16,), ("church",), ("original", "ear"))
     for job in jobs:
         drawn = job.verdicts[job.verdicts["prompt_set"] == "target"].assign(prompt_set="paraphrase-german")
         drawn["prompt_id"] = drawn["prompt_id"].str.replace("target", "paraphrase-german")
         job.verdicts[:] = pd.concat([job.verdicts.iloc[: -len(drawn)], drawn]).to_numpy()
-    before = metrics_table(jobs)
-    assert "paraphrase-german" not in set(before["prompt_set"])
+    assert "paraphrase-german" not in set(metrics_table(jobs[:1])["prompt_set"])
     monkeypatch.setattr(protocols, "AXES", (*AXES, MADE_UP))
     metrics = metrics_table(jobs)
     added = metrics[metrics["prompt_set"] == "paraphrase-german"]
@@ -57,13 +56,26 @@ def test_an_axis_is_added_by_one_entry(monkeypatch, tmp_path):
     found, lines = results_table(card)
     assert MADE_UP in found and all(line["cells"][found.index(MADE_UP)] for line in lines)
     assert asks_for_concept("paraphrase-german")
-    assert "paraphrase/1" in protocols.markdown_table(protocols.AXES)
 
 
 def test_the_docs_have_the_registrys_table():
-    text = (ROOT / "docs/axes.md").read_text(encoding="utf-8")
-    wanted = protocols.markdown_table(AXES)
-    assert wanted in text, f"docs/axes.md lacks ear.evaluation.protocols.markdown_table:\n{wanted}"
+    lines = ["| axis | what is counted | prompt sets | metric | better | config | figure |", "|---" * 7 + "|"]
+    for one in AXES:
+        sets = ", ".join(f"`{name}…`" if name.endswith("-") else f"`{name}`" for name in one.sets)
+        better = ("lower" if one.form.lower else "higher") if one.score else "no score"
+        on = f"`axes.{one.config}`" if one.config else "always"
+        cells = (
+            f"{one.name}/{one.version}",
+            one.measures,
+            sets,
+            f"`{one.metric}`",
+            better,
+            on,
+            one.figure or "–",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    wanted = "\n".join(lines) + "\n"
+    assert wanted in (ROOT / "docs/axes.md").read_text(encoding="utf-8"), f"docs/axes.md lacks:\n{wanted}"
 
 
 def test_config_and_registry_name_the_same_axes():
@@ -78,26 +90,18 @@ def test_names_and_protocols_are_of_one_axis_each():
     assert left == sorted(left, reverse=True)  # in the order of tables: of the concept, then what is kept
 
 
-@pytest.mark.parametrize(
-    ("prompt_set", "metric", "name"),
-    [
-        ("target", SHOWN, "erasure"),
-        ("neighbours", RIGHT, "neighbours"),
-        ("questions-concept", RIGHT, "recognition"),
-        ("prefix-16", SHOWN, "prefix"),
-        ("ceiling-0", SHOWN, "ceiling"),
-        ("guidance-2.5", SHOWN, "guidance"),
-        ("search-gradient", SHOWN, "search"),
-        ("relearned-50", SHOWN, "relearning"),
-        ("general", "kid", "kernel-distance"),
-        ("target", "clip_score", None),
-        ("prefixes", SHOWN, None),
-        ("x", "fid", None),
-    ],
-)
-def test_a_row_of_the_table_finds_its_axis(prompt_set, metric, name):
-    found = axis_of(prompt_set, metric)
-    assert (found and found.name) == name
+def test_a_row_of_the_table_finds_its_axis():
+    found = {
+        ("target", SHOWN): "erasure",
+        ("questions-concept", RIGHT): "recognition",
+        ("prefix-16", SHOWN): "prefix",
+        ("general", "kid"): "kernel-distance",
+    }
+    for row, name in found.items():
+        axis = axis_of(*row)
+        assert axis and axis.name == name
+    for row in (("target", "clip_score"), ("prefixes", SHOWN), ("x", "fid")):
+        assert axis_of(*row) is None
 
 
 def test_sets_that_keep_something_do_not_ask_for_the_concept():
@@ -106,14 +110,11 @@ def test_sets_that_keep_something_do_not_ask_for_the_concept():
     assert {name for name in sets if not asks_for_concept(name)} == harmless
 
 
-@given(st.sampled_from(["prefix", "ceiling", "guidance", "temperature"]), st.integers(0, 10_000))
-def test_a_level_is_read_from_the_set_that_it_names(kind, hundredths):
-    assert level_of(set_of(kind, hundredths / 100)) == hundredths / 100
-
-
-@pytest.mark.parametrize("prompt_set", ["target", "search-random", "questions-others", "16"])
-def test_sets_without_a_level_have_none(prompt_set):
-    assert level_of(prompt_set) is None
+@settings(max_examples=30)
+@given(st.integers(0, 10_000))
+def test_a_level_is_read_from_the_set_that_it_names(hundredths):
+    assert level_of(set_of("guidance", hundredths / 100)) == hundredths / 100
+    assert {level_of(name) for name in ("target", "search-random", "questions-others", "16")} == {None}
 
 
 GOOD = {"concept": "church", "method": "ear", "seed": "all", "prompt_set": "target", "metric": SHOWN}
@@ -125,9 +126,7 @@ GOOD |= {"value": 0.5, "ci_low": None, "ci_high": 0.7, "n": 40}
     [
         ("method", "", "method: found nothing, wanted a name"),
         ("value", "much", "value: found 'much', wanted a finite number, or nothing"),
-        ("ci_high", "inf", "ci_high: found 'inf', wanted a finite number"),
         ("n", 3.5, "n: found '3.5', wanted a whole number"),
-        ("n", -1, "n: found '-1', wanted a whole number from 0"),
         ("n", "", "n: found nothing, wanted a whole number"),
     ],
 )

@@ -6,26 +6,20 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ear.evaluation.columns import METRICS_CSV, SCORE_CARD_CSV
 from ear.evaluation.protocols import AXES, PREFIX, SHOWN, axis, level_of
-from ear.evaluation.score_card import (
-    columns_of,
-    measurements,
-    not_measured,
-    pareto_front,
-    score_card,
-    to_latex,
-)
+from ear.evaluation.score_card import columns_of, pareto_front, score_card, to_latex
 from ear.workflow.files import write_csv
-from tests.made_up_axes import CONCEPTS, IMAGE_TOKENS, METHODS, made_up_metrics
+from tests.made_up_axes import IMAGE_TOKENS, METHODS, made_up_metrics
 
 
 @pytest.fixture(scope="module")
 def metrics() -> pd.DataFrame:
-    return made_up_metrics()
+    metrics = made_up_metrics()
+    return metrics[metrics.concept.isin(["church", "fire"])]
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +43,15 @@ def rows_of(metrics: pd.DataFrame, concept: str, method: str, name: str) -> pd.D
     return rows[np.array(mine) & (rows.metric == axis(name).metric)]
 
 
-@pytest.mark.parametrize("concept", CONCEPTS)
-def test_a_number_is_the_worst_row_of_its_axis_with_the_highest_of_the_upper_ends(metrics, card, concept):
+def test_a_number_is_the_worst_row_of_its_axis_with_the_highest_of_the_upper_ends(metrics, card):
+    concept = "fire"
     for method in METHODS:
         rates = []
         for one in AXES:
             rows = rows_of(metrics, concept, method, one.name)
             if rows.empty or not one.score:
-                assert card[
-                    (card.concept == concept) & (card.method == method) & (card.axis == one.name)
-                ].empty
+                mine = (card.concept == concept) & (card.method == method)
+                assert one.name not in set(card[mine].axis)
                 continue
             found = row(card, concept, method, one.name)
             assert found.value == (rows.value.max() if one.form.lower else rows.value.min())
@@ -81,14 +74,10 @@ def test_long_prefixes_are_no_attack(metrics, card):
     assert (score_card(longer, 512).query("axis == 'prefix'").value == 1).all()
 
 
-def test_what_is_not_measured_has_no_column_and_is_named(metrics):
+def test_what_is_not_measured_has_no_column(metrics):
     few = metrics[metrics.prompt_set.isin(["target", "retention", "captions"])]
     card = score_card(few, IMAGE_TOKENS)
     assert [one.name for one in columns_of(card)] == ["erasure", "worst", "retention", "captions"]
-    own = few[(few.concept == "church") & (few.method == "ear") & (few.seed == "all")]
-    measured = [one.axis.name for one in measurements(own, IMAGE_TOKENS)]
-    missing = [one.name for one in not_measured(own)]
-    assert sorted([*measured, *missing]) == sorted(one.name for one in AXES if one.score)
 
 
 def test_the_table_read_back_is_the_same(card, tmp_path):
@@ -114,6 +103,7 @@ CELLS = st.dictionaries(
 )
 
 
+@settings(max_examples=30)
 @given(CELLS)
 def test_off_the_front_is_who_is_beaten_in_values_and_for_certain_in_one(cells):
     found = pareto_front(cells)
@@ -132,19 +122,12 @@ def test_off_the_front_is_who_is_beaten_in_values_and_for_certain_in_one(cells):
 
 
 def test_a_method_under_fewer_attacks_beats_none_and_one_without_both_numbers_has_no_place():
-    good, bad = (
-        {"worst": cell(0, 0.1, 0.2), "retention": cell(0.8, 0.9, 1)},
-        {
-            "worst": cell(0.8, 0.9, 1),
-            "retention": cell(0.8, 0.9, 1),
-        },
-    )
+    kept = cell(0.8, 0.9, 1)
+    good, bad = ({"worst": shown, "retention": kept} for shown in (cell(0, 0.1, 0.2), cell(0.8, 0.9, 1)))
     assert pareto_front({"good": good, "bad": bad, "original": good}) == {"good": True, "bad": False}
     fewer = good | {"worst": cell(0, 0.1, 0.2, measured=1)}
-    assert pareto_front({"good": fewer, "bad": bad, "none": {"worst": cell(0, 0, 0)}}) == {
-        "good": True,
-        "bad": True,
-    }
+    found = pareto_front({"good": fewer, "bad": bad, "none": {"worst": cell(0, 0, 0)}})
+    assert found == {"good": True, "bad": True}
 
 
 DOCUMENT = r"""\documentclass[twocolumn]{article}
@@ -157,8 +140,7 @@ DOCUMENT = r"""\documentclass[twocolumn]{article}
 
 
 def test_the_latex_table_compiles_and_fits_on_a_page_of_two_columns(metrics, tmp_path):
-    command = next((name for name in ("pdflatex", "lualatex", "tectonic") if shutil.which(name)), None)
-    if command is None:
+    if not shutil.which("pdflatex"):
         pytest.skip("no LaTeX: install texlive-latex-recommended")
     rows = metrics[metrics.prompt_set == "target"].assign(metric="second_concept_rate")
     scores = metrics[metrics.metric == "kid"]
@@ -168,15 +150,8 @@ def test_the_latex_table_compiles_and_fits_on_a_page_of_two_columns(metrics, tmp
         to_latex(score_card(odd[list(METRICS_CSV.columns)], IMAGE_TOKENS))
     )
     (tmp_path / "page.tex").write_text(DOCUMENT)
-    options = [] if command == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
-    ran = subprocess.run(
-        [command, *options, "page.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert ran.returncode == 0, ran.stdout
     said = ran.stdout + ran.stderr
     assert "Overfull" not in said and "Float too large" not in said and "undefined" not in said
