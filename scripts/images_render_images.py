@@ -22,9 +22,9 @@ with job(snakemake, threads=snakemake.params.threads):
     name = "/".join(folders[0].parts[3:-1])  # below results/<experiment>/images
 
     backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
-    windows = read_windows(source.edited_weights or None)
+    windows = read_windows(source.get("edited_weights") or None)
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)
-    pairs = read_csv(source.candidates, PAIR_COLUMNS) if source.candidates else None
+    pairs = read_csv(source.candidates, PAIR_COLUMNS) if source.get("candidates") else None
     conditions = conditions_of(prompts, params.axes, pairs) if params.axes else []
     original = (backbone, Guidance(params.guidance), params.sampling["temperature"])
     guidance = Guidance(params.guidance, **(params.negative or {}))
@@ -40,9 +40,9 @@ with job(snakemake, threads=snakemake.params.threads):
         with windows.applied(backbone, window):
             for shard, folder in shards.items():
                 part = shard_rows(table, shard, params.shards)
-                rows[shard].append(render_left(backbone, part, folder, source.shared, **settings))
+                rows[shard].append(render_left(backbone, part, folder, source.get("shared", []), **settings))
 
-    tokens = read_tokens(source.tokens, *original)
+    tokens = read_tokens(source.get("tokens", []), *original)
     settings |= {"desc": f"rendering conditions of {name}", "window": windows.own}
     with windows.applied(backbone, windows.own):
         for shard, folder in shards.items():
@@ -50,10 +50,10 @@ with job(snakemake, threads=snakemake.params.threads):
             rows[shard] += render_conditions(
                 backbone, of_shard(conditions, *part), tokens, folder, **settings
             )
-            if output.captions:
+            if output.get("captions"):
                 asked = (source.captioned, *part, f"captioning {name}", params.question)
                 write_csv(folder / "captions.csv", caption_shard(backbone, *asked))
-            if output.answers:
+            if output.get("answers"):
                 asked = (source.captioned, *params.questions, *part, f"asking {name}")
                 write_csv(folder / "answers.csv", answer_shard(backbone, *asked))
             write_manifest(folder / "manifest.csv", rows[shard])

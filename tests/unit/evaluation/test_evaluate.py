@@ -301,8 +301,8 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
     pd.testing.assert_series_equal(verdicts["top1_object"], before["top1_object"])
     judged = verdicts[verdicts["prompt_set"] == "target"]
     assert judged["shown"].tolist() == (judged["score"] >= 0.5).tolist() and verdicts["rank"].isna().all()
-    names_of_tables = ("metrics", "windows", "top_k", "detections", "comparisons")
-    tables = {name: run / f"{name}-table.csv" for name in names_of_tables}
+    names_of_tables = ("metrics", "windows", "top_k", "detections", "comparisons", "score_card", "latex")
+    tables = {name: run / f"{name}-table.csv" for name in names_of_tables} | {"deviations": []}
     script(
         "tabulate",
         log,
@@ -313,6 +313,7 @@ def test_the_scripts_measure_a_run_with_and_without_a_reference(run, classifier_
         also_erased={},
         attacked=[],
         shown_method="ear",
+        image_tokens=64,
     )
     assert pd.read_csv(tables["comparisons"]).empty  # the original alone
     assert pd.read_csv(tables["top_k"]).empty  # a zero-shot judge does not rank

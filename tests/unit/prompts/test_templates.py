@@ -75,9 +75,7 @@ def test_what_is_no_yaml_or_not_there_is_one_line(tmp_path):
 
 def test_an_edited_template_reruns_what_asks_by_it_and_nothing_else(tmp_path):
     scripts = (
-        "prompts_ask_chat",
-        "prompts_ask_transformers",
-        "prompts_ask_grammar",
+        "prompts_ask",
         "prompts_make_prompts",
         "judges_filter_pairs",
     )
@@ -89,7 +87,4 @@ def test_an_edited_template_reruns_what_asks_by_it_and_nothing_else(tmp_path):
     template = folder / "ear/prompts/llm/templates/object.yaml"
     template.write_text(template.read_text().replace("version: 1", "version: 2"))
     before, after = fingerprints(ROOT), fingerprints(folder)
-    assert {name for name in scripts if before[name] != after[name]} == {
-        "prompts_ask_chat",
-        "prompts_ask_transformers",
-    }
+    assert {name for name in scripts if before[name] != after[name]} == {"prompts_ask"}
