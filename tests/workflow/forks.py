@@ -23,6 +23,7 @@ IMPORTED = (
 def run(folder, log, arguments):
     """Snakemake as its command line runs it, in this process."""
     os.chdir(folder)
+    sys.path.insert(0, folder)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
