@@ -256,16 +256,14 @@ def dumped(section):
 
 def relearning_pairs(wildcards):
     """The pairs whose safe prompts an erased model is fine-tuned on, where it is."""
-    if experiment.relearned(wildcards.method) is None:
-        return []
-    return paths.training_pairs(wildcards.concept, experiment.filter.drop)
+    relearned = experiment.relearned(wildcards.method)
+    return paths.training_pairs(wildcards.concept, experiment.filter.drop) if relearned else []
 
 
 def attack_tokens(wildcards):
     """Tokens of the original's images that attacks read: of the target prompts, and of the pairs."""
-    searched, relearned = experiment.searched(wildcards.method), experiment.relearned(wildcards.method)
-    found = [paths.target_tokens(wildcards.concept)] if searched else []
-    return found + ([paths.pair_tokens(wildcards.concept)] if relearned else [])
+    found = [paths.target_tokens(wildcards.concept)] if experiment.searched(wildcards.method) else []
+    return found + ([paths.pair_tokens(wildcards.concept)] if experiment.relearned(wildcards.method) else [])
 
 
 def attacks():

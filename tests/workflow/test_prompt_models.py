@@ -65,7 +65,9 @@ def recorded(folder):
     }
 
 
-def test_pairs_of_all_sources_are_candidates_and_the_evaluation_is_the_grammars(repository, server, made):
+def test_pairs_of_all_sources_are_candidates_and_each_has_its_row_and_its_place_in_the_data_set(
+    repository, server, made
+):
     candidates = pd.read_csv(repository / TARGETS[0])
     counts = candidates["source"].value_counts()
     assert counts["grammar"] == 6
@@ -79,9 +81,6 @@ def test_pairs_of_all_sources_are_candidates_and_the_evaluation_is_the_grammars(
         assert usage["requests"] == recorded(repository)[name] and usage["asked"] == 10 * usage["requests"]
         assert set(pd.read_csv(folder / "rejected.csv")) <= set(pd.read_csv(repository / TARGETS[2]))
     assert set(server.answered.values()) == {1}
-
-
-def test_each_model_has_its_row_and_its_place_in_the_data_set(repository, made):
     table = pd.read_csv(repository / SOURCES).set_index("source")
     assert list(table.index) == ["grammar", "one", "two"]
     assert (table["kept"] <= table["candidates"]).all() and table["candidates"].gt(0).all()
