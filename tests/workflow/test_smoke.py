@@ -110,7 +110,7 @@ def test_a_method_that_trains_nothing_has_no_export(done):
         (lambda config: config | {"seeds": "zero"}, ["seeds: found 'zero', wanted"]),
         (
             lambda config: config | {"typo": 1, "seed": -1},
-            ["seed: found -1", "typo: unknown key, wanted one of"],
+            ["typo: unknown key, wanted one of", "seed: found -1"],
         ),
     ],
 )
