@@ -18,12 +18,7 @@ from tests.workflow.test_paper import CONCEPTS, COUNTS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 # Of each kind of method one, and no more runs than its rules need.
-METHODS = {
-    "original": CONCEPTS,
-    "stable-diffusion": ["nudity"],
-    "published": ["church"],
-    "ear": ["church", "nudity"],
-}
+METHODS = {"original": CONCEPTS, "stable-diffusion": ["nudity"], "published": ["church"], "ear": CONCEPTS}
 WINDOWS = [48, 256]
 # The smoke experiment has them.
 LEFT_TO_SMOKE = {"attack", "plot_attacks", "plot_sweeps", "plot_relearning"}
@@ -33,7 +28,6 @@ def rehearsal():
     """configs/rehearsal.yaml with fewer runs and window lengths."""
     config = config_of("rehearsal")
     config["methods"] = {name: config["methods"][name] for name in METHODS}
-    config["methods"]["ear"]["concepts"] = METHODS["ear"]
     config["methods"]["published"] |= {"concepts": METHODS["published"], "weights": {"church": "*church*"}}
     config["erasure"]["windows"] = WINDOWS
     return config
@@ -70,13 +64,17 @@ def test_every_method_and_window_is_measured_on_every_prompt(rehearsed):
     assert found == {(concept, method) for method, concepts in METHODS.items() for concept in concepts}
     assert set(rates["n"]) == {4}
     counted = metrics.query("method == 'ear'").set_index(["concept", "metric", "prompt_set"])["n"]
-    for concept in METHODS["ear"]:
+    for concept in CONCEPTS:
         for metric, prompt_set in (("clip_score", "general"), ("fid", "general"), ("bleu", "captions")):
             assert counted[concept, metric, prompt_set] == 4
     assert set(metrics.query("method == 'stable-diffusion'")["prompt_set"]) == {"target"}
     swept = pd.read_csv(rehearsed / "tables/window-length.csv").query("method == 'ear'")
     windows = swept.groupby("concept")["window"].agg(set).to_dict()
-    assert windows == {"church": {48, 256}, "nudity": {48, 100, 256}}  # its own with those of the sweep
+    assert windows == {
+        "church": {48, 256},
+        "van-gogh": {12, 48, 256},  # its own with those of the sweep
+        "nudity": {48, 100, 256},
+    }
 
 
 def test_ranks_and_detections_reach_their_tables(rehearsed):
