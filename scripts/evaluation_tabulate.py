@@ -26,17 +26,15 @@ with job(snakemake):
     from ear.workflow.files import read_csv, write_csv, write_text
 
     files, params = snakemake.input, snakemake.params
-    attacks = dict(zip(map(tuple, params.attacked), files.attacks, strict=True))
+    made = zip(params.attacked, files.attacks, strict=True)
+    attacks = {tuple(run): read_csv(path, ATTACK_COLUMNS) for run, path in made}
     jobs = [
         Job(
             concept,
             method,
             seed,
             params.windows.get(f"{concept}/{method}"),
-            with_attacks(
-                VERDICTS_CSV.read(verdicts),
-                read_csv(path, ATTACK_COLUMNS) if (path := attacks.get((concept, method, seed))) else None,
-            ),
+            with_attacks(VERDICTS_CSV.read(verdicts), attacks.get((concept, method, seed))),
             SCORES_CSV.read(scores),
             DETECTIONS_CSV.read(detections),
             params.also_erased.get(f"{concept}/{method}", ()),
