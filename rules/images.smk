@@ -98,6 +98,7 @@ use rule render_images as render_general with:
     output:
         manifests=[paths.general("{shard}", "manifest.csv")],
         captions=[paths.general("{shard}", "captions.csv")],
+        answers=[],
     params:
         negative=None,
         questions=None,
@@ -131,6 +132,7 @@ use rule render_images as render_original with:
         ),
     output:
         manifests=[images(f"shard{shard}/manifest.csv") for shard in SHARDS],
+        captions=[],
         answers=[images(f"shard{shard}/answers.csv") for shard in SHARDS if ASKED],
     params:
         negative=None,

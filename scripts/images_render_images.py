@@ -50,10 +50,10 @@ with job(snakemake, threads=snakemake.params.threads):
             rows[shard] += render_conditions(
                 backbone, of_shard(conditions, *part), tokens, folder, **settings
             )
-            if output.get("captions"):
+            if output.captions:
                 asked = (source.captioned, *part, f"captioning {name}", params.question)
                 write_csv(folder / "captions.csv", caption_shard(backbone, *asked))
-            if output.get("answers"):
+            if output.answers:
                 asked = (source.captioned, *params.questions, *part, f"asking {name}")
                 write_csv(folder / "answers.csv", answer_shard(backbone, *asked))
             write_manifest(folder / "manifest.csv", rows[shard])
