@@ -18,7 +18,15 @@ from tests.workflow.repository import (
 pytestmark = pytest.mark.slow
 SMALL = {
     "images": 300,
-    "vq": {"base_channels": 32, "latent_channels": 32, "codes": 64, "grid": 4, "steps": 12, "free_steps": 4},
+    "vq": {
+        "base_channels": 32,
+        "latent_channels": 32,
+        "codes": 64,
+        "grid": 4,
+        "steps": 12,
+        "free_steps": 4,
+        "decoder_steps": 4,
+    },
     "architecture": {
         "hidden": 32,
         "layers": 2,
