@@ -44,6 +44,7 @@ else:
         concept="|".join(experiment.concepts),
         method="|".join(experiment.methods),
         asset="|".join(CATALOGUE),
+        source="|".join(experiment.prompts.sources if experiment.prompts else []),
         seed=r"\d+",
         shard=r"\d+",
 

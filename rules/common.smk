@@ -1,13 +1,10 @@
 # What all stages of an experiment share: the typed config, the paths, and what jobs are made of.
 
-import json
 import re
 from dataclasses import asdict
 from hashlib import sha256
 
-from ear.models.catalogue import Repository
-from ear.models.catalogue import load_catalogue
-from ear.models.catalogue import shapes_of
+from ear.models.catalogue import Repository, load_catalogue, shapes_of
 from ear.evaluation.protocols import AXES
 from ear.config import parse_config
 from ear.erasure.variants import JOINT
@@ -29,10 +26,7 @@ FEATURES_FILE = paths.asset(experiment.features_asset)
 # What the checkpoint is known to draw on a GPU; none of most, and none of stand-ins.
 CANARY = CATALOGUE[experiment.backbone.asset].canary if GPU and not REHEARSED else None
 
-SAMPLING = dict(
-    temperature=experiment.sampling.temperature,
-    experiment_seed=experiment.seed,
-)
+SAMPLING = dict(temperature=experiment.sampling.temperature, experiment_seed=experiment.seed)
 CONDITIONS = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
 # Reaches every job that loads the backbone; how pixels become bytes, those that draw.
 BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
@@ -64,6 +58,27 @@ def planned(job, minutes):
     The job is named like its benchmark file, with the rule's wildcards.
     """
     return lambda wildcards, attempt: attempt * max(minutes, PLANNED.get(job.format(**wildcards), 0))
+
+
+def with_backbone(job, minutes):
+    """Resources of a job that loads the backbone; the job and its minutes are those of :func:`planned`."""
+    return dict(
+        gpu=GPU,
+        mem_mb=growing(BACKBONE_MB),
+        runtime=planned(job, minutes),
+        batch_size=experiment.rendering.batch_size,
+    )
+
+
+def with_judges(job, minutes):
+    """Resources of a job whose judges may run on a GPU."""
+    return dict(gpu=GPU, mem_mb=growing(JUDGES_MB), runtime=planned(job, minutes))
+
+
+def table(file, caption=None):
+    """A table of the results that Snakemake's own report shows too."""
+    caption = caption or Path(file).stem
+    return report(paths.table(file), caption=f"../report/{caption}.rst", category="Tables")
 
 
 def judge_files(which):
@@ -98,21 +113,16 @@ def retrained(wildcards):
     return sorted(map(str, Path(experiment.assets.root, wildcards.asset).glob("*")))
 
 
-def methods_like(condition):
-    """Wildcard pattern of the methods that meet a condition; matches nothing where there is none."""
-    return "|".join(name for name, method in experiment.methods.items() if condition(method)) or "(?!)"
+def like(things, condition):
+    """Wildcard pattern of the methods or concepts that meet a condition; matches nothing where there is none."""
+    return "|".join(name for name, thing in things.items() if condition(thing)) or "(?!)"
 
 
-def concepts_like(condition):
-    """Wildcard pattern of the concepts that meet a condition; matches nothing where there is none."""
-    return "|".join(name for name, concept in experiment.concepts.items() if condition(concept)) or "(?!)"
-
-
-TRAINED = methods_like(lambda method: method.trains)
-IMPORTED = methods_like(lambda method: method.adapts and not method.trains)
-BY_DIFFUSION = methods_like(lambda method: method.diffusion)
-BY_BACKBONE = methods_like(lambda method: not method.diffusion)
-ERASING = methods_like(lambda method: method.variant != "none" and not method.diffusion)
+TRAINED = like(experiment.methods, lambda method: method.trains)
+IMPORTED = like(experiment.methods, lambda method: method.adapts and not method.trains)
+BY_DIFFUSION = like(experiment.methods, lambda method: method.diffusion)
+BY_BACKBONE = like(experiment.methods, lambda method: not method.diffusion)
+ERASING = like(experiment.methods, lambda method: method.variant != "none" and not method.diffusion)
 
 
 def rules_of(wildcards):
@@ -137,9 +147,9 @@ def source_of(wildcards):
     return experiment.prompts.sources[wildcards.source]
 
 
-def sources_by(kind):
-    """Wildcard pattern of the sources of a kind; matches nothing where there is none."""
-    return "|".join(experiment.prompts.by(kind) if experiment.prompts else []) or "(?!)"
+def by(wildcards, kind):
+    """Whether the source is of a kind: grammar, chat or transformers."""
+    return source_of(wildcards).by == kind
 
 
 def of_sources(concept, file):
@@ -152,28 +162,24 @@ def of_sources(concept, file):
 # Takes `resources`, though it reads none: Snakemake then does not count these values among those whose change reruns the job.
 # They say how a model is reached and what it may cost, and cannot change what its answers are worth.
 def calls_of(wildcards, resources):
-    """How a chat endpoint is called. Its key is the NAME of an environment variable."""
-    source = source_of(wildcards)
-    return {
-        "recordings": experiment.prompts.recordings,
-        "endpoint": source.calls(),
-        "budget": source.budget.model_dump(),
-        "price": source.price and source.price.model_dump(),
-    }
+    """How a language model is reached. An endpoint's key is the NAME of an environment variable."""
+    source, calls = source_of(wildcards), {"recordings": experiment.prompts.recordings}
+    if source.by == "chat":
+        price = source.price and source.price.model_dump()
+        calls |= {"endpoint": source.calls(), "budget": source.budget.model_dump(), "price": price}
+    return calls
 
 
 def shards_of(wildcards, file):
     """A file of every shard of a (concept, method, seed)."""
-    return [
-        paths.run("images", wildcards.concept, wildcards.method, wildcards.seed, f"shard{shard}/{file}")
-        for shard in range(experiment.rendering.shards)
-    ]
+    run = (wildcards.concept, wildcards.method, wildcards.seed)
+    return [paths.run("images", *run, f"shard{shard}/{file}") for shard in SHARDS]
 
 
 def captions_of(wildcards):
     """Captions by a method's model: the original's serve all concepts, and a diffusion model speaks none."""
     if wildcards.method == ORIGINAL:
-        return [paths.general(shard, "captions.csv") for shard in range(experiment.rendering.shards)]
+        return [paths.general(shard, "captions.csv") for shard in SHARDS]
     return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
 
 
@@ -244,24 +250,21 @@ def sequences_of(wildcards):
     ]
 
 
-def attack_settings(attack):
-    """Settings of an attack on a method ("search" or "relearning"); None where it is not made."""
-    chosen = {"search": experiment.searched, "relearning": experiment.relearned}[attack]
-    return lambda wildcards: (settings := chosen(wildcards.method)) and settings.model_dump()
+def dumped(section):
+    """A section of the config as plain values; None where there is none."""
+    return section and section.model_dump()
 
 
 def relearning_pairs(wildcards):
     """The pairs whose safe prompts an erased model is fine-tuned on, where it is."""
-    if experiment.relearned(wildcards.method) is None:
-        return []
-    return paths.training_pairs(wildcards.concept, experiment.filter.drop)
+    relearned = experiment.relearned(wildcards.method)
+    return paths.training_pairs(wildcards.concept, experiment.filter.drop) if relearned else []
 
 
 def attack_tokens(wildcards):
     """Tokens of the original's images that attacks read: of the target prompts, and of the pairs."""
-    searched, relearned = experiment.searched(wildcards.method), experiment.relearned(wildcards.method)
-    found = [paths.target_tokens(wildcards.concept)] if searched else []
-    return found + ([paths.pair_tokens(wildcards.concept)] if relearned else [])
+    found = [paths.target_tokens(wildcards.concept)] if experiment.searched(wildcards.method) else []
+    return found + ([paths.pair_tokens(wildcards.concept)] if experiment.relearned(wildcards.method) else [])
 
 
 def attacks():
@@ -316,11 +319,7 @@ def trained_for(concept):
 
 def manifests_of(runs):
     """Manifests of some runs, run by run and shard by shard."""
-    return [
-        paths.run("images", *run, f"shard{shard}/manifest.csv")
-        for run in runs
-        for shard in range(experiment.rendering.shards)
-    ]
+    return [paths.run("images", *run, f"shard{shard}/manifest.csv") for run in runs for shard in SHARDS]
 
 
 def verdicts_of(runs):
@@ -374,3 +373,8 @@ def of_trained(setting):
 def images(file):
     """A file beside the images of a (concept, method, seed)."""
     return paths.run("images", "{concept}", "{method}", "{seed}", file)
+
+
+def scored(file):
+    """A file of what is measured on a (concept, method, seed)."""
+    return paths.run("evaluation", "{concept}", "{method}", "{seed}", file)

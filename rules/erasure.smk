@@ -21,10 +21,7 @@ rule sample_sequences:
         paths("benchmarks/sample_sequences-{concept}-{seed}-{context}-{encoding}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("sample_sequences-{concept}-{seed}-{context}-{encoding}", 30),
-        batch_size=experiment.rendering.batch_size,
+        **with_backbone("sample_sequences-{concept}-{seed}-{context}-{encoding}", 30),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
@@ -61,9 +58,7 @@ rule erase:
         paths("benchmarks/erase-{erased}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("erase-{erased}-{method}-{seed}", 120),
+        **with_backbone("erase-{erased}-{method}-{seed}", 120),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
@@ -94,9 +89,7 @@ rule import_published:
         paths("benchmarks/import_published-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=growing(30),
+        **with_backbone("import_published-{concept}-{method}-{seed}", 30),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:

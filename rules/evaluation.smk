@@ -20,18 +20,13 @@ rule extract_features:
         paths("benchmarks/extract_features.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(JUDGES_MB),
-        runtime=planned("extract_features", 60),
+        **with_judges("extract_features", 60),
     conda:
         "../envs/ear.yaml"
     message:
         "extract features of the reference images"
     script:
         "../scripts/evaluation_extract_features.py"
-
-
-JPEG = experiment.rendering.protocol == "release"
 
 
 rule measure_images:
@@ -43,12 +38,12 @@ rule measure_images:
         clip=CLIP_FILE,
         extractor=FEATURES_FILE,
     output:
-        seen=temp(paths.run("evaluation", "{concept}", "{method}", "{seed}", "seen.npz")),
+        seen=temp(scored("seen.npz")),
     params:
         code=code("evaluation_measure_images"),
         judges=judges_of,
         features=experiment.utility.features,
-        jpeg=JPEG,
+        jpeg=experiment.rendering.protocol == "release",
         device=experiment.backbone.device,
         threads=experiment.backbone.threads,
     log:
@@ -57,9 +52,7 @@ rule measure_images:
         paths("benchmarks/measure_images-{concept}-{method}-{seed}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(JUDGES_MB),
-        runtime=planned("measure_images-{concept}-{method}-{seed}", 60),
+        **with_judges("measure_images-{concept}-{method}-{seed}", 60),
     conda:
         "../envs/ear.yaml"
     message:
@@ -71,11 +64,7 @@ rule measure_images:
 rule evaluate:
     input:
         manifests=lambda wildcards: shards_of(wildcards, "manifest.csv"),
-        seen=(
-            []
-            if experiment.world
-            else paths.run("evaluation", "{concept}", "{method}", "{seed}", "seen.npz")
-        ),
+        seen=[] if experiment.world else scored("seen.npz"),
         captions=captions_of,
         answers=answers_of,
         judge=judge_files("judge"),
@@ -86,14 +75,14 @@ rule evaluate:
         features=paths.reference_features,
         reference=paths.reference,
     output:
-        verdicts=paths.run("evaluation", "{concept}", "{method}", "{seed}", "verdicts.csv"),
-        scores=paths.run("evaluation", "{concept}", "{method}", "{seed}", "scores.csv"),
-        detections=paths.run("evaluation", "{concept}", "{method}", "{seed}", "detections.csv"),
+        verdicts=scored("verdicts.csv"),
+        scores=scored("scores.csv"),
+        detections=scored("detections.csv"),
     params:
         code=code("evaluation_evaluate"),
         judges=judges_of,
         features=experiment.utility.features,
-        jpeg=JPEG,
+        jpeg=experiment.rendering.protocol == "release",
         question=experiment.utility.question,
         device=experiment.backbone.device,
         threads=experiment.backbone.threads,
@@ -121,18 +110,18 @@ rule tabulate:
         detections=[paths.run("evaluation", *run, "detections.csv") for run in experiment.runs()],
         attacks=attacks(),
     output:
-        metrics=report(paths.table("metrics.csv"), caption="../report/metrics.rst", category="Tables"),
-        windows=report(
-            paths.table("window-length.csv"), caption="../report/window-length.rst", category="Tables"
-        ),
+        metrics=table("metrics.csv"),
+        windows=table("window-length.csv"),
         top_k=paths.table("top-k.csv"),
         detections=paths.table("detections.csv"),
-        comparisons=report(
-            paths.table("comparisons.csv"), caption="../report/comparisons.rst", category="Tables"
-        ),
+        comparisons=table("comparisons.csv"),
+        score_card=table("score-card.csv"),
+        latex=paths.table("score-card.tex"),
+        deviations=table("deviations.csv") if experiment.evaluation.published else [],
     params:
         code=code("evaluation_tabulate"),
         shown_method=experiment.evaluation.shown_method,
+        image_tokens=experiment.image_tokens,
         runs=experiment.runs(),
         attacked=experiment.attacked_runs(),
         windows={
@@ -151,29 +140,9 @@ rule tabulate:
     conda:
         "../envs/ear.yaml"
     message:
-        "tabulate all metrics"
+        "tabulate all metrics and make the score card"
     script:
         "../scripts/evaluation_tabulate.py"
-
-
-rule compare_published:
-    input:
-        windows=paths.table("window-length.csv"),
-        detections=paths.table("detections.csv"),
-    output:
-        csv=report(paths.table("deviations.csv"), caption="../report/deviations.rst", category="Tables"),
-    params:
-        code=code("evaluation_compare_published"),
-    log:
-        paths("logs/compare_published.log"),
-    benchmark:
-        paths("benchmarks/compare_published.tsv")
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "compare with published values"
-    script:
-        "../scripts/evaluation_compare_published.py"
 
 
 # Attack: the prompts and the weights of each (concept, method, seed), by one job that loads the models once.
@@ -198,8 +167,8 @@ rule attack:
         negative=negative_prompt,
         words=lambda wildcards: experiment.concepts[wildcards.concept].names,
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
-        search=attack_settings("search"),
-        relearning=attack_settings("relearning"),
+        search=lambda wildcards: dumped(experiment.searched(wildcards.method)),
+        relearning=lambda wildcards: dumped(experiment.relearned(wildcards.method)),
         judges=lambda wildcards: judges_of(wildcards)[:1],
         threads=experiment.backbone.threads,
     log:
@@ -220,27 +189,3 @@ rule attack:
         "attack {wildcards.concept} · {wildcards.method} · seed {wildcards.seed}"
     script:
         "../scripts/evaluation_attack.py"
-
-
-# The score card: each axis as one number a method, and the Pareto front.
-
-
-rule score_card:
-    input:
-        metrics=paths.table("metrics.csv"),
-    output:
-        csv=report(paths.table("score-card.csv"), caption="../report/score-card.rst", category="Tables"),
-        latex=paths.table("score-card.tex"),
-    params:
-        code=code("evaluation_score_card"),
-        image_tokens=experiment.image_tokens,
-    log:
-        paths("logs/score_card.log"),
-    benchmark:
-        paths("benchmarks/score_card.tsv")
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "make the score card"
-    script:
-        "../scripts/evaluation_score_card.py"

@@ -23,10 +23,7 @@ rule render_pairs:
         paths("benchmarks/render_pairs-{concept}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_pairs-{concept}", 60),
-        batch_size=experiment.rendering.batch_size,
+        **with_backbone("render_pairs-{concept}", 60),
     conda:
         "../envs/ear.yaml"
     message:
@@ -47,10 +44,7 @@ use rule render_pairs as render_targets with:
     benchmark:
         paths("benchmarks/render_targets-{concept}.tsv")
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_targets-{concept}", 120),
-        batch_size=experiment.rendering.batch_size,
+        **with_backbone("render_targets-{concept}", 120),
     message:
         "sample images of target prompts of {wildcards.concept} · original"
 
@@ -59,9 +53,7 @@ rule render_images:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.evaluation_prompts("{concept}"),
-        candidates=[],
         captioned=paths.captioned,
-        shared=[],
         edited_weights=edited_weights_of,
         tokens=[paths.target_tokens("{concept}")] if CONDITIONS["prefixes"] else [],
     output:
@@ -87,10 +79,7 @@ rule render_images:
         paths("benchmarks/render_images-{concept}-{method}-{seed}-{shard}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_images-{concept}-{method}-{seed}-{shard}", 120),
-        batch_size=experiment.rendering.batch_size,
+        **with_backbone("render_images-{concept}-{method}-{seed}-{shard}", 120),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
@@ -105,11 +94,7 @@ use rule render_images as render_general with:
     input:
         backbone=BACKBONE_FILE,
         prompts=paths.general_prompts,
-        candidates=[],
         captioned=paths.captioned,
-        shared=[],
-        edited_weights=[],
-        tokens=[],
     output:
         manifests=[paths.general("{shard}", "manifest.csv")],
         captions=[paths.general("{shard}", "captions.csv")],
@@ -125,10 +110,7 @@ use rule render_images as render_general with:
     benchmark:
         paths("benchmarks/render_general-{shard}.tsv")
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_general-{shard}", 120),
-        batch_size=experiment.rendering.batch_size,
+        **with_backbone("render_general-{shard}", 120),
     message:
         "sample images of general prompts · original · shard {wildcards.shard}"
 
@@ -143,7 +125,6 @@ use rule render_images as render_original with:
             paths.target_manifest("{concept}"),
             *(paths.general(shard, "manifest.csv") for shard in SHARDS),
         ],
-        edited_weights=[],
         tokens=(
             [paths.target_tokens("{concept}"), paths.pair_tokens("{concept}")]
             if CONDITIONS["prefixes"]
@@ -162,10 +143,7 @@ use rule render_images as render_original with:
     benchmark:
         paths("benchmarks/render_original-{concept}-{method}-{seed}.tsv")
     resources:
-        gpu=GPU,
-        mem_mb=growing(BACKBONE_MB),
-        runtime=planned("render_original-{concept}-{method}-{seed}", 120),
-        batch_size=experiment.rendering.batch_size,
+        **with_backbone("render_original-{concept}-{method}-{seed}", 120),
     wildcard_constraints:
         method=ORIGINAL,
     message:

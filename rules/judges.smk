@@ -18,9 +18,7 @@ rule calibrate_judge:
         paths("benchmarks/calibrate_judge-{concept}-{which}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(JUDGES_MB),
-        runtime=planned("calibrate_judge-{concept}-{which}", 20),
+        **with_judges("calibrate_judge-{concept}-{which}", 20),
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
@@ -53,9 +51,7 @@ rule filter_pairs:
         paths("benchmarks/filter_pairs-{concept}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(JUDGES_MB),
-        runtime=planned("filter_pairs-{concept}", 20),
+        **with_judges("filter_pairs-{concept}", 20),
     conda:
         "../envs/ear.yaml"
     message:
@@ -64,24 +60,28 @@ rule filter_pairs:
         "../scripts/judges_filter_pairs.py"
 
 
-rule tabulate_filter:
+rule tabulate_pairs:
     input:
+        usage=[file for concept in experiment.own_prompts for file in of_sources(concept, "usage.csv")],
+        candidates=[paths.candidates(concept) for concept in experiment.own_prompts],
         pairs=[paths.pairs(concept) for concept in experiment.concepts],
         dropped=[paths.dropped(concept) for concept in experiment.concepts],
         verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts],
     output:
-        filter=report(paths.table("filter.csv"), caption="../report/filter-table.rst", category="Tables"),
-        agreement=report(paths.table("agreement.csv"), caption="../report/agreement.rst", category="Tables"),
+        sources=table("sources.csv") if experiment.own_prompts else [],
+        filter=table("filter.csv", "filter-table"),
+        agreement=table("agreement.csv"),
     params:
-        code=code("judges_tabulate_filter"),
+        code=code("judges_tabulate_pairs"),
         concepts=list(experiment.concepts),
+        prices=experiment.prompts.prices() if experiment.prompts else {},
     log:
-        paths("logs/tabulate_filter.log"),
+        paths("logs/tabulate_pairs.log"),
     benchmark:
-        paths("benchmarks/tabulate_filter.tsv")
+        paths("benchmarks/tabulate_pairs.tsv")
     conda:
         "../envs/ear.yaml"
     message:
-        "tabulate what the visual filter did"
+        "tabulate the prompt pairs and what the visual filter did with them"
     script:
-        "../scripts/judges_tabulate_filter.py"
+        "../scripts/judges_tabulate_pairs.py"

@@ -57,8 +57,7 @@ rule fetch_asset:
 
 if CANARY:
 
-    # Canary: does the checkpoint draw what it is known to draw? It warns, and stops nothing.
-
+    # Does the checkpoint draw what it is known to draw? It warns, and stops nothing.
     rule draw_canary:
         input:
             backbone=BACKBONE_FILE,
@@ -67,7 +66,7 @@ if CANARY:
         params:
             code=code("models_draw_canary"),
             backbone=BACKBONE,
-            canary=CANARY and CANARY.model_dump(),
+            canary=CANARY.model_dump(),
             threads=experiment.backbone.threads,
         log:
             paths("logs/draw_canary.log"),
@@ -75,9 +74,7 @@ if CANARY:
             paths("benchmarks/draw_canary.tsv")
         threads: experiment.backbone.threads
         resources:
-            gpu=GPU,
-            mem_mb=growing(BACKBONE_MB),
-            runtime=growing(20),
+            **with_backbone("draw_canary", 20),
         conda:
             "../envs/ear.yaml"
         message:

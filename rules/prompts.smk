@@ -1,110 +1,37 @@
 # Prompts: pairs from all sources (ECGVF, steps 1 and 2), evaluation prompts, general prompts and reference pictures.
 
 
-rule ask_grammar:
+rule ask:
     output:
         pairs=paths.source("{concept}", "{source}", "pairs.csv"),
         rejected=paths.source("{concept}", "{source}", "rejected.csv"),
         usage=paths.source("{concept}", "{source}", "usage.csv"),
     params:
-        code=code("prompts_ask_grammar"),
+        code=code("prompts_ask"),
         rules=rules_of,
         wanted=lambda wildcards: experiment.pairs_asked(wildcards.source),
-        seed=experiment.seed,
-    log:
-        paths("logs/ask_grammar-{concept}-{source}.log"),
-    benchmark:
-        paths("benchmarks/ask_grammar-{concept}-{source}.tsv")
-    conda:
-        "../envs/ear.yaml"
-    wildcard_constraints:
-        source=sources_by("grammar"),
-    message:
-        "ask the grammar for pairs of {wildcards.concept}"
-    script:
-        "../scripts/prompts_ask_grammar.py"
-
-
-rule ask_chat:
-    output:
-        pairs=paths.source("{concept}", "{source}", "pairs.csv"),
-        rejected=paths.source("{concept}", "{source}", "rejected.csv"),
-        usage=paths.source("{concept}", "{source}", "usage.csv"),
-    params:
-        code=code("prompts_ask_chat"),
-        rules=rules_of,
-        wanted=lambda wildcards: experiment.pairs_asked(wildcards.source),
-        asking=lambda wildcards: source_of(wildcards).asks(),
+        by=lambda wildcards: source_of(wildcards).by,
+        asking=lambda wildcards: None if by(wildcards, "grammar") else source_of(wildcards).asks(),
         calls=calls_of,
-    log:
-        paths("logs/ask_chat-{concept}-{source}.log"),
-    benchmark:
-        paths("benchmarks/ask_chat-{concept}-{source}.tsv")
-    resources:
-        endpoint=1,
-        runtime=growing(240),
-    conda:
-        "../envs/ear.yaml"
-    wildcard_constraints:
-        source=sources_by("chat"),
-    message:
-        "ask {wildcards.source} for pairs of {wildcards.concept}"
-    script:
-        "../scripts/prompts_ask_chat.py"
-
-
-rule ask_transformers:
-    output:
-        pairs=paths.source("{concept}", "{source}", "pairs.csv"),
-        rejected=paths.source("{concept}", "{source}", "rejected.csv"),
-        usage=paths.source("{concept}", "{source}", "usage.csv"),
-    params:
-        code=code("prompts_ask_transformers"),
-        rules=rules_of,
-        wanted=lambda wildcards: experiment.pairs_asked(wildcards.source),
-        asking=lambda wildcards: source_of(wildcards).asks(),
-        recordings=lambda wildcards, resources: experiment.prompts.recordings,
+        seed=experiment.seed,
         device=experiment.backbone.device,
-        threads=experiment.backbone.threads,
+        threads=lambda wildcards: experiment.backbone.threads if by(wildcards, "transformers") else None,
     log:
-        paths("logs/ask_transformers-{concept}-{source}.log"),
+        paths("logs/ask-{concept}-{source}.log"),
     benchmark:
-        paths("benchmarks/ask_transformers-{concept}-{source}.tsv")
+        paths("benchmarks/ask-{concept}-{source}.tsv")
     threads: experiment.backbone.threads
     resources:
-        gpu=GPU,
-        mem_mb=growing(20000),
+        endpoint=lambda wildcards: int(by(wildcards, "chat")),
+        gpu=lambda wildcards: GPU * by(wildcards, "transformers"),
+        mem_mb=lambda wildcards, attempt: attempt * (20000 if by(wildcards, "transformers") else 1000),
         runtime=growing(240),
     conda:
         "../envs/ear.yaml"
-    wildcard_constraints:
-        source=sources_by("transformers"),
     message:
         "ask {wildcards.source} for pairs of {wildcards.concept}"
     script:
-        "../scripts/prompts_ask_transformers.py"
-
-
-rule tabulate_sources:
-    input:
-        usage=[file for concept in experiment.own_prompts for file in of_sources(concept, "usage.csv")],
-        candidates=[paths.candidates(concept) for concept in experiment.own_prompts],
-        kept=[paths.pairs(concept) for concept in experiment.own_prompts],
-    output:
-        report(paths.table("sources.csv"), caption="../report/sources.rst", category="Tables"),
-    params:
-        code=code("prompts_tabulate_sources"),
-        prices=experiment.prompts.prices() if experiment.prompts else {},
-    log:
-        paths("logs/tabulate_sources.log"),
-    benchmark:
-        paths("benchmarks/tabulate_sources.tsv")
-    conda:
-        "../envs/ear.yaml"
-    message:
-        "tabulate sources of the prompt pairs"
-    script:
-        "../scripts/prompts_tabulate_sources.py"
+        "../scripts/prompts_ask.py"
 
 
 if experiment.world:
@@ -203,7 +130,7 @@ else:
         conda:
             "../envs/ear.yaml"
         wildcard_constraints:
-            concept=concepts_like(lambda concept: concept.published),
+            concept=like(experiment.concepts, lambda concept: concept.published),
         message:
             "read published prompts of {wildcards.concept}"
         script:
@@ -230,7 +157,7 @@ else:
         conda:
             "../envs/ear.yaml"
         wildcard_constraints:
-            concept=concepts_like(lambda concept: not concept.published),
+            concept=like(experiment.concepts, lambda concept: not concept.published),
         message:
             "split prompts of {wildcards.concept}"
         script:

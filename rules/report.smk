@@ -8,9 +8,7 @@ METRICS = dict(table=paths.table("metrics.csv"))
 # Function, in the order of the page: its module, its category in Snakemake's report, its file where it is not named like the
 # function, its input and params.
 FIGURES = {
-    "score_card": dict(
-        source="score_card", category="Axes", input=dict(table=paths.table("score-card.csv"))
-    ),
+    "score_card": dict(source="score_card", category="Axes", input=dict(table=paths.table("score-card.csv"))),
     "overview": dict(
         source="grids",
         category="Before and after",
@@ -63,9 +61,7 @@ FIGURES = {
             published=experiment.evaluation.published,
         ),
     ),
-    "nudity": dict(
-        source="nudity", category="Figures", input=dict(table=paths.table("detections.csv"))
-    ),
+    "nudity": dict(source="nudity", category="Figures", input=dict(table=paths.table("detections.csv"))),
     "filter_scores": dict(
         source="pairs",
         category="Filter",

@@ -34,9 +34,9 @@ def growing(amount):
 # Machine: what a run needs to know of where it runs, and what Snakemake would leave to the user.
 
 
+import json
 import os
 import subprocess
-import sys
 from shlex import quote
 
 from ear.workflow.machine import memory_mb

@@ -1,11 +1,19 @@
-"""The tidy tables of the whole experiment."""
+"""The tidy tables of the whole experiment, its score card, and published values beside ours."""
 
 from ear.workflow.jobs import job
 
 with job(snakemake):
     from ear.evaluation.attacks import ATTACK_COLUMNS
-    from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
+    from ear.evaluation.columns import (
+        DETECTION_COUNTS_CSV,
+        DETECTIONS_CSV,
+        METRICS_CSV,
+        SCORES_CSV,
+        VERDICTS_CSV,
+        WINDOW_LENGTH_CSV,
+    )
     from ear.evaluation.comparison import comparisons
+    from ear.evaluation.deviations import deviations
     from ear.evaluation.metrics_table import (
         Job,
         detection_table,
@@ -14,20 +22,19 @@ with job(snakemake):
         window_table,
         with_attacks,
     )
-    from ear.workflow.files import read_csv, write_csv
+    from ear.evaluation.score_card import score_card, to_latex
+    from ear.workflow.files import read_csv, write_csv, write_text
 
     files, params = snakemake.input, snakemake.params
-    attacks = dict(zip(map(tuple, params.attacked), files.attacks, strict=True))
+    made = zip(params.attacked, files.attacks, strict=True)
+    attacks = {tuple(run): read_csv(path, ATTACK_COLUMNS) for run, path in made}
     jobs = [
         Job(
             concept,
             method,
             seed,
             params.windows.get(f"{concept}/{method}"),
-            with_attacks(
-                VERDICTS_CSV.read(verdicts),
-                read_csv(path, ATTACK_COLUMNS) if (path := attacks.get((concept, method, seed))) else None,
-            ),
+            with_attacks(VERDICTS_CSV.read(verdicts), attacks.get((concept, method, seed))),
             SCORES_CSV.read(scores),
             DETECTIONS_CSV.read(detections),
             params.also_erased.get(f"{concept}/{method}", ()),
@@ -42,3 +49,12 @@ with job(snakemake):
     write_csv(output.top_k, top_k_table(jobs))
     write_csv(output.detections, detection_table(jobs))
     write_csv(output.comparisons, comparisons(jobs, params.shown_method))
+
+    metrics = METRICS_CSV.read(output.metrics)
+    card = score_card(metrics, params.image_tokens)
+    write_csv(output.score_card, card)
+    write_text(output.latex, to_latex(card))
+    if output.deviations:
+        windows = WINDOW_LENGTH_CSV.read(output.windows)
+        counts = DETECTION_COUNTS_CSV.read(output.detections)
+        write_csv(output.deviations, deviations(windows, counts))

@@ -24,9 +24,9 @@ with job(snakemake, threads=snakemake.params.threads):
     name = "/".join(folders[0].parts[3:-1])  # below results/<experiment>/images
 
     backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
-    windows = read_windows(source.edited_weights or None)
+    windows = read_windows(source.get("edited_weights") or None)
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)
-    pairs = read_csv(source.candidates, PAIR_COLUMNS) if source.candidates else None
+    pairs = read_csv(source.candidates, PAIR_COLUMNS) if source.get("candidates") else None
     conditions = conditions_of(prompts, params.axes, pairs) if params.axes else []
     original = (backbone, Guidance(params.guidance), params.sampling["temperature"])
     guidance = Guidance(params.guidance, **(params.negative or {}))
@@ -42,9 +42,9 @@ with job(snakemake, threads=snakemake.params.threads):
         with windows.applied(backbone, window):
             for shard, folder in shards.items():
                 part = shard_rows(table, shard, params.shards)
-                rows[shard].append(render_left(backbone, part, folder, source.shared, **settings))
+                rows[shard].append(render_left(backbone, part, folder, source.get("shared", []), **settings))
 
-    tokens = read_tokens(source.tokens, *original)
+    tokens = read_tokens(source.get("tokens", []), *original)
     settings |= {"desc": f"rendering conditions of {name}", "window": windows.own}
     with windows.applied(backbone, windows.own):
         for shard, folder in shards.items():

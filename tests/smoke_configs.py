@@ -13,7 +13,7 @@ CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 
 
 def smoke_config() -> Config:
-    """The smoke experiment with six pairs and a filter that drops."""
+    """The smoke experiment with six pairs, a filter that drops, a second seed and a second method that trains."""
     return parse_config(_smoke(), "smoke", shapes_of(CATALOGUE))
 
 
@@ -29,4 +29,5 @@ def joint_config() -> Config:
 def _smoke() -> dict[str, Any]:
     raw = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text(encoding="utf-8"))
     raw["prompts"]["sources"]["grammar"]["pairs"] = 6
-    return raw | {"filter": {"drop": True}}
+    raw["methods"]["released"] = {"variant": "released"}
+    return raw | {"filter": {"drop": True}, "seeds": [0, 1]}

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from ear.config.sections import Positive, Section, Share
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
-from ear.world.sentences import CONCEPTS, Frame, caption, caption_with
+from ear.world.sentences import Frame, caption, caption_with
 
 Kind = Literal["object", "style", "attribute", "unsafe"]
 Phrase = Annotated[str, StringConstraints(min_length=1)]

@@ -74,12 +74,8 @@ class Cluster:
 
     def run(self, *command, check=True):
         """Run a command of Slurm's; returns what it prints."""
-        found = subprocess.run(
-            [_which(command[0]), *command[1:]],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        command = [_which(command[0]), *command[1:]]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert not check or found.returncode == 0, found.stderr
         return found.stdout.strip()
 
@@ -106,19 +102,10 @@ class Cluster:
                 memory=memory * 9 // 10,
             )
         )
-        names = ("socket", "pid", "log", "seed")
-        paths = {name: munge / name for name in names}
-        self._start(
-            "munged",
-            "--foreground",
-            f"--key-file={munge / 'key'}",
-            f"--socket={paths['socket']}",
-            f"--pid-file={paths['pid']}",
-            f"--log-file={paths['log']}",
-            f"--seed-file={paths['seed']}",
-            user="munge",
-        )
-        self._wait(paths["socket"].exists, "munge's socket")
+        munge_socket = munge / "socket"
+        flags = [f"--{name}-file={munge / name}" for name in ("key", "pid", "log", "seed")]
+        self._start("munged", "--foreground", f"--socket={munge_socket}", *flags, user="munge")
+        self._wait(munge_socket.exists, "munge's socket")
         self.start_controller()
         self._start("slurmd", "-D", "-N", self.host)
         self._wait(lambda: self.node_state() == "idle", "an idle node")
@@ -136,9 +123,9 @@ class Cluster:
         return self.run("sinfo", "-h", "-o", "%t", check=False)
 
     def jobs(self, states="all"):
-        """Job id → (name, state) of Slurm's jobs."""
-        lines = self.run("squeue", "-h", "-t", states, "-o", "%i|%j|%T", check=False).splitlines()
-        return {job: (name, state) for job, name, state in (line.split("|") for line in lines)}
+        """Job id → state of Slurm's jobs."""
+        lines = self.run("squeue", "-h", "-t", states, "-o", "%i %T", check=False).splitlines()
+        return dict(line.split() for line in lines)
 
     def stop(self):
         """Cancel what runs and stop all daemons."""
@@ -150,11 +137,7 @@ class Cluster:
     def _start(self, program, *arguments, user=None):
         with (self.folder / f"{program}.out").open("ab") as log:
             self._daemons[program] = subprocess.Popen(
-                [_which(program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                user=user,
+                [_which(program), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user
             )
 
     def _stop(self, program):
@@ -193,6 +176,6 @@ def running():
 
 
 def _free_port():
-    with socket.socket() as condition:
-        condition.bind(("127.0.0.1", 0))
-        return condition.getsockname()[1]
+    with socket.socket() as any_socket:
+        any_socket.bind(("127.0.0.1", 0))
+        return any_socket.getsockname()[1]

@@ -33,14 +33,14 @@ def hashes(folder):
 
 
 class Run:
-    """Snakemake with the smoke experiment, in a process group of its own, as a shell starts it."""
+    """Snakemake, by itself with the smoke experiment, in a process group of its own, as a shell starts it."""
 
     def __init__(self, folder, *arguments):
         self.folder = folder
         self.log = folder / f"snakemake-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [interpreter(folder), "-m", "snakemake", *SMOKE, *arguments],
+                [interpreter(folder), "-m", "snakemake", *(arguments or SMOKE)],
                 cwd=folder,
                 env=os.environ | {"PYTHONPATH": str(folder)},
                 stdout=log,

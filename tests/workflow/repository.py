@@ -1,28 +1,21 @@
 """A copy of the repository to run Snakemake in."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ["--configfile", "configs/smoke.yaml"]
-CODE = [
-    "Snakefile",
-    "assets.yaml",
-    "config.yaml",
-    "configs",
-    "ear",
-    "envs",
-    "models",
-    "profiles",
-    "report",
-    "requirements.lock",
-    "rules",
-    "scripts",
-]
+CODE = ["ear", "configs", "envs", "models", "profiles", "report", "rules", "scripts"]
+CODE += ["Snakefile", "assets.yaml", "config.yaml", "requirements.lock"]
 
 
 def copy_of_the_repository(folder):
@@ -55,6 +48,17 @@ def copy_of_a_run(folder, place):
     return shutil.copytree(folder, place, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
+def config_of(experiment):
+    """An experiment's config as parsed YAML."""
+    return yaml.safe_load((ROOT / f"configs/{experiment}.yaml").read_text())
+
+
+def write_config(path, config):
+    """Write a config, the order of its methods kept; returns Snakemake's arguments for it."""
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return ["--configfile", str(path)]
+
+
 def snakemake(folder, *arguments, check=True, before=(), environment=()):
     """Run Snakemake on the copy's own code.
 
@@ -73,10 +77,31 @@ def snakemake(folder, *arguments, check=True, before=(), environment=()):
     return run
 
 
+@cache
+def _forks():
+    command = [sys.executable, "-P", Path(__file__).with_name("forks.py")]
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.Popen(
+        command, env=variables, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/"
+    )
+
+
+def dry_run(folder, *arguments, check=True):
+    """What a dry run on the copy's own code prints; it must end well, or where check is False badly."""
+    with tempfile.NamedTemporaryFile("r", suffix=".log") as log:
+        request = {"folder": str(folder), "log": log.name, "arguments": [*arguments, "--dry-run"]}
+        process = _forks()
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        code, text = int(process.stdout.readline()), log.read()
+    assert (code == 0) == check, text[-9000:]
+    return text
+
+
 def planned_counts(folder, *arguments):
-    """Rule → number of jobs that a dry run would execute."""
-    run = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules")
-    return counts_in(run.stdout + run.stderr)
+    """Rule → number of jobs that a dry run would execute, without `all`."""
+    counts = counts_in(dry_run(folder, *arguments, "--quiet", "rules"))
+    return {name: count for name, count in counts.items() if name not in ("all", "total")}
 
 
 def counts_in(text):

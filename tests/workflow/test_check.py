@@ -1,7 +1,5 @@
 """What would stop the paper's experiment on this machine: reported by a target, and before a run's first job."""
 
-import time
-
 import pytest
 import torch
 
@@ -25,9 +23,7 @@ def fetched(repository):
 
 
 def test_the_check_lists_what_would_stop_the_run_and_fetches_nothing(repository):
-    started = time.monotonic()
     run = snakemake(repository, "check", *PAPER, check=False, environment=NOWHERE)
-    assert time.monotonic() - started < 60  # some 6 s on a quiet machine
     assert run.returncode == 1
     lines = run.stdout.splitlines()
     assert lines[0].startswith("error: GPU: none is visible")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.workflow.repository import ROOT, odd_folder, snakemake
+from tests.workflow.repository import ROOT, dry_run, odd_folder, snakemake
 
 SNAKEFILE = """
 import ear.workflow.machine
@@ -89,18 +89,15 @@ def facts(place):
     return {name: json.loads((place / f"{name}.out").read_text()) for name in JOBS}
 
 
-def test_jobs_run_with_the_interpreter_that_started_them(place, facts):
+def test_jobs_have_their_interpreter_and_no_limits_and_share_the_memory(place, facts):
     assert {job["python"] for job in facts.values()} == {str(place / ".venv/bin/python")}
     assert all(character in str(place) for character in " '$ü")
-
-
-def test_jobs_at_once_ask_for_no_more_memory_than_the_machine_has(facts):
+    assert {job["limit"] for job in facts.values()} == {
+        resource.RLIM_INFINITY
+    }  # in somebody's allocation too
+    assert all(job["writes bytecode"] for job in facts.values())
     times = sorted((job["started"], job["ended"]) for job in facts.values())
     assert not any(later[0] < earlier[1] for earlier, later in itertools.pairwise(times))
-
-
-def test_jobs_in_somebodys_allocation_are_not_limited(facts):
-    assert {job["limit"] for job in facts.values()} == {resource.RLIM_INFINITY}
 
 
 def test_a_submitted_job_is_limited(place, facts):
@@ -110,10 +107,6 @@ def test_a_submitted_job_is_limited(place, facts):
     assert json.loads((place / "0.out").read_text())["limit"] == 600 * 2**20
 
 
-def test_jobs_keep_their_bytecode(facts):
-    assert all(job["writes bytecode"] for job in facts.values())
-
-
 @pytest.mark.parametrize(
     ("moved", "arguments", "letter"),
     [(False, ["--workflow-profile", "profiles/slurm"], "$"), (True, [], "{")],
@@ -121,9 +114,8 @@ def test_jobs_keep_their_bytecode(facts):
 def test_a_path_that_snakemake_cannot_have_is_refused(place, tmp_path, moved, arguments, letter):
     if moved:
         place = shutil.copytree(place, tmp_path / "{tiny}", symlinks=True)
-    run = snakemake(place, *arguments, "--dry-run", check=False)
-    assert run.returncode == 1
-    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    text = dry_run(place, *arguments, check=False)
+    errors = [line for line in text.splitlines() if line.startswith("error: ")]
     assert errors == [
         f"error: {place}: found {letter} in the path, which Snakemake cannot have there: move the clone"
     ]

@@ -1,21 +1,21 @@
 """The paper's experiment: what it would run at full scale."""
 
 import json
-import time
 from functools import cache
 
 import pytest
-import yaml
 
 from ear.commands.plan.estimate import run_times
 from tests.unit.commands.test_plan import CATALOGUE, config_of
+from tests.workflow.repository import config_of as raw_config_of
 from tests.workflow.repository import (
-    ROOT,
     copy_of_the_repository,
     counts_in,
+    dry_run,
     planned_counts,
     resources_in,
     snakemake,
+    write_config,
 )
 
 SHARDS = 4
@@ -28,7 +28,7 @@ COUNTS = {
     "render_pairs": 3,
     "render_targets": 3,
     "filter_pairs": 3,
-    "tabulate_filter": 1,
+    "tabulate_pairs": 1,
     "sample_sequences": 3 * 3,  # without context, independent, aligned
     "erase": 3 * 4,
     "import_published": 3,
@@ -40,8 +40,6 @@ COUNTS = {
     "evaluate": 3 * 6 + 1,
     "attack": 3 * 6,
     "tabulate": 1,
-    "compare_published": 1,
-    "score_card": 1,
     "plot_score_card": 1,
     **{f"plot_{name}": 1 for name in ("attacks", "prefix", "sweeps", "relearning", "understanding")},
     "plot_concept_rate": 1,
@@ -64,32 +62,28 @@ def repository(tmp_path_factory):
 
 
 @cache
-def dry_run(repository, experiment):
+def jobs_of(repository, experiment):
     """All that a dry run of an experiment prints."""
-    run = snakemake(repository, "--dry-run", "--verbose", "--configfile", f"configs/{experiment}.yaml")
-    return run.stdout + run.stderr
+    return dry_run(repository, "--verbose", "--configfile", f"configs/{experiment}.yaml")
 
 
 def test_the_papers_jobs_are_counted_without_network_and_without_jobs_of_single_images(repository):
-    started = time.monotonic()
-    counts = counts_in(dry_run(repository, "janus-pro-7b"))
+    counts = counts_in(jobs_of(repository, "janus-pro-7b"))
     assert counts == COUNTS | {"total": sum(COUNTS.values())}
-    assert time.monotonic() - started < 60  # some 5 s on a quiet machine
     assert not (repository / "resources").exists()
     assert not (repository / "assets.lock.json").exists()
 
 
 def test_the_small_models_jobs_are_the_same_without_published_weights(repository):
-    counts = counts_in(dry_run(repository, "janus-pro-1b"))
+    counts = counts_in(jobs_of(repository, "janus-pro-1b"))
     assert "import_published" not in counts
-    assert "compare_published" not in counts
     assert counts["render_images"] == 3 * 4 * 2
     assert counts["draw_canary"] == 1  # whose tokens are known
 
 
-@pytest.mark.parametrize("experiment", ["janus-pro-7b", "janus-pro-1b", "janus-pro-1b-quick"])
+@pytest.mark.parametrize("experiment", ["janus-pro-7b", "janus-pro-1b"])
 def test_every_job_may_take_as_long_as_is_planned_for_it(repository, experiment):
-    given = resources_in(dry_run(repository, experiment))
+    given = resources_in(jobs_of(repository, experiment))
     limits = run_times(config_of(experiment), CATALOGUE)
     assert len(limits) > 10 and limits.keys() <= given.keys()
     for name, minutes in limits.items():
@@ -101,13 +95,13 @@ def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(reposit
     (root / "clip").mkdir(parents=True)
     for name in ("open_clip_config.json", "open_clip_model.safetensors"):
         (root / "clip" / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    config = yaml.safe_load((ROOT / "configs/janus-pro-7b.yaml").read_text())
+    config = raw_config_of("janus-pro-7b")
     config["assets"] |= {"root": str(root), "lock": str(tmp_path / "assets.lock.json")}
     config["backbone"] |= {"device": "cpu", "threads": 1}
     config["experiment"] = "failing"
-    (tmp_path / "failing.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    failing = write_config(tmp_path / "failing.yaml", config)
     targets = [f"results/failing/models/{name}/asset.json" for name in ("clip", "nudenet")]
-    run = snakemake(repository, *targets, "--configfile", str(tmp_path / "failing.yaml"), check=False)
+    run = snakemake(repository, *targets, *failing, check=False)
     assert run.returncode == 1
     assert (repository / targets[1]).exists() and not (repository / targets[0]).exists()
     assert json.loads((tmp_path / "assets.lock.json").read_text()).keys() == {"nudenet"}
@@ -117,8 +111,6 @@ def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(reposit
     assert "open_clip_config.json: found a Git LFS pointer (run `git lfs pull`" in end[1]
 
 
-def test_all_assets_are_one_target_that_never_leaves_the_machine(repository):
+def test_all_assets_are_one_target(repository):
     counts = planned_counts(repository, "assets", "--configfile", "configs/rehearsal.yaml")
-    assert counts == {"assets": 1, "fetch_asset": 11, "make_stand_ins": 1, "total": 13}
-    rules = (ROOT / "rules/models.smk").read_text()
-    assert rules.count("localrule: True") == 2
+    assert counts == {"assets": 1, "fetch_asset": 11, "make_stand_ins": 1}

@@ -4,18 +4,16 @@ import copy
 
 import pandas as pd
 import pytest
-import yaml
 from datasets import load_dataset
 
 from tests.chat_server import chat_server
-from tests.workflow.repository import ROOT, copy_of_a_run, planned_counts, snakemake
+from tests.workflow.repository import config_of, copy_of_a_run, planned_counts, snakemake, write_config
 
 KEY = "sk-Loopback-0123456789"
 PROMPTS = "results/smoke/prompts/church"
 TARGETS = [f"{PROMPTS}/{name}.csv" for name in ("candidates", "evaluation", "rejected")]
 CARD = "results/smoke/dataset/church/README.md"
 SOURCES = "results/smoke/tables/sources.csv"
-MADE = ["prompts", "images/church/pairs", "judges", "tables", "figures", "dataset"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +30,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def made(repository, server):
-    """Bytes of prompts, tables, figure and data set as the first run made them."""
+    """Bytes of prompts as the first run made them, beside a data set and the table of sources."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EAR_TEST_KEY", KEY)
         patch.setenv("NO_PROXY", "127.0.0.1")
@@ -51,19 +49,13 @@ def sources(url):
 
 
 def configured(folder, of_config):
-    config = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text())
+    config = config_of("smoke")
     config["prompts"]["sources"] = of_config
-    (folder / "mixed.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    return ["--configfile", "mixed.yaml"]
+    return write_config(folder / "mixed.yaml", config)
 
 
 def contents(folder):
-    made = [
-        folder / PROMPTS / "sources",
-        (folder / CARD).parent,
-        *(folder / name for name in [*TARGETS, SOURCES]),
-    ]
-    files = [path for one in made for path in (one.rglob("*") if one.is_dir() else [one]) if path.is_file()]
+    files = [path for path in (folder / PROMPTS).rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -73,7 +65,9 @@ def recorded(folder):
     }
 
 
-def test_pairs_of_all_sources_are_candidates_and_the_evaluation_is_the_grammars(repository, server, made):
+def test_pairs_of_all_sources_are_candidates_and_each_has_its_row_and_its_place_in_the_data_set(
+    repository, server, made
+):
     candidates = pd.read_csv(repository / TARGETS[0])
     counts = candidates["source"].value_counts()
     assert counts["grammar"] == 6
@@ -87,9 +81,6 @@ def test_pairs_of_all_sources_are_candidates_and_the_evaluation_is_the_grammars(
         assert usage["requests"] == recorded(repository)[name] and usage["asked"] == 10 * usage["requests"]
         assert set(pd.read_csv(folder / "rejected.csv")) <= set(pd.read_csv(repository / TARGETS[2]))
     assert set(server.answered.values()) == {1}
-
-
-def test_each_model_has_its_row_and_its_place_in_the_data_set(repository, made):
     table = pd.read_csv(repository / SOURCES).set_index("source")
     assert list(table.index) == ["grammar", "one", "two"]
     assert (table["kept"] <= table["candidates"]).all() and table["candidates"].gt(0).all()
@@ -111,11 +102,8 @@ def test_without_results_endpoint_and_key_the_recordings_give_the_same_bytes(
 ):
     monkeypatch.delenv("EAR_TEST_KEY")
     asked = server.requests
-    before = repository / "results-before/smoke"
-    for name in MADE:
-        (before / name).parent.mkdir(parents=True, exist_ok=True)
-        (repository / "results/smoke" / name).rename(before / name)
-    snakemake(repository, *TARGETS, SOURCES, CARD, *configured(repository, sources("http://127.0.0.1:9/v1")))
+    (repository / PROMPTS).rename(repository / "prompts-before")
+    snakemake(repository, *TARGETS, *configured(repository, sources("http://127.0.0.1:9/v1")))
     assert contents(repository) == made
     assert server.requests == asked
 
@@ -125,15 +113,14 @@ def test_without_results_endpoint_and_key_the_recordings_give_the_same_bytes(
     [
         ({"timeout_s": 5.0, "concurrency": 1, "attempts": 2, "base_url": "http://elsewhere/v1"}, {}),
         ({"budget": {"tokens": 10**6}, "key": "ANOTHER"}, {}),
-        ({"temperature": 0.5}, {"ask_chat": 1, "make_pairs": 1}),
-        ({"pairs": 20}, {"ask_chat": 1, "make_pairs": 1}),
+        ({"temperature": 0.5}, {"ask": 1, "make_pairs": 1}),
+        ({"pairs": 20}, {"ask": 1, "make_pairs": 1}),
     ],
 )
 def test_only_keys_that_can_change_an_answer_rerun_a_source(repository, server, made, change, rules):
     changed = copy.deepcopy(sources(server.url))
     changed["two"] |= change
-    counts = planned_counts(repository, *TARGETS, *configured(repository, changed))
-    assert {name: count for name, count in counts.items() if name != "total"} == rules
+    assert planned_counts(repository, *TARGETS, *configured(repository, changed)) == rules
 
 
 def test_a_model_more_and_pairs_more_ask_for_what_is_missing(repository, server, made):
@@ -147,33 +134,22 @@ def test_a_model_more_and_pairs_more_ask_for_what_is_missing(repository, server,
     assert after["two"] == before["two"]
     assert after["one"] + after["three"] - before["one"] == server.requests - asked
     assert set(server.answered.values()) == {1}
-    old = pd.read_csv(repository / "results-before/smoke/prompts/church/candidates.csv")
+    old = pd.read_csv(repository / "prompts-before/candidates.csv")
     new = pd.read_csv(repository / TARGETS[0])
     kept = old.merge(new, on=list(old))
     assert len(kept) >= len(old) - 1  # a new pair of the first model may be a near-duplicate of the second's
 
 
-def test_a_spent_budget_is_one_line_on_the_terminal(repository, server, made):
-    poor = sources(server.url)
-    poor["poor"] = poor["two"] | {"pairs": 40, "budget": {"tokens": 8000}}
-    run = snakemake(repository, *TARGETS, *configured(repository, poor), check=False)
-    assert run.returncode != 0
-    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert errors[0].startswith("error: prompts.sources.poor.budget.tokens: found 8000, wanted more: ")
-    assert recorded(repository)["poor"] > 0
-
-
 def test_on_pretrained_models_held_out_pairs_are_the_evaluation(repository, server, monkeypatch):
     monkeypatch.setenv("EAR_TEST_KEY", KEY)
-    config = yaml.safe_load((ROOT / "configs/rehearsal.yaml").read_text())
+    config = config_of("rehearsal")
     config["concepts"]["church"]["published"] = None
     models = {name: source for name, source in sources(server.url).items() if name != "grammar"}
     config["prompts"] = {"target": 6, "retention": 4, "sources": models}
-    (repository / "own.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    own = write_config(repository / "own.yaml", config)
     folder = repository / "results/rehearsal/prompts"
     targets = [f"results/rehearsal/prompts/{concept}/candidates.csv" for concept in ("church", "nudity")]
-    snakemake(repository, *targets, "--configfile", "own.yaml")
+    snakemake(repository, *targets, *own)
     pairs, prompts = (pd.read_csv(folder / "church" / f"{name}.csv") for name in ("candidates", "evaluation"))
     assert set(pairs["source"]) == {"one", "two"} and 20 <= len(pairs) <= 27
     wanted = {"general": 4, "target": 6, "retention": 4, "implicit": 1, "neighbours": 5}
@@ -182,5 +158,3 @@ def test_on_pretrained_models_held_out_pairs_are_the_evaluation(repository, serv
     assert target.str.contains("church").all() and not retention.str.contains("church").any()
     assert not {*target, *retention} & {*pairs["unsafe_prompt"], *pairs["safe_prompt"]}
     assert set(pd.read_csv(folder / "nudity/candidates.csv")["source"]) == {"published"}
-    counts = planned_counts(repository, "--configfile", "own.yaml")
-    assert counts["tabulate_sources"] == 1 and counts["evaluate"] == 3 * 6 + 1

@@ -8,40 +8,41 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
-import yaml
 
-from tests.workflow.repository import ROOT, SMOKE, copy_of_the_repository, planned_counts, snakemake
+from tests.workflow.repository import (
+    ROOT,
+    SMOKE,
+    config_of,
+    copy_of_the_repository,
+    planned_counts,
+    snakemake,
+    write_config,
+)
 
 REPORT = {"write_report": 1}
-TABLES = {"tabulate": 1, "plot_concept_rate": 1, "plot_tradeoff": 1, "plot_window_length": 1} | REPORT
 AXES = {f"plot_{name}": 1 for name in ("attacks", "prefix", "sweeps", "relearning", "understanding")}
-TABLES |= {"score_card": 1, "plot_score_card": 1} | AXES
+RATES = {f"plot_{name}": 1 for name in ("concept_rate", "tradeoff", "window_length", "score_card")} | AXES
+TABLES = {"tabulate": 1} | RATES | REPORT
 SHOWN = {"plot_overview": 1, "plot_samples": 1} | TABLES
-# The smoke experiment: a concept, two methods that train, two seeds, two shards; original and negative-prompt train nothing.
-MEASURED = {"render_images": 8, "evaluate": 4, "attack": 4} | SHOWN
-TRAINED = {"erase": 4, "plot_training": 1} | MEASURED
-OF_ONE_METHOD = {"erase": 2, "plot_training": 1, "render_images": 4, "evaluate": 2, "attack": 2} | SHOWN
-ALL_IMAGES = {"render_images": 10, "render_original": 1, "evaluate": 6} | SHOWN
-ALL_DRAWN = {"attack": 6, "render_targets": 1} | ALL_IMAGES
-FILTERED = {
-    "filter_pairs": 1,
-    "tabulate_sources": 1,
-    "tabulate_filter": 1,
-    "plot_filter_scores": 1,
-    "plot_borderline": 1,
-}
-JUDGED = {"evaluate": 6} | FILTERED | SHOWN  # attacks ask the first judge alone
-OF_CONCEPT = {"render_pairs": 1, "sample_sequences": 4} | FILTERED | TRAINED
+# The smoke experiment: a concept, a method that trains, a seed, two shards; original and negative-prompt train nothing.
+MEASURED = {"render_images": 2, "evaluate": 1, "attack": 1} | SHOWN
+TRAINED = {"erase": 1, "plot_training": 1} | MEASURED
+ALL_IMAGES = {"render_images": 4, "render_original": 1, "evaluate": 3} | SHOWN
+ALL_DRAWN = {"attack": 3, "render_targets": 1} | ALL_IMAGES
+FILTERED = {"filter_pairs": 1, "tabulate_pairs": 1, "plot_filter_scores": 1, "plot_borderline": 1}
+JUDGED = {"evaluate": 3} | FILTERED | SHOWN  # attacks ask the first judge alone
+FROM_FILTERED = {"sample_sequences": 1} | FILTERED | TRAINED
+OF_CONCEPT = {"render_pairs": 1} | FROM_FILTERED
 # The second judge is calibrated on the pairs' images, and looks at all of the concept's others.
-FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 6}
+FROM_IMAGES = OF_CONCEPT | {"calibrate_judge": 1, "evaluate": 3}
 # The original is given beginnings of the pairs' unsafe images.
 FROM_PAIRS = {"render_original": 1} | FROM_IMAGES
 FROM_BACKBONE = FROM_IMAGES | ALL_DRAWN | {"render_general": 2}
-FIGURES = {f"plot_{name}": 1 for name in ("borderline", "concept_rate", "filter_scores", "overview")}
-FIGURES |= {f"plot_{name}": 1 for name in ("samples", "tradeoff", "training", "window_length", "score_card")}
-FIGURES |= AXES
-PROMPTS = ["draw_held_out", "extract_features", "ask_grammar", "make_pairs", "make_prompts"]
-FROM_PROMPTS = FROM_BACKBONE | dict.fromkeys(PROMPTS, 1)
+FIGURES = {
+    f"plot_{name}": 1 for name in ("borderline", "filter_scores", "overview", "samples", "training")
+} | RATES
+OWN_PROMPTS = {"ask": 1, "make_pairs": 1, "make_prompts": 1}
+FROM_PROMPTS = FROM_BACKBONE | OWN_PROMPTS | {"draw_held_out": 1, "extract_features": 1}
 BOAT = {
     "kind": "object",
     "words": "boat",
@@ -53,50 +54,34 @@ KEYS = {
     "a concept's window": ("concepts.church.window", 8, TRAINED),
     "η": ("erasure.eta", 0.5, TRAINED),
     "μ": ("erasure.threshold", {"value": 0.05}, TRAINED),
-    "a window length in the sweep": ("erasure.windows", [4, 8, 16], OF_ONE_METHOD),
-    "a sweep less": ("methods.ear.sweep", False, OF_ONE_METHOD),
-    "a method more": ("methods.wga", {"variant": "wga"}, OF_ONE_METHOD),
-    "a method less": ("methods.released", None, {"plot_training": 1} | SHOWN),
-    "a method's own key": (
-        "methods.negative-prompt.strength",
-        2.0,
-        {"render_images": 2, "evaluate": 1, "attack": 1} | SHOWN,
-    ),
-    "a concept more": (
-        "concepts.boat",
-        BOAT,
-        dict.fromkeys(["ask_grammar", "make_pairs", "make_prompts"], 1) | OF_CONCEPT | ALL_DRAWN,
-    ),
+    "a window length in the sweep": ("erasure.windows", [4, 8, 16], TRAINED),
+    "a sweep less": ("methods.ear.sweep", False, TRAINED),
+    "a method more": ("methods.wga", {"variant": "wga"}, TRAINED),
+    "a method less": ("methods.negative-prompt", None, SHOWN),
+    "a method's own key": ("methods.negative-prompt.strength", 2.0, MEASURED),
+    "a concept more": ("concepts.boat", BOAT, OWN_PROMPTS | OF_CONCEPT | ALL_DRAWN),
     "a seed more": (
         "seeds",
-        [0, 1, 2],
-        {"sample_sequences": 2, "erase": 2, "render_images": 4, "evaluate": 2, "attack": 2} | TABLES,
+        [0, 1],
+        {"sample_sequences": 1, "erase": 1, "render_images": 2, "evaluate": 1, "attack": 1} | TABLES,
     ),
-    "more pairs": ("prompts.sources.grammar.pairs", 32, {"ask_grammar": 1, "make_pairs": 1} | FROM_PAIRS),
+    "more pairs": ("prompts.sources.grammar.pairs", 32, {"ask": 1, "make_pairs": 1} | FROM_PAIRS),
     "more target or retention prompts": ("prompts.target", 12, {"make_prompts": 1} | ALL_DRAWN),
     "more general prompts": (
         "utility.general",
         12,
         {"draw_held_out": 1, "extract_features": 1, "make_prompts": 1, "render_general": 2} | ALL_DRAWN,
     ),
-    "the judge's threshold or k": ("concepts.church.judge.top_k", 2, {"attack": 6} | JUDGED),
+    "the judge's threshold or k": ("concepts.church.judge.top_k", 2, {"attack": 3} | JUDGED),
     "a zero-shot judge's phrases": (
         "concepts.church.second_judge.positive",
         ["a steeple"],
         {"calibrate_judge": 1} | JUDGED,
     ),
-    "whether the filter drops": (
-        "filter.drop",
-        True,
-        {"sample_sequences": 4} | FILTERED | TRAINED,
-    ),
+    "whether the filter drops": ("filter.drop", True, FROM_FILTERED),
     "guidance or temperature": ("sampling.temperature", 0.5, FROM_BACKBONE),
     "rows of the sample figure": ("evaluation.sample_rows", 1, {"plot_samples": 1} | REPORT),
-    "the number of shards": (
-        "rendering.shards",
-        3,
-        ALL_IMAGES | {"render_general": 3, "render_images": 15},
-    ),
+    "the number of shards": ("rendering.shards", 3, ALL_IMAGES | {"render_general": 3, "render_images": 6}),
     "the batch size": ("rendering.batch_size", 5, REPORT),
     "the experiment's seed": ("seed", 8, FROM_PROMPTS),
 }
@@ -106,15 +91,12 @@ FILES = {
 }
 MODELS = {
     "the mini backbone's entry in `assets.yaml`": ("mini-backbone", FROM_BACKBONE),
-    "the mini classifier's": ("mini-classifier", {"extract_features": 1, "attack": 6} | JUDGED),
+    "the mini classifier's": ("mini-classifier", {"extract_features": 1, "attack": 3} | JUDGED),
 }
 MODULES = {
-    "the style of all figures": (
-        "ear/report/style.py",
-        FIGURES | REPORT,
-    ),
+    "the style of all figures": ("ear/report/style.py", FIGURES | REPORT),
     "one figure": ("ear/report/figures/tradeoff.py", {"plot_tradeoff": 1} | REPORT),
-    "a metric": ("ear/evaluation/metrics/answers.py", {"evaluate": 6} | SHOWN),
+    "a metric": ("ear/evaluation/metrics/answers.py", {"evaluate": 3} | SHOWN),
     "the training loop": ("ear/erasure/trainer.py", TRAINED),
     "the report's page": ("ear/report/page.py", REPORT),
     "a caption of the report": ("report/tradeoff.rst", REPORT),
@@ -134,9 +116,8 @@ OTHERS = {
 
 
 def planned(folder, *arguments):
-    """Rule → number of jobs that a dry run would execute, without `all`."""
-    counts = planned_counts(folder, *(arguments or SMOKE))
-    return {name: count for name, count in counts.items() if name not in ("all", "total")}
+    """Rule → number of jobs that a dry run of the smoke experiment, or of another config, would execute."""
+    return planned_counts(folder, *(arguments or SMOKE))
 
 
 @contextmanager
@@ -153,7 +134,7 @@ def edited(path, edit):
 
 def with_key(place, key, value):
     """The smoke experiment's config with one key set, or taken out where the value is None."""
-    config = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text())
+    config = config_of("smoke")
     *parents, last = key.split(".")
     node = config
     for name in parents:
@@ -162,9 +143,7 @@ def with_key(place, key, value):
         del node[last]
     else:
         node[last] = value
-    path = place / "changed.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))  # the order of methods is that of the tables
-    return ["--configfile", str(path)]
+    return write_config(place / "changed.yaml", config)
 
 
 def another_word(text):
@@ -177,11 +156,6 @@ def test_every_row_of_the_table_has_a_test():
     table = (ROOT / "docs/reruns.md").read_text()
     rows = re.findall(r"^\| (.+?) \|", table, flags=re.MULTILINE)[1:]
     assert sorted(rows) == sorted([*KEYS, *FILES, *MODELS, *MODULES, *REMARKS, *OTHERS])
-
-
-def test_a_second_run_has_nothing_to_do(done):
-    run = snakemake(done, *SMOKE)
-    assert "Nothing to be done" in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize(("key", "value", "jobs"), KEYS.values(), ids=KEYS)
@@ -217,44 +191,36 @@ def test_a_remark_in_a_module_of_all_jobs(done, remark):
         assert planned(done) == {}
 
 
-def test_times_of_files(own):
-    files = sorted(path for path in (own / "results").rglob("*") if path.is_file())
+def test_a_copy_with_odd_times_whose_code_is_touched_and_whose_clock_is_set_back(done, tmp_path):
     order = random.Random(7)
-    for path in files:
-        moment = path.stat().st_mtime + order.uniform(0, 3600)
-        os.utime(path, (moment, moment))
-    assert planned(own) == {}
+    for copied in (shutil.copy2, shutil.copy):  # with times, then without
+        copy = shutil.copytree(done, tmp_path / copied.__name__, symlinks=True, copy_function=copied)
+        for path in (path for path in copy.rglob("*") if path.is_file() and not path.is_symlink()):
+            moment = path.stat().st_mtime + order.uniform(0, 3600)
+            if "results" not in path.parts:
+                path.touch()
+            elif copied is shutil.copy2:
+                os.utime(path, (moment, moment))
+            elif order.random() < 0.5:  # written while the clock was wrong
+                os.utime(path, (10**9, 10**9))
+        assert planned(copy) == {}
 
 
-def test_a_copy_without_times_whose_code_is_touched_and_whose_clock_is_set_back(done, tmp_path):
-    without_times = shutil.copytree(done, tmp_path / "repository", symlinks=True, copy_function=shutil.copy)
-    order = random.Random(7)
-    for path in (path for path in without_times.rglob("*") if path.is_file() and not path.is_symlink()):
-        if "results" not in path.parts:
-            path.touch()
-        elif order.random() < 0.5:  # written while the clock was wrong
-            os.utime(path, (10**9, 10**9))
-    assert planned(without_times) == {}
-
-
-def test_another_branch_and_back(own, tmp_path):
-    config, code = own / "configs/smoke.yaml", own / "ear/erasure/trainer.py"
-    text = config.read_text()
-    with edited(code, lambda code: f"{code}\nCHANGED = True\n"):
-        config.write_text(text.replace("eta: ", "eta: 1"))
-        assert planned(own)
-    config.write_text(text)
-    assert planned(own) == {}
+def test_another_branch_and_back(done):
+    with (
+        edited(done / "ear/erasure/trainer.py", lambda code: f"{code}\nCHANGED = True\n"),
+        edited(done / "configs/smoke.yaml", lambda text: text.replace("eta: ", "eta: 1")),
+    ):
+        assert planned(done)
+    assert planned(done) == {}
 
 
 def test_a_file_deleted_or_damaged(own):
     """Snakemake does not miss them; verification does, and its command brings the same bytes back."""
-    run = own / "results/smoke/images/church"
-    image = run / "ear/seed0/shard0/church-target-0000-W4.png"
-    manifest, damaged = run / "released/seed0/shard0/manifest.csv", run / "original/seed0/shard1/manifest.csv"
-    before = {path: path.read_bytes() for path in (image, manifest, damaged)}
+    run = own / "results/smoke/images/church/ear/seed0"
+    image, damaged = run / "shard0/church-target-0000-W4.png", run / "shard1/manifest.csv"
+    before = {path: path.read_bytes() for path in (image, damaged)}
     image.unlink()
-    manifest.unlink()
     times = damaged.stat()
     damaged.write_bytes(before[damaged].replace(b"church", b"chapel", 1))
     os.utime(damaged, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -269,15 +235,11 @@ def test_a_file_deleted_or_damaged(own):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_another_folder_or_a_fresh_clone(own, tmp_path):
+def test_a_fresh_clone_and_a_key_after_moving_to_it(own, tmp_path):
     clone = copy_of_the_repository(tmp_path / "clone")
     shutil.move(own / "results", clone / "results")
-    assert planned(clone) == {}
-
-
-def test_a_key_after_moving_to_another_clone(own, tmp_path):
-    clone = copy_of_the_repository(tmp_path / "clone")
-    for name in ("results", ".snakemake"):
-        shutil.move(own / name, clone / name)
+    assert planned(clone) == {}  # what Snakemake knows of the jobs is left behind
+    shutil.rmtree(clone / ".snakemake")
+    shutil.move(own / ".snakemake", clone / ".snakemake")
     assert planned(clone) == {}
     assert planned(clone, *with_key(tmp_path, "erasure.eta", 0.5)) == TRAINED
