@@ -2,7 +2,7 @@
 
 Config, tables, score card, figures, report and docs read it. A new axis is an entry, the code that measures
 it (rows of its prompt sets in the table of metrics) and a test. A version changes whenever the same model
-would get another number: by other prompts, images or counts. docs/axes.md says what each shows and what not.
+would get another number: by other prompts, images or counts. docs/reference/protocols.md says what each shows and what not.
 """
 
 from collections.abc import Sequence
@@ -297,7 +297,7 @@ def set_of(kind: str, level: float) -> str:
 
 
 def markdown_table(axes: Sequence[Axis]) -> str:
-    """The table of docs/axes.md."""
+    """The table of docs/reference/protocols.md."""
     lines = ["| axis | what is counted | prompt sets | metric | better | config | figure |", "|---" * 7 + "|"]
     for one in axes:
         sets = ", ".join(f"`{name}…`" if name.endswith("-") else f"`{name}`" for name in one.sets)

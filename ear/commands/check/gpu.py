@@ -42,7 +42,7 @@ def check_gpu(dtype: str, needs: Sequence[Need]) -> list[Finding]:
     except (RuntimeError, AssertionError) as error:  # an AssertionError: built without CUDA
         said = f"{VISIBLE} is {os.environ[VISIBLE]!r}, unset it" if hidden else " ".join(str(error).split())
         build = f"torch {torch.__version__} (CUDA {torch.version.cuda})"
-        todo = "docs/paper.md has what it needs; without a GPU set backbone.device: cpu"
+        todo = "docs/how-to/paper.md has what it needs; without a GPU set backbone.device: cpu"
         return [Finding("error", "GPU", f"none is visible to {build}: {said}; {todo}")]
     gpus = range(torch.cuda.device_count())
     found = [_gpu(index, dtype) for index in gpus]
@@ -58,7 +58,7 @@ def _gpu(index: int, dtype: str) -> Finding:
     try:
         torch.ones(2, device=f"cuda:{index}").sum().item()
     except RuntimeError as error:
-        todo = "take another GPU, or another build of torch (docs/paper.md)"
+        todo = "take another GPU, or another build of torch (docs/how-to/paper.md)"
         return Finding("error", what, f"computes nothing: {str(error).splitlines()[0]}; {todo}")
     free, total = torch.cuda.mem_get_info(index)
     about = f"{torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"

@@ -1,6 +1,6 @@
 """A value with its 95 % interval: Wilson for rates, the bootstrap for means, Student's t over seeds.
 
-Estimands, assumptions and measured coverage: docs/statistics.md.
+Estimands, assumptions and measured coverage: docs/explanation/statistics.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -134,7 +134,7 @@ def over_seeds(
     ``items``. The chance of a single image under a single seed is in both parts: counted twice, it
     makes the interval somewhat too wide rather than too narrow.
 
-    Assumes that the seeds are a random sample and their effects roughly normal (docs/statistics.md has the
+    Assumes that the seeds are a random sample and their effects roughly normal (docs/explanation/statistics.md has the
     measured coverage). Three seeds cannot show a failure that happens once in ten: where all seeds agree, d
     is 0 and ``items`` is the interval. With two seeds t is 12.7 and the interval wide wherever they differ.
 

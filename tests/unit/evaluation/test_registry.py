@@ -59,9 +59,9 @@ def test_an_axis_is_added_by_one_entry(monkeypatch):
 
 
 def test_the_docs_have_the_registrys_table():
-    text = (ROOT / "docs/axes.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/protocols.md").read_text(encoding="utf-8")
     wanted = protocols.markdown_table(AXES)
-    assert wanted in text, f"docs/axes.md lacks ear.evaluation.protocols.markdown_table:\n{wanted}"
+    assert wanted in text, f"docs/reference/protocols.md lacks ear.evaluation.protocols.markdown_table:\n{wanted}"
 
 
 def test_config_and_registry_name_the_same_axes():
