@@ -25,6 +25,7 @@ lint: .venv/.installed  ## check style, types and the workflow
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/snakemake --lint
 	$(BIN)/snakemake --lint --configfile configs/mini-world.yaml
 

@@ -1,3 +1,3 @@
 """Erasing concepts from unified autoregressive models (EAR), reproduced end to end."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

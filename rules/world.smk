@@ -1,5 +1,5 @@
 # World: the mini world is drawn, and the models that experiments on it start from are trained on its pictures. What comes out, with a
-# card each, is what models/ holds: docs/mini-world.md.
+# card each, is what models/ holds: docs/explanation/mini-world.md.
 
 import os
 

@@ -1,4 +1,4 @@
-"""The mini experiment with what docs/your-own-concept.md tells its readers to add to it."""
+"""The mini experiment with what docs/how-to/own-concept.md tells its readers to add to it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 def blocks():
     """The YAML that the page shows, as text."""
-    page = (ROOT / "docs/your-own-concept.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/own-concept.md").read_text(encoding="utf-8")
     return [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
 
 

@@ -83,7 +83,7 @@ def check_gpu(dtype: str, needs: Sequence[Need]) -> list[Finding]:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:  # an AssertionError: built without CUDA
         build = f"torch {torch.__version__} (CUDA {torch.version.cuda})"
-        todo = "docs/paper.md has what it needs; without a GPU set backbone.device: cpu"
+        todo = "docs/how-to/gpu.md has what it needs; without a GPU set backbone.device: cpu"
         return [Finding("error", "GPU", f"none is visible to {build}: {one_line(error)}; {todo}")]
     gpus = range(torch.cuda.device_count())
     found = [_gpu(index, dtype) for index in gpus]
@@ -97,7 +97,7 @@ def _gpu(index: int, dtype: str) -> Finding:
 
     what = f"GPU {index}"
     if error := gpu_error(index):
-        todo = "take another GPU, or another build of torch (docs/paper.md)"
+        todo = "take another GPU, or another build of torch (docs/how-to/gpu.md)"
         return Finding("error", what, f"computes nothing: {error}; {todo}")
     free, total = torch.cuda.mem_get_info(index)
     about = f"{torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"

@@ -110,7 +110,7 @@ def disturbed_to_the_end(folder, chance, times, seconds):
 
 
 def recovered(folder):
-    """What docs/cluster.md says to do: unlock, then the same command again."""
+    """What docs/how-to/slurm.md says to do: unlock, then the same command again."""
     snakemake(folder, *SMOKE, "--unlock")
     return Run(folder)
 

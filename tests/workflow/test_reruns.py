@@ -1,4 +1,4 @@
-"""What a change makes Snakemake run again: a test for each row of docs/reruns.md, on a finished smoke run."""
+"""What a change makes Snakemake run again: a test for each row of docs/reference/reruns.md, on a finished smoke run."""
 
 import os
 import random
@@ -153,7 +153,7 @@ def another_word(text):
 
 
 def test_every_row_of_the_table_has_a_test():
-    table = (ROOT / "docs/reruns.md").read_text()
+    table = (ROOT / "docs/reference/reruns.md").read_text()
     rows = re.findall(r"^\| (.+?) \|", table, flags=re.MULTILINE)[1:]
     assert sorted(rows) == sorted([*KEYS, *FILES, *MODELS, *MODULES, *REMARKS, *OTHERS])
 

@@ -1,7 +1,7 @@
 """Prompt search: tokens are appended to a prompt until the erased concept shows again.
 
 All attacks may render and judge the same number of images, and all prompts and attacks advance together,
-query by query, as one batch. What each attacker knows and pays: docs/axes.md.
+query by query, as one batch. What each attacker knows and pays: docs/reference/protocols.md.
 """
 
 from collections.abc import Callable, Generator, Sequence

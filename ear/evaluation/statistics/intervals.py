@@ -1,6 +1,6 @@
 """A value with its 95 % interval: Wilson for rates, the bootstrap for means, Student's t over seeds.
 
-Estimands, assumptions and measured coverage: docs/statistics.md.
+Estimands, assumptions and measured coverage: docs/explanation/statistics.md.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Differences of two methods on the same prompts: intervals, fine-tuning seeds beside them, tests.
 
-Estimands, assumptions and measured coverage: docs/statistics.md.
+Estimands, assumptions and measured coverage: docs/explanation/statistics.md.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Checks on what language models send back, which is untrusted input: see docs/checks.md."""
+"""Checks on what language models send back, which is untrusted input: see docs/reference/checks.md."""
 
 import json
 import re

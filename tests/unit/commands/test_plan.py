@@ -274,7 +274,7 @@ def test_assets_are_to_fetch_until_they_are_there(tmp_path):
 def test_pages_state_what_the_plan_states(tmp_path, monkeypatch):
     """The text of `snakemake plan`, and a line for each experiment, on a machine that has nothing yet."""
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs/paper.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/paper.md").read_text(encoding="utf-8")
     for name in EXPERIMENTS:
         total = plan_of(config_of(name))["total"]
         sizes = [size_in_words(round(total[key])) for key in ("gpu_bytes", "fetch_bytes", "disk_bytes")]

@@ -135,7 +135,7 @@ def test_two_configs_are_refused():
 
 
 def test_every_command_of_the_docs_has_its_target_before_the_config():
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "configs").glob("*.yaml")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").glob("*.yaml")]
     found = []
     for page in pages:
         if page.name != "troubleshooting.md":  # which shows the mistake

@@ -49,7 +49,7 @@ def test_a_wrong_kind_is_named(kind, words, right):
 
 
 def test_the_page_on_own_concepts_lists_them_with_the_classifiers_labels():
-    page = (ROOT / "docs/your-own-concept.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/own-concept.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     listed = {(row[0], words) for row in rows if row[0] in CONCEPTS for words in row[1].split(", ")}
     assert listed == set(POSSIBLE)

@@ -1,4 +1,4 @@
-"""What docs/reproduction.md states of the release, measured on tiny random backbones."""
+"""What docs/explanation/release.md states of the release, measured on tiny random backbones."""
 
 import pytest
 import torch

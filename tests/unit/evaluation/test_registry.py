@@ -75,7 +75,9 @@ def test_the_docs_have_the_registrys_table():
         )
         lines.append(f"| {' | '.join(cells)} |")
     wanted = "\n".join(lines) + "\n"
-    assert wanted in (ROOT / "docs/axes.md").read_text(encoding="utf-8"), f"docs/axes.md lacks:\n{wanted}"
+    assert wanted in (ROOT / "docs/reference/protocols.md").read_text(encoding="utf-8"), (
+        f"docs/reference/protocols.md lacks:\n{wanted}"
+    )
 
 
 def test_config_and_registry_name_the_same_axes():
