@@ -1,6 +1,6 @@
 """How often the intervals hold the truth: simulated data with known truth, a row a setting.
 
-Run ``python -m benchmarks.coverage`` for all settings behind the table of docs/explanation/statistics.md (some 10
+Run ``python -m benchmarks.coverage`` for all settings of the table in docs/explanation/statistics.md (some 10
 minutes on one core).
 """
 

@@ -1,4 +1,4 @@
-"""The tables of docs/explanation/findings.md, and that of all methods in the README, from a finished comparison.
+"""The tables of docs/explanation/findings.md, from a finished comparison.
 
 Usage: ``python -m benchmarks.findings [TABLE …] [--results results/comparison]``. Prints Markdown, writes
 nothing. Cells are percent with their 95 % interval, over all fine-tuning seeds; "–" was not measured.

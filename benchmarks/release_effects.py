@@ -1,4 +1,4 @@
-"""What the behaviours of the authors' release do to the mini world: the figures of docs/explanation/release.md.
+"""What the authors' release does to the mini world: the figures of docs/explanation/release.md.
 
 Usage: ``python -m benchmarks.release_effects [EFFECT …] [--config config.yaml]``.
 Reads the models in models/, draws and trains all else in memory, writes nothing, and

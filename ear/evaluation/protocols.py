@@ -2,7 +2,7 @@
 
 Config, tables, score card, figures, report and docs read it. A new axis is an entry, the code that measures
 it (rows of its prompt sets in the table of metrics) and a test. A version changes whenever the same model
-would get another number: by other prompts, images or counts. docs/reference/protocols.md says what each shows and what not.
+would get another number: by other prompts, images or counts. docs/reference/protocols.md explains them.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """The README's diagram shows the pipeline as the rules have it."""
 
+import itertools
 import re
 
 from tests.workflow.repository import ROOT, snakemake
@@ -10,7 +11,7 @@ def test_the_diagram_is_the_rule_graph_between_the_rules_that_it_shows():
     diagram = (ROOT / "README.md").read_text(encoding="utf-8").split("```mermaid")[1].split("```")[0]
     shown = set(re.findall(r"(\w+)[\[(]", diagram))
     chains = [re.findall(r"(?:^|-->)\s*(\w+)", line) for line in diagram.splitlines() if "-->" in line]
-    arrows = {pair for chain in chains for pair in zip(chain, chain[1:], strict=False)}
+    arrows = {pair for chain in chains for pair in itertools.pairwise(chain)}
 
     graph = snakemake(ROOT, "--rulegraph").stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
