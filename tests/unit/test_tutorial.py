@@ -18,7 +18,8 @@ def cells():
 def test_the_notebook_erases_the_church_and_keeps_the_rest(tmp_path, monkeypatch, capsys):
     (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)  # it exports into results/
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which the notebook sets
+    for name in ("OMP_NUM_THREADS", "HF_HUB_DISABLE_PROGRESS_BARS"):  # which the notebook sets
+        monkeypatch.setenv(name, "1")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)  # else it would fetch Janus-Pro
     names, started = {}, time.monotonic()
     for code in cells():
