@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ear.config import parse_config
 from ear.config.__main__ import main
+from ear.config.__main__ import reference
 from ear.config.experiment import Config
 from ear.config.parsing import check_config_files
 from ear.config.recipe import Recipe
@@ -171,3 +172,8 @@ def test_every_field_is_described_and_the_schema_file_is_in_step(name, of):
         for key, field in model["properties"].items():
             target = schema["$defs"].get(field.get("$ref", "").rsplit("/", 1)[-1], {})
             assert field.get("description") or target.get("description"), f"{name}.{key}"
+
+
+def test_the_page_on_keys_is_in_step_with_the_config():
+    found = (ROOT / "docs/reference/config.md").read_text(encoding="utf-8")
+    assert found == reference(Config.model_json_schema()), "make it anew: python -m ear.config"
