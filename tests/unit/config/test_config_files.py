@@ -13,8 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ear.config import parse_config
-from ear.config.__main__ import main
-from ear.config.__main__ import reference
+from ear.config.__main__ import main, reference
 from ear.config.experiment import Config
 from ear.config.parsing import check_config_files
 from ear.config.recipe import Recipe
