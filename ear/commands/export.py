@@ -39,7 +39,7 @@ def export_model(
     """
     if subject["guidance"] <= 1:
         found = f"sampling.guidance: found {subject['guidance']}"
-        raise InputError(f"{found}, wanted more than 1: transformers draws images under guidance alone")
+        raise InputError(f"{found}, wanted more than 1: transformers renders images with guidance only")
     weights, facts = load_edited(edited)
     card = model_card(facts, list(weights), sha256_file(edited), metrics, subject)
     replaced = apply_edited(backbone, edited)

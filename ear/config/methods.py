@@ -25,7 +25,7 @@ class Threshold(Section):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.value is None) == (self.quantile is None):
-            raise ValueError("wanted either value or quantile")
+            raise ValueError("wanted value or quantile, and not both")
         return self
 
 

@@ -54,7 +54,7 @@ class Architecture(Section):
     @model_validator(mode="after")
     def _divisible(self) -> Self:
         if self.hidden % (2 * self.heads):
-            raise ValueError("wanted hidden to be a multiple of twice its heads")
+            raise ValueError("wanted hidden to be a multiple of 2 × heads")
         if self.vision_hidden % self.vision_heads:
             raise ValueError("wanted vision_hidden to be a multiple of vision_heads")
         return self

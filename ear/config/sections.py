@@ -64,7 +64,7 @@ class Assets(Section):
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if self.stand_ins and self.root is None:
-            raise ValueError("wanted root, the folder that the stand-ins fill")
+            raise ValueError("wanted root, the folder in which stand_ins are made")
         return self
 
     @property
@@ -95,7 +95,7 @@ class Relearning(Section):
     @classmethod
     def _ascending(cls, steps: list[int]) -> list[int]:
         if any(later <= earlier for earlier, later in pairwise(steps)):
-            raise ValueError(f"found {steps}, wanted ascending numbers")
+            raise ValueError("wanted ascending numbers")
         return steps
 
 

@@ -201,7 +201,8 @@ def load_sequences(path: str | Path, source: str, context: Context) -> dict[str,
         sequences = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
     if found != source:
         raise InputError(
-            f"{path}: found sequences of other weights or pairs ({found[:12]}), wanted {source[:12]}"
+            f"{path}: found sequences of other weights or pairs ({found[:12]}), wanted {source[:12]}: "
+            "delete the file and run the same command again"
         )
     if sequences.keys() != set(SEQUENCE_NAMES[context]):
         names = ", ".join(SEQUENCE_NAMES[context])

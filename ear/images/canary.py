@@ -50,15 +50,15 @@ def compare(backbone: Backbone, known: Mapping[str, Any], path: str | Path) -> d
     }
     if prompt.length != known["prompt_tokens"]:
         logger.warning(
-            "canary: found %d prompt tokens, wanted %d: another tokenizer, so that all images differ (%s)",
+            "canary: found %d prompt tokens, wanted %d as in %s: check the tokenizer",
             prompt.length,
             known["prompt_tokens"],
             known["source"],
         )
     if agree < len(wanted):
         logger.warning(
-            "canary: the first %d of %d image tokens agree with %s; the next is %s, wanted %d: where many "
-            "agree it is rounding, else look at checkpoint, tokenizer and versions before anything else",
+            "canary: the first %d of %d image tokens agree with %s; the next is %s, wanted %d: if few agree, "
+            "check the checkpoint, the tokenizer and the versions; if many, rounding is the likely cause",
             agree,
             len(wanted),
             known["source"],

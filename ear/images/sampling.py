@@ -44,7 +44,9 @@ class Guidance:
         if self.strength < 0:
             raise InputError(f"guidance: found strength {self.strength}, wanted at least 0")
         if self.strength and not self.negative:
-            raise InputError(f"guidance: found strength {self.strength} and no negative prompt, wanted both")
+            raise InputError(
+                f"guidance: found strength {self.strength} without a negative prompt, wanted one"
+            )
 
     @property
     def rows(self) -> int:

@@ -159,7 +159,7 @@ def _add_concept(
     }
     runs = [
         _run(gallery, source, table, sets)
-        for source, table in progress(list(tables.items()), desc=f"gallery of {concept}", unit="run")
+        for source, table in progress(list(tables.items()), desc=f"gallery images of {concept}", unit="run")
     ]
     gallery.cases["concepts"].append(
         {"name": concept, "label": concept_title(concept), "sets": described, "runs": runs}

@@ -144,7 +144,7 @@ def _paired(first: ArrayLike, second: ArrayLike, prompts: ArrayLike) -> tuple[np
     """Differences (N,), their mean, and of each prompt's sum (M,) how far it is from what that expects."""
     differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     if not (len(differences) and np.isfinite(differences).all()):
-        raise InputError(f"difference: found {len(differences)} pairs, wanted some, all of them numbers")
+        raise InputError(f"difference: found {len(differences)} pairs, wanted one or more, all finite")
     value = float(differences.mean())
     counts, sums = cluster_sums(differences, prompts)
     return differences, value, sums - value * counts

@@ -113,7 +113,7 @@ def read_key(variable: str | None, where: str) -> str:
     if variable and not KEY.fullmatch(key):
         found = f"with {len(key)} characters" if key else "which is not set"
         raise InputError(
-            f"{where}: found {variable}, {found}, wanted the variable with the key, 8 or more visible ASCII "
-            "characters; for a server without keys, key: null"
+            f"{where}: found {variable}, {found}, wanted the environment variable with the API key, 8 or "
+            "more visible ASCII characters; for a server without keys, set key: null"
         )
     return key

@@ -112,7 +112,7 @@ def _pair_images(manifest: str, verdicts: str, blurred: bool) -> pd.DataFrame:
     found = read_csv(verdicts, ["prompt_id", "shown", "score", "threshold"])
     rows = images.merge(found[["prompt_id", "shown", "score", "threshold"]], on="prompt_id", how="left")
     for prompt_id in rows.loc[rows["score"].isna(), "prompt_id"]:
-        raise InputError(f"{verdicts}: found no verdict on {prompt_id}, wanted one an image")
+        raise InputError(f"{verdicts}: found no verdict on {prompt_id}, wanted one for each image")
     return rows.assign(
         prompt_id=rows["prompt_id"].str.rpartition("/")[0],
         method=rows["prompt_set"],

@@ -41,7 +41,7 @@ def card(monkeypatch):
 
 @pytest.mark.parametrize(
     ("free", "level", "words"),
-    [(90e9, "ok", "80.0 GB for 8 images"), (50e9, "warning", "4 at once"), (9e9, "error", "larger GPU")],
+    [(90e9, "ok", "80.0 GB for 8 images"), (50e9, "warning", "batches of 4"), (9e9, "error", "larger GPU")],
 )
 def test_work_that_does_not_fit_as_configured_is_done_in_smaller_batches_or_not_at_all(
     card, free, level, words
@@ -59,7 +59,7 @@ def test_a_gpu_that_torch_cannot_use_is_one_line_with_torchs_reason(card):
     for facts, words in (
         ({"unseen": RuntimeError(too_old)}, "too old (found version 12020). Please update"),
         ({"unseen": AssertionError("Torch not compiled with CUDA enabled")}, "not compiled with CUDA"),
-        ({"broken": RuntimeError(no_code)}, "computes nothing: CUDA error: no kernel image"),
+        ({"broken": RuntimeError(no_code)}, "cannot compute: CUDA error: no kernel image"),
     ):
         card(**facts)
         (line,) = check.check_gpu("bfloat16", [])

@@ -71,7 +71,7 @@ JUDGE = f"{CHURCH}.judge"
         (PAPER, f"{JUDGE}.top_k", 1001, "found 1001, wanted at most 1000"),
         (PAPER, f"{CHURCH}.neighbours", {"castel": "a castle"}, "neighbours.castel: found 'castel', wanted a label of the judge, as 'castle'"),
         (PAPER, f"{CHURCH}.implicit", ["a tower <lora:x:1>"], "implicit[0]: found <lora:x:1>"),
-        (PAPER, f"{CHURCH}.implicit", ["a small chapel"], "implicit[0]: found 'chapel', wanted no word of it"),
+        (PAPER, f"{CHURCH}.implicit", ["a small chapel"], "implicit[0]: found 'chapel', wanted none of its names"),
         (PAPER, f"{CHURCH}.neighbours", {"castle": "<|User|> a castle"}, "neighbours.castle: found <|User|>"),
         (PAPER, "concepts.nudity.also_named", ["nude", "a nude child"], "nudity.also_named[1]: found a text that speaks of minors"),
     ],
@@ -129,7 +129,7 @@ def test_the_command_that_checks_a_file_names_the_line(tmp_path, monkeypatch, ca
 
 def test_two_configs_are_refused():
     with pytest.raises(
-        InputError, match=r"found config\.yaml, configs/smoke\.yaml, wanted one file: a target goes"
+        InputError, match=r"found config\.yaml, configs/smoke\.yaml, wanted one file: write the target"
     ):
         check_config_files(["config.yaml", "configs/smoke.yaml"])
 

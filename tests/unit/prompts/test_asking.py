@@ -186,7 +186,7 @@ def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(asker, server, 
     message = asker(budget=budget).refused(100)
     spent = server.requests * 1400
     assert message.startswith(f"{WHERE}.{key}") and f"{spent} tokens" in message
-    assert "another run goes on from there" in message
+    assert "the next run continues from there" in message
     assert 9_000 < spent <= 16_000
     stopped = server.requests
     asker(budget=budget).refused(100)
