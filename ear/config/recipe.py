@@ -65,7 +65,7 @@ class LanguageModelTraining(MeasuredTraining):
 
     matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
     caption_batch_size: Positive = Field(description="image → caption examples of each step")
-    question_batch_size: Positive = Field(description="images of each step that questions are asked of")
+    question_batch_size: Positive = Field(description="images of each step with questions")
     caption_weight: Rate = Field(description="weight in the loss of captions and of answers to questions")
     weight_decay: NotNegative = Field(description="weight decay of both optimisers, for matrices")
     prompt_dropout: Share = Field(description="share of prompts that the unconditional row replaces")

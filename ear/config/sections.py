@@ -115,6 +115,6 @@ class Axes(Section):
     prefixes: list[Positive] = Field([], description="image tokens of the original's image that are given")
     guidance: list[Scale] = Field([], description="guidance scales beside sampling.guidance")
     temperature: list[Rate] = Field([], description="temperatures beside sampling.temperature")
-    questions: bool = Field(False, description="whether yes/no questions on captioned pictures are asked")
+    questions: bool = Field(False, description="whether to ask yes/no questions about captioned pictures")
     search: Search | None = Field(None, description="the attack by searched prompts")
     relearning: Relearning | None = Field(None, description="the attack by benign fine-tuning")

@@ -53,7 +53,7 @@ class _Model(Section):
     )
     seed: Seed | None = Field(0, description="seed of the requests; none where the endpoint takes no seeds")
     per_request: Positive = Field(10, description="number of pairs that a request asks for")
-    per_round: Positive = Field(8, description="requests of a round; the next round is told what it brought")
+    per_round: Positive = Field(8, description="requests of a round; the next round gets its results")
     max_tokens: Positive = Field(2000, description="most tokens of an answer")
 
     def asks(self) -> dict[str, Any]:

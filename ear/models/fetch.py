@@ -176,7 +176,9 @@ def hub_errors(source: Hub) -> Iterator[None]:
             f"https://huggingface.co/{source.repo}, then run `hf auth login` or set HF_TOKEN"
         ) from None
     except (OSError, httpx2.HTTPError) as error:
-        raise InputError(f"{where}: {type(error).__name__}: {one_line(error)}") from None
+        raise InputError(
+            f"{where}: found {type(error).__name__} ({one_line(error)}), wanted its files"
+        ) from None
 
 
 def _from_web(source: Urls, asset: Asset, folder: Path, known: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from transformers import JanusForConditionalGeneration, JanusProcessor, PreTrain
 
 from ear.errors import InputError
 from ear.models.chat_format import control_tokens, prompt_frame, text_pieces
-from ear.models.finite import WANTED as FINITE
+from ear.models.finite import WANTED as FINITE_WANTED
 from ear.models.memory import GPU_PICTURES
 from ear.models.weights import (
     check_file,
@@ -235,7 +235,7 @@ class Backbone:
         for name, place, held, end in ends:
             if held.tolist().count(ids[name]) != 1 or held[end] != ids[name]:
                 found = " ".join(tokenizer.convert_ids_to_tokens(held))
-                raise InputError(f"{source}: found {found}, wanted {special[name]} once, {place}")
+                raise InputError(f"{source}: found {found}, wanted {special[name]} {place}, and only once")
         decoded = tokenizer.decode(raw[1:])
         if len(decoded.split()) != len(words.split()):
             raise InputError(f"{source}: found {decoded!r} after encoding {words!r}, wanted its blanks kept")
@@ -287,7 +287,7 @@ class Backbone:
         for batch in tokens.split(GPU_PICTURES if self.device.type == "cuda" else 1):
             decoded = self.model.decode_image_tokens(batch).float()  # (B, H, W, 3) in [-1, 1]
             if not decoded.isfinite().all():
-                raise InputError(f"decoding image tokens: found pixels that are not finite, {FINITE}")
+                raise InputError(f"decoding image tokens: found pixels that are not finite, {FINITE_WANTED}")
             colours = (decoded.clamp(-1, 1) + 1) * 127.5
             yield from (colours.round() if self.rounded else colours).to(torch.uint8).cpu().numpy()
 

@@ -89,7 +89,7 @@
 
   function figureOf(picture) {
     const { run, letter, score, side } = picture;
-    const words = { s: "concept shown", w: `${picture.object}, not as asked`, k: "no concept", u: "not judged" }[letter];
+    const words = { s: "concept found", w: `${picture.object}, not as in the prompt`, k: "no concept", u: "not judged" }[letter];
     const canvas = element("canvas", { width: side, height: side, role: "img", ariaLabel: `${data.methods[run.method]}: ${words}` });
     const caption = element("figcaption", {}, element("b", { textContent: data.methods[run.method] }), element("span", { className: "verdict", textContent: words }));
     if (score !== null) caption.append(element("span", { textContent: `score ${score.toFixed(3)}` }));

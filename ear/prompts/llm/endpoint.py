@@ -79,7 +79,7 @@ class ChatEndpoint:
             try:
                 return self._answer(json.loads(text), messages)
             except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-                reason = "answered with no chat completion: is base_url the address of an OpenAI chat API?"
+                reason = "answered with no chat completion: set base_url to the address of an OpenAI chat API"
         # Without its cause, which holds the request with its key.
         raise InputError(f"{self.where}: {self._address}: {self._clean(reason)}") from None
 

@@ -22,7 +22,7 @@ LETTERS_PER_INCH = 19  # of DejaVu Sans at PROMPT_SIZE
 GAP, LEGEND = 0.07, 0.5  # inches, between images and of the legend
 FRAMES: dict[str, tuple[str, float, Any, str]] = {
     "shown": ("#D55E00", 2.4, "-", "concept found by the judge"),
-    "wrong": (style.INK, 1.3, (0, (2, 1.4)), "another object than asked"),
+    "wrong": (style.INK, 1.3, (0, (2, 1.4)), "another object than in the prompt"),
     "none": (style.RULE, 0.6, "-", ""),
 }
 """Verdict → its frame, told apart by width and dashes as well as by colour, and its words in the legend."""

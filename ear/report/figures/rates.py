@@ -159,7 +159,7 @@ def understanding(files: Any, params: Any) -> Figure:
     for ax, concept in zip(axes[0], concepts, strict=True):
         x, y = (table[table["concept"] == concept] for table in (about, others))
         if x.empty:
-            note = "no picture names it:\nnothing was asked"
+            note = "not in any picture:\nno questions"
             style.note_missing(ax, 0.5, 0.5, note, ha="center", transform=ax.transAxes)
         draw_points(ax, x, y, looks, {ORIGINAL: 1.8})  # it shows from under models that see as it does
         for guide in (ax.axvline, ax.axhline):

@@ -94,7 +94,7 @@ def begun_twice(settings):
             {"post_processor": None},
             f"found a photo of a church, wanted {BOS} first",
         ),
-        ("tokenizer.json", begun_twice, f"wanted {BOS} once, first"),
+        ("tokenizer.json", begun_twice, f"wanted {BOS} first, and only once"),
         (
             "tokenizer.json",
             words_run_together,
