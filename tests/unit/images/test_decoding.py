@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ear.images import decoding
 from ear.images.batching import BatchSize
 from ear.images.decoding import Decoder
-from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
+from ear.images.sampling import Guidance, random_numbers, sample, sample_prompts
 from ear.models.janus import Tokens
 from ear.workflow import machine
 from ear.workflow.machine import missing_for_compiling
@@ -102,7 +102,7 @@ def drawn(backbone, shapes):
         sample(
             backbone,
             tokens_of(images, length),
-            uniforms(range(images), backbone.num_image_tokens),
+            random_numbers(range(images), backbone.num_image_tokens),
             Guidance(3.0),
             0.8,
         )
@@ -169,7 +169,7 @@ def test_a_compiler_that_runs_out_of_memory_halves_the_batch(forgetful):
 
     def work(rows):
         sizes.append(len(rows))
-        tokens, numbers = tokens_of(4, 7), uniforms(range(4), 9)[list(rows)]
+        tokens, numbers = tokens_of(4, 7), random_numbers(range(4), 9)[list(rows)]
         part = Tokens(tokens.ids[list(rows)], tokens.mask[list(rows)])
         return sample(backbone, part, numbers, Guidance(3.0), 0.8)
 

@@ -229,7 +229,7 @@ def test_a_model_that_repeats_itself_is_not_asked_for_ever(asker, server, caplog
     server.reply = lambda body: json.dumps({"pairs": same})
     result = asker().pairs(60)
     assert len(result.pairs) == 3
-    assert "3 of 60 are made" in caplog.text
+    assert "going on with 3 of 60" in caplog.text
     assert server.requests == 4 * (1 + BARREN_ROUNDS) == result.usage.requests
     assert result.usage.unique == 3 and result.usage.valid == 3 * server.requests
 
