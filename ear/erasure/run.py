@@ -132,7 +132,7 @@ def erase(
         logs.append(log)
         rows.append((window, own, file, sha256_file(folder / file), threshold, skipped))
         logger.info(
-            "W = %d: %d windows trained, of which %.0f %% are skipped, μ = %s",
+            "W = %d: %d windows, %.0f %% skipped, μ = %s",
             window,
             len(log),
             100 * skipped,
