@@ -76,7 +76,7 @@ def test_folders_of_one_file_system_share_its_room(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     wanted = {str(tmp_path / "not/yet"): 6_000.0, str(tmp_path / "store"): 5_000.0}
     (line,) = check.check_disk(wanted)
-    assert line.level == "error" and "10 kB free, about 11 kB wanted" in str(line)
+    assert line.level == "error" and "10 kB free, about 11 kB needed" in str(line)
     (tmp_path / "store").mkdir()
     (tmp_path / "store/half.bin").write_bytes(bytes(2_000))
     (line,) = check.check_disk(wanted)

@@ -216,7 +216,7 @@ def test_a_refused_key_is_not_tried_again(asker, server):
 def test_what_is_no_chat_completion_is_one_line(asker, server, fault):
     server.faults = [fault]
     told = asker(concurrency=1).refused(5)
-    assert "no chat completion: is base_url the address" in told
+    assert "no chat completion: set base_url to the address" in told
 
 
 def test_nobody_there_is_one_line(asker, server):
