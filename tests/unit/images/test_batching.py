@@ -86,7 +86,7 @@ NEAR_MISSES = [
     ValueError("prompt 'CUDA out of memory, oil on canvas': not a prompt"),
     OSError(28, "No space left on device"),
     backend_failed(RuntimeError("Failed to find C compiler")),
-    raised_from(MemoryError(), InputError("batch size: found too little memory for 1 at a time")),
+    raised_from(MemoryError(), InputError("GPU memory: found too little for a batch of 1")),
     raised_from(ValueError("no"), raised_while(MemoryError(), RuntimeError("shapes do not match"))),
 ]
 
