@@ -147,7 +147,9 @@ def test_the_next_round_is_told_the_pairs_that_are_there(asker):
     asks = [line["messages"][1]["content"] for line in asker().lines()]
     told = [text for text in asks if "These are there already" in text]
     assert len(told) == len(asks) - 4
-    assert all(result.pairs[30].unsafe_prompt in text for text in told)
+    # A request shows 40: the second round some of the first, the third one later ones.
+    seen = [result.pairs[place].unsafe_prompt for place in (30, 39)]
+    assert all(any(prompt in text for prompt in seen) for text in told)
 
 
 def test_a_recording_says_all_of_its_request(asker, server):
