@@ -80,7 +80,7 @@ def test_folders_of_one_file_system_share_its_room(monkeypatch, tmp_path):
     (tmp_path / "store").mkdir()
     (tmp_path / "store/half.bin").write_bytes(bytes(2_000))
     (line,) = check.check_disk(wanted)
-    assert line.level == "ok" and "2 kB are there" in str(line)
+    assert line.level == "ok" and "2 kB exist already" in str(line)
     usage.free = 11_000
     assert check.check_disk(wanted)[0].level == "ok"
 
