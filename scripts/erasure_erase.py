@@ -5,17 +5,17 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear import load
     from ear.erasure.joint import hash_of_pairs, joined, without_others
     from ear.erasure.run import erase
     from ear.erasure.sequences import load_sequences, made_from, pairs_of
     from ear.erasure.variants import Settings
-    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS
     from ear.workflow.files import read_csv, sha256_file
     from ear.workflow.seeding import stable_seed
 
     files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
-    backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
+    backbone = load(Path(files.backbone).parent, **params.backbone)
     settings, parts = Settings.from_dict(params.settings), []
     for pairs_file, sequences_file, others in zip(files.pairs, files.sequences, params.others, strict=True):
         pairs = pairs_of(read_csv(pairs_file, PAIR_COLUMNS))

@@ -5,8 +5,8 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear import load
     from ear.commands.export import export_model
-    from ear.models.janus import Backbone
     from ear.prompts.tables import PROMPT_COLUMNS
     from ear.workflow.files import read_csv
 
@@ -15,7 +15,7 @@ with job(snakemake, threads=snakemake.params.threads):
     target = prompts.loc[prompts["prompt_set"] == "target", "prompt"].iloc[0]
     export_model(
         Path(snakemake.output.card).parent,
-        Backbone.load(str(Path(source.backbone).parent), params.dtype, device="cpu"),
+        load(Path(source.backbone).parent, params.dtype, device="cpu"),
         source.edited,
         source.metrics,
         {"prompt": target, **params.subject, **params.sampling},

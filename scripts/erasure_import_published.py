@@ -5,14 +5,14 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake):
+    from ear import load
     from ear.erasure.release import import_published
-    from ear.models.janus import Backbone
 
     params, wildcards = snakemake.params, snakemake.wildcards
     import_published(
         Path(snakemake.input.weights).parent,
         params.pattern,
-        Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone),
+        load(Path(snakemake.input.backbone).parent, **params.backbone),
         params.window,
         {"concept": wildcards.concept, "method": wildcards.method},
         Path(snakemake.output.edited).parent,

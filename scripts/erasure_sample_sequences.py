@@ -5,15 +5,15 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear import load
     from ear.erasure.sequences import made_from, pairs_of, sample_sequences, save_sequences
-    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS
     from ear.workflow.files import read_csv
     from ear.workflow.seeding import stable_seed
 
     params, wildcards = snakemake.params, snakemake.wildcards
     pairs = pairs_of(read_csv(snakemake.input.pairs, PAIR_COLUMNS))
-    backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)
+    backbone = load(Path(snakemake.input.backbone).parent, **params.backbone)
     sequences = sample_sequences(
         backbone,
         pairs,

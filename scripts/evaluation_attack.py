@@ -7,6 +7,7 @@ from ear.workflow.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     import pandas as pd
 
+    from ear import load
     from ear.erasure.edited_weights import load_edited, read_windows
     from ear.evaluation.attacks.attacked_model import AttackedModel
     from ear.evaluation.attacks.relearning_set import relearn
@@ -17,13 +18,12 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.images.tokens import read_tokens
     from ear.judges.filter import pair_prompts
     from ear.judges.loading import load_judges
-    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, first_targets
     from ear.workflow.files import read_csv, write_csv
 
     files, params = snakemake.input, snakemake.params
     seed, temperature = params.sampling["experiment_seed"], params.sampling["temperature"]
-    backbone = Backbone.load(str(Path(files.backbone).parent), **params.backbone)
+    backbone = load(Path(files.backbone).parent, **params.backbone)
     windows = read_windows(files.edited_weights or None)
     judge, _ = load_judges(params.judges, [files.judge], params.backbone["device"], files.objects)
     prompts = read_csv(files.prompts, PROMPT_COLUMNS).assign(window=windows.own)

@@ -7,6 +7,7 @@ from ear.workflow.jobs import job
 with job(snakemake, threads=snakemake.params.threads):
     import pandas as pd
 
+    from ear import load
     from ear.erasure.edited_weights import read_windows
     from ear.evaluation.conditions import conditions_of, render_conditions
     from ear.images.batching import BatchSize
@@ -14,7 +15,6 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.images.rendering import prompts_by_window, render_left, shard_rows
     from ear.images.sampling import Guidance
     from ear.images.tokens import read_tokens
-    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
     from ear.workflow.files import read_csv, write_csv
 
@@ -23,7 +23,7 @@ with job(snakemake, threads=snakemake.params.threads):
     shards = {int(folder.name.removeprefix("shard")): folder for folder in folders}
     name = "/".join(folders[0].parts[3:-1])  # below results/<experiment>/images
 
-    backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
+    backbone = load(Path(source.backbone).parent, **params.backbone)
     windows = read_windows(source.get("edited_weights") or None)
     prompts = read_csv(source.prompts, PROMPT_COLUMNS)
     pairs = read_csv(source.candidates, PAIR_COLUMNS) if source.get("candidates") else None

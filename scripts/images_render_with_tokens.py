@@ -5,12 +5,12 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear import load
     from ear.images.batching import BatchSize
     from ear.images.rendering import render_prompts
     from ear.images.sampling import Guidance
     from ear.images.tokens import SavedTokens
     from ear.judges.filter import pair_prompts
-    from ear.models.janus import Backbone
     from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
     from ear.workflow.files import read_csv, write_csv
 
@@ -21,7 +21,7 @@ with job(snakemake, threads=snakemake.params.threads):
     else:
         prompts = read_csv(source.prompts, PROMPT_COLUMNS).assign(window=0)
         prompts = prompts[prompts["prompt_set"] == "target"]
-    backbone = Backbone.load(str(Path(source.backbone).parent), **params.backbone)
+    backbone = load(Path(source.backbone).parent, **params.backbone)
     guidance = Guidance(params.guidance)
     saved = SavedTokens(snakemake.output.tokens, backbone, guidance, params.sampling["temperature"])
     rows = render_prompts(

@@ -5,9 +5,9 @@ from pathlib import Path
 from ear.workflow.jobs import job
 
 with job(snakemake, threads=snakemake.params.threads):
+    from ear import load
     from ear.images.canary import compare
-    from ear.models.janus import Backbone
 
     params = snakemake.params
-    backbone = Backbone.load(str(Path(snakemake.input.backbone).parent), **params.backbone)
+    backbone = load(Path(snakemake.input.backbone).parent, **params.backbone)
     compare(backbone, params.canary, snakemake.output.record)

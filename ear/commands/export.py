@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers import GenerationConfig
 
 from ear.commands.model_card import AUTHORS_FILE, CARD, model_card
-from ear.erasure.edited_weights import apply_edited, load_edited, put_weights
+from ear.erasure.edited_weights import edited, load_edited_for
 from ear.erasure.release import write_authors_weights
 from ear.errors import InputError
 from ear.models.janus import Backbone
@@ -17,19 +18,16 @@ from ear.workflow.files import atomic_path, sha256_file
 def export_model(
     folder: str | Path,
     backbone: Backbone,
-    edited: str | Path,
+    weights_file: str | Path,
     metrics: str | Path,
     subject: Mapping[str, Any],
 ) -> None:
-    """Write an erased model; its folder appears whole.
-
-    It holds all weights in the backbone's dtype, configs, processor, tokenizer, the replaced weights in the
-    authors' format, and the model card. The backbone is left as it was found.
+    """Write an erased model (:func:`write_model`) with a card of all that was measured.
 
     Args:
-        folder: of the model; what is there is replaced.
+        folder: of the model.
         backbone: the frozen model that the edited weights were made from.
-        edited: a weights.safetensors.
+        weights_file: a weights.safetensors.
         metrics: tables/metrics.csv, where the card's numbers come from.
         subject: what was erased, and how the card's sample code makes an image (``model_card``).
 
@@ -37,21 +35,32 @@ def export_model(
         InputError: the edited weights do not belong to the backbone, a file is missing or damaged, or
             transformers cannot draw with the guidance.
     """
-    if subject["guidance"] <= 1:
-        found = f"sampling.guidance: found {subject['guidance']}"
-        raise InputError(f"{found}, wanted more than 1: transformers renders images with guidance only")
-    weights, facts = load_edited(edited)
-    card = model_card(facts, list(weights), sha256_file(edited), metrics, subject)
-    replaced = apply_edited(backbone, edited)
-    try:
-        with atomic_path(folder) as partial:
-            backbone.model.save_pretrained(partial)
-            backbone.processor.save_pretrained(partial)
-            _generation_config(backbone, subject["guidance"]).save_pretrained(partial)
-            write_authors_weights(partial / AUTHORS_FILE, weights)
-            (partial / CARD).write_text(card, encoding="utf-8")
-    finally:
-        put_weights(backbone, replaced)
+    weights, facts = load_edited_for(backbone, weights_file)
+    card = model_card(facts, list(weights), sha256_file(weights_file), metrics, subject)
+    write_model(folder, backbone, weights, subject["guidance"], card)
+
+
+def write_model(
+    folder: str | Path, backbone: Backbone, weights: Mapping[str, Tensor], guidance: float, card: str
+) -> None:
+    """Write a model with edited weights in it; its folder appears whole, in place of what is there.
+
+    It holds all weights in the backbone's dtype, configs, processor, tokenizer, the replaced weights in the
+    authors' format, and the model card. The backbone is left as it was found.
+
+    Raises:
+        InputError: transformers cannot draw with the guidance.
+    """
+    if guidance <= 1:
+        raise InputError(
+            f"guidance: found {guidance}, wanted more than 1: transformers renders images with guidance only"
+        )
+    with edited(backbone, weights), atomic_path(folder) as partial:
+        backbone.model.save_pretrained(partial)
+        backbone.processor.save_pretrained(partial)
+        _generation_config(backbone, guidance).save_pretrained(partial)
+        write_authors_weights(partial / AUTHORS_FILE, weights)
+        (partial / CARD).write_text(card, encoding="utf-8")
 
 
 def _generation_config(backbone: Backbone, guidance: float) -> GenerationConfig:

@@ -4,7 +4,7 @@ Whatever it says of the model is read from the metadata of its weights and from 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from ear.erasure.edited_weights import BackboneFacts, EditedFacts, flat
 from ear.erasure.variants import JOINT
 from ear.evaluation.columns import METRICS_CSV
-from ear.evaluation.protocols import AXES, SHOWN, axis_of
+from ear.evaluation.protocols import AXES, SHOWN, Axis, axis_of
 from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
@@ -47,20 +47,48 @@ def model_card(
     seed = str(facts.fine_tuning_seed or 0)  # not trained here: it stands as seed 0
     own = table[(table["method"] == facts.method) & (table["seed"] == seed)]
     known = {axis_of(*row) for row in zip(own["prompt_set"], own["metric"], strict=True)}
-    card = ModelCard.from_template(
-        _data(facts.backbone),
-        template_path=str(TEMPLATE),
-        **subject,
+    return _filled(
+        facts.backbone,
+        modules,
+        subject,
+        known,
         facts=facts,
         title=" and ".join(facts.concept.split(JOINT)),
         others=[name for name in facts.concept.split(JOINT) if name != subject["concept"]],
-        modules=len(modules),
-        layers=len({name.split(".")[1] for name in modules}),
         weights_sha256=weights_sha256,
         lines=list(_lines(table, own, facts.method)),
-        unmeasured=[axis.measures for axis in AXES if axis not in known and axis.score],
         settings=list(flat(facts.settings)),
+    )
+
+
+def short_card(backbone: BackboneFacts, modules: Sequence[str], subject: Mapping[str, Any]) -> str:
+    """The text of a card that states no numbers and no settings.
+
+    Args:
+        backbone: the frozen model.
+        modules: names of the modules whose weights were replaced.
+        subject: words of what was erased; prompt, guidance and temperature of the sample image.
+    """
+    return _filled(backbone, modules, subject, known=(), title=subject["words"])
+
+
+def _filled(
+    backbone: BackboneFacts,
+    modules: Sequence[str],
+    subject: Mapping[str, Any],
+    known: Container[Axis | None],
+    **more: Any,
+) -> str:
+    card = ModelCard.from_template(
+        _data(backbone),
+        template_path=str(TEMPLATE),
+        **subject,
+        backbone=backbone,
+        modules=len(modules),
+        layers=len({name.split(".")[1] for name in modules}),
+        unmeasured=[axis.measures for axis in AXES if axis not in known and axis.score],
         authors_file=AUTHORS_FILE,
+        **more,
     )
     return str(card)
 

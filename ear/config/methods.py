@@ -125,12 +125,9 @@ class Method(Section):
 
     def settings(self, erasure: Erasure, own_window: int, tokens: int) -> Settings:
         """All settings of its fine-tuning, given the concept's W and the image tokens of an image."""
-        variant = self.own_variant
-        window = tokens if variant.window == "image" else variant.window or own_window
+        variant = self.own_variant.with_window(own_window, tokens)
         masked = variant.threshold != "off"
         free = {key: value for key, value in self.overrides.items() if key not in BOUND}
         shared = {name: getattr(erasure, name) for name in Erasure.model_fields if name != "windows"}
         chosen = {"threshold": presets.Threshold(**erasure.threshold.model_dump()) if masked else None}
-        return Settings(
-            **shared | free | chosen, variant=replace(variant, window=window), sequential=self.sequential
-        )
+        return Settings(**shared | free | chosen, variant=variant, sequential=self.sequential)

@@ -8,7 +8,7 @@ lists its edited weights, one for each window length.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -162,11 +162,8 @@ def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: B
                 raise InputError(f"{source}: {name}{SUFFIX}: found {what} {found}, wanted {wanted}")
 
 
-def apply_edited(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
-    """Put edited weights into a backbone; all is checked before a weight is touched.
-
-    Returns:
-        The weights it replaced, by module name: pass them to :func:`put_weights` to go back.
+def load_edited_for(backbone: Backbone, path: str | Path) -> tuple[dict[str, Tensor], EditedFacts]:
+    """Read edited weights (:func:`load_edited`) that were made from a backbone.
 
     Raises:
         InputError: the file holds no whole edited weights, or was made from another backbone.
@@ -179,10 +176,19 @@ def apply_edited(backbone: Backbone, path: str | Path) -> dict[str, Tensor]:
             f"{path}: found weights edited from backbone {facts.backbone}, wanted those of {found}: "
             "load the backbone that they were made from, or erase again with this one"
         )
+    return weights, facts
+
+
+@contextmanager
+def edited(backbone: Backbone, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """The backbone has these weights, by module name, inside of the block, and its own after it."""
     modules = backbone.language_model.get_submodule
     replaced = {name: modules(name).get_parameter("weight").detach().clone() for name in weights}
     put_weights(backbone, weights)
-    return replaced
+    try:
+        yield
+    finally:
+        put_weights(backbone, replaced)
 
 
 @torch.no_grad()
@@ -204,14 +210,11 @@ class Windows:
     own: int
     edited_weights: Mapping[int, Path]
 
-    @contextmanager
-    def applied(self, backbone: Backbone, window: int) -> Iterator[None]:
+    def applied(self, backbone: Backbone, window: int) -> AbstractContextManager[None]:
         """The backbone has a window's edited weights inside of the block, and its own weights after it."""
-        replaced = apply_edited(backbone, self.edited_weights[window]) if self.edited_weights else {}
-        try:
-            yield
-        finally:
-            put_weights(backbone, replaced)
+        if not self.edited_weights:
+            return nullcontext()
+        return edited(backbone, load_edited_for(backbone, self.edited_weights[window])[0])
 
 
 def read_windows(path: str | Path | None) -> Windows:

@@ -5,7 +5,7 @@ learning rate, optimiser, passes, μ) belongs to the experiment.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Objective = Literal["mse", "kl", "ascent", "redirect"]
@@ -69,6 +69,10 @@ class Variant:
     max_grad_norm: float | None
     cuts: int = 0
     retain: float = 0.0
+
+    def with_window(self, window: int, tokens: int) -> "Variant":
+        """With a number for W: all of an image's tokens, the variant's own, or the given one."""
+        return replace(self, window=tokens if self.window == "image" else self.window or window)
 
 
 def _ear(

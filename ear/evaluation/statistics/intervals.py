@@ -28,6 +28,9 @@ class Interval(NamedTuple):
     high: float
     n: int
 
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
 
 NOTHING = Interval(np.nan, np.nan, np.nan, 0)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ear.erasure.edited_weights import WINDOW_COLUMNS, apply_edited, load_edited, read_windows, save_edited
+from ear.erasure.edited_weights import WINDOW_COLUMNS, load_edited, load_edited_for, read_windows, save_edited
 from ear.erasure.release import (
     PREFIXES,
     find_weights,
@@ -201,5 +201,5 @@ def test_rendering_reads_what_was_imported_and_ties_it_to_the_backbone(download,
     other.reference, before = "org/other", weights_of(other)
     prints = (f"{model.fingerprint()[:12]}" for model in (backbone, other))
     edited = tmp_path / "out/weights.safetensors"
-    refused(lambda: apply_edited(other, edited), str(edited), "edited from backbone", "org/other", *prints)
+    refused(lambda: load_edited_for(other, edited), str(edited), "edited from backbone", "org/other", *prints)
     assert same(weights_of(other), before)

@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 
 from ear.erasure.edited_weights import (
     FORMAT,
-    apply_edited,
     backbone_facts,
+    edited,
     load_edited,
-    put_weights,
+    load_edited_for,
     read_windows,
     save_edited,
 )
@@ -112,9 +112,8 @@ def test_the_same_training_gives_the_same_bytes_wherever_the_backbone_lies(tmp_p
 def test_applying_and_going_back(saved):
     backbone, path = saved
     wanted, frozen = changed(backbone), backbone.fingerprint()
-    replaced = apply_edited(backbone, path)
-    assert same(weights_of(backbone), wanted)
-    put_weights(backbone, replaced)
+    with edited(backbone, load_edited_for(backbone, path)[0]):
+        assert same(weights_of(backbone), wanted)
     assert backbone.fingerprint() == frozen
 
 
@@ -132,7 +131,7 @@ def test_weights_that_do_not_fit_are_refused_before_any_is_touched(tmp_path, cha
     before = weights_of(backbone)
     first = {"layers.0.self_attn.k_proj": changed(backbone)["layers.0.self_attn.k_proj"]}
     path = save(tmp_path / "edited", first | change(changed(backbone)), backbone)
-    refused(lambda: apply_edited(backbone, path), str(path), *words)
+    refused(lambda: load_edited_for(backbone, path), str(path), *words)
     assert same(weights_of(backbone), before)
 
 
@@ -147,7 +146,7 @@ def test_values_that_are_not_finite_are_neither_written_nor_applied(tmp_path):
     with safe_open(path, framework="pt") as handle:
         metadata = handle.metadata()
     save_file({f"{name}.weight": tensor for name, tensor in broken.items()}, path, metadata=metadata)
-    refused(lambda: apply_edited(backbone, path), str(path), *words)
+    refused(lambda: load_edited_for(backbone, path), str(path), *words)
     assert same(weights_of(backbone), before)
 
 

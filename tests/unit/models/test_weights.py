@@ -13,7 +13,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
 from ear.commands.stand_ins.tiny_judges import TinyInception, write_inception
-from ear.erasure.edited_weights import apply_edited
+from ear.erasure.edited_weights import load_edited_for
 from ear.erasure.release import import_authors_weights, write_authors_weights
 from ear.erasure.sequences import load_sequences, save_sequences
 from ear.errors import InputError
@@ -100,7 +100,7 @@ LOADERS = {  # folder → (its file of weights, what loads it)
     },
     "edited": (
         "weights.safetensors",
-        lambda folder: apply_edited(tiny_backbone(), folder / "weights.safetensors"),
+        lambda folder: load_edited_for(tiny_backbone(), folder / "weights.safetensors"),
     ),
     "authors": (
         "ear.pt",
