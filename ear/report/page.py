@@ -17,8 +17,8 @@ from ear.evaluation.cautions import cautions, measures_of_table
 from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV
 from ear.evaluation.protocols import Axis
 from ear.evaluation.score_card import card_rows, columns_of, fewer_mark, on_front
-from ear.report.figures.images import ImageSource
 from ear.report.before_after import before_after
+from ear.report.figures.images import ImageSource
 from ear.report.figures.score_card import cell_colour
 from ear.report.gallery import figure_uri, make_gallery, script_json
 from ear.report.style import DPI, concept_title, method_style, order_concepts, order_methods
@@ -131,7 +131,7 @@ def _cell(row: Mapping[str, Any], column: Axis, card: pd.DataFrame) -> dict[str,
 
 
 def headline(columns: Sequence[Axis], lines: Sequence[Mapping[str, Any]], method: str) -> dict[str, Any]:
-    """One line a concept: the cells of the original and of a method, on the axes of HEADLINE that are there."""
+    """A line a concept: cells of the original and of a method, on the axes of HEADLINE that are there."""
     places = [place for place, column in enumerate(columns) if column.name in HEADLINE]
     rows: dict[str, dict[str, Any]] = {}
     for line in lines:

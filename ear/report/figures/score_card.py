@@ -55,7 +55,7 @@ def score_card(files: Any, params: Any) -> Figure:
                 mark = {"marker": "o", "markersize": 4.5, "color": style.INK}
                 ax.plot(len(axes) + 0.5, y + 0.5, label=f"{concept}|{method}|front", **mark)
         top += 1 + len(cells)
-    for x, heading in enumerate([*(axis.heading for axis in axes), "Front"]):
+    for x, heading in enumerate([*map(_heading, axes), "Front"]):
         place = {"rotation": 45, "rotation_mode": "anchor", "ha": "left", "va": "bottom"}
         ax.text(x + 0.45, 0.75, heading, fontsize=7, **place)
     ax.set_xlim(0, len(axes) + 1)
@@ -83,6 +83,11 @@ def _draw_cell(
         ends = (np.array([row["ci_low"], row["ci_high"]]) - least) / ((most - least) or 1)
         places = x + MARGIN + (1 - 2 * MARGIN) * ends
         ax.plot(places, [y + 0.82] * 2, color=style.INK, linewidth=1, label=f"{name} interval")
+
+
+def _heading(axis: Axis) -> str:
+    unit = axis.form.unit.strip()
+    return f"{axis.label} ({unit}) {axis.form.arrow}" if unit else axis.heading
 
 
 def cell_colour(axis: Axis, value: float, values: pd.Series) -> str:
