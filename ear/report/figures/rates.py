@@ -78,7 +78,7 @@ def draw_rows(ax: Axes, rows: pd.DataFrame, seeds: pd.DataFrame, looks: Mapping[
     ax.set_xlim(-0.04, 1.04)
     style.percent(ax.xaxis, [0, 0.5, 1])
     ax.set_yticks(range(len(looks)), [look.label for look in looks.values()])
-    ax.set_ylim(len(looks) - 0.5, -0.5)
+    ax.set_ylim(max(len(looks), 1) - 0.5, -0.5)
     ax.grid(axis="x")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
