@@ -190,7 +190,7 @@ def _sections(figures: Sequence[tuple[str, Path, Path, str]]) -> dict[str, list[
     for (section, caption), group in groupby(figures, key=lambda figure: (figure[0], figure[2])):
         title, text = CAPTION.fullmatch(render_caption(caption)).groups()  # type: ignore[union-attr]
         images = [_image(path, concept) for _, path, _, concept in group]
-        shown = {"title": Markup(title), "caption": Markup("<p>" + text), "images": images}
+        shown: dict[str, object] = {"title": Markup(title), "caption": Markup("<p>" + text), "images": images}
         found.setdefault(section, []).append(shown)
     return found
 
