@@ -107,7 +107,7 @@ def test_a_concept_has_one_line_of_numbers(report: Path) -> None:
     card = pd.read_csv(report.parent / "score-card.csv").set_index(["concept", "method", "axis"])
     text = report.read_text(encoding="utf-8")
     table = text[text.index('id="headline"') :].split("</table>")[0]
-    cells = re.findall(r"<td>(.*?) → <b>(.*?)</b>", table)
+    cells = re.findall(r"<td>(.*?) → <b>(.*?)</b>", table.replace("\u00a0", " "))
     wanted = [
         [card.loc[(concept, method, axis)] for method in ("original", "ear")]
         for concept in ("church", "fire")
