@@ -53,11 +53,11 @@ def _wrong(key: str, found: object, wanted: str) -> ValueError:
 
 
 def _required(key: str, why: str) -> ValueError:
-    return ValueError(f"{key} is required {why}: add it, as in config.yaml or docs/reference/config.md")
+    return ValueError(f"{key} is required {why}; add it (docs/reference/config.md describes it)")
 
 
 def _refused(key: str, why: str, remedy: str = "remove it") -> ValueError:
-    return ValueError(f"{key} is not allowed {why}: {remedy}")
+    return ValueError(f"{key} is not allowed {why}; {remedy}")
 
 
 def _check_prompts(config: Config) -> None:

@@ -106,6 +106,8 @@ def _line(model: type[Section], error: ErrorDetails) -> str:
     if kind in ("dict_type", "model_type", "model_attributes_type"):
         return f"{key}: found {_short(value)}, wanted a mapping: {description}"
     wanted = re.sub(r"^(Input|String|List|Value) should( be)? | after validation, not \d+$", "", error["msg"])
+    if kind == "string_pattern_mismatch":
+        wanted = f"{description} (pattern {context['pattern']})"
     number = {"float_type": _number(float, value), "int_type": _number(int, value)}.get(kind)
     return f"{key}: found {found}, wanted {wanted}" + (
         f": YAML reads this as text, write {number}" if number else ""

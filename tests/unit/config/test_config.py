@@ -116,7 +116,7 @@ def test_broken_sources_are_one_line_that_shows_no_key(sources, words):
 def test_pretrained_models_take_their_prompts_from_language_models_where_none_are_published():
     raw = changed("concepts.church.published", None, PAPER)
     with pytest.raises(
-        InputError, match="prompts is required because church has no published prompts: add it"
+        InputError, match="prompts is required because church has no published prompts; add it"
     ):
         parse_config(raw, "my.yaml", SHAPES)
     raw["prompts"] = {"target": 30, "retention": 20, "sources": {"a": CHAT, "b": LOCAL | {"pairs": 25}}}
