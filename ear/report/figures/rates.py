@@ -152,7 +152,7 @@ def understanding(files: Any, params: Any) -> Figure:
         for ax in line:
             ax.axvline(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
             if concept not in set(asked["concept"]):
-                note = "no picture names it: nothing was asked"
+                note = "no picture shows it: no questions"
                 style.note_missing(ax, 0.5, 0.5, note, ha="center", transform=ax.transAxes)
     style.percent(axes[0, 0].xaxis, [0, 0.25, 0.5, 0.75, 1])
     axes[0, 0].set_xlim(min(0.46, asked["ci_low"].min() - 0.04), 1.04)
