@@ -241,7 +241,7 @@ def test_understanding_shows_the_table_and_what_was_not_asked(metrics: pd.DataFr
         for concept in CONCEPTS:
             for prompt_set in ("questions-concept", "questions-others"):
                 panel = next(panels)
-                noted = any("nothing was asked" in text.get_text() for text in figure.axes[panel].texts)
+                noted = any("no questions" in text.get_text() for text in figure.axes[panel].texts)
                 drawn = lines(figure, panel)
                 assert noted == (concept in unasked) == drawn.keys().isdisjoint(METHODS)
                 for method in METHODS if not noted else ():
