@@ -93,15 +93,15 @@ def _labels(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 def _rate_difference(
     rate: float, shape: tuple[int, int, int], seed_sd: float, effect: float, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Two methods ``effect`` apart in log-odds; prompts shared, half of the images by the same uniforms."""
+    """Two methods ``effect`` apart in log-odds; prompts shared, half of the images by the same numbers."""
     seeds, prompts, _ = shape
-    shared, uniforms = rng.normal(size=(1, prompts, 1)), rng.random(shape)
+    shared, random_numbers = rng.normal(size=(1, prompts, 1)), rng.random(shape)
     same, truths, shown = rng.random(shape) < 0.5, [], []
     for move in (effect, 0.0):
         log_odds = special.logit(rate) + move
         own = seed_sd * rng.normal(size=(seeds, 1, 1)) + 0.5 * rng.normal(size=(1, prompts, 1))
         chance = special.expit(log_odds + shared + own)
-        shown.append(np.where(same, uniforms, rng.random(shape)) < chance)
+        shown.append(np.where(same, random_numbers, rng.random(shape)) < chance)
         truths.append(mean_rate(log_odds, float(np.sqrt(1 + 0.25 + seed_sd**2))))
     found = rate_difference(shown[0].ravel(), shown[1].ravel(), *_labels(shape))
     return truths[0] - truths[1], found.low, found.high

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from ear.erasure.sequences import SEEDED_BY, Pair, fitted, read_prompt
 from ear.erasure.trainer import make_optimiser, trained_modules, window_bounds
 from ear.erasure.variants import Settings
-from ear.images.sampling import Guidance, choose, guided, uniforms
+from ear.images.sampling import Guidance, choose, guided, random_numbers
 from ear.models.janus import Backbone, Tokens, left_padded
 from ear.workflow.seeding import stable_seed
 
@@ -40,7 +40,7 @@ def released_loop(
         window: W.
         guidance: scale of classifier-free guidance.
         temperature: softmax temperature.
-        stream_seed: of the sequences' uniforms.
+        stream_seed: of the sequences' random numbers.
     """
     optimiser, scale = _optimiser(backbone, settings), Guidance(guidance)
     for pair_id, unsafe_text, safe_text in pairs:
@@ -123,7 +123,7 @@ def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
 
 
 def _uniform(backbone: Backbone, seed: int, pair_id: str, name: str) -> Tensor:
-    return uniforms([stable_seed(seed, pair_id, SEEDED_BY[name])], backbone.num_image_tokens)  # (1, T)
+    return random_numbers([stable_seed(seed, pair_id, SEEDED_BY[name])], backbone.num_image_tokens)  # (1, T)
 
 
 def _alone(backbone: Backbone, prompt: Tokens, token: Tensor | None) -> Tensor:

@@ -231,7 +231,7 @@ def pairs_of(wildcards):
     wanted = experiment.erased_with(concepts[0], wildcards.method)
     if concepts != wanted:
         raise InputError(
-            f"erasure/{wildcards.erased}/{wildcards.method}: found {wildcards.erased}, wanted {JOINT.join(wanted)}"
+            f"erasure/{wildcards.erased}/{wildcards.method}: found {wildcards.erased}, wanted {JOINT.join(wanted)} as in the config"
         )
     return [paths.training_pairs(concept, experiment.filter.drop) for concept in concepts]
 

@@ -27,7 +27,7 @@ rule render_pairs:
     conda:
         "../envs/ear.yaml"
     message:
-        "sample images of the pairs of {wildcards.concept}"
+        "render images of the pairs of {wildcards.concept}"
     script:
         "../scripts/images_render_with_tokens.py"
 
@@ -46,7 +46,7 @@ use rule render_pairs as render_targets with:
     resources:
         **with_backbone("render_targets-{concept}", 120),
     message:
-        "sample images of target prompts of {wildcards.concept} · original"
+        "render images of target prompts of {wildcards.concept} · original"
 
 
 rule render_images:
@@ -85,7 +85,7 @@ rule render_images:
     wildcard_constraints:
         method=ERASING,
     message:
-        "sample images of {wildcards.concept} · {wildcards.method} · seed {wildcards.seed} · shard {wildcards.shard}"
+        "render images of {wildcards.concept} · {wildcards.method} · seed {wildcards.seed} · shard {wildcards.shard}"
     script:
         "../scripts/images_render_images.py"
 
@@ -112,7 +112,7 @@ use rule render_images as render_general with:
     resources:
         **with_backbone("render_general-{shard}", 120),
     message:
-        "sample images of general prompts · original · shard {wildcards.shard}"
+        "render images of general prompts · original · shard {wildcards.shard}"
 
 
 use rule render_images as render_original with:
@@ -147,7 +147,7 @@ use rule render_images as render_original with:
     wildcard_constraints:
         method=ORIGINAL,
     message:
-        "sample images of {wildcards.concept} · {wildcards.method}"
+        "render images of {wildcards.concept} · {wildcards.method}"
 
 
 rule render_diffusion:
@@ -179,6 +179,6 @@ rule render_diffusion:
     wildcard_constraints:
         method=BY_DIFFUSION,
     message:
-        "sample images of {wildcards.concept} · {wildcards.method} · shard {wildcards.shard}"
+        "render images of {wildcards.concept} · {wildcards.method} · shard {wildcards.shard}"
     script:
         "../scripts/images_render_diffusion.py"

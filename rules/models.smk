@@ -50,7 +50,7 @@ rule fetch_asset:
         "../envs/ear.yaml"
     localrule: True  # compute nodes often have no network
     message:
-        "fetch {wildcards.asset}"
+        "fetch and check {wildcards.asset}"
     script:
         "../scripts/models_fetch_asset.py"
 
@@ -78,6 +78,6 @@ if CANARY:
         conda:
             "../envs/ear.yaml"
         message:
-            "sample the checkpoint's canary"
+            "compare the checkpoint with known image tokens"
         script:
             "../scripts/models_draw_canary.py"

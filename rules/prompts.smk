@@ -29,7 +29,7 @@ rule ask:
     conda:
         "../envs/ear.yaml"
     message:
-        "ask {wildcards.source} for pairs of {wildcards.concept}"
+        "generate pairs of {wildcards.concept} · {wildcards.source}"
     script:
         "../scripts/prompts_ask.py"
 
@@ -56,7 +56,7 @@ if experiment.world:
         conda:
             "../envs/ear.yaml"
         message:
-            "choose prompt pairs of {wildcards.concept}"
+            "assemble prompt pairs of {wildcards.concept}"
         script:
             "../scripts/prompts_make_pairs.py"
 
@@ -102,7 +102,7 @@ if experiment.world:
         conda:
             "../envs/ear.yaml"
         message:
-            "draw held-out pictures"
+            "draw held-out pictures of the mini world"
         script:
             "../scripts/prompts_draw_held_out.py"
 
@@ -185,6 +185,6 @@ else:
         conda:
             "../envs/ear.yaml"
         message:
-            "list COCO's pictures and captions"
+            "choose COCO pictures and their captions"
         script:
             "../scripts/prompts_list_pictures.py"

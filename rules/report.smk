@@ -5,13 +5,14 @@
 METRICS = dict(table=paths.table("metrics.csv"))
 
 
-# Function, in the order of the page: its module, its category in Snakemake's report, its file where it is not named like the
-# function, its input and params.
+# Categories of what the page shows in HTML, not as a figure.
+PICTURES, CARD = "Before and after", "Score card"
+# Function, in the order of the page: its module, its section of the page and category in Snakemake's report, its file where it
+# is not named like the function, its input and params.
 FIGURES = {
-    "score_card": dict(source="score_card", category="Axes", input=dict(table=paths.table("score-card.csv"))),
     "overview": dict(
         source="grids",
-        category="Before and after",
+        category=PICTURES,
         file="samples",
         input=dict(
             manifests=manifests_of(shown_runs(*experiment.concepts)),
@@ -24,7 +25,7 @@ FIGURES = {
     ),
     "samples": dict(
         source="grids",
-        category="Before and after",
+        category=PICTURES,
         file="samples-{concept}",
         input=dict(
             manifests=lambda wildcards: manifests_of(shown_runs(wildcards.concept)),
@@ -37,23 +38,25 @@ FIGURES = {
             rows=experiment.evaluation.sample_rows,
         ),
     ),
-    "concept_rate": dict(source="rates", category="Figures", input=METRICS),
-    "tradeoff": dict(source="tradeoff", category="Figures", input=METRICS),
-    "attacks": dict(source="rates", category="Axes", input=METRICS),
+    "tradeoff": dict(source="tradeoff", category="Erased and kept", input=METRICS),
+    "attacks": dict(source="rates", category="Attacks", input=METRICS),
     "prefix": dict(
-        source="levels", category="Axes", input=METRICS, params=dict(image_tokens=experiment.image_tokens)
+        source="levels", category="Attacks", input=METRICS, params=dict(image_tokens=experiment.image_tokens)
     ),
     "sweeps": dict(
         source="levels",
-        category="Axes",
+        category="Attacks",
         input=METRICS,
         params=dict(own=experiment.sampling.model_dump(include={"guidance", "temperature"})),
     ),
-    "relearning": dict(source="levels", category="Axes", input=METRICS),
-    "understanding": dict(source="rates", category="Axes", input=METRICS),
+    "relearning": dict(source="levels", category="Attacks", input=METRICS),
+    "score_card": dict(source="score_card", category=CARD, input=dict(table=paths.table("score-card.csv"))),
+    "concept_rate": dict(source="rates", category="More figures", input=METRICS),
+    "understanding": dict(source="rates", category="More figures", input=METRICS),
+    "nudity": dict(source="nudity", category="More figures", input=dict(table=paths.table("detections.csv"))),
     "window_length": dict(
         source="levels",
-        category="Figures",
+        category="More figures",
         input=dict(table=paths.table("window-length.csv")),
         params=dict(
             methods=[name for name, method in experiment.methods.items() if method.sweep],
@@ -61,23 +64,9 @@ FIGURES = {
             published=experiment.evaluation.published,
         ),
     ),
-    "nudity": dict(source="nudity", category="Figures", input=dict(table=paths.table("detections.csv"))),
-    "filter_scores": dict(
-        source="pairs",
-        category="Filter",
-        input=dict(verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts]),
-        params=dict(concepts=list(experiment.concepts)),
-    ),
-    "borderline": dict(
-        source="pairs",
-        category="Filter",
-        file="borderline-{concept}",
-        input=dict(manifest=paths.pair_manifest("{concept}"), verdicts=paths.pair_verdicts("{concept}")),
-        params=dict(concept=lambda wildcards: wildcards.concept, blurred=blurred),
-    ),
     "training": dict(
         source="training",
-        category="Training",
+        category="More figures",
         file="training-{concept}",
         input=dict(logs=logs_of_training),
         params=dict(
@@ -87,22 +76,36 @@ FIGURES = {
             ),
         ),
     ),
+    "filter_scores": dict(
+        source="pairs",
+        category="More figures",
+        input=dict(verdicts=[paths.pair_verdicts(concept) for concept in experiment.concepts]),
+        params=dict(concepts=list(experiment.concepts)),
+    ),
+    "borderline": dict(
+        source="pairs",
+        category="More figures",
+        file="borderline-{concept}",
+        input=dict(manifest=paths.pair_manifest("{concept}"), verdicts=paths.pair_verdicts("{concept}")),
+        params=dict(concept=lambda wildcards: wildcards.concept, blurred=blurred),
+    ),
 }
 
 
-def page_figures():
-    """Figures of the experiment: file without its suffix, caption, concept or nothing."""
+def all_figures():
+    """Figures of the experiment: category, PNG file, caption, concept or nothing."""
     for figure, of in FIGURES.items():
         name = figure.replace("_", "-")
         file = of.get("file", name)
         if name not in not_plotted():
             for concept in experiment.concepts if "{concept}" in file else [""]:
-                yield file.format(concept=concept), f"report/{name}.rst", concept
+                path = paths.figure(file.format(concept=concept))
+                yield of["category"], path, f"report/{name}.rst", concept
 
 
 def figures():
     """Files of all figures of the experiment."""
-    return [paths.figure(file, suffix) for file, *_ in page_figures() for suffix in ("png", "pdf")]
+    return [str(Path(png).with_suffix(suffix)) for _, png, *_ in all_figures() for suffix in (".png", ".pdf")]
 
 
 for figure, of in FIGURES.items():
@@ -137,6 +140,7 @@ for figure, of in FIGURES.items():
             "../scripts/report_plot.py"
 
 
+SHOWN = [figure for figure in all_figures() if figure[0] not in (PICTURES, CARD)]
 # Beside those that the page shows, its provenance names them.
 OTHER_TABLES = ["window-length.csv", "comparisons.csv", "top-k.csv", "detections.csv"]
 
@@ -145,7 +149,7 @@ rule write_report:
     input:
         metrics=paths.table("metrics.csv"),
         deviations=paths.table("deviations.csv") if experiment.evaluation.published else [],
-        figures=[paths.figure(file) for file, *_ in page_figures()],
+        figures=[png for _, png, *_ in all_figures()],
         score_card=paths.table("score-card.csv"),
         manifests=manifests_of(gallery_runs()),
         verdicts=verdicts_of(gallery_runs()),
@@ -156,8 +160,8 @@ rule write_report:
         provenance=paths.provenance,
     params:
         code=code("report_write_report"),
-        captions=[(caption, concept) for _, caption, concept in page_figures()],
-        captions_sha256=fingerprints([caption for _, caption, _ in page_figures()]),
+        shown=SHOWN,
+        captions_sha256=fingerprints([caption for *_, caption, _ in SHOWN]),
         logs=paths("logs"),
         runs=described(gallery_runs()),
         config=experiment.model_dump(),

@@ -60,7 +60,7 @@ CLUSTER = "on_cluster" in (workflow.resource_settings.default_resources or {})
 for letter in "{}" + '$`"\\' * CLUSTER:
     if letter in os.getcwd() or letter in workflow.basedir:
         sys.exit(
-            f"error: {os.getcwd()}: found {letter} in the path, which Snakemake cannot have there: move the clone"
+            f"error: {os.getcwd()}: found {letter} in the path, which Snakemake cannot use, wanted none: move the clone"
         )
 
 if workflow.remote_exec:
@@ -78,11 +78,11 @@ def check_limits():
     """Refuse a run whose limits were set for another executor than it has."""
     if workflow.local_exec and CLUSTER:
         sys.exit(
-            "error: --default-resources: found on_cluster=1, wanted none of it on one machine: leave profiles/slurm out"
+            "error: --default-resources: found on_cluster=1, wanted it on Slurm only: leave out profiles/slurm"
         )
     if not workflow.local_exec and not CLUSTER:
         sys.exit(
-            "error: --default-resources: found no on_cluster=1, wanted it: use --workflow-profile profiles/slurm"
+            "error: --default-resources: found no on_cluster=1, wanted it on Slurm: use --workflow-profile profiles/slurm"
         )
 
 

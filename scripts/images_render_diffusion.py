@@ -23,7 +23,7 @@ with job(snakemake, threads=snakemake.params.threads):
         device=params.device,
         dtype=params.dtype,
         batch_size=BatchSize(snakemake.resources.batch_size),
-        desc=f"drawing {wildcards.concept}/{wildcards.method}/seed{wildcards.seed}",
+        desc=f"rendering {wildcards.concept}/{wildcards.method}/seed{wildcards.seed}",
         **params.diffusion,
     )
     write_csv(manifest, rows)

@@ -19,13 +19,14 @@ with job(snakemake):
         Path(snakemake.output.page),
         Path(snakemake.output.side_files),
         title=f"Erasing concepts: the {params.config['experiment']} experiment",
+        method=params.config["evaluation"]["shown_method"],
+        sample_rows=params.config["evaluation"]["sample_rows"],
         warning=STAND_INS if params.stand_ins else "",
         metrics=Path(source.metrics),
         score_card=Path(source.score_card),
         deviations=Path(source.deviations) if source.deviations else None,
         figures=[
-            (Path(path), Path(caption), concept)
-            for path, (caption, concept) in zip(source.figures, params.captions, strict=True)
+            (section, Path(path), Path(caption), concept) for section, path, caption, concept in params.shown
         ],
         galleries=image_sources(params.runs, source),
         provenance=provenance_sections(facts),

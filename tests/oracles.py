@@ -45,12 +45,20 @@ def pick(logits, temperature, uniform):
 
 @torch.no_grad()
 def sample_one(
-    backbone, prompt, uniforms, guidance, temperature, encoding="chat", prefix=(), negative=None, strength=0.0
+    backbone,
+    prompt,
+    random_numbers,
+    guidance,
+    temperature,
+    encoding="chat",
+    prefix=(),
+    negative=None,
+    strength=0.0,
 ):
     """One image's tokens: full forward passes of all rows for every token, no cache, no padding."""
     rows = [*prompt_rows(backbone, prompt, encoding), prompt_rows(backbone, negative or prompt, encoding)[0]]
     head, tokens = backbone.model.model.generation_head, list(prefix)
-    for uniform in uniforms.tolist()[len(prefix) :]:
+    for uniform in random_numbers.tolist()[len(prefix) :]:
         cond, uncond, away = (head(hidden_states(backbone, ids, tokens)[-1]) for ids in rows)
         logits = uncond + guidance * (cond - uncond) - strength * (away - uncond)
         tokens.append(pick(logits, temperature, uniform))
@@ -58,13 +66,13 @@ def sample_one(
 
 
 @torch.no_grad()
-def sample_one_without_context(backbone, prompt, unsafe, uniforms, guidance, temperature):
+def sample_one_without_context(backbone, prompt, unsafe, random_numbers, guidance, temperature):
     """The release's sampling: the prompt is cut or padded to the unsafe one, then each token is read alone."""
     pad, length = backbone.processor.tokenizer.pad_token_id, len(prompt_rows(backbone, unsafe, "raw")[0])
     conditional = (prompt_rows(backbone, prompt, "raw")[0] + [pad] * length)[:length]
     unconditional = [conditional[0]] + [pad] * (length - 2) + [conditional[-1]]
     head, tokens = backbone.model.model.generation_head, []
-    for uniform in uniforms.tolist():
+    for uniform in random_numbers.tolist():
         if tokens:
             cond = uncond = head(hidden_states(backbone, [], tokens[-1:])[-1])
         else:

@@ -15,11 +15,13 @@ from ear.report.figures.images import ImageSource
 CAPTIONS = Path(__file__).parents[1] / "report"
 HOSTILE = "<img src=x onerror=alert(1)> a \"church\" & 'boat' </script>"
 LONG = "ein Kirchlein 教会 \u2028 🔥 " + "x" * 3000
+CONCEPTS = ("church", "fire")
 METHODS = ("original", "wga", "ear")
 RUNS = (("original", 0), ("wga", 0), ("ear", 0), ("ear", 1))
 SETS = ("retention", "target", "prefix-16", "prefix-4")
 SENSITIVE = "fire"
 FID = {"original": 1.2, "wga": 9.9}
+SECTIONS = {"tradeoff": "Erased and kept", "prefix": "Attacks", "concept-rate": "More figures"}
 PROMPTS = 4
 SIDE = 64
 
@@ -27,7 +29,7 @@ SIDE = 64
 def write_inputs(folder: Path) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     rows = []
-    for concept in ("church", "fire"):
+    for concept in CONCEPTS:
         for method in METHODS:
             for prompt_set, metric in (
                 ("target", "concept_rate"),
@@ -49,12 +51,16 @@ def write_inputs(folder: Path) -> dict[str, Any]:
     score_card(metrics, image_tokens=64).to_csv(folder / "score-card.csv", index=False)
     galleries = {
         concept: [write_images(folder, concept, method, seed) for method, seed in RUNS]
-        for concept in ("church", "fire")
+        for concept in CONCEPTS
     }
     figures = []
-    for name in ("concept-rate", "tradeoff"):
-        Image.new("RGB", (600, 300), "white").save(folder / f"{name}.png")
-        figures.append((folder / f"{name}.png", CAPTIONS / f"{name}.rst", ""))
+    for name in SECTIONS:
+        figures.append((SECTIONS[name], folder / f"{name}.png", CAPTIONS / f"{name}.rst", ""))
+    for concept in CONCEPTS:
+        path = folder / f"training-{concept}.png"
+        figures.append(("More figures", path, CAPTIONS / "training.rst", concept))
+    for _, path, *_ in figures:
+        Image.new("RGB", (600, 300), "white").save(path)
     deviations = [
         ("nudity", "nudity", "original", "ANUS_EXPOSED", 1, 0.0, 7.5, 2.0, 12.25, 1539, "outside", HOSTILE),
         ("claims", "church", "ear", "bleu_drop", 1.2, np.nan, 0.4, 0.1, 0.7, 500, "inside", ""),
@@ -62,6 +68,8 @@ def write_inputs(folder: Path) -> dict[str, Any]:
     DEVIATIONS_CSV.frame(deviations).to_csv(folder / "deviations.csv", index=False)
     return {
         "title": f"Run {HOSTILE}",
+        "method": "ear",
+        "sample_rows": 2,
         "deviations": folder / "deviations.csv",
         "warning": f"Stand-ins {HOSTILE}",
         "metrics": folder / "metrics.csv",

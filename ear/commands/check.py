@@ -83,8 +83,8 @@ def check_gpu(dtype: str, needs: Sequence[Need]) -> list[Finding]:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:  # an AssertionError: built without CUDA
         build = f"torch {torch.__version__} (CUDA {torch.version.cuda})"
-        todo = "docs/how-to/gpu.md has what it needs; without a GPU set backbone.device: cpu"
-        return [Finding("error", "GPU", f"none is visible to {build}: {one_line(error)}; {todo}")]
+        todo = "docs/how-to/gpu.md lists what it needs; without a GPU set backbone.device: cpu"
+        return [Finding("error", "GPU", f"{build} sees none: {one_line(error)}; {todo}")]
     gpus = range(torch.cuda.device_count())
     found = [_gpu(index, dtype) for index in gpus]
     smallest = min(torch.cuda.mem_get_info(index)[0] for index in gpus)
@@ -92,17 +92,17 @@ def check_gpu(dtype: str, needs: Sequence[Need]) -> list[Finding]:
 
 
 def _gpu(index: int, dtype: str) -> Finding:
-    """Whether a GPU computes: a build of torch may hold no code for it, or another process may own it."""
+    """Whether a GPU can compute: a build of torch may hold no code for it, or another process may own it."""
     import torch
 
     what = f"GPU {index}"
     if error := gpu_error(index):
-        todo = "take another GPU, or another build of torch (docs/how-to/gpu.md)"
-        return Finding("error", what, f"computes nothing: {error}; {todo}")
+        todo = "use another GPU, or install another build of torch (docs/how-to/gpu.md)"
+        return Finding("error", what, f"cannot compute: {error}; {todo}")
     free, total = torch.cuda.mem_get_info(index)
     about = f"{torch.cuda.get_device_name(index)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
     if dtype == "bfloat16" and torch.cuda.get_device_capability(index) < (8, 0):
-        slow = "computes bfloat16 by emulation, slowly: take one of compute capability 8.0 or more"
+        slow = "emulates bfloat16, which is slow: use a GPU of compute capability 8.0 or newer"
         return Finding("warning", what, f"{about}; {slow}")
     return Finding("ok", what, about)
 
@@ -115,24 +115,28 @@ def _need(need: Need, free: float) -> Finding:
     if fits == need.wanted:
         return Finding("ok", what, found)
     if fits:
-        return Finding("warning", what, f"{found}: {fits} at once, which takes longer")
-    return Finding("error", what, f"{found}; take a larger GPU, or end what else runs on this one")
+        return Finding("warning", what, f"{found}: batches of {fits} will be used, which takes longer")
+    return Finding("error", what, f"{found}; use a larger GPU, or end what else runs on this one")
 
 
 def check_compiler() -> Finding:
     """What the decoding step is compiled with on the machine with the GPU; it runs uncompiled without."""
     missing = missing_for_compiling()
     if missing:
-        return Finding("warning", "compiler", f"{missing}; images are drawn uncompiled, more slowly")
-    return Finding("ok", "compiler", "a C compiler and Python.h are here")
+        return Finding(
+            "warning",
+            "compiler",
+            f"{missing}; until then images are rendered without compilation, which is slower",
+        )
+    return Finding("ok", "compiler", "found a C compiler and Python.h")
 
 
 def check_memory(wanted_mb: int) -> Finding:
     """Whether the largest job's ``mem_mb`` fits into the memory of this machine."""
     held = memory_mb()
-    found = f"{held / 1e3:.1f} GB, the largest job asks for {wanted_mb / 1e3:.1f} GB"
+    found = f"{held / 1e3:.1f} GB, and the largest job needs {wanted_mb / 1e3:.1f} GB"
     if held < wanted_mb:
-        return Finding("warning", "memory", f"{found}; it may be killed: take a machine with more")
+        return Finding("warning", "memory", f"{found}; it may be killed: use a machine with more memory")
     return Finding("ok", "memory", found)
 
 
@@ -157,15 +161,15 @@ def check_disk(wanted: Mapping[str, float]) -> list[Finding]:
 
 def _room(folders: list[str], wanted: float) -> Finding:
     what, free = f"disk of {', '.join(folders)}", shutil.disk_usage(_existing(folders[0])).free
-    found = f"{size_in_words(free)} free, about {size_in_words(round(wanted))} wanted"
+    found = f"{size_in_words(free)} free, about {size_in_words(round(wanted))} needed"
     if free >= wanted:
         return Finding("ok", what, found)
     # Counted only now: a finished experiment has half a million files.
     files = (Path(at) / name for folder in folders for at, _, names in os.walk(folder) for name in names)
     held = sum(one.stat().st_size for one in files if not one.is_symlink())
     if free + held >= wanted:
-        return Finding("ok", what, f"{found}, of which {size_in_words(held)} are there")
-    return Finding("error", what, f"{found}; make room, or move the folder to a larger disk and link it here")
+        return Finding("ok", what, f"{found}, of which {size_in_words(held)} exist already")
+    return Finding("error", what, f"{found}; free space, or move the folder to a larger disk and link it")
 
 
 def _existing(folder: str) -> Path:
@@ -194,13 +198,13 @@ def check_sources(needed: Sequence[Needed]) -> list[Finding]:
 def _source(one: Needed, answer: str) -> Finding:
     what = f"asset {one.name}"
     if not one.fetch:
-        lacking = one.state.startswith(("missing", "pip install"))
+        lacking = one.state.startswith(("missing", "not installed"))
         wanted = f"; wanted {one.asset.title} from {one.asset.origin}" if lacking else ""
         return Finding("error" if lacking else "ok", what, one.state + wanted)
     if answer:
-        todo = "fetch it where there is a network (snakemake assets), or set assets.root to a folder with it"
-        return Finding("error", what, f"to fetch, and {answer}; {todo}")
-    return Finding("ok", what, f"to fetch, {one.asset.size_words}, reachable")
+        todo = "run `snakemake assets` where there is a network, or set assets.root to a folder that has it"
+        return Finding("error", what, f"not downloaded yet, and {answer}; {todo}")
+    return Finding("ok", what, f"not downloaded yet, {one.asset.size_words}, its source answers")
 
 
 def obstacle(asset: Asset) -> str:
@@ -246,7 +250,13 @@ def check_slurm(partitions: Sequence[str], status_command: str, gpu: bool) -> li
         return [Finding("error", "Slurm", "found no sbatch; start on a login node of the cluster")]
     rows = [line.split("|") for line in _lines("sinfo", "--noheader", "--format=%R|%G") if "|" in line]
     if not rows:
-        return [Finding("error", "Slurm", "sinfo names no partition; is its controller up?")]
+        return [
+            Finding(
+                "error",
+                "Slurm",
+                "sinfo lists no partition; check that slurmctld is running",
+            )
+        ]
     known = sorted({row[0] for row in rows})
     found = [
         Finding("error", "Slurm", f"found partition {one} in {PROFILE}, wanted one of {', '.join(known)}")
@@ -254,13 +264,13 @@ def check_slurm(partitions: Sequence[str], status_command: str, gpu: bool) -> li
         if one not in known
     ]
     if gpu and not any("gpu" in row[-1] for row in rows):
-        todo = "jobs ask for --gpus=1: take it out with --set-resources RULE:gpu=0 for each rule"
+        todo = "jobs ask for --gpus=1: remove it by --set-resources RULE:gpu=0 for each rule"
         found.append(Finding("error", "Slurm", f"sinfo lists no GPU as a generic resource; {todo}"))
     storage = [line for line in _lines("scontrol", "show", "config") if "AccountingStorageType" in line]
     accounting = bool(storage) and "none" not in storage[0]
     if not accounting and status_command != "squeue":
-        todo = f"set slurm-status-command: squeue in {PROFILE}, or Snakemake waits for ever"
-        found.append(Finding("error", "Slurm", f"has no accounting; {todo}"))
+        todo = f"set slurm-status-command: squeue in {PROFILE}, or Snakemake waits forever"
+        found.append(Finding("error", "Slurm", f"found no accounting; {todo}"))
     return found or [Finding("ok", "Slurm", f"partitions {', '.join(known)}")]
 
 
@@ -281,7 +291,7 @@ def main() -> int:
     found = check_machine(config, catalogue, given["memory_mb"], given["backbone"])
     if errors := [one for one in found if one.level == "error"]:
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
-        how = f"(snakemake check lists this{more}; --no-hooks starts all the same)"
+        how = f"(snakemake check lists this{more}; --no-hooks starts the run anyway)"
         print(errors[0], how, file=sys.stderr)
         return 1
     for one in found:

@@ -69,7 +69,7 @@ def _pair_table(pairs: pd.DataFrame, failed: pd.DataFrame, images: pd.DataFrame)
     for side in SIDES:
         ids = table["pair_id"] + f"/{side}"
         if missing := sorted(set(ids) - set(images.index)):
-            raise InputError(f"manifest: found no image of {missing[0]}, wanted one of each side")
+            raise InputError(f"manifest: found no image of {missing[0]}, wanted one for each prompt")
         for column in ("seed", "sha256"):
             table[f"{side}_{column}"] = ids.map(images[column])
     return table

@@ -53,7 +53,7 @@ def write_model(
     """
     if guidance <= 1:
         raise InputError(
-            f"guidance: found {guidance}, wanted more than 1: transformers draws images under guidance alone"
+            f"guidance: found {guidance}, wanted more than 1: transformers renders images with guidance only"
         )
     with edited(backbone, weights), atomic_path(folder) as partial:
         backbone.model.save_pretrained(partial)

@@ -96,7 +96,7 @@ class Concept(Section):
         default_factory=list, description="further names of the concept: a safe prompt holds none of them"
     )
     judge: Judge = Field(description="who says whether an image shows the concept")
-    second_judge: Judge | None = Field(None, description="who is asked beside the judge")
+    second_judge: Judge | None = Field(None, description="second judge, which sees the same images")
     window: Positive = Field(description="W, image tokens of a window")
     implicit: list[Phrase] = Field(
         default_factory=list, description="prompts of photographs that describe it without its words"

@@ -1,4 +1,4 @@
-"""Checks across the keys of a config. Each raises a ValueError: key, what was found, what is wanted."""
+"""Checks across the keys of a config. Each raises a ValueError: key, what is wrong, what is valid."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -52,21 +52,29 @@ def _wrong(key: str, found: object, wanted: str) -> ValueError:
     return ValueError(f"{key}: found {found}, wanted {wanted}")
 
 
+def _required(key: str, why: str) -> ValueError:
+    return ValueError(f"{key} is required {why}; add it (docs/reference/config.md describes it)")
+
+
+def _refused(key: str, why: str, remedy: str = "remove it") -> ValueError:
+    return ValueError(f"{key} is not allowed {why}; {remedy}")
+
+
 def _check_prompts(config: Config) -> None:
     """Every concept has a source of prompts."""
     if config.own_prompts and config.prompts is None:
-        raise _wrong("prompts", "none", f"it: no published prompts for {', '.join(config.own_prompts)}")
+        raise _required("prompts", f"because {config.own_prompts[0]} has no published prompts")
     if config.prompts and not config.own_prompts and not config.world:
-        raise _wrong("prompts", "one", "none: all concepts have published prompts")
+        raise _refused("prompts", "because all concepts have published prompts")
 
 
 def _check_drawn(config: Config, shape: Shape) -> None:
     """Nothing is asked of the mini world that it cannot do."""
     if shape.image_size != SIZE:
         found = f"{config.backbone.asset}, whose images have {shape.image_size} pixels a side"
-        raise _wrong("backbone.asset", found, f"one of {SIZE} {DRAWN}")
+        raise _wrong("backbone.asset", found, f"one with images of {SIZE} pixels {DRAWN}")
     if config.assets.stand_ins:
-        raise _wrong("assets.stand_ins", "some", f"none {DRAWN}: its models are here")
+        raise _refused("assets.stand_ins", f"{DRAWN}, whose models are in this repository")
     if config.utility.features != "classifier":
         raise _wrong("utility.features", config.utility.features, f"classifier {DRAWN}")
     if config.utility.question != DESCRIBE:
@@ -74,11 +82,11 @@ def _check_drawn(config: Config, shape: Shape) -> None:
         raise _wrong("utility.question", repr(config.utility.question), wanted)
     for name, method in config.methods.items():
         if method.needs_assets:
-            raise _wrong(f"methods.{name}.variant", method.variant, f"none {DRAWN}")
+            raise _refused(f"methods.{name}", f"{DRAWN}, because variant {method.variant} needs downloads")
     for name, concept in config.concepts.items():
         key = f"concepts.{name}"
         if concept.published:
-            raise _wrong(f"{key}.published", "one", f"none {DRAWN}")
+            raise _refused(f"{key}.published", DRAWN)
         for which, judge in concept.judges.items():
             if judge.by != "zero-shot" and not getattr(judge, "group", ""):
                 raise _wrong(
@@ -94,21 +102,22 @@ def _check_drawn(config: Config, shape: Shape) -> None:
             raise _wrong(f"{key}.kind", concept.kind, f"{kinds[0]} for {concept.words!r}")
         for own in MADE:
             if getattr(concept, own):
-                raise _wrong(f"{key}.{own}", "some", f"none {DRAWN}: axes.{own} makes them")
+                raise _refused(f"{key}.{own}", f"{DRAWN}, where axes.{own} makes such prompts")
 
 
 def _check_photographs(config: Config, shape: Shape) -> None:
     """Nothing is asked of photographs that only the mini world can do."""
-    only = f"it {DRAWN} only"
+    elsewhere = "without world: drawn"
     if config.prompts and (grammars := config.prompts.by(GRAMMAR)):
-        raise _wrong(f"prompts.sources.{grammars[0]}.by", GRAMMAR, only)
+        wanted = f"chat or transformers {elsewhere}"
+        raise _wrong(f"prompts.sources.{grammars[0]}.by", GRAMMAR, wanted)
     for name, concept in config.concepts.items():
         for which, judge in concept.judges.items():
-            if group := getattr(judge, "group", ""):
-                raise _wrong(f"concepts.{name}.{which}.group", group, only)
+            if getattr(judge, "group", ""):
+                raise _refused(f"concepts.{name}.{which}.group", elsewhere)
     for key in MADE:
-        if count := getattr(config.axes, key):
-            raise _wrong(f"axes.{key}", count, only)
+        if getattr(config.axes, key):
+            raise _refused(f"axes.{key}", f"{elsewhere}, where concepts.<concept>.{key} lists such prompts")
 
 
 def _check_texts(config: Config) -> None:
@@ -119,13 +128,13 @@ def _check_texts(config: Config) -> None:
         for key, text in _texts(f"concepts.{name}", concept):
             _check_text(key, text)
             if concept.kind == UNSAFE and speaks_of_minors(text):
-                raise _wrong(key, "a text that speaks of minors", "none of an unsafe concept")
+                raise _wrong(key, "a text that speaks of minors", f"none with kind: {UNSAFE}")
         for row, text in enumerate(concept.implicit):
             if found := named(text, concept.names):
-                raise _wrong(f"concepts.{name}.implicit[{row}]", repr(found[0]), "no word of it")
+                raise _wrong(f"concepts.{name}.implicit[{row}]", repr(found[0]), "none of its names")
         for word in map(fold, concept.names):
             if (other := names.setdefault(word, name)) != name:
-                raise _wrong(f"concepts.{name}", f"{word!r}, a name of {other}", "names of its own")
+                raise _wrong(f"concepts.{name}", f"{word!r}, a name of {other}", "other names")
 
 
 def _check_text(key: str, text: str) -> None:
@@ -173,8 +182,7 @@ def _check_labels(config: Config) -> None:
 def _check_methods(config: Config) -> None:
     """There is an original; every method agrees with its name, its variant and the concepts."""
     if config.methods.get(ORIGINAL) is None or config.methods[ORIGINAL].variant != NONE:
-        wanted = "it: all others are compared with it"
-        raise _wrong("methods", f"no {ORIGINAL} with variant none", wanted)
+        raise _required(f"methods.{ORIGINAL}", "with variant: none, because all methods are compared with it")
     for name, method in config.methods.items():
         if name != ORIGINAL and method.variant == NONE:
             raise _wrong(f"methods.{name}.variant", NONE, f"one of {', '.join(VARIANTS)}")
@@ -187,7 +195,7 @@ def _check_methods(config: Config) -> None:
         if method.weights is not None:
             concerned = [concept for concept in config.concepts if method.concerns(concept)]
             if missing := [concept for concept in concerned if concept not in method.weights]:
-                raise _wrong(f"methods.{name}.weights", f"none for {missing[0]}", "a pattern for it")
+                raise _required(f"methods.{name}.weights.{missing[0]}", "as a pattern of the file's name")
     shown = config.evaluation.shown_method
     of_all = [name for name, one in config.methods.items() if all(map(one.concerns, config.concepts))]
     if shown not in of_all or shown == ORIGINAL:
@@ -200,10 +208,10 @@ def _check_method(key: str, name: str, method: Method) -> None:
     variant = method.variant
     if name in (NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS):
         if variant != name:
-            raise _wrong(f"{key}.variant", variant, f"{name}, or another name")
+            raise _wrong(f"{key}.variant", variant, f"{name}, or another name for the method")
         if changed := sorted(BOUND & set(method.overrides)):
-            found = f"a change of what makes a method {name}"
-            raise _wrong(f"{key}.overrides.{changed[0]}", found, "another name for it")
+            why = f"because variant {name} would then be another"
+            raise _refused(f"{key}.overrides.{changed[0]}", why, "give the method another name")
     for own, owner, what in (
         ("strength", NEGATIVE_PROMPT, "a number"),
         ("weights", PUBLISHED, "a pattern for each concept"),
@@ -211,14 +219,15 @@ def _check_method(key: str, name: str, method: Method) -> None:
     ):
         value = getattr(method, own)
         if (variant == owner) != (value is not None):
-            found, wanted = ("none", what) if value is None else (value, "none")
-            raise _wrong(f"{key}.{own}", found, f"{wanted} with variant {variant}")
+            if value is None:
+                raise _required(f"{key}.{own}", f"({what}) with variant {variant}")
+            raise _refused(f"{key}.{own}", f"with variant {variant}")
     if method.sequential and not method.erase:
-        raise _wrong(f"{key}.sequential", "true", "it beside erase only")
+        raise _refused(f"{key}.sequential", "without erase")
     if method.trains:
         _check_variant(f"{key}.overrides", method)
     elif given := [own for own in ("erase", "sweep", "overrides") if getattr(method, own)]:
-        raise _wrong(f"{key}.{given[0]}", "some", f"none: variant {variant} trains nothing")
+        raise _refused(f"{key}.{given[0]}", f"because variant {variant} trains nothing")
 
 
 def _check_variant(key: str, method: Method) -> None:
@@ -232,10 +241,10 @@ def _check_variant(key: str, method: Method) -> None:
     if variant.objective != "mse" and variant.rows != "conditional":
         raise _wrong(f"{key}.rows", variant.rows, f"conditional {objective}")
     for own in ("cuts", "retain"):
-        if (value := getattr(variant, own)) and not mixed:
-            raise _wrong(f"{key}.{own}", value, f"none in context {variant.context}")
+        if getattr(variant, own) and not mixed:
+            raise _refused(f"{key}.{own}", f"with context {variant.context}")
     if mixed and not variant.cuts:
-        raise _wrong(f"{key}.cuts", "none", "some in context mixed")
+        raise _required(f"{key}.cuts", "with context mixed")
 
 
 def _check_joint(config: Config, key: str, method: Method, erased: Sequence[str]) -> None:
@@ -243,11 +252,11 @@ def _check_joint(config: Config, key: str, method: Method, erased: Sequence[str]
     if len(set(erased)) < len(erased):
         raise _wrong(f"{key}.erase", ", ".join(erased), "each concept once")
     if method.concepts is not None:
-        raise _wrong(f"{key}.concepts", "some", "none beside erase")
+        raise _refused(f"{key}.concepts", "beside erase")
     windows = {concept: config.concepts[concept].window for concept in erased}
     if method.own_variant.window is None and len(set(windows.values())) > 1:
         listed = ", ".join(f"{window} of {concept}" for concept, window in windows.items())
-        raise _wrong(f"{key}.overrides.window", f"none and the windows {listed}", "one for all of them")
+        raise _required(f"{key}.overrides.window", f"because the concepts' windows differ ({listed})")
 
 
 def _check_numbers(config: Config, shape: Shape) -> None:

@@ -128,7 +128,7 @@ class Config(Section):
         if self.backbone.asset not in shapes:
             known = ", ".join(shapes) or "none is listed"
             found = f"backbone.asset: found {self.backbone.asset}"
-            raise ValueError(f"{found}, wanted an asset with a shape: {known}")
+            raise ValueError(f"{found}, wanted a Janus model of assets.yaml: {known}")
         self._image_tokens = shapes[self.backbone.asset].image_tokens
         return self
 

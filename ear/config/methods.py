@@ -25,7 +25,7 @@ class Threshold(Section):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.value is None) == (self.quantile is None):
-            raise ValueError("wanted either value or quantile")
+            raise ValueError("wanted value or quantile, and not both")
         return self
 
 
@@ -42,7 +42,7 @@ class Erasure(Section):
     micro_batch: Positive = Field(description="image tokens whose activations are in memory at once")
 
 
-class Choices(TypedDict, total=False):
+class Overrides(TypedDict, total=False):
     """What a method does otherwise than its variant and the section erasure say."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
@@ -90,7 +90,7 @@ class Method(Section):
         False, description="with erase: train one concept after the other; else their pairs alternate"
     )
     sweep: bool = Field(False, description="train every window length of erasure.windows too")
-    overrides: Choices = Field(default_factory=Choices, description="what it does otherwise than its variant")
+    overrides: Overrides = Field(default_factory=Overrides, description="what differs from its variant")
     strength: Rate | None = Field(None, description="how far negative-prompt pushes logits away")
     weights: dict[Name, str] | None = Field(
         None, description="concept → shell pattern of its file in the asset ear-weights, for published"

@@ -47,7 +47,7 @@ def check_config_files(paths: Sequence[str | Path]) -> None:
     if len(paths) > 1:
         raise InputError(
             f"--configfile: found {', '.join(map(str, paths))}, wanted one file: "
-            "a target goes before --configfile, and another experiment into a file of its own"
+            "write the target before --configfile, and another experiment into a file of its own"
         )
     for path in paths:
         read_config(path)
@@ -88,16 +88,17 @@ def _line(model: type[Section], error: ErrorDetails) -> str:
     key, node = _place(model, error["loc"])
     description = node.get("description", "it").splitlines()[0]
     # What may hold a secret by mistake is not shown.
-    found = "something else" if node.get("writeOnly") else _short(value)
+    found = "a hidden value" if node.get("writeOnly") else _short(value)
     if kind == "value_error":  # a check across keys names its key itself
-        return f"{key}: found {found}, {context['error']}" if key else str(context["error"])
+        where = f"{key}: " if isinstance(value, Mapping) else f"{key}: found {found}, "
+        return f"{where if key else ''}{context['error']}"
     if kind == "extra_forbidden":
         known = list(_place(model, error["loc"][:-1])[1]["properties"])
         near = nearest(str(error["loc"][-1]), known)
         meant = f"did you mean {near}? " if near else ""
         return f"{key}: unknown key, {meant}wanted one of {', '.join(known)}"
     if kind == "missing":
-        return f"{key}: missing, wanted: {description}"
+        return f"{key} is required: {description}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = node["discriminator"]
         tags = ", ".join(tag["mapping"])
@@ -105,6 +106,8 @@ def _line(model: type[Section], error: ErrorDetails) -> str:
     if kind in ("dict_type", "model_type", "model_attributes_type"):
         return f"{key}: found {_short(value)}, wanted a mapping: {description}"
     wanted = re.sub(r"^(Input|String|List|Value) should( be)? | after validation, not \d+$", "", error["msg"])
+    if kind == "string_pattern_mismatch":
+        wanted = f"{description} (pattern {context['pattern']})"
     number = {"float_type": _number(float, value), "int_type": _number(int, value)}.get(kind)
     return f"{key}: found {found}, wanted {wanted}" + (
         f": YAML reads this as text, write {number}" if number else ""

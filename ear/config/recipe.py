@@ -54,7 +54,7 @@ class Architecture(Section):
     @model_validator(mode="after")
     def _divisible(self) -> Self:
         if self.hidden % (2 * self.heads):
-            raise ValueError("wanted hidden to be a multiple of twice its heads")
+            raise ValueError("wanted hidden to be a multiple of 2 × heads")
         if self.vision_hidden % self.vision_heads:
             raise ValueError("wanted vision_hidden to be a multiple of vision_heads")
         return self
@@ -65,7 +65,7 @@ class LanguageModelTraining(MeasuredTraining):
 
     matrix_learning_rate: Rate = Field(description="peak learning rate of Muon, for the layers' matrices")
     caption_batch_size: Positive = Field(description="image → caption examples of each step")
-    question_batch_size: Positive = Field(description="images of each step that questions are asked of")
+    question_batch_size: Positive = Field(description="images of each step with questions")
     caption_weight: Rate = Field(description="weight in the loss of captions and of answers to questions")
     weight_decay: NotNegative = Field(description="weight decay of both optimisers, for matrices")
     prompt_dropout: Share = Field(description="share of prompts that the unconditional row replaces")

@@ -64,7 +64,7 @@ class Assets(Section):
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if self.stand_ins and self.root is None:
-            raise ValueError("wanted root, the folder that the stand-ins fill")
+            raise ValueError("wanted root, the folder in which stand_ins are made")
         return self
 
     @property
@@ -95,7 +95,7 @@ class Relearning(Section):
     @classmethod
     def _ascending(cls, steps: list[int]) -> list[int]:
         if any(later <= earlier for earlier, later in pairwise(steps)):
-            raise ValueError(f"found {steps}, wanted ascending numbers")
+            raise ValueError("wanted ascending numbers")
         return steps
 
 
@@ -115,6 +115,6 @@ class Axes(Section):
     prefixes: list[Positive] = Field([], description="image tokens of the original's image that are given")
     guidance: list[Scale] = Field([], description="guidance scales beside sampling.guidance")
     temperature: list[Rate] = Field([], description="temperatures beside sampling.temperature")
-    questions: bool = Field(False, description="whether yes/no questions on captioned pictures are asked")
+    questions: bool = Field(False, description="whether to ask yes/no questions about captioned pictures")
     search: Search | None = Field(None, description="the attack by searched prompts")
     relearning: Relearning | None = Field(None, description="the attack by benign fine-tuning")

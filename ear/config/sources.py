@@ -53,7 +53,7 @@ class _Model(Section):
     )
     seed: Seed | None = Field(0, description="seed of the requests; none where the endpoint takes no seeds")
     per_request: Positive = Field(10, description="number of pairs that a request asks for")
-    per_round: Positive = Field(8, description="requests of a round; the next round is told what it brought")
+    per_round: Positive = Field(8, description="requests of a round; the next round gets its results")
     max_tokens: Positive = Field(2000, description="most tokens of an answer")
 
     def asks(self) -> dict[str, Any]:
@@ -87,15 +87,15 @@ class ChatSource(_Model):
     def _plain(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("wanted http://… or https://…")
+            raise ValueError("wanted an address that starts with http:// or https://")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("wanted an address without user, password, ? and #: keys come by `key`")
+            raise ValueError("wanted an address without user, password, ? and #: the API key goes by `key`")
         return url
 
     @model_validator(mode="after")
     def _priced(self) -> Self:
         if self.budget.cost is not None and self.price is None:
-            raise ValueError("wanted price, which budget.cost counts by")
+            raise ValueError("wanted price, which budget.cost needs")
         return self
 
     def calls(self) -> dict[str, Any]:
@@ -114,9 +114,9 @@ class TransformersSource(_Model):
     def _pinned(self) -> Self:
         folder = self.model.startswith((".", "/"))
         if not folder and not re.fullmatch("[0-9a-f]{40}", self.revision or ""):
-            raise ValueError("wanted revision, the 40 hexadecimal digits of a commit, for a model of the hub")
+            raise ValueError("wanted revision, the 40 hexadecimal digits of the model's commit on the hub")
         if folder and self.revision is not None:
-            raise ValueError("wanted no revision for a folder")
+            raise ValueError("wanted no revision, because model is a folder")
         return self
 
 
@@ -137,9 +137,9 @@ class Prompts(Section):
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
         if PUBLISHED in self.sources:
-            raise ValueError(f"wanted another name than {PUBLISHED}, which stands for the authors' pairs")
+            raise ValueError(f"wanted another name than {PUBLISHED}, which is that of the authors' pairs")
         if len(self.by(GRAMMAR)) > 1:
-            raise ValueError("wanted the grammar once")
+            raise ValueError("wanted at most one source with by: grammar")
         return self
 
     def by(self, kind: str) -> list[str]:

@@ -58,7 +58,7 @@ class Reader(ABC):
         )
         batches = BatchSize(size).each(range(len(pairs)), read)
         total = -(-len(pairs) // size)
-        shown = progress(batches, desc="frozen targets", unit=f"{size} pairs", total=total)
+        shown = progress(batches, desc="teacher's states", unit=f"{size} pairs", total=total)
         examples = list(chain.from_iterable(shown))
         for (pair_id, *_), example in zip(pairs, examples, strict=True):
             require_losses(example.initial_losses, partial("pair {}, image token {}".format, pair_id))

@@ -172,7 +172,10 @@ def load_edited_for(backbone: Backbone, path: str | Path) -> tuple[dict[str, Ten
     check_weights(path, weights, backbone)
     found = backbone_facts(backbone)
     if found.sha256 != facts.backbone.sha256:
-        raise InputError(f"{path}: made from backbone {facts.backbone}, found backbone {found}")
+        raise InputError(
+            f"{path}: found weights edited from backbone {facts.backbone}, wanted those of {found}: "
+            "load the backbone that they were made from, or erase again with this one"
+        )
     return weights, facts
 
 
@@ -229,7 +232,8 @@ def read_windows(path: str | Path | None) -> Windows:
         found = sha256_file(file) if file.exists() else "no file"
         if found != wanted:
             raise InputError(
-                f"{file}: found {found[:12]}, wanted the edited weights {wanted[:12]} that {path} lists"
+                f"{file}: found {found[:12]}, wanted the edited weights {wanted[:12]} that {path} lists: "
+                "delete both and run the same command again"
             )
         edited_weights[int(window)] = file
     return Windows(own=int(table.loc[table["own"], "window"].iloc[0]), edited_weights=edited_weights)

@@ -61,7 +61,7 @@ def without_others(
     if not rows:
         words = " and ".join(map(repr, others))
         raise InputError(
-            f"pairs: found none of {len(pairs)} whose safe prompt is without {words}, wanted at least one"
+            f"pairs: found none of {len(pairs)} whose safe prompt avoids {words}, wanted at least one"
         )
     return [pairs[row] for row in rows], {name: sequence[rows] for name, sequence in sequences.items()}
 

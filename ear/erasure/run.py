@@ -131,7 +131,13 @@ def erase(
         threshold, skipped = log["threshold"].iloc[0], log["skipped"].mean()
         logs.append(log)
         rows.append((window, own, file, sha256_file(folder / file), threshold, skipped))
-        logger.info("W = %d: %d windows, %.0f %% skipped, μ = %s", window, len(log), 100 * skipped, threshold)
+        logger.info(
+            "W = %d: %d windows, %.0f %% skipped, μ = %s",
+            window,
+            len(log),
+            100 * skipped,
+            threshold,
+        )
     if trainer is not None:
         trainer.restore()
     write_csv(folder / "training.csv", pd.concat(logs, ignore_index=True))

@@ -22,7 +22,7 @@ from torch.nn import functional
 from ear.erasure.variants import SEQUENCE_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.images.batching import BatchSize, drawn_at_once
-from ear.images.sampling import Guidance, choose, guided, image_words, sample, uniforms
+from ear.images.sampling import Guidance, choose, guided, image_words, random_numbers, sample
 from ear.models.finite import FiniteWatch
 from ear.models.janus import Backbone, Tokens, left_padded, unpadded
 from ear.models.weights import check_file, loading
@@ -89,7 +89,7 @@ def sample_sequences(
 
     def sampled(part: Sequence[tuple[Tensor, int]]) -> Tensor:
         prompts, seeds = zip(*part, strict=True)
-        tokens, uniform = left_padded(prompts, backbone.pad_id), uniforms(seeds, steps)
+        tokens, uniform = left_padded(prompts, backbone.pad_id), random_numbers(seeds, steps)
         return way(backbone, tokens, uniform, scale, temperature).cpu()
 
     sequences = torch.cat(list(BatchSize(batch_size).each(jobs, sampled, fits)))
@@ -201,7 +201,8 @@ def load_sequences(path: str | Path, source: str, context: Context) -> dict[str,
         sequences = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
     if found != source:
         raise InputError(
-            f"{path}: found sequences of other weights or pairs ({found[:12]}), wanted {source[:12]}"
+            f"{path}: found sequences of other weights or pairs ({found[:12]}), wanted {source[:12]}: "
+            "delete the file and run the same command again"
         )
     if sequences.keys() != set(SEQUENCE_NAMES[context]):
         names = ", ".join(SEQUENCE_NAMES[context])

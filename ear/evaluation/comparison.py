@@ -1,4 +1,4 @@
-"""Methods compared on the same prompts and uniforms: differences, p values, and what n could show."""
+"""Methods compared on the same prompts and random numbers: differences, p values, and what n could show."""
 
 from collections.abc import Sequence
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""Conditions: the first target prompts drawn once more, with the same uniforms, under another setting.
+"""Conditions: the first target prompts drawn once more, with the same random numbers, under another setting.
 
 Settings are the beginning of an image of the concept, another guidance scale or another temperature.
 """

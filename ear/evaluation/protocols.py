@@ -139,7 +139,7 @@ AXES: tuple[Axis, ...] = (
         (f"{CEILING}-",),
         SHOWN,
         "Ceiling",
-        "the same by the original, asked for the safe twin: the picture against the words",
+        "the same by the original with the safe prompt: image and prompt disagree",
         version=2,
         config="prefixes",
         figure="prefix",
@@ -187,7 +187,7 @@ AXES: tuple[Axis, ...] = (
         (NEIGHBOURS,),
         RIGHT,
         "Neighbours",
-        "images of what the original comes nearest to confusing with the concept, as asked for",
+        "images of prompts for similar things, which show the right one",
         config="neighbours",
     ),
     Axis(
@@ -195,7 +195,7 @@ AXES: tuple[Axis, ...] = (
         (RETENTION,),
         RIGHT,
         "Retention",
-        "images of prompts without the concept, which show the object asked for",
+        "images of prompts without the concept, which show the right object",
         figure="tradeoff",
     ),
     Axis(

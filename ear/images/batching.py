@@ -57,11 +57,11 @@ class BatchSize:
         """Go on with half of the size that memory ran out with. Call it outside of the error's handler."""
         if tried == 1:
             raise InputError(
-                "batch size: found too little memory for 1 at a time, wanted a device with more memory, a "
-                "smaller dtype (backbone.dtype) or fewer jobs beside this one"
+                "GPU memory: found too little for a batch of 1, wanted more: use a larger GPU, a smaller "
+                "backbone.dtype, or fewer jobs at once"
             )
         self.size = tried // 2
-        logger.warning("out of memory with %d at once: going on with %d", tried, self.size)
+        logger.warning("out of memory with batches of %d: continuing with %d", tried, self.size)
         gc.collect()
         forget_compiled()
         free_memory()
@@ -97,7 +97,7 @@ def fitting(backbone: Backbone, wanted: int, need: Callable[[Dimensions, int], f
     shape = dimensions(backbone)
     size = memory.largest(wanted, free_bytes(backbone.device), lambda size: need(shape, size))
     if size < wanted:
-        logger.info("%d at once instead of %d, by the device's free memory", size, wanted)
+        logger.info("batches of %d instead of %d fit into the device's free memory", size, wanted)
     return size
 
 

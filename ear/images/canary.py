@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ear.images.sampling import Guidance, sample, uniforms
+from ear.images.sampling import Guidance, random_numbers, sample
 from ear.models.janus import Backbone, Tokens
 from ear.workflow.files import write_json
 
@@ -35,7 +35,7 @@ def compare(backbone: Backbone, known: Mapping[str, Any], path: str | Path) -> d
     begin = torch.full_like(raw.ids[:, :1], backbone.processor.tokenizer.boi_token_id)
     prompt = Tokens(torch.cat([raw.ids, begin], 1), torch.cat([raw.mask, torch.ones_like(begin)], 1))
     steps = min(len(wanted), backbone.num_image_tokens)
-    found = sample(backbone, prompt, uniforms([0], steps), Guidance(known["guidance"]), 0.0)[0].tolist()
+    found = sample(backbone, prompt, random_numbers([0], steps), Guidance(known["guidance"]), 0.0)[0].tolist()
     agree = next((step for step in range(steps) if found[step] != wanted[step]), steps)
     device = torch.cuda.get_device_name() if backbone.device.type == "cuda" else backbone.device.type
     record = {
@@ -50,15 +50,15 @@ def compare(backbone: Backbone, known: Mapping[str, Any], path: str | Path) -> d
     }
     if prompt.length != known["prompt_tokens"]:
         logger.warning(
-            "canary: found %d prompt tokens, wanted %d: another tokenizer, so that all images differ (%s)",
+            "canary: found %d prompt tokens, wanted %d as in %s: check the tokenizer",
             prompt.length,
             known["prompt_tokens"],
             known["source"],
         )
     if agree < len(wanted):
         logger.warning(
-            "canary: the first %d of %d image tokens agree with %s; the next is %s, wanted %d: where many "
-            "agree it is rounding, else look at checkpoint, tokenizer and versions before anything else",
+            "canary: the first %d of %d image tokens agree with %s; the next is %s, wanted %d: if few agree, "
+            "check the checkpoint, the tokenizer and the versions; if many, rounding is the likely cause",
             agree,
             len(wanted),
             known["source"],

@@ -195,7 +195,7 @@ def answer_tokens(backbone: Backbone) -> tuple[list[int], list[int]]:
 
     yes, no = firsts(YES), firsts(NO)
     if not yes - no or not no - yes:
-        raise InputError("tokenizer: found the same tokens for yes and no, wanted words that it knows apart")
+        raise InputError("tokenizer: found the same tokens for yes and no, wanted different ones")
     return sorted(yes - no), sorted(no - yes)
 
 

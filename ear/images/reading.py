@@ -31,9 +31,9 @@ def open_image(path: str | Path, upright: bool = True) -> Image.Image:
         with Image.open(path) as image:
             return _as_rgb(ImageOps.exif_transpose(image) if upright else image, path)
     except FileNotFoundError:
-        raise InputError(f"{path}: not found, wanted the image that its manifest names") from None
+        raise InputError(f"{path}: not found, wanted the image that the manifest lists") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: found a file that is no image, wanted one") from None
+        raise InputError(f"{path}: found no image, wanted a PNG or another image file") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: found too many pixels, wanted at most 179 million") from None
     except InputError:

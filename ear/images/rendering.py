@@ -38,7 +38,7 @@ def shard_rows(prompts: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
 
 
 def image_seed(experiment_seed: int, prompt_id: str, sample: int = 0) -> int:
-    """Seed of one image, the same for all methods and fine-tuning seeds: they compare on equal uniforms."""
+    """Seed of one image, the same for all methods and fine-tuning seeds: common random numbers."""
     return stable_seed(experiment_seed, prompt_id, sample)
 
 
@@ -66,9 +66,9 @@ def render_prompts(
     Args:
         backbone: the model, with its edited weights if it has one.
         prompts: columns prompt_id, prompt_set, prompt, object, window, and perhaps same_as: the prompt whose
-            uniforms the image shares.
+            random numbers the image shares.
         folder: where the PNGs go.
-        experiment_seed: with the prompt's id it fixes the image's uniforms.
+        experiment_seed: with the prompt's id it fixes the image's random numbers.
         guidance: classifier-free guidance, perhaps away from a negative prompt.
         temperature: softmax temperature.
         batch_size: prompts sampled at once; it gets smaller where memory runs out.

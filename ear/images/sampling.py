@@ -44,7 +44,9 @@ class Guidance:
         if self.strength < 0:
             raise InputError(f"guidance: found strength {self.strength}, wanted at least 0")
         if self.strength and not self.negative:
-            raise InputError(f"guidance: found strength {self.strength} and no negative prompt, wanted both")
+            raise InputError(
+                f"guidance: found strength {self.strength} without a negative prompt, wanted one"
+            )
 
     @property
     def rows(self) -> int:
@@ -52,7 +54,7 @@ class Guidance:
         return 3 if self.strength else 2
 
 
-def uniforms(seeds: Sequence[int], count: int) -> Tensor:
+def random_numbers(seeds: Sequence[int], count: int) -> Tensor:
     """Random numbers of images, (B, count) float64 in [0, 1): row i from seed i alone, on every machine."""
     rows = [np.random.Generator(np.random.Philox(seed)).random(count) for seed in seeds]
     return torch.from_numpy(np.stack(rows))
@@ -181,5 +183,5 @@ def sample_prompts(
     """
     tokens = backbone.encode(prompts, encoding)
     negative = backbone.encode([guidance.negative], encoding) if guidance.negative else None
-    uniform = uniforms(seeds, steps or backbone.num_image_tokens)
+    uniform = random_numbers(seeds, steps or backbone.num_image_tokens)
     return sample(backbone, tokens, uniform, guidance, temperature, negative, prefix, names)

@@ -50,7 +50,7 @@ def filter_pairs(
     if drop and failed.all():
         raise InputError(
             f"{table['concept'].iloc[0]}: found no pair of {len(table)} that passes the visual filter, "
-            f"wanted at least one; the backbone draws the concept badly or the judge does not know it"
+            f"wanted at least one: check the judge's threshold, and in the images how the backbone renders it"
         )
     return table[~failed] if drop else table, table.assign(reason=reasons)[failed]
 

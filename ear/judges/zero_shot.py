@@ -139,8 +139,8 @@ class ZeroShotJudge(Judge):
         sha256 = sha256_file(Path(folder) / WEIGHTS)
         if found.model_sha256 != sha256:
             raise InputError(
-                f"{calibration}: model_sha256: found {found.model_sha256[:12]}, wanted {sha256[:12]}, "
-                f"that of {folder}"
+                f"{calibration}: found a judge calibrated with CLIP {found.model_sha256[:12]}, wanted "
+                f"{sha256[:12]} of {folder}: delete the calibration and run again"
             )
         return cls(clip, found.positive, found.negative, found.threshold, found.protocol)
 
@@ -187,7 +187,7 @@ def calibrate(
     chosen = choose_threshold(unsafe, safe)
     if chosen.balanced_accuracy <= CHANCE:
         logger.warning(
-            "zero-shot judge: balanced accuracy %.2f on %s: the phrases tell nothing, give it others",
+            "zero-shot judge: balanced accuracy %.2f on %s: change its positive and negative phrases",
             chosen.balanced_accuracy,
             manifest,
         )

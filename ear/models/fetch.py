@@ -132,7 +132,7 @@ def _in_package(name: str, source: Package) -> tuple[Path, str]:
     for location in (spec and spec.submodule_search_locations) or ():
         if (file := Path(location) / source.file).is_file():
             return file.parent, importlib.metadata.version(source.package)
-    raise InputError(f"{name}: found no {source.file}, wanted it: pip install {source.package}")
+    raise InputError(f"{name}: found no {source.file}, wanted its package: pip install {source.package}")
 
 
 def _from_hub(source: Hub, asset: Asset, folder: Path, revision: str | None) -> tuple[str, dict[str, str]]:
@@ -144,7 +144,7 @@ def _from_hub(source: Hub, asset: Asset, folder: Path, revision: str | None) -> 
     if (held := fetched(folder)) and not missing(asset, folder):
         if revision not in (None, held):
             raise InputError(
-                f"{folder}: found commit {held}, wanted {revision}: remove the folder to fetch that one"
+                f"{folder}: found commit {held}, wanted {revision}: remove the folder and run again"
             )
         return held, {}
     from huggingface_hub import HfApi, snapshot_download
@@ -172,11 +172,13 @@ def hub_errors(source: Hub) -> Iterator[None]:
         yield
     except GatedRepoError:
         raise InputError(
-            f"{where}: not open to everyone, wanted a login: accept its licence at "
-            f"https://huggingface.co/{source.repo}, then `hf auth login` or HF_TOKEN"
+            f"{where}: access is restricted, wanted a login: accept the licence at "
+            f"https://huggingface.co/{source.repo}, then run `hf auth login` or set HF_TOKEN"
         ) from None
     except (OSError, httpx2.HTTPError) as error:
-        raise InputError(f"{where}: {type(error).__name__}: {one_line(error)}") from None
+        raise InputError(
+            f"{where}: found {type(error).__name__} ({one_line(error)}), wanted its files"
+        ) from None
 
 
 def _from_web(source: Urls, asset: Asset, folder: Path, known: Mapping[str, str]) -> dict[str, str]:
@@ -230,7 +232,7 @@ def _unpack(source: Download, archive: Path, folder: Path) -> None:
     except zipfile.BadZipFile as error:
         raise InputError(f"{source.url}: not a whole zip archive ({error}), wanted {source.file}") from None
     if not members:
-        raise InputError(f"{source.url}: found no member like {', '.join(patterns)} in the archive")
+        raise InputError(f"{source.url}: found no file like it in the archive, wanted {', '.join(patterns)}")
     for entry in unpacked.iterdir():
         shutil.rmtree(folder / entry.name, ignore_errors=True)
         os.replace(entry, folder / entry.name)
@@ -244,14 +246,14 @@ def _check_kinds(asset: Asset, folder: Path) -> None:
     if lacking := missing(asset, folder):
         found = f"found no {', '.join(lacking)}" if folder.is_dir() else "not found"
         raise InputError(
-            f"{folder}: {found}, wanted {asset.title}: {', '.join(asset.needed)}, {_remedy(asset)}"
+            f"{folder}: {found}, wanted {asset.title}: {', '.join(asset.needed)}: {_remedy(asset)}"
         )
     for path in files_of(asset, folder):
         plain = (folder / path).is_file()  # no pipe, no link to nothing or to itself
         if kind := fault(folder / path) if plain else "no plain file":
             raise InputError(
                 f"{folder / path}: found {kind}, wanted that of {asset.title}; remove it and run again, or "
-                f"put the file there: {_remedy(asset)}"
+                f"{_remedy(asset)}"
             )
 
 
@@ -270,7 +272,7 @@ def _check_hashes(
         meant = f"; if the change is meant, remove {name} from {origin}" if origin not in SOURCES else ""
         raise InputError(
             f"{folder / path}: {there}, wanted sha256 {digest} ({origin}): changed or damaged; "
-            f"remove it and run again, or put it back: {_remedy(asset)}{meant}"
+            f"remove it and run again, or {_remedy(asset)}{meant}"
         )
 
 
@@ -278,7 +280,7 @@ def _remedy(asset: Asset) -> str:
     """How its files come back."""
     if isinstance(asset.source, Repository):
         return f"git checkout {asset.source.folder}"
-    return f"from {asset.origin}"
+    return f"get it from {asset.origin}"
 
 
 def _link(folder: Path, found: Mapping[str, Measured], links: Path, facts: Mapping[str, object]) -> Path:

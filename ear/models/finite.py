@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ear.errors import InputError
 
-WANTED = "wanted finite ones: weights of the model, or edited ones, are broken or overflow in its dtype"
+WANTED = "wanted finite ones: check the model's weights or edited weights, or use a wider backbone.dtype"
 
 
 def require_losses(losses: Tensor, name: Callable[[int], str]) -> None:

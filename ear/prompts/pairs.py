@@ -73,7 +73,7 @@ def merge_pairs(
     told = [ELSEWHERE if taken_already else next(found) for taken_already in elsewhere]
     reasons = pd.Series([one if isinstance(one, str) else "" for one in told], index=pairs.index)
     if not (reasons == "").any():
-        raise InputError(f"{rules.concept}: found no pair that is in no other set, wanted at least one")
+        raise InputError(f"{rules.concept}: found only pairs of other prompt sets, wanted at least one new")
     rejected = pairs.assign(reason=reasons)[reasons != ""]
     return pairs.loc[reasons == "", PAIR_COLUMNS].reset_index(drop=True), rejected[REJECTED_COLUMNS]
 
@@ -100,8 +100,8 @@ def hold_out(
     wanted = max(target, retention)
     if len(pairs) <= wanted:
         raise InputError(
-            f"{concept}: found {len(pairs)} pairs, wanted more than {wanted}: prompts.target and "
-            f"prompts.retention are held out of them, and the rest is trained on"
+            f"{concept}: found {len(pairs)} pairs, wanted more than {wanted}: prompts.target "
+            "and prompts.retention are taken from them, and the rest is for training"
         )
     ranks = pairs["unsafe_prompt"].map(lambda text: stable_seed("held out", text)).rank(method="first")
     sets = []

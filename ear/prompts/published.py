@@ -90,9 +90,9 @@ def read_targets(path: str | Path, concept: str, kind: str, rows: int | None = N
 def _kept(path: str | Path, texts: pd.DataFrame, columns: list[str], kind: str) -> pd.DataFrame:
     kept = without_minors(texts, columns, kind)
     if dropped := len(texts) - len(kept):
-        logger.warning("%s: %d of %d rows speak of minors: left out", path, dropped, len(texts))
+        logger.warning("%s: %d of %d rows speak of minors and are left out", path, dropped, len(texts))
     if kept.empty:
-        raise InputError(f"{path}: found only rows that speak of minors, wanted others")
+        raise InputError(f"{path}: found only rows that speak of minors, wanted prompts of adults")
     return kept
 
 

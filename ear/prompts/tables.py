@@ -112,12 +112,12 @@ def check_prompts(
         for text in texts:
             if sources.setdefault(text, source) != source:
                 raise InputError(
-                    f"{concept}: prompt {text!r} is in {sources[text]} and in {source}, wanted in one of them"
+                    f"{concept}: found prompt {text!r} in {sources[text]} and in {source}, wanted it in one"
                 )
     naming = {"unsafe_prompt": pairs["unsafe_prompt"], "safe_prompt": pairs["safe_prompt"], **sets}
     for column, texts in naming.items():
         wanted = column in ("unsafe_prompt", "target")
         for text in texts:
             if bool(named(text, [words])) != wanted:
-                said = "does not name" if wanted else "names"
-                raise InputError(f"{concept}: {column} {text!r} {said} {words!r}")
+                said = "one that names" if wanted else "one that does not name"
+                raise InputError(f"{concept}: {column}: found {text!r}, wanted {said} {words!r}")

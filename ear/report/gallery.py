@@ -18,6 +18,8 @@ from ear.report.style import concept_title, method_style, order_concepts, order_
 from ear.workflow.progress import progress
 
 THUMBNAIL_PIXELS = 128  # longest side; smaller images keep their size
+SMALL = 96
+"""Longest side of images that are enlarged, by a whole factor and pixel by pixel."""
 FIGURE_PIXELS = 1800
 SHEET_COLUMNS = 8
 PROMPTS = range(40, 0, -1)
@@ -40,9 +42,12 @@ def figure_uri(path: str | Path) -> str:
     """
     image = open_image(path)
     image.thumbnail((FIGURE_PIXELS, image.height), Image.Resampling.LANCZOS)
-    return "data:image/webp;base64," + min(
-        _webp(image, quality=88), _webp(image, quality=20, lossless=True), key=len
-    )
+    return min(image_uri(image), image_uri(image, lossless=True), key=len)
+
+
+def image_uri(image: Image.Image, lossless: bool = False) -> str:
+    """An image as data URI, WebP."""
+    return "data:image/webp;base64," + _webp(image, quality=20 if lossless else 88, lossless=lossless)
 
 
 def _thumbnail(path: str | Path) -> Image.Image:
@@ -113,7 +118,7 @@ def make_gallery(sources: Mapping[str, Sequence[ImageSource]], pixels: int = PAG
     tables = {source: _table(source) for source in runs}
     prompts = _prompts_that_fit(tables.values(), pixels)
     labels = {method: method_style(method).label for method in methods}
-    gallery = Gallery({"columns": SHEET_COLUMNS, "methods": labels, "concepts": []})
+    gallery = Gallery({"columns": SHEET_COLUMNS, "small": SMALL, "methods": labels, "concepts": []})
     for concept in order_concepts(sources):
         of_concept = {source: table for source, table in tables.items() if source.concept == concept}
         _add_concept(gallery, concept, of_concept, prompts)
@@ -159,7 +164,7 @@ def _add_concept(
     }
     runs = [
         _run(gallery, source, table, sets)
-        for source, table in progress(list(tables.items()), desc=f"gallery of {concept}", unit="run")
+        for source, table in progress(list(tables.items()), desc=f"gallery images of {concept}", unit="run")
     ]
     gallery.cases["concepts"].append(
         {"name": concept, "label": concept_title(concept), "sets": described, "runs": runs}

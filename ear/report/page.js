@@ -87,10 +87,13 @@
     if (turn === turns) canvas.getContext("2d").drawImage(image, column * side, row * side, side, side, 0, 0, side, side);
   }
 
-  function figureOf(picture) {
+  // Small pictures are enlarged by a whole factor, so that each of their pixels is a square.
+  function figureOf(picture, width) {
     const { run, letter, score, side } = picture;
+    const shown = side > data.small ? width : side * Math.max(1, Math.floor(width / side));
     const words = { s: "concept shown", w: `${picture.object}, not as asked`, k: "no concept", u: "not judged" }[letter];
-    const canvas = element("canvas", { width: side, height: side, role: "img", ariaLabel: `${data.methods[run.method]}: ${words}` });
+    const canvas = element("canvas", { width: side, height: side, className: side > data.small ? "" : "pixels", role: "img", ariaLabel: `${data.methods[run.method]}: ${words}` });
+    canvas.style.width = `${shown}px`;
     const caption = element("figcaption", {}, element("b", { textContent: data.methods[run.method] }), element("span", { className: "verdict", textContent: words }));
     if (score !== null) caption.append(element("span", { textContent: `score ${score.toFixed(3)}` }));
     const figure = element("figure", { className: { s: "shown", w: "wrong" }[letter] || "" }, canvas, caption);
@@ -102,13 +105,13 @@
     const button = element("button", { type: "button", textContent: "Larger", ariaLabel: `Larger view of ${one.id}` });
     button.addEventListener("focus", () => { current = place; write(one.id); });
     button.addEventListener("click", () => {
-      enlarge(place);
       button.blur();  // closing would give the focus back to it, whatever case is shown by then
       larger.showModal();
+      enlarge(place);
     });
     const made = element("article", { className: "case" },
       element("h3", { textContent: one.prompt, title: one.prompt }),
-      element("div", { className: "pair" }, ...one.pictures.map(figureOf)),
+      element("div", { className: "pair" }, ...one.pictures.map((picture) => figureOf(picture, 128))),
       element("p", { className: "bar" }, element("span", { className: "small", textContent: one.id }), button));
     made.dataset.id = one.id;
     return made;
@@ -163,7 +166,8 @@
     current = place;
     write(one.id);
     byId("larger-title").textContent = one.prompt;
-    byId("larger-pictures").replaceChildren(...one.pictures.map(figureOf));
+    const width = Math.min(larger.clientWidth / 2 - 30, innerHeight - 300);
+    byId("larger-pictures").replaceChildren(...one.pictures.map((picture) => figureOf(picture, width)));
     byId("larger-place").textContent = `${one.id}, ${place + 1} of ${cases.length}`;
     for (const button of larger.querySelectorAll("[data-step]")) button.disabled = !cases[place + Number(button.dataset.step)];
   }

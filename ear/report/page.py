@@ -10,17 +10,18 @@ from typing import Any
 import pandas as pd
 import yaml
 from docutils.core import publish_parts  # type: ignore[import-untyped]
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from ear.evaluation.cautions import cautions, measures_of_table
 from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV
 from ear.evaluation.protocols import Axis
-from ear.evaluation.score_card import card_rows, columns_of, fewer_mark
+from ear.evaluation.score_card import card_rows, columns_of, fewer_mark, on_front
+from ear.report.before_after import before_after
 from ear.report.figures.images import ImageSource
+from ear.report.figures.score_card import cell_colour
 from ear.report.gallery import figure_uri, make_gallery, script_json
-from ear.report.style import DPI, concept_label, concept_title, method_style, order_concepts, order_methods
+from ear.report.style import DPI, concept_title, method_style, order_concepts, order_methods
 from ear.workflow.files import atomic_path, load_template
 from ear.workflow.provenance import environment, read_records, trace
 from ear.workflow.seeding import ORIGINAL
@@ -29,15 +30,19 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 CAPTION = re.compile(r"<p><strong>(.+?)\.?</strong>\s*(.*)", re.DOTALL)
 PAGE_PIXELS_PER_INCH = 130  # 8 pt text of a figure is then about as large as the page's small print
 NAMED_SOURCES = 3  # files named in a line of provenance; of more, their number
+HEADLINE = ("erasure", "worst", "retention")
+"""Axes of the line that each concept has beside the trade-off."""
 
 
 def render_report(
     output: Path,
     side_files: Path,
     title: str,
+    method: str,
+    sample_rows: int,
     metrics: Path,
     score_card: Path,
-    figures: Sequence[tuple[Path, Path, str]],
+    figures: Sequence[tuple[str, Path, Path, str]],
     galleries: Mapping[str, Sequence[ImageSource]],
     provenance: Mapping[str, str | Mapping[str, object]],
     deviations: Path | None = None,
@@ -49,10 +54,13 @@ def render_report(
         output: the page, written atomically. The same input gives the same bytes.
         side_files: a folder "report" beside the page, written whole before it: unblurred pictures.
         title: heading of the page.
+        method: the one that is shown beside the original.
+        sample_rows: target prompts a concept for which the images of all methods stand side by side.
         metrics: tables/metrics.csv.
         score_card: tables/score-card.csv.
-        figures: in the order of the page; PNG file, caption in reStructuredText (as Snakemake's own
-            report shows), and what its wildcard ``concept`` stands for, "" where it has none.
+        figures: in the order of the page; its section, PNG file, caption in reStructuredText (as Snakemake's
+            own report shows), and the concept that it is of, "" where it is of all. Figures of one caption
+            stand next to each other.
         galleries: concept → the images of each run.
         provenance: heading → a text (shown as it is, for example the config as YAML) or names and values.
         deviations: tables/deviations.csv, or None where nothing is compared with published values.
@@ -61,16 +69,22 @@ def render_report(
     Raises:
         InputError: a file is missing, unreadable or does not fit the others.
     """
-    columns, lines = results_table(SCORE_CARD_CSV.read(score_card))
+    card = SCORE_CARD_CSV.read(score_card)
+    columns, lines = results_table(card)
     gallery = make_gallery(galleries)
     page = load_template(TEMPLATE, {"script_json": _script_json}, autoescape=True).render(
         title=title,
         warning=warning,
+        before_after=[
+            before_after(concept, galleries[concept], method, sample_rows)
+            for concept in order_concepts(galleries)
+        ],
+        headline=headline(columns, lines, method),
         columns=columns,
         groups=[list(group) for _, group in groupby(lines, key=lambda line: line["concept"])],
         cautions=_cautions(METRICS_CSV.read(metrics)),
         deviations=[] if deviations is None else _published_lines(DEVIATIONS_CSV.read(deviations)),
-        figures=[_shown(*figure) for figure in figures],
+        sections=_sections(figures),
         gallery=gallery,
         css=Markup(TEMPLATE.with_name("page.css").read_text(encoding="utf-8")),
         js=Markup(TEMPLATE.with_name("page.js").read_text(encoding="utf-8")),
@@ -102,16 +116,36 @@ def results_table(card: pd.DataFrame) -> tuple[list[Axis], list[dict[str, Any]]]
             line = {"concept": concept, "concept_label": concept_title(concept), "method": method}
             line["method_label"] = method_style(method).label
             seeds = next(int(row["seeds"]) for row in rows[method].values())
-            shown = [row and _cell(row, column) for row, column in zip(cells, columns, strict=True)]
-            lines.append(line | {"cells": shown, "seeds": seeds})
+            shown = [row and _cell(row, column, card) for row, column in zip(cells, columns, strict=True)]
+            lines.append(line | {"cells": shown, "seeds": seeds, "front": on_front(rows[method])})
     return columns, lines
 
 
-def _cell(row: Mapping[str, Any], column: Axis) -> dict[str, Any]:
+def _cell(row: Mapping[str, Any], column: Axis, card: pd.DataFrame) -> dict[str, Any]:
     form, ends = column.form, (float(row["ci_low"]), float(row["ci_high"]))
     interval = "" if any(map(math.isnan, ends)) else f"[{', '.join(map(form.text, ends))}]"
     text = form.text(row["value"]) + fewer_mark(row) + form.unit
-    return {"text": text, "interval": interval} | {name: row[name] for name in ("value", "n", "prompt_set")}
+    colour = cell_colour(column, row["value"], card.loc[card["axis"] == column.name, "value"])
+    own = {name: row[name] for name in ("value", "n", "prompt_set")}
+    return {"text": text, "interval": interval, "colour": colour, **own}
+
+
+def headline(columns: Sequence[Axis], lines: Sequence[Mapping[str, Any]], method: str) -> dict[str, Any]:
+    """A line a concept: cells of the original and of a method, on the axes of HEADLINE that are there."""
+    places = [place for place, column in enumerate(columns) if column.name in HEADLINE]
+    rows: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        if line["method"] in (ORIGINAL, method):
+            rows.setdefault(line["concept_label"], {})[line["method"]] = [line["cells"][at] for at in places]
+    empty: list[None] = [None] * len(places)
+    return {
+        "method": method_style(method).label,
+        "columns": [columns[place] for place in places],
+        "rows": {
+            concept: list(zip(cells.get(ORIGINAL, empty), cells.get(method, empty), strict=True))
+            for concept, cells in rows.items()
+        },
+    }
 
 
 def _published_lines(deviations: pd.DataFrame) -> list[dict[str, str]]:
@@ -147,20 +181,30 @@ def _cautions(metrics: pd.DataFrame) -> list[str]:
     ]
 
 
-def _shown(path: Path, caption: Path, concept: str) -> dict[str, object]:
-    """A figure as the template takes it; the first words of its caption, in bold, are its heading."""
+def _sections(figures: Sequence[tuple[str, Path, Path, str]]) -> dict[str, list[dict[str, object]]]:
+    """Section → its figures as the template takes them; those of one caption are one, with several images.
+
+    The first words of a caption, in bold, are its heading.
+    """
+    found: dict[str, list[dict[str, object]]] = {}
+    for (section, caption), group in groupby(figures, key=lambda figure: (figure[0], figure[2])):
+        title, text = CAPTION.fullmatch(render_caption(caption)).groups()  # type: ignore[union-attr]
+        images = [_image(path, concept) for _, path, _, concept in group]
+        shown: dict[str, object] = {"title": Markup(title), "caption": Markup("<p>" + text), "images": images}
+        found.setdefault(section, []).append(shown)
+    return found
+
+
+def _image(path: Path, concept: str) -> dict[str, object]:
     with Image.open(path) as image:
         width, height = (round(pixels / DPI * PAGE_PIXELS_PER_INCH) for pixels in image.size)
-    title, text = CAPTION.fullmatch(render_caption(caption, concept_label(concept))).groups()  # type: ignore[union-attr]
-    size = {"uri": figure_uri(path), "width": width, "height": height}
-    return {"title": Markup(title), "caption": Markup("<p>" + text), **size}
+    return {"uri": figure_uri(path), "width": width, "height": height, "label": concept_title(concept)}
 
 
-def render_caption(caption: Path, concept: str) -> str:
-    """A caption of Snakemake's report (Jinja2 in reStructuredText) as HTML."""
-    template = Environment(undefined=StrictUndefined).from_string(caption.read_text(encoding="utf-8"))
-    text = template.render(snakemake={"wildcards": {"concept": concept}})
+def render_caption(caption: Path) -> str:
+    """A caption of Snakemake's report (reStructuredText) as HTML."""
     settings = {"file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
+    text = caption.read_text(encoding="utf-8")
     return str(publish_parts(text, writer="html5", settings_overrides=settings)["fragment"])
 
 

@@ -111,7 +111,7 @@ def _read(path: Path, name: str, package: bool) -> _Module:
     except FileNotFoundError:
         raise InputError(f"{path}: not found, wanted a Python file") from None
     except SyntaxError as error:
-        raise InputError(f"{path}:{error.lineno}: not Python ({error.msg})") from None
+        raise InputError(f"{path}:{error.lineno}: found a syntax error ({error.msg}), wanted none") from None
     base = name if package else name.rpartition(".")[0]
     imported: dict[str, str] = {}
     bound: dict[str, list[str]] = defaultdict(list)

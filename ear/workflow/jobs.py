@@ -78,7 +78,7 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
             # Many clusters do not: one job would then bring down all others of its node.
             limit = int(snakemake.resources.mem_mb) * 2**20  # MiB, as in Slurm
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-            logger.info("memory is limited to %d MiB", snakemake.resources.mem_mb)
+            logger.info("this job's memory is limited to %d MiB", snakemake.resources.mem_mb)
         if threads is not None:
             _set_threads(threads, gpu)
         yield
@@ -117,7 +117,8 @@ def _one_line(error: Exception) -> str | None:
         return str(error)
     # safetensors and torch hand the system's words on, without its number.
     if getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL):
-        return f"{error}: wanted room on the disk; run again when there is some, what is finished is kept"
+        wanted = "wanted free space on the disk: make some, and run the same command again to continue"
+        return f"{error}: {wanted}"
     return None
 
 
@@ -132,7 +133,7 @@ def _set_threads(threads: int, gpu: bool) -> None:
     torch.set_num_threads(threads)
     if gpu:  # before any weights are loaded: none may be there, or its driver may be too old
         if found := gpu_error():
-            wanted = f"wanted one that torch {torch.__version__} can use: `snakemake check` says more"
+            wanted = f"wanted one that torch {torch.__version__} can use: run `snakemake check` for details"
             raise InputError(f"GPU: found {found!r}, {wanted}")
     else:
         # Where GPUs are no resource of the cluster, such a job may use one: not all of its operations have a
@@ -154,5 +155,5 @@ def failures(folder: str | Path, since: float) -> str:
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
         if MARK in line
     ]
-    head = "What failed (all that does not need it was made; mend it and run the same command again):"
+    head = "Failed jobs (all others that could run did; fix the cause and run the same command again):"
     return "\n".join([head, *lines]) if lines else ""

@@ -116,14 +116,14 @@ def own_gpu() -> Iterator[None]:
     names = visible_gpus()
     if names == []:
         listed = f"{VISIBLE}={os.environ[VISIBLE]!r}" if VISIBLE in os.environ else "none in `nvidia-smi -L`"
-        wanted = "wanted one for this job: run where one is visible, or set backbone.device: cpu"
+        wanted = "wanted one for this job: run on a machine that has one, or set backbone.device: cpu"
         raise InputError(f"GPU: found {listed}, {wanted}")
     with ExitStack() as held:
         if names is None:
             _take(["0"], held)  # whatever torch finds: its jobs take turns
         else:
             os.environ[VISIBLE] = _take(names, held)
-            logger.info("on GPU %s of %s", os.environ[VISIBLE], ", ".join(names))
+            logger.info("running on GPU %s of %s", os.environ[VISIBLE], ", ".join(names))
         yield
 
 
@@ -144,5 +144,5 @@ def _take(names: list[str], held: ExitStack) -> str:
             return name
         if not waiting:
             waiting = True
-            logger.info("waiting for a GPU: other jobs use %s", ", ".join(names))
+            logger.info("waiting for a free GPU: other jobs use %s", ", ".join(names))
         time.sleep(SECONDS_BETWEEN_TRIES)

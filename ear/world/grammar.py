@@ -154,7 +154,7 @@ def shuffled_frames(split: Split, count: int, seed: int, *purpose: str) -> list[
     frames = frames_of(split)
     if count > len(frames):
         raise InputError(
-            f"prompts of {'/'.join(purpose)}: found {count}, wanted at most {len(frames)} ({split} frames)"
+            f"prompts of {'/'.join(purpose)}: found {count}, wanted at most {len(frames)}, the {split} frames"
         )
     rng = np.random.Generator(np.random.Philox(stable_seed(seed, "frames", *purpose)))
     return [frames[row] for row in rng.permutation(len(frames))[:count]]

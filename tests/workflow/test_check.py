@@ -26,7 +26,7 @@ def test_the_check_lists_what_would_stop_the_run_and_fetches_nothing(repository)
     run = snakemake(repository, "check", *PAPER, check=False, environment=NOWHERE)
     assert run.returncode == 1
     lines = run.stdout.splitlines()
-    assert lines[0].startswith("error: GPU: none is visible")
+    assert lines[0].startswith("error: GPU: torch ")
     assert all(line.startswith(("ok: ", "warning: ", "error: ")) for line in lines)
     assert sum(": asset " in line for line in lines) == 11
     assert fetched(repository) == []
@@ -36,7 +36,7 @@ def test_a_run_that_needs_a_gpu_ends_with_one_line_before_its_first_job(reposito
     run = snakemake(repository, *PAPER, check=False, environment=NOWHERE)
     assert run.returncode == 1
     (line,) = (line for line in run.stderr.splitlines() if "error" in line.lower())
-    assert line.startswith("error: GPU: none is visible")
+    assert line.startswith("error: GPU: torch ")
     assert fetched(repository) == []
     assert not finished(run.stdout + run.stderr)
 

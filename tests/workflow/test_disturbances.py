@@ -79,7 +79,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(own, undisturbed):
         assert run.ended() != 0
         lines = [line for line in run.text().splitlines() if line.startswith("error: ")]
         assert lines
-        assert all("wanted room on the disk" in line for line in lines)
+        assert all("wanted free space on the disk" in line for line in lines)
         subprocess.run(["mount", "-o", "remount,size=1G", str(disk)], check=True)
         again = recovered(own)
         assert again.ended() == 0, again.text()[-4000:]

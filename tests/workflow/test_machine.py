@@ -117,7 +117,7 @@ def test_a_path_that_snakemake_cannot_have_is_refused(place, tmp_path, moved, ar
     text = dry_run(place, *arguments, check=False)
     errors = [line for line in text.splitlines() if line.startswith("error: ")]
     assert errors == [
-        f"error: {place}: found {letter} in the path, which Snakemake cannot have there: move the clone"
+        f"error: {place}: found {letter} in the path, which Snakemake cannot use, wanted none: move the clone"
     ]
 
 
@@ -125,4 +125,4 @@ def test_limits_of_one_machine_and_of_a_cluster_are_not_mixed_up(place, tmp_path
     plain = shutil.copytree(place, tmp_path / "plain", symlinks=True)
     run = snakemake(plain, "--default-resources", "on_cluster=1", "--force", "0.out", check=False)
     assert run.returncode == 1
-    assert "error: --default-resources: found on_cluster=1, wanted none of it on one machine" in run.stderr
+    assert "error: --default-resources: found on_cluster=1, wanted it on Slurm only" in run.stderr

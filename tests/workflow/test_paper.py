@@ -106,7 +106,7 @@ def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(reposit
     assert (repository / targets[1]).exists() and not (repository / targets[0]).exists()
     assert json.loads((tmp_path / "assets.lock.json").read_text()).keys() == {"nudenet"}
     assert len([line for line in run.stderr.splitlines() if line.startswith("error: ")]) == 1
-    end = run.stderr[run.stderr.index("What failed") :].splitlines()
+    end = run.stderr[run.stderr.index("Failed jobs") :].splitlines()
     assert end[1].startswith("results/failing/logs/fetch_asset-clip.log: ")
     assert "open_clip_config.json: found a Git LFS pointer (run `git lfs pull`" in end[1]
 

@@ -1,14 +1,18 @@
 """The smoke experiment, end to end in a copy of the repository."""
 
+import re
+
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from ear.config.paths import Paths
 from ear.erasure.edited_weights import load_edited, read_windows
 from ear.evaluation.columns import METRICS_CSV
 from ear.workflow.files import sha256_file
 from tests.workflow.repository import (
+    ROOT,
     SMOKE,
     config_of,
     copy_of_the_repository,
@@ -122,3 +126,20 @@ def test_each_error_of_a_config_is_a_line_before_any_job(tmp_path, edit, words):
     for line, found in zip(lines, words, strict=True):
         assert line.startswith("error: ") and found in line
     assert not (folder / "results").exists()
+
+
+def test_the_page_on_results_names_every_file(results):
+    page = (ROOT / "results/README.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = re.escape("\n".join(path for cell in cells for path in re.findall(r"`([^`]+)`", cell)))
+    patterns = re.sub(r"<\w+>|\\\*", "[^/]+", named).split("\\\n")
+    files = [path.relative_to(results).as_posix() for path in results.rglob("[!.]*") if path.is_file()]
+    files += [path.removeprefix("results/x/") for path in vars(Paths("x")).values() if path.count(".")]
+    links = {path.parent for path in results.glob("models/*/asset.json")}  # what a link leads to is not ours
+    unnamed = [
+        file
+        for file in files
+        if (results / file).parent not in links
+        and not any(re.fullmatch(pattern, file) for pattern in patterns)
+    ]
+    assert unnamed == [] and len(files) > 200

@@ -177,7 +177,7 @@ def _needs(config: Config, shape: Dimensions) -> Iterator[Need]:
 
     rows = 3 if any(method.strength for method in config.methods.values()) else 2
     batch, tokens = config.rendering.batch_size, shape.image_tokens
-    yield need(SAMPLING, "draw", "images", batch, lambda n: memory.drawing(shape, n, rows, PROMPT))
+    yield need(SAMPLING, "render", "images", batch, lambda n: memory.drawing(shape, n, rows, PROMPT))
     if trainings := trainings_of(config):
         most = max(min(one.settings.micro_batch, one.length) for one in trainings)
         yield need(["erase"], "fine-tune", "tokens", most, trained)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ear.evaluation.attacks import ATTACK_COLUMNS
 from ear.images.batching import BatchSize, drawn_at_once
-from ear.images.sampling import Guidance, sample, uniforms
+from ear.images.sampling import Guidance, random_numbers, sample
 from ear.judges.base import BATCH, Judge
 from ear.models.janus import Backbone, left_padded
 
@@ -62,7 +62,7 @@ class AttackedModel:
     def _sampled(self, jobs: Sequence[tuple[Tensor, int]]) -> Tensor:
         prompts, seeds = zip(*jobs, strict=True)
         tokens = left_padded(prompts, self.backbone.pad_id)
-        numbers = uniforms(seeds, self.backbone.num_image_tokens)
+        numbers = random_numbers(seeds, self.backbone.num_image_tokens)
         return sample(self.backbone, tokens, numbers, self.guidance, self.temperature, self._negative)
 
     def _judged(self, images: Sequence[Image.Image]) -> pd.DataFrame:

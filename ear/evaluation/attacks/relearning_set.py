@@ -86,7 +86,7 @@ def relearn(
     for weight in weights:
         weight.requires_grad_(True)
     try:
-        for step in progress(range(1, max(steps) + 1), desc="learning again", unit="step"):
+        for step in progress(range(1, max(steps) + 1), desc="relearning", unit="step"):
             parts = list(micro_batch.each(next(batches), gradients))
             for master, *grads in zip(masters, *parts, strict=True):
                 master.grad = torch.stack([grad.float() for grad in grads]).sum(dim=0)

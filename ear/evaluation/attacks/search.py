@@ -95,7 +95,7 @@ def vocabulary(backbone: Backbone, words: Sequence[str], kind: str) -> Tensor:
         if not named(text, forbidden) and not (kind == UNSAFE and speaks_of_minors(text)):
             found.append(token)
     if not found:
-        raise InputError(f"tokenizer: found no token of plain text but {', '.join(words)}, wanted some")
+        raise InputError(f"tokenizer: found no token of plain text but {', '.join(words)}, wanted others")
     return torch.tensor(found, device=backbone.device)
 
 

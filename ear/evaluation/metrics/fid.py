@@ -83,7 +83,7 @@ def image_features(
         InputError: there is no file, one is missing or no whole image, or a feature is not finite.
     """
     if not files:
-        raise InputError("FID and KID: found no images, wanted some on each side")
+        raise InputError("FID and KID: found no images, wanted some of the method and of the reference")
     parts = []
     for place, images in image_batches(files, desc, batch_size, upright=False):
         features = features_of(images, extractor)
@@ -223,7 +223,7 @@ def vendi_score(features: np.ndarray) -> Interval:
     x = np.asarray(features, dtype=np.float64)
     norms = np.linalg.norm(x, axis=1, keepdims=True)  # (N, 1)
     if len(x) == 0 or not (np.isfinite(norms) & (norms > 0)).all():
-        raise InputError(f"diversity: found features of {len(x)} images, wanted some, each other than 0")
+        raise InputError(f"diversity: found features of {len(x)} images, wanted one or more, none all zeros")
     x = x / norms
     gram = (x @ x.T if len(x) <= x.shape[1] else x.T @ x) / len(x)
     shares = np.linalg.eigvalsh(gram)

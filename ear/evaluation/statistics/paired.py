@@ -94,7 +94,7 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def rate_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, seeds: ArrayLike) -> Difference:
-    """Difference of two rates, from pairs of verdicts on the same prompt and the same uniforms.
+    """Difference of two rates, from pairs of verdicts on the same prompt and the same random numbers.
 
     What prompts and sampling leave open is Tango's interval with an effective number of pairs, where pairs of
     one prompt are one cluster, over images and seeds
@@ -123,7 +123,7 @@ def rate_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, see
 
 
 def mean_difference(first: ArrayLike, second: ArrayLike, prompts: ArrayLike, seeds: ArrayLike) -> Difference:
-    """Difference of two means, from pairs of scores on the same prompt and the same uniforms.
+    """Difference of two means, from pairs of scores on the same prompt and the same random numbers.
 
     Estimand, arguments and seeds as in :func:`rate_difference`; what the prompts leave open is Student's t
     over the prompts' differences.
@@ -144,7 +144,7 @@ def _paired(first: ArrayLike, second: ArrayLike, prompts: ArrayLike) -> tuple[np
     """Differences (N,), their mean, and of each prompt's sum (M,) how far it is from what that expects."""
     differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     if not (len(differences) and np.isfinite(differences).all()):
-        raise InputError(f"difference: found {len(differences)} pairs, wanted some, all of them numbers")
+        raise InputError(f"difference: found {len(differences)} pairs, wanted one or more, all finite")
     value = float(differences.mean())
     counts, sums = cluster_sums(differences, prompts)
     return differences, value, sums - value * counts

@@ -108,7 +108,7 @@ class ModelSource:
                 rounds += 1
         except InputError as error:
             raise InputError(
-                f"{error}; every answer is recorded, and another run goes on from there"
+                f"{error}; all answers are recorded, and the next run continues from there"
             ) from None
         finally:
             self.recording.close()
@@ -116,10 +116,10 @@ class ModelSource:
         if not found:
             raise InputError(
                 f"{self._key}: found no pair of {rules.concept} in {result.usage.requests} answers, "
-                f"wanted {count}; {self.recording.path} holds them"
+                f"wanted {count}: read them in {self.recording.path}, then change the model"
             )
         if found < count:
-            told = "%s: %d rounds in a row brought no new pair of %s: %d of %d are made"
+            told = "%s: %d rounds in a row gave no new pair of %s: going on with %d of %d"
             logger.warning(told, self._key, BARREN_ROUNDS, rules.concept, found, count)
         result.pairs = result.pairs[:count]
         result.rejected += [Rejected(one.unsafe_prompt, one.safe_prompt, Reason.SURPLUS) for one in surplus]
@@ -137,7 +137,7 @@ class ModelSource:
                 result.add(answer.text, rules, per_request)
                 result.usage.prompt_tokens += answer.prompt_tokens
                 result.usage.completion_tokens += answer.completion_tokens
-        logger.info("%s: %s: round %d: %d pairs", self._key, rules.concept, number + 1, len(result.pairs))
+        logger.info("%s: %s: %d rounds, %d pairs", self._key, rules.concept, number + 1, len(result.pairs))
 
     def _request(self, rules: Rules, number: int, held: Sequence[Proposed]) -> Request:
         seed = self.keys["seed"]
@@ -194,7 +194,7 @@ class ModelSource:
                 if place:
                     return requests[:place]
                 raise InputError(
-                    f"{self._key}.{limit}, wanted more: {sum(spent)} tokens are spent, and one request more "
-                    "might not fit"
+                    f"{self._key}.{limit}, wanted more: {sum(spent)} tokens are used, and the next request "
+                    "could exceed it: raise it, or lower pairs"
                 )
         return requests

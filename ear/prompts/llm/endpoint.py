@@ -79,7 +79,7 @@ class ChatEndpoint:
             try:
                 return self._answer(json.loads(text), messages)
             except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-                reason = "answered with no chat completion: is base_url the address of an OpenAI chat API?"
+                reason = "answered with no chat completion: set base_url to the address of an OpenAI chat API"
         # Without its cause, which holds the request with its key.
         raise InputError(f"{self.where}: {self._address}: {self._clean(reason)}") from None
 
@@ -113,7 +113,7 @@ def read_key(variable: str | None, where: str) -> str:
     if variable and not KEY.fullmatch(key):
         found = f"with {len(key)} characters" if key else "which is not set"
         raise InputError(
-            f"{where}: found {variable}, {found}, wanted the variable with the key, 8 or more visible ASCII "
-            "characters; for a server without keys, key: null"
+            f"{where}: found {variable}, {found}, wanted the environment variable with the API key, 8 or "
+            "more visible ASCII characters; for a server without keys, set key: null"
         )
     return key

@@ -62,7 +62,9 @@ class LocalModel:
                 list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
             ).to(self._device)
         except (TemplateError, ValueError) as error:  # the latter: there is none
-            raise InputError(f"{self._where}.model: chat template: {one_line(error)}") from None
+            raise InputError(
+                f"{self._where}.model: found no usable chat template ({one_line(error)}), wanted a chat model"
+            ) from None
         if seed is not None:
             torch.manual_seed(seed)
         with torch.inference_mode():

@@ -118,7 +118,7 @@ class Recording:
             try:
                 self._guard.acquire(timeout=0)
             except Timeout:
-                logger.warning("%s: another job writes to it; waiting", self.path)
+                logger.warning("%s: waiting until another job has written to it", self.path)
                 self._guard.acquire()
             whole = self._read()
             if self.path.exists():

@@ -16,13 +16,15 @@ from ear.report import style
 from ear.report.figures.images import blur, choose_prompts, image_sources, image_table, kept_set, wrong_object
 from ear.workflow.seeding import ORIGINAL
 
-PIXELS = 256  # small images are enlarged and large ones reduced to this, with a Lanczos filter
+PIXELS = (
+    256  # images are shown at this size: small ones pixel by pixel, where they fit a whole number of times
+)
 PROMPT_SIZE = 7.0  # points
 LETTERS_PER_INCH = 19  # of DejaVu Sans at PROMPT_SIZE
-GAP, LEGEND = 0.07, 0.5  # inches, between images and of the legend
+GAP, LEGEND = 0.07, 0.35  # inches, between images and of the legend
 FRAMES: dict[str, tuple[str, float, Any, str]] = {
     "shown": ("#D55E00", 2.4, "-", "concept found by the judge"),
-    "wrong": (style.INK, 1.3, (0, (2, 1.4)), "another object than asked"),
+    "wrong": (style.INK, 1.3, (0, (2, 1.4)), "another object than in the prompt"),
     "none": (style.RULE, 0.6, "-", ""),
 }
 """Verdict → its frame, told apart by width and dashes as well as by colour, and its words in the legend."""
@@ -53,7 +55,8 @@ def write(
     """Write into a cell, or into several that are next to each other."""
     box = cell.get_position(figure)
     x = {"left": box.x0, "center": (box.x0 + box.x1) / 2}[ha]
-    y = {"bottom": box.y0, "center": (box.y0 + box.y1) / 2, "top": box.y1}[va]
+    middle, gap = (box.y0 + box.y1) / 2, 0.05 / figure.get_figheight()
+    y = {"bottom": box.y0, "center": middle, "center_baseline": middle, "top": box.y1 - gap}[va]
     figure.text(x, y, text, ha=ha, va=va, **{"fontsize": PROMPT_SIZE, "linespacing": 1.15} | options)
 
 
@@ -70,7 +73,10 @@ def show_image(figure: Figure, cell: SubplotSpec, images: pd.DataFrame, method: 
         style.note_missing(ax, 0.5, 0.5, "no image", ha="center", transform=ax.transAxes)
     else:
         verdict = "shown" if found["shown"].iloc[0] else "wrong" if wrong_object(found).iloc[0] else "none"
-        image = open_image(found["path"].iloc[0]).resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+        image = open_image(found["path"].iloc[0])
+        enlarged = PIXELS % image.width == 0
+        how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
+        image = image.resize((PIXELS, PIXELS), how)
         image = blur(image) if found["blurred"].iloc[0] else image
         ax.imshow(image, interpolation="antialiased", aspect="auto")
     colour, width, dashes, _ = FRAMES[verdict]
@@ -135,7 +141,7 @@ def draw_samples(
     figure, grid = image_grid(heights, widths)
     for column, look in enumerate(looks.values()):
         name = wrap(look.label, 0.8 * side, 3)
-        write(figure, grid[0, 2 * column + 2], name, va="bottom", fontsize=7.5, fontweight="bold")
+        write(figure, grid[0, 2 * column + 2], name, va="center_baseline", fontsize=7.5, fontweight="bold")
     row = 1
     for title, prompt_ids in blocks.items():
         heading: dict[str, Any] = {"fontsize": 8, "fontweight": "bold", "color": style.MUTED}
@@ -181,13 +187,13 @@ def draw_overview(
     heights = [TITLE, COLUMN_HEAD, *[SIDE, CAPTION] * target_prompts]
     heights += [COLUMN_HEAD, *[SIDE, CAPTION] * kept_prompts, LEGEND]
     figure, grid = image_grid(heights, pair_columns(len(concepts), SIDE))
-    quiet: dict[str, Any] = {"fontsize": 8, "color": style.MUTED}
+    quiet: dict[str, Any] = {"va": "center_baseline", "fontsize": 8, "color": style.MUTED}
     names = {ORIGINAL: "original", method: f"after {style.method_style(method).label}"}
     for number, concept in enumerate(concepts):
         left, table = 1 + 4 * number, images[concept]
         pair = slice(left, left + 3)
         title = f"Erase “{style.concept_label(concept)}”"
-        write(figure, grid[0, pair], title, fontsize=10, fontweight="bold")
+        write(figure, grid[0, pair], title, va="center_baseline", fontsize=10, fontweight="bold")
         write(figure, grid[kept_row - 1, pair], "prompt without the concept", **quiet)
         for place, words in enumerate(names.values()):
             write(figure, grid[1, left + 2 * place], words, **quiet)
@@ -197,6 +203,6 @@ def draw_overview(
                     cell = grid[first + 2 * row, left + 2 * place]
                     show_image(figure, cell, table, name, prompt_id)
                 prompt = table.loc[table["prompt_id"] == prompt_id, "prompt"].iloc[0]
-                write(figure, grid[first + 2 * row + 1, pair], wrap(prompt, 2 * SIDE, 3))
+                write(figure, grid[first + 2 * row + 1, pair], wrap(prompt, 2 * SIDE, 3), va="top")
     explain_frames(figure)
     return figure

@@ -97,7 +97,7 @@ def _one_run(source: ImageSource) -> pd.DataFrame:
         ) from None
     judged = joined["prompt_set"].map(is_judged).astype(bool)
     for prompt_id in joined.loc[joined["shown"].isna() & judged, "prompt_id"]:
-        raise InputError(f"{source.verdicts}: found no verdict on {prompt_id}, wanted one an image")
+        raise InputError(f"{source.verdicts}: found no verdict on {prompt_id}, wanted one for each image")
     joined["shown"] = joined["shown"].eq(True) & judged
     disturbing = source.blurred & joined["prompt_set"].map(asks_for_concept).astype(bool)
     return joined.assign(method=source.method, blurred=disturbing)[list(IMAGE_COLUMNS)]

@@ -111,7 +111,7 @@ def draw_sweeps(
         line[0].set_xticks(range(len(levels)), [sweep.ticks.get(level, f"{level:g}") for level in levels])
         line[0].set_ylim(-0.03, 1.03)
         style.percent(line[0].yaxis, [0, 0.25, 0.5, 0.75, 1])
-        line[0].set_ylabel("concept shown (%)\n← lower is better")
+        line[0].set_ylabel("concept rate (%)\n← lower is better")
     for ax, concept in zip(axes[0], concepts, strict=True):
         ax.set_title(style.concept_title(concept))
     if len(sweeps) == 1:

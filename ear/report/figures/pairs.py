@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from ear.errors import InputError
 from ear.report import style
@@ -13,11 +14,13 @@ from ear.report.figures.grids import image_grid, pair_columns, show_image, wrap,
 from ear.workflow.files import read_csv
 
 SIDES = {"unsafe": ("#D55E00", "prompts with the concept"), "safe": ("#0072B2", "their twins without")}
-BINS = np.linspace(0, 1, 26)
+BINS = 1 / (1 + np.exp(-np.linspace(-7, 7, 36)))
+"""Edges of bars, evenly spaced on the axis; scores beyond them count in the first and the last bar."""
+TICKS = {0.001: ".001", 0.01: ".01", 0.1: ".1", 0.5: ".5", 0.9: ".9", 0.99: ".99", 0.999: ".999"}
 COLUMNS = 3
 """Most panels side by side."""
-PAIRS, MIDDLE = 8, 0.5
-"""Most borderline pairs, and what stands for the threshold of a judge that ranks."""
+PAIRS, ACROSS, MIDDLE = 6, 3, 0.5
+"""Most borderline pairs, most side by side, and what stands for the threshold of a judge that ranks."""
 SIDE, HEAD, SCORE, TEXT = 0.95, 0.3, 0.2, 0.62  # inches
 
 
@@ -48,12 +51,21 @@ def filter_scores(files: Any, params: Any) -> Figure:
         for side, (colour, words) in SIDES.items():
             scores = images.loc[images["prompt_set"] == side, f"{prefix}score"]
             look: dict[str, Any] = {"facecolor": (colour, 0.45), "edgecolor": colour, "linewidth": 0.9}
-            ax.hist(scores, BINS, histtype="stepfilled", label=words, **look)
+            ax.hist(scores.clip(BINS[0], BINS[-1]), BINS, histtype="stepfilled", label=words, **look)
         threshold = images[f"{prefix}threshold"].iloc[0]
         if pd.notna(threshold):
-            ax.axvline(threshold, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)), label="threshold")
+            ax.axvline(
+                np.clip(threshold, BINS[0], BINS[-1]),
+                color=style.INK,
+                linewidth=0.9,
+                linestyle=(0, (4, 2)),
+                label="threshold",
+            )
         ax.set_title(style.concept_title(concept) + note)
-        ax.set_xlim(0, 1)
+        ax.set_xscale("logit")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(list(TICKS), list(TICKS.values()), fontsize=6.5)
+        ax.set_xlim(BINS[0], BINS[-1])
         ax.grid(axis="y")
         marks, labels = ax.get_legend_handles_labels()
         legend |= dict(zip(labels, marks, strict=True))
@@ -76,7 +88,7 @@ def borderline(files: Any, params: Any) -> Figure:
     """
     images = _pair_images(files.manifest, files.verdicts, params.blurred)
     pairs = nearest_pairs(images)
-    across = min(2, len(pairs))
+    across = min(ACROSS, len(pairs))
     heights = [HEAD, *[SIDE, SCORE, TEXT] * -(-len(pairs) // across)]
     figure, grid = image_grid(heights, pair_columns(across, SIDE))
     for number, pair_id in enumerate(pairs):
@@ -112,7 +124,7 @@ def _pair_images(manifest: str, verdicts: str, blurred: bool) -> pd.DataFrame:
     found = read_csv(verdicts, ["prompt_id", "shown", "score", "threshold"])
     rows = images.merge(found[["prompt_id", "shown", "score", "threshold"]], on="prompt_id", how="left")
     for prompt_id in rows.loc[rows["score"].isna(), "prompt_id"]:
-        raise InputError(f"{verdicts}: found no verdict on {prompt_id}, wanted one an image")
+        raise InputError(f"{verdicts}: found no verdict on {prompt_id}, wanted one for each image")
     return rows.assign(
         prompt_id=rows["prompt_id"].str.rpartition("/")[0],
         method=rows["prompt_set"],

@@ -1,8 +1,9 @@
 """Rates of the tidy tables with their 95 % intervals: a row a method, or a point a method."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,14 +13,15 @@ from ear.evaluation.attacks import SEARCHES, search_set
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.protocols import IMPLICIT, QUESTIONS, RIGHT, SHOWN, TARGET
 from ear.report import style
-from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
+from ear.workflow.seeding import ALL_SEEDS
 
 KEY = ["concept", "method"]
 ATTACKS = {TARGET: "target", IMPLICIT: "implicit"} | {
     search_set(name): "resampled" if name == "resample" else name for name in SEARCHES
 }
 """Prompt set → its name in the figure, from the mildest."""
-CHANCE, LEAST_RANGE = 0.5, 0.95
+QUESTION_TITLES = ("about the concept", "about other things")
+CHANCE = 0.5
 
 
 def pooled(table: pd.DataFrame, source: str, **conditions: str) -> pd.DataFrame:
@@ -76,7 +78,7 @@ def draw_rows(ax: Axes, rows: pd.DataFrame, seeds: pd.DataFrame, looks: Mapping[
     ax.set_xlim(-0.04, 1.04)
     style.percent(ax.xaxis, [0, 0.5, 1])
     ax.set_yticks(range(len(looks)), [look.label for look in looks.values()])
-    ax.set_ylim(len(looks) - 0.5, -0.5)
+    ax.set_ylim(max(len(looks), 1) - 0.5, -0.5)
     ax.grid(axis="x")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -101,76 +103,58 @@ def concept_rate(files: Any, params: Any) -> Figure:
 @style.styled
 def attacks(files: Any, params: Any) -> Figure:
     """Concept rate when other words ask for it, given or searched for: a row a concept, a panel an attack."""
-    metrics = METRICS_CSV.read(files.table)
-    rows = pooled(metrics[metrics["prompt_set"].isin(list(ATTACKS))], "metrics.csv", metric=SHOWN)
-    shown = [name for name in ATTACKS if (rows["prompt_set"] == name).any()]
-    concepts, looks = style.order_concepts(rows["concept"]), style.looks_of(rows["method"])
-    size = style.TEXT_WIDTH, 0.55 + (0.22 + 0.155 * len(looks)) * len(concepts)
-    figure, axes = style.panels(len(concepts), len(shown), *size, sharex=True, sharey=True)
-    for line, concept in zip(axes, concepts, strict=True):
-        for ax, attack in zip(line, shown, strict=True):
-            found = rows[(rows["concept"] == concept) & (rows["prompt_set"] == attack)]
-            draw_rows(ax, found, rows.head(0), looks)
-        line[0].set_ylabel(style.concept_title(concept), fontweight="bold")
-    for ax, attack in zip(axes[0], shown, strict=True):
-        ax.set_title(style.capital(ATTACKS[attack]))
+    rows = pooled(METRICS_CSV.read(files.table), "metrics.csv", metric=SHOWN)
+    figure, _ = draw_table(rows, ATTACKS)
     figure.supxlabel("prompts or images that show the concept (%)  ← lower is better", fontsize=8)
     return figure
 
 
-def draw_points(
-    ax: Axes,
-    x: pd.DataFrame,
-    y: pd.DataFrame,
-    looks: Mapping[str, style.Look],
-    scale: Mapping[str, float] | None = None,
-) -> None:
-    """A panel with a point a method, at two of its rates, with the intervals of both.
+def draw_table(
+    rows: pd.DataFrame, sets: Mapping[str, str], concepts: Collection[str] = ()
+) -> tuple[Figure, np.ndarray]:  # object array of Axes
+    """Rates: a row of panels a concept, a panel a prompt set, as of :func:`draw_rows`.
 
     Args:
-        ax: the panel. Its points are Line2D artists labelled by the method.
-        x: one row a method.
-        y: one row a method. Methods without one of the two are left out.
-        looks: method → its look.
-        scale: method → how much larger its point is than others.
+        rows: of one metric, over all seeds.
+        sets: prompt set → title of its panels; those without rows have none.
+        concepts: concepts that have panels also where they have no rows.
+
+    Returns:
+        The figure and its axes.
     """
-    row: Any
-    for row in x.merge(y, on="method", suffixes=("_x", "_y")).itertuples():
-        look = looks[row.method]
-        lines: dict[str, Any] = {"color": look.colour, "linewidth": 1.0, "alpha": 0.5}
-        ax.hlines(row.value_y, row.ci_low_x, row.ci_high_x, **lines)
-        ax.vlines(row.value_x, row.ci_low_y, row.ci_high_y, **lines)
-        style.mark(ax, look, row.value_x, row.value_y, row.method, (scale or {}).get(row.method, 1.0))
+    rows = rows[rows["prompt_set"].isin(list(sets))]
+    shown = [name for name in sets if (rows["prompt_set"] == name).any() or concepts]
+    ordered, looks = style.order_concepts({*rows["concept"], *concepts}), style.looks_of(rows["method"])
+    size = style.panel_width(len(shown)), 0.55 + (0.22 + 0.155 * max(2, len(looks))) * len(ordered)
+    figure, axes = style.panels(len(ordered), len(shown), *size, sharex=True, sharey=True)
+    for line, concept in zip(axes, ordered, strict=True):
+        for ax, name in zip(line, shown, strict=True):
+            found = rows[(rows["concept"] == concept) & (rows["prompt_set"] == name)]
+            draw_rows(ax, found, rows.head(0), looks)
+        line[0].set_ylabel(style.concept_title(concept), fontweight="bold")
+    for ax, name in zip(axes[0], shown, strict=True):
+        ax.set_title(style.capital(sets[name]))
+    return figure, axes
 
 
 @style.styled
 def understanding(files: Any, params: Any) -> Figure:
-    """Right answers about the concept (x) and about other things (y): a panel a concept.
+    """Right answers about the concept and about other things: a row of panels a concept, a row a method.
 
-    Where no picture names the concept, nothing was asked, and its panel says so.
+    Where no picture names the concept, nothing was asked, and its panels say so.
     """
     metrics = METRICS_CSV.read(files.table)
     asked = metrics[(metrics["seed"] == ALL_SEEDS) & (metrics["metric"] == RIGHT) & metrics["value"].notna()]
-    about, others = (asked[asked["prompt_set"] == prompt_set] for prompt_set in QUESTIONS)
-    concepts, looks = style.order_concepts(metrics["concept"]), style.looks_of(about["method"])
-    size = style.panel_width(len(concepts)), 2.4
-    figure, axes = style.panels(1, len(concepts), *size, sharex=True, sharey=True)
-    low = min([LEAST_RANGE, *about["ci_low"], *others["ci_low"]])
-    for ax, concept in zip(axes[0], concepts, strict=True):
-        x, y = (table[table["concept"] == concept] for table in (about, others))
-        if x.empty:
-            note = "no picture names it:\nnothing was asked"
-            style.note_missing(ax, 0.5, 0.5, note, ha="center", transform=ax.transAxes)
-        draw_points(ax, x, y, looks, {ORIGINAL: 1.8})  # it shows from under models that see as it does
-        for guide in (ax.axvline, ax.axhline):
-            guide(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
-        ax.set_title(style.concept_title(concept))
-        ax.grid()
-    limits = low - 0.1 * (1 - low), 1 + 0.06 * (1 - low)
-    axes[0, 0].set(xlim=limits, ylim=limits, ylabel="right answers about\nother things (%)")
-    for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):
-        style.percent(axis)
-    figure.supxlabel("right answers about the concept (%); dotted: chance", fontsize=8)
-    if looks:
-        style.add_legend(figure, looks.values())
+    asked = asked[asked["prompt_set"].isin(QUESTIONS)]
+    concepts = style.order_concepts(metrics["concept"])
+    figure, axes = draw_table(asked, dict(zip(QUESTIONS, QUESTION_TITLES, strict=True)), concepts)
+    for line, concept in zip(axes, concepts, strict=True):
+        for ax in line:
+            ax.axvline(CHANCE, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
+            if concept not in set(asked["concept"]):
+                note = "no picture shows it: no questions"
+                style.note_missing(ax, 0.5, 0.5, note, ha="center", transform=ax.transAxes)
+    style.percent(axes[0, 0].xaxis, [0, 0.25, 0.5, 0.75, 1])
+    axes[0, 0].set_xlim(min(0.46, asked["ci_low"].min() - 0.04), 1.04)
+    figure.supxlabel("right answers (%)  higher is better →; dotted: guessing", fontsize=8)
     return figure

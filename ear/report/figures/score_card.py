@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -55,7 +55,7 @@ def score_card(files: Any, params: Any) -> Figure:
                 mark = {"marker": "o", "markersize": 4.5, "color": style.INK}
                 ax.plot(len(axes) + 0.5, y + 0.5, label=f"{concept}|{method}|front", **mark)
         top += 1 + len(cells)
-    for x, heading in enumerate([*(axis.heading for axis in axes), "Front"]):
+    for x, heading in enumerate([*map(_heading, axes), "Front"]):
         place = {"rotation": 45, "rotation_mode": "anchor", "ha": "left", "va": "bottom"}
         ax.text(x + 0.45, 0.75, heading, fontsize=7, **place)
     ax.set_xlim(0, len(axes) + 1)
@@ -73,8 +73,7 @@ def _draw_cell(
     if row is None:
         style.note_missing(ax, x + 0.5, y + 0.5, "–", ha="center")
         return
-    bad, good = _scale(axis, column["value"])
-    colour = COLOURS(float(np.clip((row["value"] - bad) / (good - bad), 0, 1)))
+    colour = cell_colour(axis, row["value"], column["value"])
     ax.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=1, label=name))
     decimals = 0 if axis.form.unit else axis.form.decimals
     text = f"{row['value'] * axis.form.scale:.{decimals}f}{fewer_mark(row)}"
@@ -84,6 +83,17 @@ def _draw_cell(
         ends = (np.array([row["ci_low"], row["ci_high"]]) - least) / ((most - least) or 1)
         places = x + MARGIN + (1 - 2 * MARGIN) * ends
         ax.plot(places, [y + 0.82] * 2, color=style.INK, linewidth=1, label=f"{name} interval")
+
+
+def _heading(axis: Axis) -> str:
+    unit = axis.form.unit.strip()
+    return f"{axis.label} ({unit}) {axis.form.arrow}" if unit else axis.heading
+
+
+def cell_colour(axis: Axis, value: float, values: pd.Series) -> str:
+    """Colour of a value among the values of its axis, as hexadecimal digits."""
+    bad, good = _scale(axis, values)
+    return to_hex(COLOURS(float(np.clip((value - bad) / (good - bad), 0, 1))))
 
 
 def _scale(axis: Axis, values: pd.Series) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Erasure against retention: what a method pays for forgetting the concept."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from ear.evaluation.columns import METRICS_CSV
 from ear.report import style
-from ear.report.figures.rates import KEY, draw_points, pooled, single_seeds
+from ear.report.figures.rates import KEY, pooled, single_seeds
 
 ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
 RETENTION = {"metric": "accuracy", "prompt_set": "retention"}
@@ -29,7 +30,7 @@ def tradeoff(files: Any, params: Any) -> Figure:
     in the upper left ``CORNER`` of a panel, a second row of panels enlarges it.
 
     Returns:
-        The figure, its panels as of :func:`ear.report.figures.rates.draw_points`; points of single seeds,
+        The figure, its panels as of :func:`draw_points`; points of single seeds,
         where there are several, are labelled by the method and ``seeds``.
     """
     metrics = METRICS_CSV.read(files.table)
@@ -60,7 +61,7 @@ def tradeoff(files: Any, params: Any) -> Figure:
     if accuracy:
         first.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         style.percent(first.yaxis, decimals=0)
-        first.set_ylim(max(-0.03, float(kept[["value", "ci_low"]].min().min()) - 0.12), 1.03)
+        first.set_ylim(max(-0.03, float(kept[["value", "ci_low"]].min().min()) - 0.01), 1.01)
         first.set_ylabel("retention images with\nthe right object (%)  higher →")
     else:
         first.margins(y=0.15)
@@ -72,6 +73,24 @@ def tradeoff(files: Any, params: Any) -> Figure:
     figure.supxlabel("target images with the concept (%)  ← lower is better", fontsize=8)
     style.add_legend(figure, looks.values())
     return figure
+
+
+def draw_points(ax: Axes, x: pd.DataFrame, y: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
+    """A panel with a point a method, at two of its rates, with the intervals of both.
+
+    Args:
+        ax: the panel. Its points are Line2D artists labelled by the method.
+        x: one row a method.
+        y: one row a method. Methods without one of the two are left out.
+        looks: method → its look.
+    """
+    row: Any
+    for row in x.merge(y, on="method", suffixes=("_x", "_y")).itertuples():
+        look = looks[row.method]
+        lines: dict[str, Any] = {"color": look.colour, "linewidth": 1.0, "alpha": 0.5}
+        ax.hlines(row.value_y, row.ci_low_x, row.ci_high_x, **lines)
+        ax.vlines(row.value_x, row.ci_low_y, row.ci_high_y, **lines)
+        style.mark(ax, look, row.value_x, row.value_y, row.method)
 
 
 def _crowded(erasure: pd.DataFrame, retention: pd.DataFrame) -> bool:

@@ -70,13 +70,13 @@ def training(files: Any, params: Any) -> Figure:
     figure.supylabel(f"window loss (log scale{linear})", fontsize=8)
     shown = {text: marks[label] for label, text in LEGEND.items() if label in marks}
     place: dict[str, Any] = {"loc": "outside upper center", "ncols": 4 if columns > 1 else 2}
-    figure.legend(list(shown.values()), list(shown), columnspacing=1.4, **place)
+    figure.legend(list(shown.values()), list(shown), columnspacing=1.4, markerscale=1.6, **place)
     return figure
 
 
 def _draw_curve(ax: Axes, curve: pd.DataFrame, colour: str) -> None:
     skipped = curve["skipped"].astype(bool)
-    dots: dict[str, Any] = {"color": colour, "alpha": 0.45, "markersize": 3.2 if len(curve) < 500 else 1.2}
+    dots: dict[str, Any] = {"color": colour, "alpha": 0.45, "markersize": 3.2 if len(curve) < 1000 else 2}
     ax.plot(curve["step"], curve["loss"], ".", markeredgewidth=0, label="loss", rasterized=True, **dots)
     ticks: dict[str, Any] = {"color": style.INK, "markersize": 4, "markeredgewidth": 0.6, "rasterized": True}
     top = ax.get_xaxis_transform()
@@ -104,5 +104,5 @@ def _heading(curve: pd.DataFrame, loss: str) -> str:
     if ((kept > 0) & (kept < 1)).any():
         parts.append(f"{kept.mean():.0%} of tokens kept")
     elif curve["threshold"].notna().any():
-        parts.append(f"{curve['skipped'].mean():.0%} skipped")
+        parts.append(f"{curve['skipped'].sum()} of {len(curve)} skipped")
     return ", ".join(parts)

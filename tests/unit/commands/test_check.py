@@ -41,7 +41,7 @@ def card(monkeypatch):
 
 @pytest.mark.parametrize(
     ("free", "level", "words"),
-    [(90e9, "ok", "80.0 GB for 8 images"), (50e9, "warning", "4 at once"), (9e9, "error", "larger GPU")],
+    [(90e9, "ok", "80.0 GB for 8 images"), (50e9, "warning", "batches of 4"), (9e9, "error", "larger GPU")],
 )
 def test_work_that_does_not_fit_as_configured_is_done_in_smaller_batches_or_not_at_all(
     card, free, level, words
@@ -59,7 +59,7 @@ def test_a_gpu_that_torch_cannot_use_is_one_line_with_torchs_reason(card):
     for facts, words in (
         ({"unseen": RuntimeError(too_old)}, "too old (found version 12020). Please update"),
         ({"unseen": AssertionError("Torch not compiled with CUDA enabled")}, "not compiled with CUDA"),
-        ({"broken": RuntimeError(no_code)}, "computes nothing: CUDA error: no kernel image"),
+        ({"broken": RuntimeError(no_code)}, "cannot compute: CUDA error: no kernel image"),
     ):
         card(**facts)
         (line,) = check.check_gpu("bfloat16", [])
@@ -76,11 +76,11 @@ def test_folders_of_one_file_system_share_its_room(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     wanted = {str(tmp_path / "not/yet"): 6_000.0, str(tmp_path / "store"): 5_000.0}
     (line,) = check.check_disk(wanted)
-    assert line.level == "error" and "10 kB free, about 11 kB wanted" in str(line)
+    assert line.level == "error" and "10 kB free, about 11 kB needed" in str(line)
     (tmp_path / "store").mkdir()
     (tmp_path / "store/half.bin").write_bytes(bytes(2_000))
     (line,) = check.check_disk(wanted)
-    assert line.level == "ok" and "2 kB are there" in str(line)
+    assert line.level == "ok" and "2 kB exist already" in str(line)
     usage.free = 11_000
     assert check.check_disk(wanted)[0].level == "ok"
 

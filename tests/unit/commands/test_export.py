@@ -218,7 +218,7 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path):
     other = tiny_backbone(seed=1)
     frozen = weights_of(other)
     arguments = (tmp_path / "weights.safetensors", tmp_path / "metrics.csv")
-    refused(lambda: export_model(folder, other, *arguments, SUBJECT), "made from backbone")
+    refused(lambda: export_model(folder, other, *arguments, SUBJECT), "edited from backbone")
     no_guidance = SUBJECT | {"guidance": 1.0}
     refused(lambda: export_model(folder, backbone, *arguments, no_guidance), "found 1.0, wanted more than 1")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -43,43 +43,43 @@ NEGATIVE = {"variant": "negative-prompt", "strength": 1.0}
 BROKEN = [
     ("sampling.temprature", 1.0, ["unknown key", "guidance", "temperature"]),
     ("experiment", "My Run", ["'My Run'"]),
-    ("seed", ..., ["missing"]),
+    ("seed", ..., ["seed is required"]),
     ("seeds", [1, 1], ["[1, 1]", "once"]),
-    ("world", ..., ["sources.grammar.by: found grammar", "with world: drawn only"]),
+    ("world", ..., ["sources.grammar.by: found grammar", "chat or transformers without world: drawn"]),
     ("backbone.asset", "mini-clip", ["found mini-clip", "mini-backbone", "janus-pro-7b"]),
-    ("backbone.asset", "janus-pro-1b", ["384 pixels a side", "one of 64 with world: drawn"]),
+    ("backbone.asset", "janus-pro-1b", ["384 pixels a side", "one with images of 64 pixels with world: drawn"]),
     ("assets", {"root": "x", "stand_ins": {"pairs": 1, "targets": 1, "general": 1}}, ["assets.stand_ins"]),
     ("utility.question", "Describe it.", ["'Describe it.'", "'describe the image'", "with world: drawn"]),
     ("sampling.temperature", float("nan"), ["nan", "finite"]),
     ("concepts.church", "church", ["'church'", "mapping"]),
     ("concepts.church.window", 65, ["65", "64"]),
     ("erasure.layers", 7, ["7", "at most 6"]),
-    ("erasure.threshold", {"value": 0.1, "quantile": 0.1}, ["value", "quantile", "either"]),
+    ("erasure.threshold", {"value": 0.1, "quantile": 0.1}, ["value or quantile, and not both"]),
     ("methods.ear.variant", "none", ["none", "released"]),
     ("methods.original", ..., ["original"]),
     ("methods.ear.variant", "wga", ["wga", "another name"]),
     ("methods.ear.overrides", {"context": "none"}, ["overrides.context", "another name"]),
     ("methods.ear.overrides", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
-    ("methods.ear.strength", 1.0, ["1.0", "none"]),
+    ("methods.ear.strength", 1.0, ["ear.strength is not allowed with variant ear"]),
     (MINE, {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
     (MINE, {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
     (MINE, NEGATIVE | {"overrides": {"eta": 1.0}}, ["mine.overrides", "trains nothing"]),
     (MINE, {"variant": "obliviate", "overrides": {"context": "none"}}, ["mine.overrides.context", "aligned"]),
     (MINE, {"variant": "ear-prefix", "overrides": {"rows": "both"}}, ["overrides.rows: found both", "conditional"]),
     (MINE, {"variant": "ear", "overrides": {"context": "mixed"}}, ["overrides.context: found mixed", "none or"]),
-    (MINE, {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts", "4", "none"]),
-    (MINE, {"variant": "ear", "sequential": True}, ["mine.sequential", "beside erase"]),
+    (MINE, {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts is not allowed", "context"]),
+    (MINE, {"variant": "ear", "sequential": True}, ["mine.sequential is not allowed without erase"]),
     (MINE, {"variant": "ear", "erase": ["church", "owl"]}, ["mine.erase", "owl", "church, van-gogh"]),
     (MINE, {"variant": "ear", "erase": ["fire", "fire"]}, ["mine.erase", "fire, fire", "once"]),
     (MINE, {"variant": "ear", "erase": ["fire", "church"], "concepts": ["fire"]}, ["mine.concepts", "erase"]),
     (MINE, NEGATIVE | {"erase": ["fire", "van-gogh"]}, ["mine.erase", "trains nothing"]),
     (JUDGE, {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
     ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
-    ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["found one", "with world"]),
+    ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["published is not allowed with world"]),
     ("evaluation.window_prompts", 1000, ["1000", f"prompts.target = {MINI['prompts']['target']}"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
     *(
-        (f"methods.{name}", PAPER["methods"][name], [f"{name}.variant: found {name}, wanted none with world"])
+        (f"methods.{name}", PAPER["methods"][name], [f"methods.{name} is not allowed with world"])
         for name in ("published", "stable-diffusion")
     ),
 ]  # fmt: skip
@@ -90,16 +90,16 @@ LOCAL = {"by": "transformers", "model": "org/name", "revision": "0" * 40, "dtype
 KEY = "sk-Abc_0123456789"
 BROKEN_SOURCES = [
     ({"a": {"by": "llm"}}, ["sources.a.by: found llm", "chat, grammar, transformers"]),
-    ({"a": {"by": "grammar", "pairs": 1}, "b": {"by": "grammar", "pairs": 1}}, ["the grammar once"]),
+    ({"a": {"by": "grammar", "pairs": 1}, "b": {"by": "grammar", "pairs": 1}}, ["at most one source"]),
     ({"published": CHAT}, ["another name than published"]),
-    ({"a": CHAT | {"base_url": "localhost:8000"}}, ["sources.a.base_url: found something else", "http://"]),
+    ({"a": CHAT | {"base_url": "localhost:8000"}}, ["sources.a.base_url: found a hidden value", "http://"]),
     ({"a": CHAT | {"base_url": f"http://me:{KEY}@host/v1"}}, ["sources.a.base_url", "without user"]),
-    ({"a": CHAT | {"base_url": f"https://host/v1?key={KEY}"}}, ["sources.a.base_url", "keys come by `key`"]),
-    ({"a": CHAT | {"key": KEY}}, ["sources.a.key: found something else", "pattern"]),
+    ({"a": CHAT | {"base_url": f"https://host/v1?key={KEY}"}}, ["sources.a.base_url", "goes by `key`"]),
+    ({"a": CHAT | {"key": KEY}}, ["sources.a.key: found a hidden value", "pattern"]),
     ({"a": CHAT | {"budget": {"cost": 1.0}}}, ["sources.a", "price", "budget.cost"]),
     ({"a": CHAT | {"budget": {"euro": 1.0}}}, ["budget.euro: unknown key", "tokens, cost"]),
     ({"a": LOCAL | {"revision": "main"}}, ["sources.a", "40 hexadecimal digits"]),
-    ({"a": LOCAL | {"model": "./folder"}}, ["sources.a", "no revision for a folder"]),
+    ({"a": LOCAL | {"model": "./folder"}}, ["sources.a", "no revision, because model is a folder"]),
 ]
 
 
@@ -115,14 +115,16 @@ def test_broken_sources_are_one_line_that_shows_no_key(sources, words):
 
 def test_pretrained_models_take_their_prompts_from_language_models_where_none_are_published():
     raw = changed("concepts.church.published", None, PAPER)
-    with pytest.raises(InputError, match="prompts: found none, wanted it: no published prompts for church"):
+    with pytest.raises(
+        InputError, match="prompts is required because church has no published prompts; add it"
+    ):
         parse_config(raw, "my.yaml", SHAPES)
     raw["prompts"] = {"target": 30, "retention": 20, "sources": {"a": CHAT, "b": LOCAL | {"pairs": 25}}}
     config = parse_config(raw, "my.yaml", SHAPES)
     assert config.own_prompts == ["church"]
     assert (config.pairs_asked("a"), config.pairs_asked("b")) == (50 + 20, 25 + 10)
     raw["prompts"]["sources"]["grammar"] = {"by": "grammar", "pairs": 5}
-    with pytest.raises(InputError, match=r"sources\.grammar\.by: found grammar, wanted it with world: drawn"):
+    with pytest.raises(InputError, match=r"sources\.grammar\.by: found grammar, wanted chat or transformers"):
         parse_config(raw, "my.yaml", SHAPES)
 
 
@@ -139,15 +141,15 @@ def test_only_what_decides_an_answer_is_asked_by():
 
 
 BROKEN_ON_PRETRAINED = [
-    ("prompts", MINI["prompts"], ["prompts: found one, wanted none", "published"]),
+    ("prompts", MINI["prompts"], ["prompts is not allowed because all concepts have published prompts"]),
     ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
-    ("concepts.church.published", ..., ["prompts: found none", "church"]),
-    (f"{JUDGE}.group", "object", ["group: found object", "with world: drawn only"]),
+    ("concepts.church.published", ..., ["prompts is required", "church"]),
+    (f"{JUDGE}.group", "object", ["group is not allowed without world: drawn"]),
     (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),
     ("concepts.nudity.judge.threshold", 0.1, ["nudity.judge.threshold: found 0.1", "0.2"]),
     ("methods.stable-diffusion.concepts", ["horse"], ["horse", "church, van-gogh, nudity"]),
-    ("methods.stable-diffusion.diffusion", ..., ["diffusion: found none", "steps"]),
-    ("methods.published.weights", {"church": "*"}, ["published.weights: found none for van-gogh"]),
+    ("methods.stable-diffusion.diffusion", ..., ["diffusion is required", "steps"]),
+    ("methods.published.weights", {"church": "*"}, ["published.weights.van-gogh is required"]),
     ("evaluation.shown_method", "stable-diffusion", ["stable-diffusion", "released"]),
 ]
 
@@ -254,9 +256,7 @@ def test_broken_config_is_one_line_with_key_found_and_wanted(config, key, value,
 def test_concepts_of_different_windows_are_not_erased_together_without_a_choice():
     raw = changed("methods.mine", {"variant": "ear", "erase": ["church", "van-gogh"]})
     raw = changed("concepts.van-gogh.window", 16, raw)
-    words = (
-        r"mine\.overrides\.window: found none and the windows 8 of church, 16 of van-gogh, wanted one for all"
-    )
+    words = r"mine\.overrides\.window is required because .* differ \(8 of church, 16 of van-gogh\)"
     with pytest.raises(InputError, match=words):
         parse_config(raw, "my.yaml", SHAPES)
 

@@ -12,9 +12,9 @@ from tests.unit.config.test_config import RECIPE, SHAPES, changed
 from tests.unit.report.test_figures import lines
 
 BROKEN_RECIPE = [
-    ("training.architecture.heads", 3, ["training.architecture", "multiple of twice its heads"]),
+    ("training.architecture.heads", 3, ["training.architecture", "multiple of 2 × heads"]),
     ("training.architecture.vision_heads", 3, ["training.architecture", "multiple of vision_heads"]),
-    ("training.clip.threads", ..., ["training.clip.threads: missing", "torch threads"]),
+    ("training.clip.threads", ..., ["training.clip.threads is required", "torch threads"]),
     ("concepts", {}, ["concepts: unknown key", "experiment, seed, training"]),
 ]
 

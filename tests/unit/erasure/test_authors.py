@@ -201,5 +201,5 @@ def test_rendering_reads_what_was_imported_and_ties_it_to_the_backbone(download,
     other.reference, before = "org/other", weights_of(other)
     prints = (f"{model.fingerprint()[:12]}" for model in (backbone, other))
     edited = tmp_path / "out/weights.safetensors"
-    refused(lambda: load_edited_for(other, edited), str(edited), "made from backbone", "org/other", *prints)
+    refused(lambda: load_edited_for(other, edited), str(edited), "edited from backbone", "org/other", *prints)
     assert same(weights_of(other), before)

@@ -160,7 +160,12 @@ def test_what_is_no_whole_safetensors_file_is_refused(saved, tmp_path):
 def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path):
     trap = tmp_path / "trap"
     torch.save({QUERY: Touch(trap)}, tmp_path / "edited")
-    refused(lambda: load_edited(tmp_path / "edited"), str(tmp_path / "edited"), "found a pickle", FORMAT)
+    refused(
+        lambda: load_edited(tmp_path / "edited"),
+        str(tmp_path / "edited"),
+        "found no whole safetensors file",
+        FORMAT,
+    )
     assert not trap.exists()
 
 

@@ -1,4 +1,4 @@
-"""Conditions on tiny backbones: whose uniforms they share, what begins them, and what is drawn again."""
+"""Conditions on tiny backbones: whose random numbers they share, what begins them, and what is drawn again."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from PIL import Image
 from ear.evaluation.conditions import conditions_of, render_conditions
 from ear.images.batching import BatchSize
 from ear.images.rendering import image_seed, render_prompts
-from ear.images.sampling import Guidance, sample_prompts, uniforms
+from ear.images.sampling import Guidance, random_numbers, sample_prompts
 from ear.images.tokens import ImageTokens
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS
 from tests.oracles import sample_one
@@ -80,7 +80,7 @@ def pixels_of(folder, rows):
 def naive(model, rows, scale, temperature, prefixes=None):
     """Pixels of the naive sampler's images."""
     tokens = [
-        sample_one(model, text, uniforms([seed], TOKENS)[0], scale, temperature, prefix=prefix)
+        sample_one(model, text, random_numbers([seed], TOKENS)[0], scale, temperature, prefix=prefix)
         for text, seed, prefix in zip(rows["prompt"], rows["seed"], prefixes or [()] * len(rows), strict=True)
     ]
     return np.stack(list(model.pixels(torch.tensor(tokens))))
@@ -116,7 +116,7 @@ def test_the_erased_model_goes_on_from_the_originals_image_as_the_naive_sampler_
 ):
     folder, rows = rendered[0], rendered[1][f"prefix-{count}"]
     begun = [
-        sample_one(first, text, uniforms([seed], TOKENS)[0], SCALE, TEMPERATURE)[:count]
+        sample_one(first, text, random_numbers([seed], TOKENS)[0], SCALE, TEMPERATURE)[:count]
         for text, seed in zip(rows["prompt"], rows["seed"], strict=True)
     ]
     assert (pixels_of(folder, rows) == naive(erased, rows, SCALE, TEMPERATURE, begun)).all()

@@ -52,7 +52,7 @@ def test_an_axis_is_added_by_one_entry(monkeypatch, tmp_path):
     assert "Paraphrase" in to_latex(card)
     write_csv(tmp_path / "card.csv", card)
     drawn = figure(SimpleNamespace(table=tmp_path / "card.csv"), None)
-    assert "Paraphrase ↓" in [text.get_text() for text in drawn.axes[0].texts]
+    assert "Paraphrase (%) ↓" in [text.get_text() for text in drawn.axes[0].texts]
     found, lines = results_table(card)
     assert MADE_UP in found and all(line["cells"][found.index(MADE_UP)] for line in lines)
     assert asks_for_concept("paraphrase-german")

@@ -34,14 +34,14 @@ def test_the_size_is_halved_and_stays_so(caplog):
         assert [item for part in batch_size.each(range(5), work) for item in part] == list(range(5))
     assert tried == [10, 5, 2, 2, 2, 2, 2, 1, 2, 2, 1]
     assert caplog.messages == [
-        "out of memory with 10 at once: going on with 5",
-        "out of memory with 5 at once: going on with 2",
+        "out of memory with batches of 10: continuing with 5",
+        "out of memory with batches of 5: continuing with 2",
     ]
 
 
 def test_a_single_item_that_does_not_fit_is_one_line():
     work, tried = limited(0, MemoryError())
-    with pytest.raises(InputError, match="found too little memory for 1 at a time") as caught:
+    with pytest.raises(InputError, match="found too little for a batch of 1") as caught:
         list(BatchSize(4).each("abcd", work))
     assert tried == [4, 2, 1]
     assert "\n" not in str(caught.value)
@@ -86,7 +86,7 @@ NEAR_MISSES = [
     ValueError("prompt 'CUDA out of memory, oil on canvas': not a prompt"),
     OSError(28, "No space left on device"),
     backend_failed(RuntimeError("Failed to find C compiler")),
-    raised_from(MemoryError(), InputError("batch size: found too little memory for 1 at a time")),
+    raised_from(MemoryError(), InputError("GPU memory: found too little for a batch of 1")),
     raised_from(ValueError("no"), raised_while(MemoryError(), RuntimeError("shapes do not match"))),
 ]
 

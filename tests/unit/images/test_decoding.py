@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ear.images import decoding
 from ear.images.batching import BatchSize
 from ear.images.decoding import Decoder
-from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
+from ear.images.sampling import Guidance, random_numbers, sample, sample_prompts
 from ear.models.janus import Tokens
 from ear.workflow import machine
 from ear.workflow.machine import missing_for_compiling
@@ -102,7 +102,7 @@ def drawn(backbone, shapes):
         sample(
             backbone,
             tokens_of(images, length),
-            uniforms(range(images), backbone.num_image_tokens),
+            random_numbers(range(images), backbone.num_image_tokens),
             Guidance(3.0),
             0.8,
         )
@@ -143,7 +143,7 @@ def test_a_step_that_cannot_be_compiled_runs_as_it_is(forgetful, caplog):
     compile_with(forgetful, broken)
     with caplog.at_level(logging.WARNING):
         assert_all_equal(drawn(backbone, shapes), wanted)
-    (warning,) = [message for message in caplog.messages if "uncompiled" in message]
+    (warning,) = [message for message in caplog.messages if "without compilation" in message]
     assert "Failed to find C compiler" in warning and "24 ms" in warning and "\n" not in warning
 
 
@@ -169,7 +169,7 @@ def test_a_compiler_that_runs_out_of_memory_halves_the_batch(forgetful):
 
     def work(rows):
         sizes.append(len(rows))
-        tokens, numbers = tokens_of(4, 7), uniforms(range(4), 9)[list(rows)]
+        tokens, numbers = tokens_of(4, 7), random_numbers(range(4), 9)[list(rows)]
         part = Tokens(tokens.ids[list(rows)], tokens.mask[list(rows)])
         return sample(backbone, part, numbers, Guidance(3.0), 0.8)
 
@@ -224,7 +224,7 @@ def test_without_a_compiler_a_gpu_gets_whole_shapes_and_one_warning(forgetful, c
             assert {layer.keys.shape for layer in decoder._cache.layers} == {(held, 4, 128, 8)}
             assert {layer.keys.device.type for layer in decoder._cache.layers} == {"cuda"}
             assert decoding.kept_bytes(backbone) == 2 * 2 * held * 128 * 32 * 2
-    assert len([message for message in caplog.messages if "uncompiled" in message]) == 1
+    assert len([message for message in caplog.messages if "without compilation" in message]) == 1
 
 
 def test_the_faster_kernels_compute_the_same_and_leave_the_model_as_it_was():

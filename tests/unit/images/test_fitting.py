@@ -71,8 +71,8 @@ def test_training_goes_on_where_memory_runs_out(monkeypatch, caplog):
     for mine, theirs in zip(trained(wide, on_gpu=True), wanted, strict=True):
         assert torch.equal(mine, theirs)
     assert caplog.messages == [
-        "out of memory with 9 at once: going on with 4",
-        "out of memory with 4 at once: going on with 2",
+        "out of memory with batches of 9: continuing with 4",
+        "out of memory with batches of 4: continuing with 2",
     ]
 
 

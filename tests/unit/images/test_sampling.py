@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ear.erasure.sequences import SEEDED_BY, sample_sequences
 from ear.errors import InputError
-from ear.images.sampling import Guidance, choose, guided, sample_prompts, uniforms
+from ear.images.sampling import Guidance, choose, guided, random_numbers, sample_prompts
 from ear.workflow.seeding import stable_seed
 from tests import oracles
 from tests.tiny import tiny_backbone
@@ -45,7 +45,7 @@ def backbone():
 def test_every_token_equals_the_naive_sampler(backbone, guidance, encoding, temperature):
     ours = sample_prompts(backbone, PROMPTS, SEEDS, encoding, guidance, temperature)
     for row, prompt in enumerate(PROMPTS):
-        uniform = uniforms([SEEDS[row]], backbone.num_image_tokens)[0]
+        uniform = random_numbers([SEEDS[row]], backbone.num_image_tokens)[0]
         away = {"negative": guidance.negative, "strength": guidance.strength}
         wanted = oracles.sample_one(backbone, prompt, uniform, guidance.scale, temperature, encoding, **away)
         assert ours[row].tolist() == wanted
@@ -70,7 +70,7 @@ def test_tokens_after_a_prefix_equal_the_naive_sampler(backbone, beginning):
     prefix = torch.randint(backbone.codebook_size, (len(PROMPTS), beginning), generator=generator)
     ours = sample_prompts(backbone, PROMPTS, SEEDS, "chat", Guidance(1.5), temperature=0.7, prefix=prefix)
     for row, prompt in enumerate(PROMPTS):
-        uniform = uniforms([SEEDS[row]], backbone.num_image_tokens)[0]
+        uniform = random_numbers([SEEDS[row]], backbone.num_image_tokens)[0]
         wanted = oracles.sample_one(backbone, prompt, uniform, 1.5, 0.7, prefix=prefix[row].tolist())
         assert ours[row].tolist() == wanted
 
@@ -80,7 +80,7 @@ def test_context_free_sequences_equal_the_naive_sampler(backbone):
     sequences = sample_sequences(backbone, pairs, "none", "raw", 3, 2.0, 1.0, batch_size=4)
     for name, sequence in sequences.items():
         for row, (pair_id, unsafe, safe) in enumerate(pairs):
-            uniform = uniforms([stable_seed(3, pair_id, SEEDED_BY[name])], backbone.num_image_tokens)[0]
+            uniform = random_numbers([stable_seed(3, pair_id, SEEDED_BY[name])], backbone.num_image_tokens)[0]
             prompt = unsafe if name == "unsafe" else safe
             assert sequence[row].tolist() == oracles.sample_one_without_context(
                 backbone, prompt, unsafe, uniform, 2.0, 1.0
@@ -103,7 +103,7 @@ def test_choose_inverts_the_distribution(logits, temperature, uniform):
 
 
 def test_uniforms_belong_to_the_image():
-    both = uniforms([5, 9], 7)
-    assert torch.equal(both[1], uniforms([9], 7)[0])
+    both = random_numbers([5, 9], 7)
+    assert torch.equal(both[1], random_numbers([9], 7)[0])
     assert not torch.equal(both[0], both[1])
-    assert uniforms([5], 3)[0].tolist() == both[0, :3].tolist()
+    assert random_numbers([5], 3)[0].tolist() == both[0, :3].tolist()

@@ -87,7 +87,7 @@ def test_a_calibration_is_the_best_threshold_on_the_pairs_and_the_judge_reads_it
     assert share == [found.sensitivity, found.specificity]
     other = tmp_path / "judge.json"
     other.write_text(json.dumps(json.loads(calibration.read_text()) | {"model_sha256": "0" * 64}))
-    with pytest.raises(InputError, match="found 000000000000, wanted"):
+    with pytest.raises(InputError, match="calibrated with CLIP 000000000000, wanted"):
         load_judge({"by": "zero-shot"}, clip_folder, "cpu", str(other))
 
 

@@ -213,7 +213,7 @@ def test_no_member_of_an_archive_leaves_its_folder(server, experiment, name):
     ("content", "told"),
     [
         (b"PK\x03\x04 and nothing after it", "no whole zip archive"),
-        (zipped(**{"other/1.jpg": b"1"}), "found no member like val/*"),
+        (zipped(**{"other/1.jpg": b"1"}), "found no file like it in the archive, wanted val/*"),
         (zipped(**{"val/1.jpg": b"1" * 100}).replace(b"1" * 100, b"1" * 99 + b"2"), "not a whole zip"),
     ],
 )
@@ -249,7 +249,7 @@ def test_the_catalogue_beats_the_lock(server, experiment):
 
 def test_a_root_without_the_asset_says_what_to_put_where(experiment, root):
     data = asset({"url": "https://example.org/a.dat"}, {"url": "https://example.org/c.dat"})
-    wanted = "wanted Some data: a.dat, c.dat, from https://example.org/ (2 files)"
+    wanted = "wanted Some data: a.dat, c.dat: get it from https://example.org/ (2 files)"
     assert experiment.refused(data, root=root) == f"{root}/data: found no c.dat, {wanted}"
     shutil.rmtree(root / "data")
     assert experiment.refused(data, root=root) == f"{root}/data: not found, {wanted}"

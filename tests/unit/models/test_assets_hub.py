@@ -150,7 +150,7 @@ def test_what_is_not_to_be_had_is_one_line(hub, tmp_path):
     assert line.endswith("into <folder>/model/ and name that folder in assets.root")
     assert "found no *.pt, wanted A model" in refused(tmp_path, model(files=["*.pt"]))
     hub.refusal = "GatedRepo"
-    told = "accept its licence at https://huggingface.co/me/model, then `hf auth login`"
+    told = "accept the licence at https://huggingface.co/me/model, then run `hf auth login`"
     assert told in refused(tmp_path, model(COMMIT))
     hub.server.shutdown()
     hub.server.server_close()

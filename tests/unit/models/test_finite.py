@@ -15,7 +15,7 @@ from ear.evaluation.attacks.relearning_set import relearn
 from ear.evaluation.attacks.search import case_losses, open_prompts, token_gradients
 from ear.images.batching import BatchSize
 from ear.images.captions import caption_images, yes_scores
-from ear.images.sampling import Guidance, sample, sample_prompts, uniforms
+from ear.images.sampling import Guidance, random_numbers, sample, sample_prompts
 from ear.models.finite import FiniteWatch
 from ear.workflow.jobs import job
 from tests.tiny import tiny_backbone
@@ -66,14 +66,14 @@ def test_no_image_is_drawn_of_a_broken_model(finish, tmp_path, module, value):
 def test_the_first_step_and_its_image_are_named():
     sound = tiny_backbone()
     tokens = sound.encode(TEXTS, "chat")
-    codes = sample(sound, tokens, uniforms(range(3), 9), GUIDANCE, 0.8)
+    codes = sample(sound, tokens, random_numbers(range(3), 9), GUIDANCE, 0.8)
     code = codes[0, 0].item()
     step, row = min((step, row) for row, step in (codes[:, :-1] == code).nonzero().tolist())
     with torch.no_grad():
         sound.model.model.generation_embeddings.weight[code] = torch.nan
     # Of rows that break in one step, the first one is named; the prompt is, where there is no name.
     with pytest.raises(InputError, match=rf"{TEXTS[row]}.*, image token {step + 1}: found logits"):
-        sample(sound, tokens, uniforms(range(3), 9), GUIDANCE, 0.8)
+        sample(sound, tokens, random_numbers(range(3), 9), GUIDANCE, 0.8)
 
 
 @pytest.mark.parametrize(

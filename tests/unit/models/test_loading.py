@@ -56,8 +56,8 @@ def edited(file, change):
         ({"model_type": "llama"}, "model_type: found 'llama', wanted 'janus': a Janus model"),
         (
             {"model_type": "multi_modality"},
-            "found 'multi_modality', DeepSeek's own format, wanted 'janus': a Janus model as "
-            "deepseek-community/Janus-Pro-1B and -7B hold it",
+            "found 'multi_modality', DeepSeek's own format, wanted 'janus': a Janus model in "
+            "transformers' format, such as deepseek-community/Janus-Pro-1B",
         ),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantised 'janus'"),
     ],
@@ -94,7 +94,7 @@ def begun_twice(settings):
             {"post_processor": None},
             f"found a photo of a church, wanted {BOS} first",
         ),
-        ("tokenizer.json", begun_twice, f"wanted {BOS} first, and once"),
+        ("tokenizer.json", begun_twice, f"wanted {BOS} first, and only once"),
         (
             "tokenizer.json",
             words_run_together,

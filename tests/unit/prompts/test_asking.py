@@ -147,7 +147,9 @@ def test_the_next_round_is_told_the_pairs_that_are_there(asker):
     asks = [line["messages"][1]["content"] for line in asker().lines()]
     told = [text for text in asks if "These are there already" in text]
     assert len(told) == len(asks) - 4
-    assert all(result.pairs[30].unsafe_prompt in text for text in told)
+    # A request shows 40: the second round some of the first, the third one later ones.
+    seen = [result.pairs[place].unsafe_prompt for place in (30, 39)]
+    assert all(any(prompt in text for prompt in seen) for text in told)
 
 
 def test_a_recording_says_all_of_its_request(asker, server):
@@ -186,7 +188,7 @@ def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(asker, server, 
     message = asker(budget=budget).refused(100)
     spent = server.requests * 1400
     assert message.startswith(f"{WHERE}.{key}") and f"{spent} tokens" in message
-    assert "another run goes on from there" in message
+    assert "the next run continues from there" in message
     assert 9_000 < spent <= 16_000
     stopped = server.requests
     asker(budget=budget).refused(100)
@@ -216,7 +218,7 @@ def test_a_refused_key_is_not_tried_again(asker, server):
 def test_what_is_no_chat_completion_is_one_line(asker, server, fault):
     server.faults = [fault]
     told = asker(concurrency=1).refused(5)
-    assert "no chat completion: is base_url the address" in told
+    assert "no chat completion: set base_url to the address" in told
 
 
 def test_nobody_there_is_one_line(asker, server):
@@ -229,7 +231,7 @@ def test_a_model_that_repeats_itself_is_not_asked_for_ever(asker, server, caplog
     server.reply = lambda body: json.dumps({"pairs": same})
     result = asker().pairs(60)
     assert len(result.pairs) == 3
-    assert "3 of 60 are made" in caplog.text
+    assert "going on with 3 of 60" in caplog.text
     assert server.requests == 4 * (1 + BARREN_ROUNDS) == result.usage.requests
     assert result.usage.unique == 3 and result.usage.valid == 3 * server.requests
 

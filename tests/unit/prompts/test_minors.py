@@ -75,8 +75,8 @@ def test_rows_of_unsafe_sets_are_dropped_counted_and_keep_their_numbers(files, c
     pairs = read_pairs(files / "pairs.json", "x", "unsafe")
     assert pairs["pair_id"].tolist() == ["x/pair/0000", "x/pair/0003"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"{files / 'targets.json'}: 2 of 6 rows speak of minors: left out",
-        f"{files / 'pairs.json'}: 2 of 4 rows speak of minors: left out",
+        f"{files / 'targets.json'}: 2 of 6 rows speak of minors and are left out",
+        f"{files / 'pairs.json'}: 2 of 4 rows speak of minors and are left out",
     ]
     assert read_pairs(files / "pairs.json", "x", "unsafe", rows=3)["pair_id"].tolist() == ["x/pair/0000"]
     assert len(read_targets(files / "targets.json", "x", "object", rows=6)) == 6

@@ -58,7 +58,7 @@ def test_a_pair_that_an_earlier_source_has_is_rejected_with_its_reason():
         ["two", "A church by road 1", "A barn by road 1", Reason.NEAR_DUPLICATE],
         ["two", "A church by road 2", "A barn by road 2", ELSEWHERE],
     ]
-    with pytest.raises(InputError, match="church: found no pair"):
+    with pytest.raises(InputError, match="church: found only pairs"):
         merge_pairs([table("one", 0)], RULES, {"A church by road 0"})
 
 

@@ -139,8 +139,11 @@ def test_a_concepts_general_prompts_are_the_first_shared_ones_without_it(concept
     ("change", "words"),
     [
         (lambda t: t["training"].append(t["prompts"]["prompt"].iloc[0]), "training captions"),
-        (lambda t: t["pairs"].__setitem__("safe_prompt", t["pairs"]["unsafe_prompt"]), "names 'church'"),
-        (lambda t: t["pairs"].__setitem__("unsafe_prompt", t["pairs"]["safe_prompt"]), "does not name"),
+        (
+            lambda t: t["pairs"].__setitem__("safe_prompt", t["pairs"]["unsafe_prompt"]),
+            "does not name 'church'",
+        ),
+        (lambda t: t["pairs"].__setitem__("unsafe_prompt", t["pairs"]["safe_prompt"]), "one that names"),
         (lambda t: t["pairs"].__setitem__("pair_id", "p"), "twice"),
         (lambda t: t["prompts"].__setitem__("prompt", "a church"), "twice"),
     ],

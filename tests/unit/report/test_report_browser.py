@@ -100,7 +100,7 @@ def test_filters_by_text_and_failures(tab: Tab, report: Path) -> None:
     assert tab.run(IDS) == []
     choose(tab, "text", "")
     choose(tab, "set", "retention")
-    assert "tree, not as asked" in tab.run("document.querySelector('.case .wrong').textContent")
+    assert "tree, not as in the prompt" in tab.run("document.querySelector('.case .wrong').textContent")
 
 
 def test_an_address_opens_its_case(tab: Tab, report: Path) -> None:
@@ -184,7 +184,7 @@ def test_without_scripts_all_but_the_gallery_is_there(tab: Tab, report: Path) ->
     try:
         tab.open(address(report), until="document.querySelector('#provenance') !== null")
         shown = tab.run("document.body.innerText")
-        assert "The gallery needs JavaScript" in shown and "Results" in shown and "Provenance" in shown
+        assert "The gallery needs JavaScript" in shown and "Score card" in shown and "Provenance" in shown
         assert tab.run("document.getElementById('filters').hidden")
     finally:
         tab.call("Emulation.setScriptExecutionDisabled", value=False)

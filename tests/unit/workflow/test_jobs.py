@@ -52,8 +52,11 @@ def test_the_log_holds_what_was_logged_and_closes_with_time_and_memory(snakemake
             InputError("pairs.csv: row 3: found no safe_prompt, wanted one"),
             "found no safe_prompt, wanted one",
         ),
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "1.png"), "wanted room on the disk"),
-        (RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"), "wanted room on the disk"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "1.png"), "wanted free space on the disk"),
+        (
+            RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"),
+            "wanted free space on the disk",
+        ),
     ],
 )
 def test_bad_input_and_a_full_disk_are_one_line_and_leave_logging_as_it_was(snakemake, capsys, error, said):

@@ -145,7 +145,7 @@ def test_a_job_waits_for_its_gpu_and_a_killed_one_leaves_it(smi, monkeypatch, tm
     until((tmp_path / "1.started").exists)
     second = start(tmp_path, 2)
     log = tmp_path / "2.log"
-    until(lambda: log.exists() and "waiting for a GPU" in log.read_text())
+    until(lambda: log.exists() and "waiting for a free GPU" in log.read_text())
     assert not (tmp_path / "2.started").exists()
     first.kill()
     until((tmp_path / "2.started").exists)

@@ -70,7 +70,7 @@ def load_template(kind: str, folder: Path = FOLDER) -> Template:
     path = folder / f"{kind}.yaml"
     template: Template = validated(read_yaml(path, "wanted a template"), Template, path)
     if template.kind != kind:
-        raise InputError(f"{path}: kind: found {template.kind}, wanted {kind}, as the file is named")
+        raise InputError(f"{path}: kind: found {template.kind}, wanted {kind}, the name of the file")
     return template
 
 
