@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ear.evaluation.statistics.intervals import Interval
     from ear.judges.base import Judge
     from ear.models.janus import Backbone
+    from ear.world.grammar import Grammar
 
 __version__ = "0.2.0"
 
@@ -86,7 +87,7 @@ def make_prompts(
     return dict(zip(table["prompt"], table["object"], strict=True))
 
 
-def _grammar(words: str, seed: int) -> Any:
+def _grammar(words: str, seed: int) -> Grammar:
     from ear.world.grammar import Grammar
     from ear.world.sentences import CONCEPTS, KINDS
 
