@@ -13,7 +13,7 @@ from ear.report import style
 from ear.report.figures.grids import image_grid, pair_columns, show_image, wrap, write
 from ear.workflow.files import read_csv
 
-SIDES = {"unsafe": ("#D55E00", "prompts with the concept"), "safe": ("#0072B2", "their twins without")}
+SIDES = {"unsafe": ("#D55E00", "prompts with the concept"), "safe": ("#0072B2", "safe prompts")}
 BINS = 1 / (1 + np.exp(-np.linspace(-7, 7, 36)))
 """Edges of bars, evenly spaced on the axis; scores beyond them count in the first and the last bar."""
 TICKS = {0.001: ".001", 0.01: ".01", 0.1: ".1", 0.5: ".5", 0.9: ".9", 0.99: ".99", 0.999: ".999"}
@@ -81,7 +81,7 @@ def filter_scores(files: Any, params: Any) -> Figure:
 
 @style.styled
 def borderline(files: Any, params: Any) -> Figure:
-    """The pairs next to the threshold: the prompt with the concept left, its twin right, with their scores.
+    """The pairs next to the threshold: the prompt with the concept left, its safe prompt right, with their scores.
 
     Raises:
         InputError: a table lacks a column, an image its verdict, or an image cannot be read.

@@ -137,6 +137,18 @@ def test_cases_and_the_larger_view_by_keyboard(tab: Tab, report: Path) -> None:
     assert not tab.run(f"{LARGER}.open")
 
 
+def test_small_pictures_are_enlarged_by_whole_factors(tab: Tab, report: Path) -> None:
+    tab.open(address(report, concept="church", method="ear", set="target", seed=0))
+    tab.run("document.querySelector('.case button').click()")
+    drawn = tab.run(
+        "[...document.querySelectorAll('.pixels')].filter((one) => one.offsetWidth)"
+        ".map((one) => [one.offsetWidth, one.offsetHeight, getComputedStyle(one).imageRendering])"
+    )
+    assert len(drawn) > 2 * PROMPTS and max(width for width, *_ in drawn) >= 4 * 64
+    for width, height, rendering in drawn:
+        assert width == height and width % 64 == 0 and rendering == "pixelated"
+
+
 def test_sensitive_pictures_stay_blurred_until_agreed(tab: Tab, report: Path) -> None:
     tab.open(address(report, concept="fire", method="ear", set="target", seed=1))
     blurred = tab.run(EDGE)
