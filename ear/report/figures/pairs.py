@@ -81,7 +81,7 @@ def filter_scores(files: Any, params: Any) -> Figure:
 
 @style.styled
 def borderline(files: Any, params: Any) -> Figure:
-    """The pairs next to the threshold: the prompt with the concept left, its safe prompt right, with their scores.
+    """The pairs next to the threshold, with scores: the prompt with the concept left, the safe one right.
 
     Raises:
         InputError: a table lacks a column, an image its verdict, or an image cannot be read.
