@@ -166,7 +166,7 @@
     current = place;
     write(one.id);
     byId("larger-title").textContent = one.prompt;
-    const width = Math.min(larger.clientWidth / 2 - 30, innerHeight - 300);
+    const width = byId("larger-pictures").clientWidth / 2 - 8;  // less half of the gap
     byId("larger-pictures").replaceChildren(...one.pictures.map((picture) => figureOf(picture, width)));
     byId("larger-place").textContent = `${one.id}, ${place + 1} of ${cases.length}`;
     for (const button of larger.querySelectorAll("[data-step]")) button.disabled = !cases[place + Number(button.dataset.step)];

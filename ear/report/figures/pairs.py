@@ -81,7 +81,7 @@ def filter_scores(files: Any, params: Any) -> Figure:
 
 @style.styled
 def borderline(files: Any, params: Any) -> Figure:
-    """The pairs next to the threshold: the unsafe side left, the safe side right, with their scores.
+    """The pairs next to the threshold, with scores: the prompt with the concept left, the safe one right.
 
     Raises:
         InputError: a table lacks a column, an image its verdict, or an image cannot be read.
@@ -124,7 +124,7 @@ def _pair_images(manifest: str, verdicts: str, blurred: bool) -> pd.DataFrame:
     found = read_csv(verdicts, ["prompt_id", "shown", "score", "threshold"])
     rows = images.merge(found[["prompt_id", "shown", "score", "threshold"]], on="prompt_id", how="left")
     for prompt_id in rows.loc[rows["score"].isna(), "prompt_id"]:
-        raise InputError(f"{verdicts}: found no verdict on {prompt_id}, wanted one for each image")
+        raise InputError(f"{verdicts}: found no verdict on {prompt_id}, wanted one an image")
     return rows.assign(
         prompt_id=rows["prompt_id"].str.rpartition("/")[0],
         method=rows["prompt_set"],
