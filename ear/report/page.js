@@ -91,7 +91,7 @@
   function figureOf(picture, width) {
     const { run, letter, score, side } = picture;
     const shown = side > data.small ? width : side * Math.max(1, Math.floor(width / side));
-    const words = { s: "concept shown", w: `${picture.object}, not as asked`, k: "no concept", u: "not judged" }[letter];
+    const words = { s: "concept found", w: `${picture.object}, another object`, k: "no concept", u: "not judged" }[letter];
     const canvas = element("canvas", { width: side, height: side, className: side > data.small ? "" : "pixels", role: "img", ariaLabel: `${data.methods[run.method]}: ${words}` });
     canvas.style.width = `${shown}px`;
     const caption = element("figcaption", {}, element("b", { textContent: data.methods[run.method] }), element("span", { className: "verdict", textContent: words }));
