@@ -17,6 +17,7 @@ def with_own_concept():
     """config.yaml with the blocks in their places, as parsed YAML."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for block in blocks():
-        for section, entries in yaml.safe_load(block).items():
+        shown = yaml.safe_load(block)
+        for section, entries in ({"concepts": shown} if "windmill" in shown else shown).items():
             config[section] |= entries
     return config

@@ -32,6 +32,7 @@ def main(files: list[str]) -> int:
                 parse_recipe(raw, path)
             else:
                 parse_config(raw, path, shapes_of(load_catalogue("assets.yaml")))
+            print(f"{path}: ok")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -107,7 +107,12 @@ def _line(model: type[Section], error: ErrorDetails) -> str:
         return f"{key}: found {_short(value)}, wanted a mapping: {description}"
     wanted = re.sub(r"^(Input|String|List|Value) should( be)? | after validation, not \d+$", "", error["msg"])
     if kind == "string_pattern_mismatch":
-        wanted = f"{description} (pattern {context['pattern']})"
+        free = error["loc"][-1] == "[key]"  # a name of the user's own
+        wanted = (
+            "lower-case letters, digits and hyphens"
+            if free
+            else f"{description} (pattern {context['pattern']})"
+        )
     number = {"float_type": _number(float, value), "int_type": _number(int, value)}.get(kind)
     return f"{key}: found {found}, wanted {wanted}" + (
         f": YAML reads this as text, write {number}" if number else ""
