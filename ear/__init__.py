@@ -176,12 +176,12 @@ def erase(
         model: the model.
         pairs: (unsafe prompt, safe prompt): the first names the concept, the second does not.
         variant: a key of ``ear.erasure.variants.VARIANTS``, where what follows is defined.
-        window: W, image tokens whose losses make one optimiser step.
+        window: W, image tokens whose losses make one optimiser step, where the variant has no W of its own.
         layers: K, decoder layers whose attention is trained, from the first.
         eta: η, how far states are pushed away from those of the unsafe prompt.
         learning_rate: of Adam.
         passes: passes over the pairs.
-        threshold: μ; windows whose loss is not above it are skipped.
+        threshold: μ; windows whose loss is not above it are skipped, where the variant has a threshold.
         seed: of the sampled images and of the order of the pairs.
         guidance: scale of classifier-free guidance of the sampled images.
         temperature: their temperature.
