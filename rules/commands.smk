@@ -5,7 +5,7 @@ rule check:
     params:
         config=experiment.model_dump(),
         catalogue=str(ROOT / "assets.yaml"),
-        memory_mb=BACKBONE_MB,
+        memory_mb=LARGEST_MB,
         slurm=slurm_flags,
     log:
         paths("logs/check.log"),

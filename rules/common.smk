@@ -35,6 +35,8 @@ SHARDS = range(experiment.rendering.shards)
 
 # Memory of a job that loads the backbone, MB: its weights twice and some for what it computes.
 BACKBONE_MB = 4000 + (0 if REHEARSED else 2 * CATALOGUE[experiment.backbone.asset].size // 10**6)
+# Of the largest job: an attack on a model of full size holds two.
+LARGEST_MB = (1 if experiment.world or not experiment.attacked_runs() else 2) * BACKBONE_MB
 # Of a job whose judges may run on a GPU: a CUDA context takes 3 GB by itself.
 JUDGES_MB = 8000 if GPU else 4000
 

@@ -178,7 +178,7 @@ rule attack:
     threads: experiment.backbone.threads
     resources:
         gpu=GPU,
-        mem_mb=growing((1 if experiment.world else 2) * BACKBONE_MB),
+        mem_mb=growing(LARGEST_MB),
         runtime=planned("attack-{concept}-{method}-{seed}", 120),
         batch_size=experiment.rendering.batch_size,
     conda:

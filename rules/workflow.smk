@@ -111,7 +111,7 @@ def check_machine():
     given = {
         "config": experiment.model_dump(),
         "catalogue": str(ROOT / "assets.yaml"),
-        "memory_mb": BACKBONE_MB,
+        "memory_mb": LARGEST_MB,
         "backbone": any(hasattr(job.input, "backbone") for job in jobs),
     }
     # A process of its own: torch would stay in this one.

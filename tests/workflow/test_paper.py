@@ -1,14 +1,15 @@
 """The paper's experiment: what it would run at full scale."""
 
 import json
+import re
 from functools import cache
 
 import pytest
 
 from ear.commands.plan.estimate import run_times
 from tests.unit.commands.test_plan import CATALOGUE, config_of
-from tests.workflow.repository import config_of as raw_config_of
 from tests.workflow.repository import (
+    ROOT,
     copy_of_the_repository,
     counts_in,
     dry_run,
@@ -17,6 +18,7 @@ from tests.workflow.repository import (
     snakemake,
     write_config,
 )
+from tests.workflow.repository import config_of as raw_config_of
 
 SHARDS = 4
 CONCEPTS = ["church", "van-gogh", "nudity"]
@@ -114,3 +116,12 @@ def test_one_failing_asset_stops_what_needs_it_alone_and_the_end_says_so(reposit
 def test_all_assets_are_one_target(repository):
     counts = planned_counts(repository, "assets", "--configfile", "configs/rehearsal.yaml")
     assert counts == {"assets": 1, "fetch_asset": 11, "make_stand_ins": 1}
+
+
+def test_the_slurm_profile_names_every_rule_of_a_gpu(repository):
+    """Its commented block, which users take over for their partition."""
+    profile = (ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8")
+    named = set(re.findall(r"^#   (\w+): ", profile, re.MULTILINE))
+    given = resources_in(jobs_of(repository, "janus-pro-7b"))
+    on_a_gpu = {name.split("-")[0] for name, resources in given.items() if int(resources.get("gpu", 0))}
+    assert named == on_a_gpu | {"draw_canary"}
