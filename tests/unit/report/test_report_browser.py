@@ -100,7 +100,7 @@ def test_filters_by_text_and_failures(tab: Tab, report: Path) -> None:
     assert tab.run(IDS) == []
     choose(tab, "text", "")
     choose(tab, "set", "retention")
-    assert "tree, not as in the prompt" in tab.run("document.querySelector('.case .wrong').textContent")
+    assert "tree, another object" in tab.run("document.querySelector('.case .wrong').textContent")
 
 
 def test_an_address_opens_its_case(tab: Tab, report: Path) -> None:
