@@ -12,7 +12,7 @@ all: .venv/.installed  ## run the default experiment, down to its report
 	$(BIN)/snakemake
 
 # Workers share the cores, a test file each; what starts jobs that fill the cores runs alone.
-test: .venv/.installed  ## run the tests: about 9 minutes on two cores
+test: .venv/.installed  ## run the tests: about 8 minutes on two cores
 	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.installed  ## run what takes longer: dress rehearsal, Slurm, kills, disturbances and trainings
