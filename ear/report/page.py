@@ -18,8 +18,8 @@ from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV
 from ear.evaluation.protocols import Axis
 from ear.evaluation.score_card import card_rows, columns_of, fewer_mark, on_front
 from ear.report.before_after import before_after
+from ear.report.figures.card import cell_colour
 from ear.report.figures.images import ImageSource
-from ear.report.figures.score_card import cell_colour
 from ear.report.gallery import figure_uri, make_gallery, script_json
 from ear.report.style import DPI, concept_title, method_style, order_concepts, order_methods
 from ear.workflow.files import atomic_path, load_template

@@ -26,7 +26,7 @@ from ear.evaluation.protocols import (
     set_of,
 )
 from ear.evaluation.score_card import score_card, to_latex
-from ear.report.figures.score_card import score_card as figure
+from ear.report.figures.card import score_card as figure
 from ear.report.page import results_table
 from ear.workflow.files import write_csv
 from tests import comparison

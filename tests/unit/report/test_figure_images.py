@@ -16,7 +16,7 @@ from ear.errors import InputError
 from ear.report import style
 from ear.report.figures.grids import LETTERS_PER_INCH, MAX_WIDTH, draw_overview, draw_samples, wrap
 from ear.report.figures.images import ImageSource, choose_prompts, image_table, kept_set, wrong_object
-from ear.report.figures.pairs import BINS, borderline, filter_scores
+from ear.report.figures.visual_filter import BINS, borderline, filter_scores
 from ear.report.gallery import make_gallery
 from ear.workflow.files import write_csv
 from tests import comparison

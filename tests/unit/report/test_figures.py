@@ -27,10 +27,10 @@ from ear.evaluation.deviations import NUDITY, WINDOW_LENGTH
 from ear.evaluation.score_card import on_front
 from ear.evaluation.score_card import score_card as make_card
 from ear.report import style
+from ear.report.figures.card import score_card
 from ear.report.figures.levels import prefix, relearning, sweeps, window_length
 from ear.report.figures.nudity import TITLES, nudity
 from ear.report.figures.rates import ATTACKS, attacks, concept_rate, understanding
-from ear.report.figures.score_card import score_card
 from ear.report.figures.tradeoff import tradeoff
 from ear.report.figures.training import LOSSES, training
 from tests import comparison, reproduction
