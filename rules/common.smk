@@ -284,6 +284,22 @@ def not_plotted():
     return off if any(one.judge.by == "nudenet" for one in concepts) else off | {"nudity"}
 
 
+def all_figures():
+    """Figures of the experiment: category, PNG file, caption, concept or nothing."""
+    for figure, of in FIGURES.items():
+        name = figure.replace("_", "-")
+        file = of.get("file", name)
+        if name not in not_plotted():
+            for concept in experiment.concepts if "{concept}" in file else [""]:
+                path = paths.figure(file.format(concept=concept))
+                yield of["category"], path, f"report/{name}.rst", concept
+
+
+def figures():
+    """Files of all figures of the experiment."""
+    return [str(Path(png).with_suffix(suffix)) for _, png, *_ in all_figures() for suffix in (".png", ".pdf")]
+
+
 def results():
     """What an experiment is run for."""
     names = ["metrics.csv", "comparisons.csv", "window-length.csv", "score-card.tex", "top-k.csv"]

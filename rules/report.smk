@@ -92,22 +92,6 @@ FIGURES = {
 }
 
 
-def all_figures():
-    """Figures of the experiment: category, PNG file, caption, concept or nothing."""
-    for figure, of in FIGURES.items():
-        name = figure.replace("_", "-")
-        file = of.get("file", name)
-        if name not in not_plotted():
-            for concept in experiment.concepts if "{concept}" in file else [""]:
-                path = paths.figure(file.format(concept=concept))
-                yield of["category"], path, f"report/{name}.rst", concept
-
-
-def figures():
-    """Files of all figures of the experiment."""
-    return [str(Path(png).with_suffix(suffix)) for _, png, *_ in all_figures() for suffix in (".png", ".pdf")]
-
-
 for figure, of in FIGURES.items():
     file = of.get("file", figure.replace("_", "-"))
     job = f"plot_{figure}" + "-{concept}" * ("{concept}" in file)
