@@ -286,10 +286,11 @@ def not_plotted():
 
 def all_figures():
     """Figures of the experiment: category, PNG file, caption, concept or nothing."""
+    left_out = not_plotted()
     for figure, of in FIGURES.items():
         name = figure.replace("_", "-")
         file = of.get("file", name)
-        if name not in not_plotted():
+        if name not in left_out:
             for concept in experiment.concepts if "{concept}" in file else [""]:
                 path = paths.figure(file.format(concept=concept))
                 yield of["category"], path, f"report/{name}.rst", concept

@@ -61,7 +61,7 @@ class LocalModel:
             prompt = self._tokenizer.apply_chat_template(
                 list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
             ).to(self._device)
-        except (TemplateError, ValueError) as error:  # the latter: there is none
+        except (TemplateError, ValueError) as error:  # the latter: the tokenizer has no template
             raise InputError(
                 f"{self._where}.model: found no usable chat template ({one_line(error)}), wanted a chat model"
             ) from None

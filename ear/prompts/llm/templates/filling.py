@@ -65,7 +65,7 @@ def load_template(kind: str, folder: Path = FOLDER) -> Template:
     """Read the template of a kind of concept, ``<kind>.yaml`` in a folder.
 
     Raises:
-        InputError: it is none.
+        InputError: the file is missing or no valid template.
     """
     path = folder / f"{kind}.yaml"
     template: Template = validated(read_yaml(path, "wanted a template"), Template, path)
