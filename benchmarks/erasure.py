@@ -21,7 +21,7 @@ from benchmarks.shapes import SHAPES, random_backbone
 from ear.erasure.sequences import Pair, sample_sequences
 from ear.erasure.trainer import Trainer, trained_modules
 from ear.erasure.variants import VARIANTS, Settings
-from ear.models.janus import DTYPES, Backbone
+from ear.models.backbone import DTYPES, Backbone
 from ear.world.grammar import Grammar
 
 GUIDANCE, TEMPERATURE, SEED = 1.5, 0.5, 7

@@ -27,7 +27,7 @@ from ear.erasure.variants import VARIANTS, Settings, Threshold
 from ear.images.batching import BatchSize
 from ear.images.rendering import render_prompts
 from ear.images.sampling import Guidance
-from ear.models.janus import DTYPES, Backbone
+from ear.models.backbone import DTYPES, Backbone
 from ear.workflow.jobs import BYTES_PER_MAXRSS
 
 GUIDANCE, TEMPERATURE, SEED = Guidance(5.0), 1.0, 42

@@ -14,7 +14,7 @@ from ear.erasure.sequences import SEEDED_BY, Pair, fitted, read_prompt
 from ear.erasure.trainer import make_optimiser, trained_modules, window_bounds
 from ear.erasure.variants import Settings
 from ear.images.sampling import Guidance, choose, guided, random_numbers
-from ear.models.janus import Backbone, Tokens, left_padded
+from ear.models.backbone import Backbone, Tokens, left_padded
 from ear.workflow.seeding import stable_seed
 
 SEQUENCES = ("unsafe", "safe", "safe-2")

@@ -32,8 +32,10 @@ from ear.images.rendering import image_seed
 from ear.images.sampling import Guidance, sample_prompts
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
+from ear.models.backbone import Backbone, Tokens
 from ear.models.catalogue import ROOT, load_catalogue, shapes_of
-from ear.models.janus import Backbone, Tokens
+from ear.models.families import load_backbone
+from ear.models.janus import Janus
 from ear.prompts.tables import general_of
 from ear.workflow.seeding import stable_seed
 from ear.world.grammar import Grammar, general_prompts
@@ -50,7 +52,7 @@ class World:
     def __init__(self, config: Path) -> None:
         raw = yaml.safe_load(config.read_text(encoding="utf-8"))
         self.config = parse_config(raw, str(config), shapes_of(load_catalogue(ROOT / "assets.yaml")))
-        self.backbone = Backbone.load(str(ROOT / "models/mini-backbone"), "float32", "cpu")
+        self.backbone = load_backbone(str(ROOT / "models/mini-backbone"), "float32", "cpu")
         self.classifier = Classifier.load(ROOT / "models/mini-classifier")
         self.clip = Clip.load(ROOT / "models/mini-clip")
 
@@ -227,7 +229,7 @@ def clip_pairing(world: World) -> Facts:
     return facts
 
 
-class Unmasked(Backbone):
+class Unmasked(Janus):
     """A backbone that reads the padding of a batch as if it were part of the prompt."""
 
     def with_unconditional(self, tokens: Tokens) -> Tokens:
@@ -254,7 +256,7 @@ def unmasked_padding(world: World) -> Facts:
 def other_bytes(world: World) -> Facts:
     """Rows 12 and 13: what changes in general images that are saved as JPEG, or whose colours are cut off?"""
     prompts = world.general()
-    tokens, cut = world.draw(prompts), Backbone(world.backbone.model, world.backbone.processor, rounded=False)
+    tokens, cut = world.draw(prompts), Janus(world.backbone.model, world.backbone.processor, rounded=False)
     images = world.pictures(tokens)
     sides = {"as drawn": images, "JPEG": through_jpeg(images), "cut off": world.pictures(tokens, cut)}
     extractor = Extractor("classifier", world.classifier.clean_fid_features)

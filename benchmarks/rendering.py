@@ -23,7 +23,8 @@ from benchmarks.shapes import SHAPES, random_backbone
 from ear.images.batching import BatchSize
 from ear.images.rendering import render_prompts
 from ear.images.sampling import Guidance, sample_prompts
-from ear.models.janus import DTYPES, Backbone
+from ear.models.backbone import DTYPES, Backbone
+from ear.models.families import load_backbone
 from ear.world.scenes import OBJECTS
 from ear.world.sentences import caption, frames
 
@@ -160,7 +161,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = arguments.dtype or ("bfloat16" if device == "cuda" else "float32")
     if arguments.backbone:
-        backbone = Backbone.load(arguments.backbone, dtype, device)
+        backbone = load_backbone(arguments.backbone, dtype, device)
     else:
         backbone = random_backbone(arguments.shape, dtype, device)
     facts = measure(backbone, arguments.prompts)

@@ -12,7 +12,8 @@ from transformers import (
     LlamaConfig,
 )
 
-from ear.models.janus import DTYPES, Backbone
+from ear.models.backbone import DTYPES, Backbone
+from ear.models.janus import Janus
 from ear.world.backbone import build_backbone, build_processor
 from ear.world.vq import build_vq
 
@@ -36,7 +37,7 @@ def random_backbone(shape: str, dtype: str, device: str) -> Backbone:
         vq = build_vq(settings | {"channel_multiplier": [1] * 4, "num_res_blocks": 0}, seed=0)
         processor = build_processor(image["grid"] ** 2)
         model = build_backbone(vq, processor, **training["architecture"], seed=0)
-        return Backbone(model.to(device, DTYPES[dtype]), processor, shape)
+        return Janus(model.to(device, DTYPES[dtype]), processor, shape)
     processor = build_processor(IMAGE_TOKENS)
     numbers = JANUS_PRO[shape]
     config = JanusConfig(
@@ -65,4 +66,4 @@ def random_backbone(shape: str, dtype: str, device: str) -> Backbone:
     tokens = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     model.generation_config.update(**tokens)
     model.generation_config.generation_kwargs = {"boi_token_id": tokenizer.boi_token_id}
-    return Backbone(model.to(device), processor, shape)
+    return Janus(model.to(device), processor, shape)

@@ -21,7 +21,7 @@ from benchmarks.measure import ROUNDS, report, seconds
 PAPER = "configs/janus-pro-7b.yaml"
 TIME = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) INFO ear\.jobs: wall time", re.MULTILINE)
 # What nearly every job imports before it does anything.
-IMPORTS = "import ear.models.janus, ear.workflow.provenance, pandas, transformers"
+IMPORTS = "import ear.models.families, ear.models.janus, ear.workflow.provenance, pandas, transformers"
 
 
 def timed(*command: str) -> float:

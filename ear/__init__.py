@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ear.evaluation.statistics.intervals import Interval
     from ear.judges.base import Judge
-    from ear.models.janus import Backbone
+    from ear.models.backbone import Backbone
     from ear.world.grammar import Grammar
 
 __version__ = "0.2.0"
@@ -34,7 +34,7 @@ def load(
     revision: str | None = None,
     rounded: bool = True,
 ) -> Backbone:
-    """Load a Janus model.
+    """Load a model.
 
     Args:
         reference: a folder made by ``save_pretrained``, or a hub id ("deepseek-community/Janus-Pro-1B").
@@ -44,11 +44,11 @@ def load(
         rounded: whether pixels are rounded; else their fraction is cut off, as in the authors' scripts.
 
     Raises:
-        InputError: there is no whole Janus model.
+        InputError: there is no whole model of a known family.
     """
-    from ear.models.janus import Backbone
+    from ear.models.families import load_backbone
 
-    return Backbone.load(str(reference), dtype, device, revision, rounded)
+    return load_backbone(str(reference), dtype, device, revision, rounded)
 
 
 def make_pairs(words: str, count: int, seed: int = 42) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from transformers import (
     LlamaConfig,
 )
 
-from ear.models.janus import Backbone
+from ear.models.janus import Janus
 from ear.world.backbone import build_processor
 
 
@@ -22,7 +22,7 @@ def tiny_backbone(
     grid: int = 3,
     codes: int = 32,
     dtype: str = "float32",
-) -> Backbone:
+) -> Janus:
     """A backbone with grid² image tokens, its weights wide enough that prompts and tokens matter."""
     processor = build_processor(num_image_tokens=grid**2)
     tokenizer = processor.tokenizer
@@ -77,4 +77,4 @@ def tiny_backbone(
     model.generation_config.generation_kwargs = {
         "boi_token_id": tokenizer.convert_tokens_to_ids(tokenizer.boi_token)
     }
-    return Backbone(model.to(getattr(torch, dtype)), processor)
+    return Janus(model.to(getattr(torch, dtype)), processor)

@@ -11,7 +11,7 @@ from ear.commands.model_card import AUTHORS_FILE, CARD, model_card
 from ear.erasure.edited_weights import edited, load_edited_for
 from ear.erasure.release import write_authors_weights
 from ear.errors import InputError
-from ear.models.janus import Backbone
+from ear.models.backbone import Backbone
 from ear.workflow.files import atomic_path, sha256_file
 
 

@@ -19,8 +19,8 @@ from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, read_
 from ear.erasure.variants import Variant
 from ear.images.batching import BatchSize, fitting
 from ear.images.decoding import onednn_linears
+from ear.models.backbone import Backbone, Tokens, left_padded, unpadded
 from ear.models.finite import require_losses
-from ear.models.janus import Backbone, Tokens, left_padded, unpadded
 from ear.models.memory import PAIR_ROWS, PAIRS_AT_ONCE, frozen_states
 from ear.workflow.progress import progress
 
@@ -202,8 +202,8 @@ class WithContext(Reader):
         )
         step = len(of_unsafe)
         along = [sequences.get(name, sequences["unsafe"]).repeat(step // count, 1) for name in names]
-        lengths = [max(len(one), len(other)) for one, other in zip(unsafe, safe, strict=True)]
-        ahead = torch.tensor([both.length - length for length in lengths], device=both.ids.device)
+        longest = torch.cat([of_unsafe.mask, of_safe.mask]).sum(dim=1).view(-1, count).amax(dim=0)  # (P,)
+        lengths, ahead = longest.tolist(), of_unsafe.length - longest
         states = self._along(prompts, torch.cat(along), ahead.repeat(len(prompts) // count))
         for pair, length in enumerate(lengths):
             of_pair = {
@@ -247,11 +247,11 @@ class WithContext(Reader):
         that two prompts have in common, which count for no position.
         """
         seen = sequences[:, max(start, 1) - 1 : stop - 1]
-        parts = [self.backbone.embed_image(seen)] if seen.shape[1] else []
+        parts = [self.backbone.embed_image(seen, max(start, 1) - 1)] if seen.shape[1] else []
         if not start:
             parts.insert(0, self.backbone.embed_text(prompt.ids))
-        length, columns = prompt.length, prompt.length + stop - 1
-        mask = torch.cat([prompt.mask, prompt.mask.new_ones(len(prompt), stop - 1)], dim=1)
+        length, columns = prompt.length, self._column(prompt, stop)
+        mask = torch.cat([prompt.mask, prompt.mask.new_ones(len(prompt), columns - length)], dim=1)
         # The same from begin_of_image on for prompts that were padded together.
         positions = torch.arange(self._column(prompt, start), columns, device=mask.device)[None]
         if ahead is not None:
@@ -263,9 +263,10 @@ class WithContext(Reader):
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state  # (R, columns read, D)
+        ends = self.backbone.layout.ends(max(start, 1), stop)
         if start:
-            return States(None, hidden)
-        return States(hidden[:, length - 1 : length], hidden[:, length:] if stop > 1 else None)
+            return States(None, hidden[:, ends])
+        return States(hidden[:, length - 1 : length], hidden[:, length:][:, ends] if stop > 1 else None)
 
     def _backward(
         self, example: Example, bounds: list[tuple[int, int]], factors: Tensor, cache: DynamicCache | None
@@ -294,8 +295,8 @@ class WithContext(Reader):
                     debt[:, :, : columns.start] += leaf.grad
 
     def _column(self, prompt: Tokens, step: int) -> int:
-        """How many columns, of prompt and tokens, lie before a step's own."""
-        return prompt.length + step - 1 if step else 0
+        """How many columns, of prompt and image, lie before those that a step reads."""
+        return prompt.length + self.backbone.layout.columns[step - 1] if step else 0
 
     def _empty(self) -> DynamicCache:
         return DynamicCache(config=self.backbone.model.config.get_text_config())

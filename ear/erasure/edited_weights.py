@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ear.errors import InputError
-from ear.models.janus import Backbone
+from ear.models.backbone import Backbone
 from ear.models.weights import check_dtypes, check_file, check_finite, loading
 from ear.workflow.files import atomic_path, read_csv, sha256_file
 from ear.workflow.texts import parse_json, validated

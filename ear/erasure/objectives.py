@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ear.erasure import variants as presets
-from ear.models.janus import Tokens
+from ear.models.backbone import Tokens
 
 
 class States(NamedTuple):

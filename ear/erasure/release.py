@@ -28,7 +28,8 @@ from ear.erasure.edited_weights import (
     save_edited,
 )
 from ear.errors import InputError, one_line
-from ear.models.janus import DTYPES, Backbone
+from ear.models.backbone import DTYPES, Backbone
+from ear.models.families import load_backbone
 from ear.models.weights import PICKLE_STARTS, check_dtypes, check_file, check_finite, listed
 from ear.workflow.files import atomic_path, sha256_file, write_csv
 
@@ -189,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "import":
-            backbone = Backbone.load(options.backbone, options.dtype, "cpu", options.revision)
+            backbone = load_backbone(options.backbone, options.dtype, "cpu", options.revision)
             facts = {"concept": options.concept, "method": options.method}
             import_authors_weights(options.weights, backbone, facts, options.edited)
             print(f"{options.edited}: edited weights of {backbone_facts(backbone)}")

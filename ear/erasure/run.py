@@ -21,7 +21,7 @@ from ear.erasure.edited_weights import WINDOW_COLUMNS, backbone_facts, save_edit
 from ear.erasure.sequences import Pair
 from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Trainer, key_of
 from ear.erasure.variants import Settings
-from ear.models.janus import Backbone
+from ear.models.backbone import Backbone
 from ear.workflow.files import atomic_path, sha256_file, write_csv, write_text
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from ear.erasure.variants import SEQUENCE_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.images.batching import BatchSize, drawn_at_once
 from ear.images.sampling import Guidance, choose, guided, image_words, random_numbers, sample
+from ear.models.backbone import Backbone, Tokens, left_padded, unpadded
 from ear.models.finite import FiniteWatch
-from ear.models.janus import Backbone, Tokens, left_padded, unpadded
 from ear.models.weights import check_file, loading
 from ear.workflow.files import atomic_path
 from ear.workflow.seeding import stable_seed
@@ -154,7 +154,7 @@ def read_alone(backbone: Backbone, codes: Tensor) -> Tensor:
     from the whole attention, for half the work.
     """
     model: Any = backbone.language_model
-    hidden = backbone.embed_image(codes[:, None])[:, 0]  # (N, D)
+    hidden = backbone.embed_columns(backbone.image_ids(codes[:, None]))[:, 0]  # (N, D)
     for layer in model.layers:
         attention = layer.self_attn
         values = attention.v_proj(layer.input_layernorm(hidden))  # (N, KV heads · D_head)
@@ -173,8 +173,8 @@ def context_free_states(backbone: Backbone, batch_size: int = 4096) -> Tensor:
 
 
 def made_from(backbone: Backbone, pairs: Sequence[Pair]) -> str:
-    """What sequences belong to: SHA-256 of the frozen weights and of the pairs in their order."""
-    return hashlib.sha256(f"{backbone.fingerprint()} {list(pairs)}".encode()).hexdigest()
+    """What sequences belong to: SHA-256 of the frozen model and of the pairs in their order."""
+    return hashlib.sha256(f"{backbone.source()} {list(pairs)}".encode()).hexdigest()
 
 
 def save_sequences(path: str | Path, sequences: Mapping[str, Tensor], source: str) -> None:

@@ -27,8 +27,8 @@ from ear.erasure.variants import LOG_COLUMNS, Optimiser, Settings, Tail, Thresho
 from ear.errors import InputError
 from ear.images.batching import fitting
 from ear.models import memory
+from ear.models.backbone import Backbone
 from ear.models.device import ran_out_of_memory
-from ear.models.janus import Backbone
 from ear.workflow.files import atomic_path
 from ear.workflow.progress import progress
 

@@ -15,7 +15,7 @@ from ear.images.batching import BatchSize
 from ear.images.rendering import image_rows, render_prompts, shard_rows
 from ear.images.sampling import Guidance
 from ear.images.tokens import ImageTokens
-from ear.models.janus import Backbone
+from ear.models.backbone import Backbone
 from ear.prompts.tables import first_targets
 
 

@@ -3,13 +3,14 @@
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from typing import TypeVar
 
 from ear.errors import InputError
 from ear.images.decoding import forget_compiled, free_memory, kept_bytes
 from ear.models import memory
+from ear.models.backbone import Backbone
 from ear.models.device import free_bytes, ran_out_of_memory
-from ear.models.janus import Backbone
 from ear.models.memory import Dimensions
 
 T = TypeVar("T")
@@ -69,17 +70,18 @@ class BatchSize:
 
 def dimensions(backbone: Backbone) -> Dimensions:
     """Shape of a backbone that is loaded."""
-    config, text = backbone.model.config, backbone.model.config.get_text_config()
+    text = backbone.model.config.get_text_config()
     return Dimensions(
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
         intermediate=text.intermediate_size,
         heads=text.num_attention_heads,
         key_value_heads=text.num_key_value_heads,
-        head_size=text.head_dim,
+        head_size=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
         image_tokens=backbone.num_image_tokens,
+        image_columns=backbone.layout.columns[-2],
         codebook=backbone.codebook_size,
-        image_size=config.vision_config.image_size,
+        image_size=int(prod(backbone.image_size) ** 0.5),
         value_bytes=backbone.model.dtype.itemsize,
         loaded=sum(parameter.numel() for parameter in backbone.model.parameters()),
     )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ear.images.sampling import Guidance, random_numbers, sample
-from ear.models.janus import Backbone, Tokens
+from ear.models.backbone import Backbone, Tokens
 from ear.workflow.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def compare(backbone: Backbone, known: Mapping[str, Any], path: str | Path) -> d
     """
     wanted = list(known["tokens"])
     raw = backbone.encode([known["prompt"]], "raw")
-    begin = torch.full_like(raw.ids[:, :1], backbone.processor.tokenizer.boi_token_id)
+    begin = torch.full_like(raw.ids[:, :1], backbone.tokenizer.boi_token_id)
     prompt = Tokens(torch.cat([raw.ids, begin], 1), torch.cat([raw.mask, torch.ones_like(begin)], 1))
     steps = min(len(wanted), backbone.num_image_tokens)
     found = sample(backbone, prompt, random_numbers([0], steps), Guidance(known["guidance"]), 0.0)[0].tolist()

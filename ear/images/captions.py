@@ -13,9 +13,9 @@ from ear.errors import InputError
 from ear.images.batching import BatchSize, fitting
 from ear.images.reading import open_image, read_references
 from ear.images.rendering import shard_rows
-from ear.models.chat_format import CAPTION_TOKENS, DESCRIBE, NO, YES, caption_prompt, question
+from ear.models.backbone import Backbone
+from ear.models.chat_format import CAPTION_TOKENS, DESCRIBE, NO, YES, question
 from ear.models.finite import FiniteWatch
-from ear.models.janus import Backbone
 from ear.models.memory import answering
 from ear.prompts.naming import named
 from ear.workflow.files import read_csv
@@ -24,6 +24,8 @@ from ear.workflow.seeding import stable_seed
 
 ANSWERED = 50
 """Pictures that are described, or asked about, at once."""
+FRAME = 32
+"""Tokens of a chat template around a question, about, when memory is estimated."""
 
 
 @torch.no_grad()
@@ -39,18 +41,17 @@ def caption_images(
     Raises:
         InputError: logits that are not finite.
     """
-    request = caption_prompt(backbone.processor, question)
-    batch_size = _answered_at_once(backbone, request, max_new_tokens)
+    batch_size = _answered_at_once(backbone, question, max_new_tokens)
 
     def answer(part: Sequence[Path]) -> list[str]:
-        inputs, watch, words = _question_inputs(backbone, request, part), FiniteWatch(), count()
+        inputs, watch, words = _question_inputs(backbone, question, part), FiniteWatch(), count()
         hook = backbone.model.get_output_embeddings().register_forward_hook(
             lambda _, __, logits: watch.see(next(words), logits[:, -1])  # each call is one word of the batch
         )
         try:
             output = backbone.model.generate(
                 **inputs,
-                generation_mode="text",
+                **backbone.text_generation,
                 do_sample=False,
                 max_new_tokens=max_new_tokens,
                 use_cache=True,
@@ -59,7 +60,7 @@ def caption_images(
             hook.remove()
         watch.require(lambda row: f"caption of {part[row]}", "word")
         new = output[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in backbone.processor.batch_decode(new, skip_special_tokens=True)]
+        return [text.strip() for text in backbone.tokenizer.batch_decode(new, skip_special_tokens=True)]
 
     batches = progress(
         batch_size.each(files, answer),
@@ -70,17 +71,14 @@ def caption_images(
     return [text for texts in batches for text in texts]
 
 
-def _question_inputs(backbone: Backbone, request: str, files: Sequence[Path]) -> Any:
+def _question_inputs(backbone: Backbone, asked: str, files: Sequence[Path]) -> Any:
     """The same question about each of some pictures, as the model takes it."""
-    images = [open_image(file) for file in files]
-    inputs = backbone.processor(text=[request] * len(images), images=images, return_tensors="pt")
-    return inputs.to(backbone.device, dtype=backbone.model.dtype)
+    return backbone.question_inputs(asked, [open_image(file) for file in files])
 
 
-def _answered_at_once(backbone: Backbone, request: str, answer: int) -> BatchSize:
+def _answered_at_once(backbone: Backbone, asked: str, answer: int) -> BatchSize:
     """Pictures of which a question is asked at once; an answer of 0 tokens is read off one pass."""
-    tokenizer: Any = backbone.processor.tokenizer
-    length = len(tokenizer(request).input_ids) + backbone.num_image_tokens
+    length = len(backbone.tokenizer(asked).input_ids) + FRAME + backbone.layout.columns[-1]
     return BatchSize(
         fitting(backbone, ANSWERED, lambda shape, images: answering(shape, images, length, answer))
     )
@@ -166,11 +164,11 @@ def yes_scores(backbone: Backbone, files: Sequence[Path], words: str) -> np.ndar
     Raises:
         InputError: logits that are not finite.
     """
-    request = caption_prompt(backbone.processor, question(words))
+    asked = question(words)
     yes, no = answer_tokens(backbone)
 
     def score(part: Sequence[Path]) -> np.ndarray:
-        inputs = _question_inputs(backbone, request, part)
+        inputs = _question_inputs(backbone, asked, part)
         logits = backbone.model(**inputs, logits_to_keep=1).logits[:, -1].double()  # (B, words)
         watch = FiniteWatch()
         watch.see(0, logits)
@@ -178,7 +176,7 @@ def yes_scores(backbone: Backbone, files: Sequence[Path], words: str) -> np.ndar
         margin = logits[:, yes].amax(dim=1) - logits[:, no].amax(dim=1)
         return margin.sigmoid().cpu().numpy()
 
-    return np.concatenate([np.zeros(0), *_answered_at_once(backbone, request, 0).each(files, score)])
+    return np.concatenate([np.zeros(0), *_answered_at_once(backbone, asked, 0).each(files, score)])
 
 
 def answer_tokens(backbone: Backbone) -> tuple[list[int], list[int]]:
@@ -187,7 +185,7 @@ def answer_tokens(backbone: Backbone) -> tuple[list[int], list[int]]:
     Raises:
         InputError: the tokenizer begins both with the same tokens.
     """
-    tokenizer: Any = backbone.processor.tokenizer
+    tokenizer = backbone.tokenizer
 
     def firsts(word: str) -> set[int]:
         texts = [blank + text for blank in ("", " ") for text in (word, word.capitalize())]

@@ -20,8 +20,8 @@ from transformers import Cache, StaticCache
 from transformers.cache_utils import DynamicLayer
 
 from ear.errors import FULL, one_line
+from ear.models.backbone import Backbone, Tokens
 from ear.models.device import ran_out_of_memory
-from ear.models.janus import Backbone, Tokens
 from ear.models.memory import padded_columns, padded_images
 from ear.workflow.machine import missing_for_compiling
 
@@ -68,12 +68,13 @@ class NotCompiledError(Exception):
 
 
 class Decoder:
-    """Reads prompts, then one of T image tokens a step.
+    """Reads prompts, then one of T image tokens a step, with the forced tokens behind it.
 
     The R left-padded prompts are one of each image, then the next of each image, and so on.
     """
 
     def __init__(self, backbone: Backbone, rows: Tokens, steps: int, per_image: int) -> None:
+        read = backbone.layout.columns[steps - 1]  # columns of the image
         options = {} if _uncompiled else compile_options(backbone.device)
         still = bool(options) or backbone.device.type == "cuda"  # whether every shape stands still
         self._backbone = backbone
@@ -81,11 +82,11 @@ class Decoder:
         self._options = options
         if still:
             rows = _padded(rows, per_image * padded_images(len(rows) // per_image))
-            self._width = padded_columns(rows.length, steps)  # N columns
+            self._width = padded_columns(rows.length, read)  # N columns
             self._block = self._width
             self._cache = _static_cache(backbone, len(rows), self._width)
         else:
-            self._width = _rounded(rows.length + steps - 1, CPU_BLOCK)
+            self._width = _rounded(rows.length + read, CPU_BLOCK)
             self._block = CPU_BLOCK
             layers = backbone.model.config.get_text_config().num_hidden_layers
             self._cache = Cache(layers=[_BlockLayer() for _ in range(layers)])
@@ -97,6 +98,7 @@ class Decoder:
         )
         self._mask[..., : rows.length].masked_fill_(rows.mask[:, None, None].bool(), 0)
         self._seen = rows.length
+        self._step = 0
         self._positions = rows.mask.sum(dim=1, keepdim=True)  # (R, 1) of the next token
 
     def read_prompts(self) -> Tensor:
@@ -118,15 +120,23 @@ class Decoder:
         Raises:
             NotCompiledError: the step cannot be compiled here.
         """
+        if len(self._rows) > self._count:
+            codes = functional.pad(codes, (0, len(self._rows) - self._count))
+        logits = self._read(self._backbone.image_ids(codes))
+        self._step += 1
+        for word in self._backbone.layout.forced.get(self._step, ()):
+            logits = self._read(torch.full_like(codes, word))
+        return logits[: self._count]
+
+    def _read(self, ids: Tensor) -> Tensor:
+        """Logits behind one more column of the image."""
         self._mask[..., self._seen] = 0
         self._seen += 1
         width = _rounded(self._seen, self._block)
-        if len(self._rows) > self._count:
-            codes = functional.pad(codes, (0, len(self._rows) - self._count))
         step = self._compiled if self._options else decoding_step
-        logits = step(self._backbone.model, codes, self._mask[..., :width], self._positions, self._cache)
+        logits = step(self._backbone, ids, self._mask[..., :width], self._positions, self._cache)
         self._positions = self._positions + 1
-        return logits[: self._count]
+        return logits
 
     def _compiled(self, *inputs: Any) -> Tensor:
         """The compiled step; where its shape is new, it is compiled first."""
@@ -146,18 +156,19 @@ class Decoder:
             raise NotCompiledError from error
 
 
-def decoding_step(model: Any, codes: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
-    """Logits (R, V) of transformers' Janus model after one more image token in each row.
+def decoding_step(backbone: Backbone, ids: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
+    """Logits (R, V) of a model after one more column of an image in each row.
 
-    Codes (R,) and positions (R, 1) are int64, the mask (R, 1, 1, N) is added to the attention's scores.
+    Ids (R,), as ``Backbone.embed_columns`` takes them, and positions (R, 1) are int64; the mask (R, 1, 1, N)
+    is added to the attention's scores.
     """
-    hidden = model.model.language_model(
-        inputs_embeds=model.prepare_embeddings_for_image_generation(codes[:, None]),
+    hidden = backbone.language_model(
+        inputs_embeds=backbone.embed_columns(ids[:, None]),
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
     ).last_hidden_state[:, -1]
-    return model.model.generation_head(hidden)
+    return backbone.image_logits(hidden)
 
 
 def compile_options(device: torch.device) -> dict[str, Any]:

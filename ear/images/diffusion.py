@@ -17,7 +17,7 @@ from transformers import CLIPTextModel
 from ear.errors import InputError
 from ear.images.batching import BatchSize
 from ear.images.rendering import draw_images, image_rows
-from ear.models.janus import DTYPES, tensor_digest
+from ear.models.backbone import DTYPES, tensor_digest
 from ear.models.weights import check_file, check_finite, check_folder, check_report, loading
 
 WANTED = "a diffusers folder of Stable Diffusion"

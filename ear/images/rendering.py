@@ -18,7 +18,7 @@ from ear.images.batching import BatchSize, drawn_at_once
 from ear.images.reading import UNREADABLE
 from ear.images.sampling import Guidance, sample_prompts
 from ear.images.tokens import SavedTokens
-from ear.models.janus import Backbone, tensor_digest
+from ear.models.backbone import Backbone, tensor_digest
 from ear.prompts.tables import first_targets, with_samples
 from ear.workflow.files import put_file, read_csv, remove_partials, sha256_file, write_json
 from ear.workflow.progress import progress
@@ -99,7 +99,7 @@ def render_prompts(
         longest = max(lengths[row] for row in batch)
         return drawn_at_once(backbone, batch_size.wanted, guidance.rows, longest)
 
-    drawn_from = f"{backbone.fingerprint()} {experiment_seed} {guidance} {temperature}"
+    drawn_from = f"{backbone.source()} {experiment_seed} {guidance} {temperature}"
     return draw_images(
         rows,
         folder,

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ear.errors import InputError
 from ear.images.decoding import Decoder, NotCompiledError, cpu_kernels
+from ear.models.backbone import Backbone, Encoding, Tokens, left_padded, unpadded
 from ear.models.finite import FiniteWatch
-from ear.models.janus import Backbone, Encoding, Tokens, left_padded, unpadded
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def sample(
 
 def image_words(backbone: Backbone, tokens: Tokens, row: int, names: Sequence[str] = ()) -> str:
     """An image in words, for errors: its name, where there is one, and its prompt."""
-    words = backbone.processor.tokenizer.decode(tokens.ids[row][tokens.mask[row].bool()])
+    words = backbone.tokenizer.decode(tokens.ids[row][tokens.mask[row].bool()])
     return " ".join(["image", *names[row : row + 1], repr(shorten(words, 200, placeholder=" …"))])
 
 
@@ -158,12 +158,8 @@ def guidance_rows(
     if not guidance.strength:
         return backbone.with_unconditional(tokens)
     assert negative is not None, "a guidance with a strength has a negative prompt"
-    both = left_padded([*unpadded(tokens), *unpadded(negative)], backbone.pad_id)  # (B + 1, L)
-    prompts = backbone.with_unconditional(Tokens(both.ids[:-1], both.mask[:-1]))
-    return Tokens(
-        torch.cat([prompts.ids, both.ids[-1:].expand(len(tokens), -1)]),
-        torch.cat([prompts.mask, both.mask[-1:].expand(len(tokens), -1)]),
-    )
+    prompts = unpadded(backbone.with_unconditional(tokens))
+    return left_padded([*prompts, *unpadded(negative) * len(tokens)], backbone.pad_id)
 
 
 def sample_prompts(

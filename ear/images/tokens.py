@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ear.errors import InputError
 from ear.images.sampling import Guidance
-from ear.models.janus import Backbone
+from ear.models.backbone import Backbone
 from ear.models.weights import check_file, loading
 from ear.workflow.files import atomic_path
 
@@ -30,7 +30,7 @@ Image = tuple[str, int]
 
 def sampled_from(backbone: Backbone, guidance: Guidance, temperature: float) -> str:
     """All that an image's tokens depend on besides its prompt and seed."""
-    return f"{backbone.fingerprint()} {guidance} {temperature}"
+    return f"{backbone.source()} {guidance} {temperature}"
 
 
 @dataclass(frozen=True)

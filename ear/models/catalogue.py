@@ -86,6 +86,7 @@ class Shape(Section):
     key_value_heads: Positive | None = Field(None, description="of grouped queries; null: as many as heads")
     head_size: Positive | None = Field(None, description="width of a head; null: hidden / heads")
     image_tokens: Positive
+    forced_tokens: int = Field(0, ge=0, description="tokens of an image that are read, never drawn")
     codebook: Positive
     image_size: Positive = Field(description="pixels a side")
 

@@ -36,6 +36,7 @@ class Dimensions:
     key_value_heads: int
     head_size: int
     image_tokens: int
+    image_columns: int  # tokens of an image that are read, forced ones among them, when all are drawn
     codebook: int
     image_size: int  # pixels a side
     value_bytes: int  # of a weight or an activation
@@ -77,15 +78,15 @@ def padded_images(images: int) -> int:
     return 1 << (images - 1).bit_length()
 
 
-def padded_columns(length: int, steps: int) -> int:
-    """Columns of a cache of fixed width: ``length`` of the prompt and ``steps`` − 1 read after it."""
-    return -(-(length + steps - 1) // WIDTH_BLOCK) * WIDTH_BLOCK
+def padded_columns(length: int, read: int) -> int:
+    """Columns of a cache of fixed width: ``length`` of the prompt and those of the image that are read."""
+    return -(-(length + read) // WIDTH_BLOCK) * WIDTH_BLOCK
 
 
 def drawing(shape: Dimensions, images: int, rows: int, length: int) -> float:
     """Sampling a batch of images, each in so many rows, and decoding it to pixels."""
     images = padded_images(images)
-    lanes, columns = rows * images, padded_columns(length, shape.image_tokens)
+    lanes, columns = rows * images, padded_columns(length, shape.image_columns)
     prompt = _passed(shape, lanes, length, columns)
     chosen = lanes * shape.codebook * FLOAT + 3 * images * shape.codebook * DOUBLE
     pixels = min(images, GPU_PICTURES) * shape.image_size**2 * PIXEL_VALUES * shape.value_bytes
@@ -94,7 +95,7 @@ def drawing(shape: Dimensions, images: int, rows: int, length: int) -> float:
 
 def frozen_states(shape: Dimensions, rows: int, length: int) -> float:
     """Reading the frozen model's states along whole images: cache, one layer's pass, states."""
-    columns = length + shape.image_tokens - 1
+    columns = length + shape.image_columns
     states = 2 * rows * columns * shape.hidden * shape.value_bytes  # the teacher's are made from them
     logits = 4 * shape.image_tokens * shape.codebook * FLOAT  # of one pair at a time
     return rows * columns * shape.cached_bytes + _passed(shape, rows, columns, columns) + states + logits
@@ -107,7 +108,7 @@ def training(
 
     That is the teacher states of ``pairs`` and, with ``adam``, two moments of each weight.
     """
-    columns = length + shape.image_tokens - 1
+    columns = length + shape.image_columns
     tokens = min(micro_batch, shape.image_tokens) + length  # the first one reads the prompt too
     # θ*, the gradient, a temporary of the optimiser's step, and the moments.
     weights = (5 if adam else 3) * shape.trained_bytes(layers)
@@ -139,7 +140,7 @@ def gradients(shape: Dimensions, images: int, length: int, tokens: int, layers: 
 
     No layer is trained where the gradient is the prompt's.
     """
-    columns = length + tokens - 1
+    columns = length + tokens * shape.image_columns // shape.image_tokens
     logits = images * tokens * shape.codebook * (3 * FLOAT + shape.value_bytes)
     return _saved(shape, images, columns, columns, layers) + logits
 

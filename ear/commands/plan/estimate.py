@@ -140,10 +140,11 @@ def dimensions_of(config: Config, catalogue: Mapping[str, Asset]) -> Dimensions:
     derived = {
         "key_value_heads": asset.shape.key_value_heads or asset.shape.heads,
         "head_size": asset.shape.head_size or asset.shape.hidden // asset.shape.heads,
+        "image_columns": asset.shape.image_tokens - 1 + asset.shape.forced_tokens,
         "value_bytes": VALUE_BYTES[config.backbone.dtype],
         "loaded": asset.size // held,
     }
-    return Dimensions(**asset.shape.model_dump() | derived)
+    return Dimensions(**asset.shape.model_dump(exclude={"forced_tokens"}) | derived)
 
 
 def disk_of(config: Config, shape: Dimensions) -> dict[str, float]:

@@ -71,7 +71,7 @@ class Speed:
 
     def __init__(self, shape: Dimensions, batch_size: int) -> None:
         self.shape, self.batch_size = shape, batch_size
-        self.width = padded_columns(PROMPT, shape.image_tokens)
+        self.width = padded_columns(PROMPT, shape.image_columns)
 
     def start(self) -> float:
         """Seconds before a job that loads the backbone begins its work."""

@@ -13,7 +13,7 @@ from ear.evaluation.attacks import ATTACK_COLUMNS
 from ear.images.batching import BatchSize, drawn_at_once
 from ear.images.sampling import Guidance, random_numbers, sample
 from ear.judges.base import BATCH, Judge
-from ear.models.janus import Backbone, left_padded
+from ear.models.backbone import Backbone, left_padded
 
 
 class AttackedModel:
@@ -89,13 +89,14 @@ def image_losses(backbone: Backbone, prompts: Tensor, mask: Tensor, images: Tens
         (B,) float32, in nats a token.
     """
     length, (rows, steps) = prompts.shape[1], images.shape
-    whole = functional.pad(mask, (0, steps - 1), value=1)  # (B, L + T − 1)
+    image = backbone.embed_image(images[:, :-1])
+    whole = functional.pad(mask, (0, image.shape[1]), value=1)  # (B, L + columns)
     hidden = backbone.language_model(
-        inputs_embeds=torch.cat([prompts, backbone.embed_image(images[:, :-1])], dim=1),
+        inputs_embeds=torch.cat([prompts, image], dim=1),
         attention_mask=whole,
         position_ids=(whole.cumsum(dim=1) - 1).clamp_min(0),
         use_cache=False,
-    ).last_hidden_state[:, length - 1 :]
+    ).last_hidden_state[:, length - 1 :][:, backbone.layout.ends(0, steps)]
     logits = backbone.image_logits(hidden).float()  # (B, T, V)
     losses = functional.cross_entropy(logits.flatten(0, 1), images.flatten(), reduction="none")
     return losses.view(rows, steps).mean(dim=1)

@@ -16,8 +16,8 @@ from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses
 from ear.images.batching import BatchSize, fitting
 from ear.images.decoding import free_memory
 from ear.images.rendering import image_seed
+from ear.models.backbone import Backbone, Tokens, left_padded, unpadded
 from ear.models.finite import require_losses
-from ear.models.janus import Backbone, Tokens, left_padded, unpadded
 from ear.models.memory import Dimensions, relearning
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
@@ -63,7 +63,7 @@ def relearn(
         unpadded(backbone.encode(list(texts), "chat")) for texts in (prompts["prompt"], safe)
     )
     seeds = [image_seed(experiment_seed, prompt_id) for prompt_id in prompts["prompt_id"]]
-    length = max(map(len, safe_ids))
+    length = max(len(ids) for prompt in safe_ids for ids in (prompt, backbone.unconditional(prompt)))
     layers = len({name.rpartition(".")[0] for name in names})
 
     def need(shape: Dimensions, images: int) -> float:
@@ -118,6 +118,5 @@ def _batches(count: int, batch_size: int, seed: int) -> Iterator[list[tuple[int,
 
 def _prompts(backbone: Backbone, prompts: Sequence[Tensor], part: Sequence[tuple[int, bool]]) -> Tokens:
     """The prompts of some images, the dropped ones as their unconditional twins."""
-    tokens = left_padded([prompts[row] for row, _ in part], backbone.pad_id)
-    dropped = torch.tensor([drop for _, drop in part], device=backbone.device)[:, None]
-    return Tokens(torch.where(dropped, backbone.unconditional(tokens).ids, tokens.ids), tokens.mask)
+    ids = [backbone.unconditional(prompts[row]) if dropped else prompts[row] for row, dropped in part]
+    return left_padded(ids, backbone.pad_id)

@@ -21,9 +21,8 @@ from ear.evaluation.attacks import CANDIDATES, SEARCHES, search_set
 from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses
 from ear.images.batching import BatchSize, fitting
 from ear.images.rendering import image_seed
-from ear.models.chat_format import prompt_frame
+from ear.models.backbone import Backbone, left_padded
 from ear.models.finite import require_losses
-from ear.models.janus import Backbone, left_padded
 from ear.models.memory import Dimensions, gradients
 from ear.prompts.minors import UNSAFE, speaks_of_minors
 from ear.prompts.naming import core, named, words_of
@@ -55,9 +54,8 @@ class OpenPrompt:
 
 def open_prompts(backbone: Backbone, prompts: Sequence[str]) -> list[OpenPrompt]:
     """Cut chat prompts open. Closed with no tokens, they are what ``Backbone.encode`` makes of them."""
-    tokenizer = backbone.processor.tokenizer
-    before, after = prompt_frame(backbone.processor)
-    tail = tokenizer(after, add_special_tokens=False).input_ids
+    before, after = backbone.frame()
+    tail = backbone.tokenizer(after, add_special_tokens=False).input_ids
     heads = [backbone.text_ids(before, prompt.strip(), "") for prompt in prompts]
     return [
         OpenPrompt(prompt, *(torch.tensor(ids, device=backbone.device) for ids in (head, tail)))
@@ -83,7 +81,7 @@ def vocabulary(backbone: Backbone, words: Sequence[str], kind: str) -> Tensor:
     Raises:
         InputError: nothing is left.
     """
-    tokenizer: Any = backbone.processor.tokenizer
+    tokenizer = backbone.tokenizer
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     forbidden = list(dict.fromkeys([*words, *(part for name in words for part in words_of(core(name)))]))
     size = min(len(tokenizer), backbone.model.get_input_embeddings().num_embeddings)
@@ -304,7 +302,7 @@ def _without_minors(
     attacked: AttackedModel, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]
 ) -> list[Tensor]:
     """The appended tokens, none where a prompt would speak of minors with them: no such image is rendered."""
-    decode = attacked.backbone.processor.tokenizer.decode
+    decode = attacked.backbone.tokenizer.decode
     joined = [prompt.text + decode(tokens) for prompt, tokens in zip(opened, appended, strict=True)]
     apart = _texts(attacked, opened, appended)
     found = [any(map(speaks_of_minors, texts)) for texts in zip(joined, apart, strict=True)]
@@ -313,7 +311,7 @@ def _without_minors(
 
 def _texts(attacked: AttackedModel, opened: Sequence[OpenPrompt], appended: Sequence[Tensor]) -> list[str]:
     """Prompts with what was appended, in words."""
-    decode = attacked.backbone.processor.tokenizer.decode
+    decode = attacked.backbone.tokenizer.decode
     return [
         " ".join([prompt.text, *decode(tokens).split()])
         for prompt, tokens in zip(opened, appended, strict=True)

@@ -186,7 +186,9 @@ def test_every_job_may_take_twice_as_long_or_have_prompts_of_any_length(name):
     limits, speed = run_times(config, CATALOGUE), speed_of(config)
     assert captioning.ANSWERED == CAPTION_BATCH and set(limits) == {job.name for job in jobs(config)}
     assert all(limits[job.name] * 60 > 2 * job.seconds(speed) for job in jobs_of(config, speed))
-    speed.width = padded_columns(577, speed.shape.image_tokens)  # all as long as the longest that CLIP counts
+    speed.width = padded_columns(
+        577, speed.shape.image_columns
+    )  # all as long as the longest that CLIP counts
     assert all(limits[job.name] * 60 > job.seconds(speed) for job in jobs_of(config, speed))
 
 
@@ -252,7 +254,7 @@ def compiled(lengths, batch_size):
     batches = [
         (len(rows), max(lengths[row] for row in rows)) for rows in batches_by_length(lengths, batch_size)
     ]
-    return {(padded_images(count), padded_columns(longest, 576)) for count, longest in batches}
+    return {(padded_images(count), padded_columns(longest, 575)) for count, longest in batches}
 
 
 def test_assets_are_to_fetch_until_they_are_there(tmp_path):

@@ -18,8 +18,8 @@ from ear.errors import InputError
 from ear.images.captions import caption_images
 from ear.images.sampling import Guidance, sample_prompts
 from ear.models.catalogue import load_catalogue
+from ear.models.families import load_backbone
 from ear.models.fetch import fetch_asset
-from ear.models.janus import Backbone
 from ear.prompts.published import read_pairs, read_targets
 
 REPOSITORY = Path(__file__).parents[3]
@@ -37,7 +37,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def backbone(root):
-    return Backbone.load(str(root / "janus-pro-7b"), "float32", "cpu")
+    return load_backbone(str(root / "janus-pro-7b"), "float32", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_config_without_a_word_on_ties_is_saved_with_the_right_one(root, backb
     backbone.model.save_pretrained(tmp_path)
     backbone.processor.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["tie_word_embeddings"] is False
-    assert Backbone.load(str(tmp_path), "float32", "cpu").fingerprint() == backbone.fingerprint()
+    assert load_backbone(str(tmp_path), "float32", "cpu").fingerprint() == backbone.fingerprint()
 
 
 def test_the_backbone_heeds_the_prompt_and_captions_pictures(backbone, files):

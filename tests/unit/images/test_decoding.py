@@ -14,7 +14,7 @@ from ear.images import decoding
 from ear.images.batching import BatchSize
 from ear.images.decoding import Decoder
 from ear.images.sampling import Guidance, random_numbers, sample, sample_prompts
-from ear.models.janus import Tokens
+from ear.models.backbone import Tokens
 from ear.workflow import machine
 from ear.workflow.machine import missing_for_compiling
 from ear.world.grammar import Grammar

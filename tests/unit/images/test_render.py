@@ -15,7 +15,7 @@ from ear.images.rendering import (
     shard_rows,
 )
 from ear.images.sampling import Guidance, sample_prompts
-from ear.models.janus import Backbone
+from ear.models.janus import Janus
 from ear.workflow.files import sha256_file, write_csv
 from tests.tiny import tiny_backbone
 
@@ -103,7 +103,7 @@ def test_resumption_renders_only_what_is_missing_or_damaged_and_the_same(backbon
 
 def test_colours_are_rounded_or_cut_off_and_a_changed_protocol_draws_again(backbone, tmp_path):
     tokens = torch.arange(2 * backbone.num_image_tokens).reshape(2, -1) % backbone.codebook_size
-    cut = Backbone(backbone.model, backbone.processor, rounded=False)
+    cut = Janus(backbone.model, backbone.processor, rounded=False)
     exact = (backbone.model.decode_image_tokens(tokens).double().clamp(-1, 1) + 1) * 127.5
     rounded, floor = (np.stack(list(which.pixels(tokens))) for which in (backbone, cut))
     assert np.abs(rounded - exact.numpy()).max() <= 0.5 + 1e-3

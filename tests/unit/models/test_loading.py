@@ -13,7 +13,7 @@ from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
 from ear.errors import InputError
 from ear.images.diffusion import load_pipeline
 from ear.models.chat_format import BOS
-from ear.models.janus import Backbone
+from ear.models.families import load_backbone
 from tests.tiny import tiny_backbone
 
 
@@ -32,7 +32,7 @@ def folder(saved, tmp_path):
 
 
 def load(folder):
-    return Backbone.load(str(folder), "float32", "cpu")
+    return load_backbone(str(folder), "float32", "cpu")
 
 
 def refusal(folder):

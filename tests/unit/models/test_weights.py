@@ -23,7 +23,7 @@ from ear.judges.artist import ArtistClassifier
 from ear.judges.classifier import Classifier
 from ear.judges.clip import Clip
 from ear.judges.nudenet import NudityJudge
-from ear.models.janus import Backbone
+from ear.models.families import load_backbone
 from ear.models.weights import fault
 from tests.small_judges import small_classifier, small_clip
 from tests.tiny import tiny_backbone
@@ -84,7 +84,7 @@ def whole(tmp_path_factory):
 
 
 def janus(folder):
-    return Backbone.load(str(folder), "float32", "cpu")
+    return load_backbone(str(folder), "float32", "cpu")
 
 
 LOADERS = {  # folder → (its file of weights, what loads it)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ear.commands.stand_ins.tiny_janus import byte_processor
 from ear.evaluation.attacks.search import _without_minors, open_prompts, vocabulary
-from ear.models.janus import Backbone
+from ear.models.janus import Janus
 from ear.prompts.llm.checks import Reason, Rules, SourceResult
 from ear.prompts.minors import speaks_of_minors
 from ear.prompts.published import read_pairs, read_targets
@@ -103,7 +103,7 @@ def test_attackers_append_no_age_words():
     """Neither by one token nor put together from several, though each alone is harmless."""
     processor = byte_processor()
     processor.tokenizer.add_tokens(["toddler"])
-    backbone = Backbone(tiny_backbone().model, processor)
+    backbone = Janus(tiny_backbone().model, processor)
     backbone.model.resize_token_embeddings(len(processor.tokenizer))
     words = {kind: vocabulary(backbone, ["statue"], kind) for kind in ("unsafe", "object")}
     ids = processor.tokenizer.convert_tokens_to_ids(["t", "e", "e", "n"])
