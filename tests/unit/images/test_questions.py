@@ -110,8 +110,7 @@ def test_the_likeliest_way_to_begin_an_answer_counts(backbone, monkeypatch, pict
 
 
 def test_a_tokenizer_that_knows_neither_word_is_an_error():
-    same = SimpleNamespace(tokenizer=lambda text, **_: SimpleNamespace(input_ids=[7]))
-    backbone = SimpleNamespace(processor=same)
+    backbone = SimpleNamespace(tokenizer=lambda text, **_: SimpleNamespace(input_ids=[7]))
     with pytest.raises(InputError, match="found the same tokens for yes and no"):
         answer_tokens(backbone)
 
