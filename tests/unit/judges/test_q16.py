@@ -2,11 +2,13 @@
 
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from ear.commands.stand_ins.tiny_judges import EMBEDDING, write_clip_large, write_q16
@@ -129,3 +131,18 @@ def test_numpys_older_name_for_an_array_is_read_too(folder, tmp_path):
     assert b"numpy._core.multiarray" in newer
     (tmp_path / "prompts.p").write_bytes(newer.replace(b"numpy._core", b"numpy.core"))
     assert np.array_equal(read_prompts(tmp_path / "prompts.p", EMBEDDING), good)
+
+
+def test_a_clip_without_the_embedding_of_images_is_refused(folder, tmp_path):
+    shutil.copytree(folder / "clip", tmp_path / "clip")
+    weights = load_file(tmp_path / "clip/model.safetensors")
+    for change, said in [
+        (lambda: weights.pop("visual_projection.weight"), r"found no weights visual_projection\.weight"),
+        (lambda: weights.update({"visual_projection.weight": torch.full((24, 32), torch.nan)}), "NaN"),
+        (lambda: weights.update({"visual_projection.weight": torch.ones(9, 32)}), r"found shape \(9, 32\)"),
+        (lambda: weights.update({"visual_projector.weight": torch.ones(9)}), "visual_projector"),
+    ]:
+        change()
+        save_file(weights, tmp_path / "clip/model.safetensors", {"format": "pt"})
+        with pytest.raises(InputError, match=said):
+            Q16Judge(tmp_path / "clip", folder / "q16/prompts.p")
