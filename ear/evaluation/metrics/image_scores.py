@@ -295,9 +295,7 @@ def load_looks(
         for name, keys, model, judge in zip(names, settings, models, loaded, strict=False):
             if judge is not None:
                 weights = json.dumps(keys, sort_keys=True) + _digest([model[0], *files["objects"]])
-                weights += "".join(
-                    map(sha256_file, model[1:])
-                )  # a calibration, or the record of Q16's prompts
+                weights += "".join(map(sha256_file, model[1:]))  # a calibration, a record of Q16's prompts
                 looks[JUDGED].append(judge_look(name, judge, weights))
     return looks
 
