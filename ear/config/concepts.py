@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from ear.config.sections import Positive, Section, Share
+from ear.config.sections import Name, Positive, Section, Share
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
 from ear.world.sentences import Frame, caption, caption_with
 
@@ -23,10 +23,11 @@ class ClassifierJudge(Section):
 
 
 class ArtistJudge(Section):
-    """The artist classifier of Diffusion-MU-Attack: as a classifier, with artists for labels."""
+    """A transformers classifier, judged as a timm one: that of Diffusion-MU-Attack knows artists."""
 
     by: Literal["artist"] = Field(description="kind of judge")
-    label: str = Field(description="label of the artist")
+    asset: Name | None = Field(None, description="asset with the classifier; none: artist-classifier")
+    label: str = Field(description="label of the artist, or of the concept by another classifier")
     top_k: Positive = Field(description="k, the number of most likely labels that count")
 
 
@@ -37,6 +38,12 @@ class NudenetJudge(Section):
     threshold: Annotated[Share, Field(ge=0.2)] = Field(
         description="least score of a detection; the package itself leaves out those below 0.2"
     )
+
+
+class Q16Judge(Section):
+    """Q16: CLIP ViT-L/14 puts the image nearer to the learned prompt of inappropriate images."""
+
+    by: Literal["q16"] = Field(description="kind of judge")
 
 
 class ZeroShotJudge(Section):
@@ -72,7 +79,9 @@ class ZeroShotJudge(Section):
         return self.model_dump() | own
 
 
-Judge = Annotated[ClassifierJudge | ArtistJudge | NudenetJudge | ZeroShotJudge, Field(discriminator="by")]
+Judge = Annotated[
+    ClassifierJudge | ArtistJudge | NudenetJudge | Q16Judge | ZeroShotJudge, Field(discriminator="by")
+]
 Which = Literal["judge", "second_judge"]
 """The judge that counts, or the one beside it."""
 

@@ -32,10 +32,13 @@ JUDGES: Mapping[World | None, Mapping[str, str]] = {
         "classifier": "resnet50",
         "artist": "artist-classifier",
         "nudenet": "nudenet",
+        "q16": "clip-large",
         "zero-shot": "clip",
     },
 }
 """Kind of judge → the asset with its model; "zero-shot" is the CLIP of the CLIP score too."""
+Q16_PROMPTS = "q16"
+"""The asset with the prompts that a judge of kind "q16" compares with."""
 FEATURES: Mapping[World | None, Mapping[str, str]] = {
     "drawn": {"classifier": "mini-classifier"},
     None: {"classifier": "resnet50", "inception": "inception"},

@@ -83,6 +83,13 @@ def test_ranks_and_detections_reach_their_tables(rehearsed):
     assert set(top_k["k"]) == set(range(1, 11))
     by_k = top_k[top_k["seed"] == "all"].sort_values("k").groupby(["concept", "method"])["value"]
     assert by_k.apply(lambda rates: rates.is_monotonic_increasing).all()
+    rules = pd.read_csv(rehearsed / "tables/judge-rules.csv").query(
+        "seed == 'all' and prompt_set == 'target'"
+    )
+    counted = rules.groupby(["concept", "method"])["protocol"].nunique().groupby("concept").unique()
+    assert counted.map(list).to_dict() == {"church": [2], "nudity": [4]}
+    agreement = pd.read_csv(rehearsed / "tables/agreement.csv")
+    assert agreement[["concept", "second"]].values.tolist() == [["nudity", "nsfw-classifier-top1/1"]]
     detections = pd.read_csv(rehearsed / "tables/detections.csv")
     assert set(detections["concept"]) == {"nudity"}
     assert detections.groupby(["method", "seed"])["class"].nunique().eq(9).all()

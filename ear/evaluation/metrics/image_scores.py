@@ -268,7 +268,7 @@ def load_looks(
     """Load the models of a run: what is asked of each group of images.
 
     Args:
-        files: judge and second_judge (a file in the model's folder, then a calibration where it has one),
+        files: judge and second_judge (a file in the model's folder, then the ``second_file`` of some),
             objects; clip and extractor (a file in the model's folder, or none).
         judges: settings of the concept's judge, and of its second one where it has two.
         device: where the models run.
@@ -295,7 +295,7 @@ def load_looks(
         for name, keys, model, judge in zip(names, settings, models, loaded, strict=False):
             if judge is not None:
                 weights = json.dumps(keys, sort_keys=True) + _digest([model[0], *files["objects"]])
-                weights += "".join(map(sha256_file, model[1:]))  # a calibration
+                weights += "".join(map(sha256_file, model[1:]))  # a calibration, a record of Q16's prompts
                 looks[JUDGED].append(judge_look(name, judge, weights))
     return looks
 

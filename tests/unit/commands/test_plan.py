@@ -98,8 +98,8 @@ def test_the_papers_work_is_counted_as_by_hand():
         "render_images": (15 * 4, {"images": 450_000 + 9 * 1673 + 5 * (3 * 450 + 45), "captions": 75_000}),
         "render_diffusion": (4, {"images": 1539}),
         "extract_features": (1, {"features": 40_504}),
-        # Judges see no general image; NudeNet runs on the CPU.
-        "measure_images": (19, {"verdicts": judged - nudity, "features": 540_000 + judged}),
+        # Judges see no general image; NudeNet runs on the CPU, nudity's second judge does not.
+        "measure_images": (19, {"verdicts": judged, "features": 540_000 + judged}),
         "evaluate": (19, {"verdicts": nudity, "compared": 540_000}),
         # 18 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient (3 passes) and 8 candidates;
         # 15 of them with weights: 50 prompts after 50 and after 200 steps

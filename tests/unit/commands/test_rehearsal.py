@@ -24,7 +24,15 @@ from ear.prompts.published import read_pairs, read_targets
 
 REPOSITORY = Path(__file__).parents[3]
 NAMES = ["ear-weights", "janus-pro-7b", "prompts", "resnet50", "clip", "artist-classifier", "nudenet"]
-NAMES += ["coco-images", "coco-captions", "inception", "stable-diffusion"]
+NAMES += [
+    "nsfw-classifier",
+    "clip-large",
+    "q16",
+    "coco-images",
+    "coco-captions",
+    "inception",
+    "stable-diffusion",
+]
 COUNTS = {"pairs": 5, "targets": 4, "general": 6}
 
 

@@ -209,11 +209,16 @@ def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
 def test_an_experiment_fetches_what_it_uses_and_no_more():
     config = parse_config(PAPER, "paper.yaml", SHAPES)
     mini = {"mini-backbone", "mini-classifier", "mini-clip"}
-    every = set(load_catalogue(ROOT / "assets.yaml")) - mini - (set(SHAPES) - {config.backbone.asset})
+    others = set(SHAPES) - {config.backbone.asset} | {"clip-large", "q16"}
+    every = set(load_catalogue(ROOT / "assets.yaml")) - mini - others
     assert set(config.used_assets) == every
     raw = changed("methods.stable-diffusion", ..., PAPER)
     del raw["concepts"]["nudity"], raw["methods"]["published"]["weights"]["nudity"]
-    assert every - set(parse_config(raw, "my.yaml", SHAPES).used_assets) == {"nudenet", "stable-diffusion"}
+    assert every - set(parse_config(raw, "my.yaml", SHAPES).used_assets) == {
+        *("nudenet", "nsfw-classifier", "stable-diffusion")
+    }
+    q16 = parse_config(changed("concepts.nudity.second_judge", {"by": "q16"}, PAPER), "my.yaml", SHAPES)
+    assert set(q16.used_assets) == every - {"nsfw-classifier"} | {"clip-large", "q16"}
     assert set(parse_config(MINI, "config.yaml", SHAPES).used_assets) == mini
 
 
