@@ -92,8 +92,7 @@ class PublicPrompts(Section):
 
     asset: Literal[PUBLIC_PROMPTS] = Field(description="asset with the files")  # type: ignore[valid-type]
     files: list[str] = Field(
-        min_length=1,
-        description="CSV; JSON of objects, listed or numbered, or of {concept: texts}; .txt, a prompt a line",
+        min_length=1, description="CSV, or JSON of objects, listed or numbered, or of {concept: prompts}"
     )
     column: str = Field("prompt", description="column or key with the prompt")
     where: dict[str, Phrase] = Field(

@@ -42,12 +42,11 @@ class Download(Section):
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     unpack: Patterns | None = Field(None, description="it is a zip archive: the members to keep")
-    name: Text | None = Field(None, description="name of the downloaded file; null: the URL's")
 
     @property
     def file(self) -> str:
         """Name of the downloaded file."""
-        return self.name or urlsplit(self.url).path.rsplit("/", 1)[1]
+        return urlsplit(self.url).path.rsplit("/", 1)[1]
 
 
 class Urls(Section):

@@ -16,7 +16,7 @@ from ear.prompts.minors import without_minors
 from ear.prompts.tables import PAIR_COLUMNS, PROMPT_COLUMNS, REMOVED, SAMPLE
 from ear.workflow.files import column_names, read_csv
 from ear.workflow.seeding import PUBLISHED
-from ear.workflow.texts import read_json, read_text, text_fault
+from ear.workflow.texts import read_json, text_fault
 
 logger = logging.getLogger(__name__)
 
@@ -141,12 +141,8 @@ def _holds(cell: Any, text: str) -> bool:
 
 
 def _read_rows(path: Path) -> pd.DataFrame:
-    """Rows of a file of another study: CSV, JSON, or text with a prompt a line."""
-    suffix = path.suffix.lower()
-    if suffix == ".txt":
-        lines = read_text(path, "wanted a prompt a line").removesuffix("\n").split("\n")
-        return pd.DataFrame({"prompt": [line.removesuffix("\r") for line in lines]})
-    if suffix != ".json":
+    """Rows of a file of another study, CSV or JSON."""
+    if path.suffix.lower() != ".json":
         return read_csv(path, [])
     content = read_json(path)
     rows = list(content.values()) if isinstance(content, dict) else content

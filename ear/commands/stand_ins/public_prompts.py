@@ -78,10 +78,7 @@ def _emma(count: int) -> dict[str, Any]:
 
 def _hub(count: int) -> dict[str, Any]:
     languages = ("Original", "Spanish", "French", "German", "Italian", "Portuguese")
-    return {
-        "attack.txt": _texts("gogh, vans swirl", count),
-        "multilingual.csv": {name: _texts(f"{name}: un bateau, Van Gogh", count) for name in languages},
-    }
+    return {"Van%20Gogh.csv": {name: _texts(f"{name}: un bateau, Van Gogh", count) for name in languages}}
 
 
 FILES = {
@@ -100,7 +97,5 @@ def write_public_prompts(folder: Path, name: str, count: int) -> None:
     for file, content in FILES[name](count).items():
         if file.endswith(".json"):
             (folder / file).write_text(json.dumps(content, indent=2), encoding="utf-8")
-        elif file.endswith(".txt"):
-            (folder / file).write_bytes("".join(f"{line}\r\n" for line in content).encode())
         else:
             write_csv(folder / file, pd.DataFrame(content))

@@ -262,8 +262,6 @@ def write_rows(path, rows):
     """Rows in the format of a file's suffix, as other studies publish them."""
     if path.suffix == ".csv":
         write_csv(path, pd.DataFrame(rows))
-    elif path.suffix == ".txt":
-        path.write_text("".join(f"{row['prompt']}\r\n" for row in rows), encoding="utf-8", newline="")
     elif path.stem == "numbered":
         objects = {
             row: {"prompt": one["prompt"], "label": {one["label"]: ["why"]}} for row, one in enumerate(rows)
@@ -316,11 +314,9 @@ def test_rows_are_filtered_counted_and_then_freed_of_minors(tmp_path_factory, ro
 
 
 def test_other_formats_of_prompt_sets(tmp_path):
-    lines = write_rows(tmp_path / "lines.txt", [{"prompt": text} for text in ("a, b", '"c', "d\u2028e")])
     listed = write_rows(tmp_path / "listed.json", [{"monet": ["lilies"]}, {"gogh": ["stars", "crows"]}])
     (tmp_path / "object.json").write_text('{"monet": ["a pond"], "gogh": ["a café"]}')
     read = lambda **chosen: read_public(tmp_path, "x", "style", "public-y", PUBLIC | chosen)  # noqa: E731
-    assert read(files=[lines], rows=3)["prompt"].tolist() == ["a, b", '"c', "d\u2028e"]
     named = read(files=[listed, "object.json"], where={"concept": "gogh"}, rows=3)
     assert named["prompt"].tolist() == ["stars", "crows", "a café"]
     assert named["prompt_id"].tolist() == [
