@@ -5,7 +5,7 @@ from dataclasses import asdict
 from hashlib import sha256
 
 from ear.models.catalogue import Repository, load_catalogue, shapes_of
-from ear.evaluation.protocols import AXES, PUBLIC, RETENTION
+from ear.evaluation.protocols import AXES
 from ear.config import parse_config
 from ear.erasure.variants import JOINT
 from ear.workflow.seeding import ORIGINAL
@@ -146,10 +146,8 @@ def indirect_of(wildcards):
 
 def public_of(wildcards):
     """Prompt set → how its prompts are read from other studies' files."""
-    concept = experiment.concepts[wildcards.concept]
-    further = {f"{PUBLIC}-{name}": one for name, one in concept.public.items()}
-    further |= {RETENTION: concept.retention} if concept.retention else {}
-    return {name: one.model_dump() for name, one in further.items()}
+    sets = experiment.concepts[wildcards.concept].prompt_sets
+    return {name: one.model_dump() for name, one in sets.items()}
 
 
 def source_of(wildcards):

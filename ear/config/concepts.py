@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from ear.config.sections import PUBLIC_PROMPTS, Name, Positive, Section, Share
+from ear.evaluation.protocols import PUBLIC, RETENTION
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
 from ear.world.sentences import Frame, caption, caption_with
 
@@ -149,10 +150,15 @@ class Concept(Section):
         return [self.words, *self.also_named]
 
     @property
+    def prompt_sets(self) -> dict[str, PublicPrompts]:
+        """Its prompt sets of other studies, by their names in tables."""
+        sets = {f"{PUBLIC}-{name}": one for name, one in self.public.items()}
+        return sets | ({RETENTION: self.retention} if self.retention else {})
+
+    @property
     def prompt_assets(self) -> list[str]:
-        """Assets of its public prompts, each once."""
-        further = [*self.public.values(), *([self.retention] if self.retention else [])]
-        return list(dict.fromkeys(one.asset for one in further))
+        """Assets with its prompt sets of other studies, each once."""
+        return list(dict.fromkeys(one.asset for one in self.prompt_sets.values()))
 
     @property
     def judges(self) -> dict[Which, Judge]:

@@ -144,8 +144,7 @@ def test_the_prompt_files_are_as_published_but_for_their_length(root):
 def test_every_prompt_set_of_other_studies_is_read_from_the_files_that_are_fetched(root):
     config = parse_config(read_config(REPOSITORY / "configs/janus-pro-7b.yaml"), "x", shapes_of(CATALOGUE))
     for name, concept in config.concepts.items():
-        further = {**concept.public, **({"retention": concept.retention} if concept.retention else {})}
-        for one, settings in further.items():
+        for one, settings in concept.prompt_sets.items():
             chosen = settings.model_dump() | {"rows": COUNTS["targets"], "used": 3}
             prompts = read_public(root / settings.asset, name, concept.kind, one, chosen)
             assert len(prompts) == 3 and prompts["object"].notna().all() == (one == "retention")

@@ -12,7 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ear.config import parse_config
+from ear.config.parsing import read_config
+from ear.config.sections import PUBLIC_PROMPTS
 from ear.errors import InputError
+from ear.models.catalogue import load_catalogue, shapes_of
 from ear.prompts.coco import read_general
 from ear.prompts.published import read_pairs, read_public, read_targets
 from ear.prompts.tables import FRAMES, PAIR_COLUMNS, PROMPT_COLUMNS, prompt_of
@@ -21,6 +25,8 @@ from ear.workflow.files import read_csv, write_csv
 ROOT = Path(__file__).parents[3]
 DATA = os.environ.get("EAR_PROMPT_FILES", "")
 """A folder with the authors' own files, where somebody has them."""
+ASSETS = Path(os.environ.get("EAR_ASSETS", ROOT / "resources"))
+"""A folder with <asset>/<file>, as `snakemake assets` fetches them."""
 
 # A few rows in each of the real formats.
 FILES = {
@@ -277,7 +283,9 @@ WORDS = st.sampled_from(["a statue", "a torso", "a child", "a bust, seen twice",
 
 @settings(deadline=None, max_examples=30)
 @given(
-    rows=st.lists(st.tuples(WORDS, st.sampled_from(["Nude--a", "Nude--b", "Arms"])), min_size=1, max_size=8),
+    rows=st.lists(
+        st.tuples(WORDS, st.sampled_from(["Statue--a", "Statue--b", "Arms"])), min_size=1, max_size=8
+    ),
     name=st.sampled_from(["rows.csv", "numbered.json", "listed.json"]),
     kind=st.sampled_from(["unsafe", "object"]),
     used=st.none() | st.integers(1, 4),
@@ -287,10 +295,10 @@ def test_rows_are_filtered_counted_and_then_freed_of_minors(tmp_path_factory, ro
     table = [{"prompt": text, "label": label} for text, label in rows]
     chosen = PUBLIC | {
         "files": [write_rows(folder / name, table)],
-        "where": {"label": "Nude--"},
+        "where": {"label": "Statue--"},
         "used": used,
     }
-    meant = [(row, text) for row, (text, label) in enumerate(rows) if label.startswith("Nude")]
+    meant = [(row, text) for row, (text, label) in enumerate(rows) if label.startswith("Statue")]
     minors = ("a child", "Skulptur, 12 years old")
     wanted = [one for one in meant if kind == "object" or one[1] not in minors][:used]
 
@@ -368,3 +376,17 @@ def test_the_authors_van_gogh_files(authors_files):
     targets = read_targets(authors_files / "test_van_gogh.csv", "van-gogh", "style", 50)
     assert targets["prompt"].str.endswith(" by Vincent van Gogh").all()
     assert targets["prompt"].iloc[0] == "A Wheatfield, with Cypresses by Vincent van Gogh"
+
+
+@pytest.mark.parametrize("asset", PUBLIC_PROMPTS)
+def test_prompt_sets_of_other_studies_as_fetched(asset):
+    if not (ASSETS / asset).exists():
+        pytest.skip(f"{asset} is not in {ASSETS}, which EAR_ASSETS names")
+    config = parse_config(
+        read_config(ROOT / "configs/janus-pro-7b.yaml"), "x", shapes_of(load_catalogue(ROOT / "assets.yaml"))
+    )
+    for name, concept in config.concepts.items():
+        for one, chosen in concept.prompt_sets.items():
+            if chosen.asset == asset:
+                prompts = read_public(ASSETS / asset, name, concept.kind, one, chosen.model_dump())
+                assert 0.95 * chosen.count <= len(prompts) <= chosen.count  # some speak of minors
