@@ -144,12 +144,6 @@ def indirect_of(wildcards):
     return experiment.concepts[wildcards.concept].model_dump(include={"implicit", "neighbours"})
 
 
-def public_of(wildcards):
-    """Prompt set → how its prompts are read from other studies' files."""
-    sets = experiment.concepts[wildcards.concept].prompt_sets
-    return {name: one.model_dump() for name, one in sets.items()}
-
-
 def source_of(wildcards):
     """The source's section of the config."""
     return experiment.prompts.sources[wildcards.source]

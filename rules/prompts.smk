@@ -125,7 +125,10 @@ else:
             code=code("prompts_read_prompts"),
             kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
             files=lambda wildcards: experiment.concepts[wildcards.concept].published.model_dump(),
-            public=public_of,
+            public=lambda wildcards: {
+                name: chosen.model_dump()
+                for name, chosen in experiment.concepts[wildcards.concept].prompt_sets.items()
+            },
             indirect=indirect_of,
         log:
             paths("logs/read_prompts-{concept}.log"),
