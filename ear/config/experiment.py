@@ -192,7 +192,8 @@ class Config(Section):
         every = [judge for concept in self.concepts.values() for judge in concept.judges.values()]
         judges = [asset for judge in every for asset in self.judge_assets(judge)]
         methods = [METHOD_ASSETS[one.variant] for one in self.methods.values() if one.needs_assets]
-        data = () if self.world else PUBLISHED_DATA
+        public = [name for concept in self.concepts.values() for name in concept.prompt_assets]
+        data = () if self.world else (*PUBLISHED_DATA, *public)
         names = [self.backbone.asset, *methods, *data, self.clip_asset, *judges, self.features_asset]
         return list(dict.fromkeys(names))
 

@@ -46,13 +46,15 @@ FEATURES: Mapping[World | None, Mapping[str, str]] = {
 """Network of FID and KID → the asset with it."""
 PUBLISHED_DATA = ("prompts", "coco-images", "coco-captions")
 """Assets that experiments on photographs read."""
+PUBLIC_PROMPTS = ("attack-prompts", "safety-prompts", "retention-prompts", "emma-prompts", "hub-prompts")
+"""Assets with prompt sets of other studies."""
 
 
 class StandIns(Section):
     """Tiny random checkpoints and tiny files in the formats of the real ones, for a dress rehearsal."""
 
     pairs: Positive = Field(description="prompt pairs of each concept")
-    targets: Positive = Field(description="test prompts of each concept")
+    targets: Positive = Field(description="test prompts of each concept, and rows of each public set")
     general: Positive = Field(description="captions and pictures of COCO")
 
 

@@ -40,7 +40,7 @@ CLIP_PREPROCESSING = {
     "interpolation": "bicubic",
     "resize_mode": "shortest",
 }
-ARTISTS, VAN_GOGH = 129, "vincent-van-gogh"
+ARTISTS, KNOWN = 129, ["andy-warhol", "pablo-picasso", "rembrandt", "vincent-van-gogh"]
 TINY = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
 EMBEDDING = 24  # numbers of an embedding by the CLIP of Q16
 POOLED, INCEPTION_FEATURES = 8, 2048
@@ -65,8 +65,8 @@ def write_clip(folder: Path) -> None:
 
 
 def write_artist_classifier(folder: Path) -> None:
-    """Write a transformers image classifier of 129 artists, Van Gogh the last of them."""
-    labels = [f"artist-{number:03d}" for number in range(ARTISTS - 1)] + [VAN_GOGH]
+    """Write a transformers image classifier of 129 artists, those that the configs name the last of them."""
+    labels = [f"artist-{number:03d}" for number in range(ARTISTS - len(KNOWN))] + KNOWN
     config = ViTConfig(
         **TINY,
         id2label=dict(enumerate(labels)),
