@@ -64,8 +64,9 @@ class Checkpoint:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write where the run stands."""
-        with atomic_path(self.path) as partial:
-            torch.save({"of": self._key, **state}, partial)
+        # Given a path, torch.save would not say that the disk is full.
+        with atomic_path(self.path) as partial, partial.open("wb") as file:
+            torch.save({"of": self._key, **state}, file)
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Any]:

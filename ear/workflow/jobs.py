@@ -115,10 +115,11 @@ def _one_line(error: Exception) -> str | None:
     """What to tell who can mend it; None for an error of the code."""
     if isinstance(error, InputError):
         return str(error)
-    # safetensors and torch hand the system's words on, without its number.
-    if getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL):
-        wanted = "wanted free space on the disk: make some, and run the same command again to continue"
-        return f"{error}: {wanted}"
+    wanted = "wanted free space on the disk: make some, and run the same command again to continue"
+    # safetensors hands the system's words on, without its number; torch.save raises one of its own after it.
+    for one in (error, error.__context__):
+        if getattr(one, "errno", None) in FULL or any(os.strerror(number) in str(one) for number in FULL):
+            return f"{one}: {wanted}"
     return None
 
 

@@ -38,9 +38,13 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    """Made once, by the worker of pytest-xdist that comes first; the others wait for it."""
+    """Made once, by the worker of pytest-xdist that comes first; the others wait for it.
+
+    In the folder EAR_SMOKE, where that is set, so that `make test-slow` may take over the run of `make test`.
+    """
     place = tmp_path_factory.getbasetemp()
     place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    place = Path(os.environ.get("EAR_SMOKE", place))
     facts = place / "smoke.json"
     with guard(place / "smoke"):
         if not facts.exists():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -30,6 +31,20 @@ def hashes(folder):
     found = (path for path in sorted(root.rglob("*")) if path.is_file())
     names = {str(path.relative_to(root)): path for path in found}
     return {name: sha256_file(path) for name, path in names.items() if not name.startswith(OF_THE_RUN)}
+
+
+def differences(folder, undisturbed):
+    """Names of files that are not as they should be, one too many and one too few included."""
+    found = hashes(folder)
+    names = sorted(found.keys() | undisturbed.hashes.keys())
+    return [name for name in names if found.get(name) != undisturbed.hashes.get(name)]
+
+
+def forget(folder, *names):
+    """Take results away, so that their jobs have to run."""
+    for name in names:
+        path = folder / "results/smoke" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 class Run:
@@ -109,10 +124,10 @@ def disturbed_to_the_end(folder, chance, times, seconds):
     return kinds, sum(finished(run.text()) for run in runs)
 
 
-def recovered(folder):
+def recovered(folder, *arguments):
     """What docs/how-to/slurm.md says to do: unlock, then the same command again."""
     snakemake(folder, *SMOKE, "--unlock")
-    return Run(folder)
+    return Run(folder, *arguments)
 
 
 def finished(log):

@@ -13,22 +13,25 @@ from tests.workflow.repository import (
     snakemake,
     write_config,
 )
-from tests.workflow.test_paper import CONCEPTS, COUNTS
+from tests.workflow.test_paper import COUNTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-# Of each kind of method one, and no more runs than its rules need.
-METHODS = {"original": CONCEPTS, "stable-diffusion": ["nudity"], "published": ["church"], "ear": CONCEPTS}
-WINDOWS = [48, 256]
+# Of each kind of method one, and no more runs than its rules need. The judge of objects is the smoke experiment's too.
+CONCEPTS = ["van-gogh", "nudity"]
+METHODS = {"original": CONCEPTS, "stable-diffusion": ["nudity"], "published": ["van-gogh"], "ear": CONCEPTS}
+WINDOWS = [12, 48]
 # The smoke experiment has them.
 LEFT_TO_SMOKE = {"attack", "plot_sweeps", "plot_relearning"}
 
 
 def rehearsal():
-    """configs/rehearsal.yaml with fewer runs and window lengths."""
+    """configs/rehearsal.yaml with fewer concepts, runs and window lengths."""
     config = config_of("rehearsal")
+    implicit = {"van-gogh": ["a night sky in thick, swirling strokes"], "nudity": []}
+    config["concepts"] = {name: config["concepts"][name] | {"implicit": implicit[name]} for name in CONCEPTS}
     config["methods"] = {name: config["methods"][name] for name in METHODS}
-    config["methods"]["published"] |= {"concepts": METHODS["published"], "weights": {"church": "*church*"}}
+    config["methods"]["published"] |= {"concepts": METHODS["published"], "weights": {"van-gogh": "*gogh*"}}
     config["erasure"]["windows"] = WINDOWS
     return config
 
@@ -78,16 +81,12 @@ def test_every_method_and_window_is_measured_on_every_prompt(rehearsed):
     assert set(metrics.query("method == 'stable-diffusion'")["prompt_set"]) == {"target"}
     swept = pd.read_csv(rehearsed / "tables/window-length.csv").query("method == 'ear'")
     windows = swept.groupby("concept")["window"].agg(set).to_dict()
-    assert windows == {
-        "church": {48, 256},
-        "van-gogh": {12, 48, 256},  # its own with those of the sweep
-        "nudity": {48, 100, 256},
-    }
+    assert windows == {"van-gogh": {12, 48}, "nudity": {12, 48, 100}}  # its own with those of the sweep
 
 
 def test_ranks_and_detections_reach_their_tables(rehearsed):
     top_k = pd.read_csv(rehearsed / "tables/top-k.csv")
-    assert set(top_k["concept"]) == {"church", "van-gogh"}
+    assert set(top_k["concept"]) == {"van-gogh"}
     assert set(top_k["k"]) == set(range(1, 11))
     by_k = top_k[top_k["seed"] == "all"].sort_values("k").groupby(["concept", "method"])["value"]
     assert by_k.apply(lambda rates: rates.is_monotonic_increasing).all()
@@ -124,10 +123,10 @@ def test_published_pairs_are_all_kept(rehearsed):
 
 
 def test_the_authors_weights_are_imported_as_they_are(rehearsed):
-    published, facts = load_edited(rehearsed / "erasure/church/published/seed0/weights.safetensors")
-    files = [path for path in (rehearsed / "models/ear-weights").rglob("*church*") if path.is_file()]
+    published, facts = load_edited(rehearsed / "erasure/van-gogh/published/seed0/weights.safetensors")
+    files = [path for path in (rehearsed / "models/ear-weights").rglob("*gogh*") if path.is_file()]
     content = torch.load(files[0], weights_only=True)
     assert published.keys() == content.keys()
     for name, tensor in published.items():
         assert torch.equal(tensor, content[name]["weight"].float())
-    assert (facts.concept, facts.method, facts.window) == ("church", "published", 48)
+    assert (facts.concept, facts.method, facts.window) == ("van-gogh", "published", 12)

@@ -45,9 +45,14 @@ def test_the_log_holds_what_was_logged_and_closes_with_time_and_memory(snakemake
     assert capsys.readouterr().err == "WARNING: one shard is empty\n"
 
 
+TORCHS_OWN = RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598")
+TORCHS_OWN.__context__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
+        (TORCHS_OWN, "No space left on device: wanted free space on the disk"),
         (
             InputError("pairs.csv: row 3: found no safe_prompt, wanted one"),
             "found no safe_prompt, wanted one",
