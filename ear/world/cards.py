@@ -46,8 +46,8 @@ KINDS: Mapping[str, Kind] = {
     "mini-liquid": Kind(
         "transformers",
         "A small Liquid model that draws, describes and answers questions about 64 × 64 pictures of the mini "
-        "world: a language model (`LlamaForCausalLM`) whose last 512 words are the codes of the VQ tokenizer in "
-        "`image_tokenizer/`. That is the one of mini-backbone, rounded to float16.",
+        "world: a language model (`LlamaForCausalLM`) whose last 512 words are the codes of an image "
+        "tokenizer, in `image_tokenizer/`. That is mini-backbone's VQ tokenizer, rounded to float16.",
         ("train_liquid",),
         ("architecture", "language_model"),
     ),

@@ -1,6 +1,6 @@
 """Training of the mini backbones: text → image, image → caption and yes/no questions, in fixed steps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 

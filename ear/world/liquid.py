@@ -13,8 +13,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from ear.models.families import load_backbone
 from ear.models.chat_format import DESCRIBE, UNKNOWN, question
+from ear.models.families import load_backbone
 from ear.models.image_tokenizers import ImageTokenizer
 from ear.models.liquid import BOI, EOI, REQUEST, TURN, TURN_END, UNCONDITIONAL, Liquid
 from ear.workflow.files import atomic_path
