@@ -105,7 +105,7 @@ rule train_liquid:
     params:
         code=code("world_train_liquid"),
         architecture=training.architecture.model_dump(include={"hidden", "layers", "intermediate", "heads"}),
-        training=training.language_model.model_dump(exclude={"threads"}),
+        training=training.language_model.model_dump(exclude={"threads"}) | {"steps": training.liquid_steps},
         seed=recipe.seed,
         threads=training.language_model.threads,
     log:
@@ -119,7 +119,7 @@ rule train_liquid:
     conda:
         "../envs/ear.yaml"
     message:
-        f"train the mini Liquid · {training.language_model.steps} steps"
+        f"train the mini Liquid · {training.liquid_steps} steps"
     script:
         "../scripts/world_train_liquid.py"
 

@@ -49,7 +49,7 @@ KINDS: Mapping[str, Kind] = {
         "world: a language model (`LlamaForCausalLM`) whose last 512 words are the codes of an image "
         "tokenizer, in `image_tokenizer/`. That is mini-backbone's VQ tokenizer, rounded to float16.",
         ("train_liquid",),
-        ("architecture", "language_model"),
+        ("architecture", "language_model", "liquid_steps"),
     ),
     "mini-classifier": Kind(
         "timm",

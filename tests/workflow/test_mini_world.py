@@ -36,10 +36,11 @@ SMALL = {
         "vision_heads": 2,
     },
     "language_model": {"steps": 6, "batch_size": 4},
+    "liquid_steps": 6,
     "classifier": {"steps": 6, "batch_size": 8},
     "clip": {"steps": 6, "batch_size": 8},
 }
-LIBRARIES = {"mini-backbone": "transformers", "mini-classifier": "timm", "mini-clip": "open_clip"}
+LIBRARIES = {"mini-backbone": "transformers", "mini-liquid": "transformers", "mini-classifier": "timm", "mini-clip": "open_clip"}
 
 
 def small_recipe():
