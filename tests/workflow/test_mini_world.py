@@ -40,7 +40,12 @@ SMALL = {
     "classifier": {"steps": 6, "batch_size": 8},
     "clip": {"steps": 6, "batch_size": 8},
 }
-LIBRARIES = {"mini-backbone": "transformers", "mini-liquid": "transformers", "mini-classifier": "timm", "mini-clip": "open_clip"}
+LIBRARIES = {
+    "mini-backbone": "transformers",
+    "mini-liquid": "transformers",
+    "mini-classifier": "timm",
+    "mini-clip": "open_clip",
+}
 
 
 def small_recipe():
