@@ -29,7 +29,8 @@ CANARY = CATALOGUE[experiment.backbone.asset].canary if GPU and not REHEARSED el
 SAMPLING = dict(temperature=experiment.sampling.temperature, experiment_seed=experiment.seed)
 CONDITIONS = experiment.axes.model_dump(include={"prompts", "prefixes", "guidance", "temperature"})
 # Reaches every job that loads the backbone; how pixels become bytes, those that draw.
-BACKBONE = experiment.backbone.model_dump(include={"dtype", "device"})
+BACKBONE = experiment.backbone.model_dump(exclude={"asset", "threads"}, exclude_none=True)
+BACKBONE |= experiment.sampling.model_dump(include={"top_k"}, exclude_none=True)
 DRAWING = BACKBONE | {"rounded": experiment.rendering.protocol == "lossless"}
 SHARDS = range(experiment.rendering.shards)
 
@@ -179,10 +180,15 @@ def shards_of(wildcards, file):
 
 
 def captions_of(wildcards):
-    """Captions by a method's model: the original's serve all concepts, and a diffusion model speaks none."""
+    """Captions by a method's model: the original's serve all concepts, and some models write none."""
+    if not CAPTIONED:
+        return []
     if wildcards.method == ORIGINAL:
         return [paths.general(shard, "captions.csv") for shard in SHARDS]
     return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
+
+
+CAPTIONED = experiment.utility.captions > 0
 
 
 ASKED = experiment.axes.questions

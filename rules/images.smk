@@ -58,7 +58,7 @@ rule render_images:
         tokens=[paths.target_tokens("{concept}")] if CONDITIONS["prefixes"] else [],
     output:
         manifests=[images("shard{shard}/manifest.csv")],
-        captions=[images("shard{shard}/captions.csv")],
+        captions=[images("shard{shard}/captions.csv")] if CAPTIONED else [],
         answers=[images("shard{shard}/answers.csv")] if ASKED else [],
     params:
         code=code("images_render_images"),
@@ -97,7 +97,7 @@ use rule render_images as render_general with:
         captioned=paths.captioned,
     output:
         manifests=[paths.general("{shard}", "manifest.csv")],
-        captions=[paths.general("{shard}", "captions.csv")],
+        captions=[paths.general("{shard}", "captions.csv")] if CAPTIONED else [],
         answers=[],
     params:
         negative=None,

@@ -20,26 +20,25 @@ from ear.world.scenes import GROUPS
 from ear.world.sentences import CONCEPTS
 
 DRAWN = "with world: drawn"
+JANUS, EMU3 = "janus", "emu3"
 MADE = ("implicit", "neighbours")  # prompts that the mini world's grammar makes, and else the concept lists
 POSSIBLE = "; ".join(f"{kind} {', '.join(names)}" for kind, names in CONCEPTS.items())
 SHOWN = 12  # labels listed where none is near
 
 
-def check(config: Config, shape: Shape) -> None:
+def check(config: Config) -> None:
     """Check what no key can tell by itself.
-
-    Args:
-        config: all of its keys are valid by themselves.
-        shape: shape of the backbone.
 
     Raises:
         ValueError: the first thing that is wrong.
     """
+    shape = config.shape
     _check_prompts(config)
     (_check_drawn if config.world else _check_photographs)(config, shape)
     _check_texts(config)
     _check_labels(config)
     _check_methods(config)
+    _check_family(config, shape)
     _check_numbers(config, shape)
 
 
@@ -245,6 +244,24 @@ def _check_variant(key: str, method: Method) -> None:
             raise _refused(f"{key}.{own}", f"with context {variant.context}")
     if mixed and not variant.cuts:
         raise _required(f"{key}.cuts", "with context mixed")
+
+
+def _check_family(config: Config, shape: Shape) -> None:
+    """Nothing is asked of a family of models that it cannot do, or that is another family's own."""
+    if shape.family != JANUS:
+        whose = f"with backbone.asset {config.backbone.asset}, because it is the Janus release's own"
+        for name, method in config.methods.items():
+            variant = method.own_variant if method.trains else None
+            released = variant and (variant.context == "none" or variant.encoding == "raw")
+            if released or method.variant == PUBLISHED:
+                raise _refused(f"methods.{name}.variant: {method.variant}", whose, "remove the method")
+    if shape.family != EMU3 and config.backbone.negative_prompt is not None:
+        raise _refused("backbone.negative_prompt", f"with backbone.asset {config.backbone.asset}")
+    if shape.sees == (config.utility.captions == 0):
+        wanted = "1 or more" if shape.sees else "0, because the model does not see"
+        raise _wrong("utility.captions", config.utility.captions, wanted)
+    if config.axes.questions and not shape.sees:
+        raise _refused("axes.questions", "because the model does not see", "set it to false")
 
 
 def _check_joint(config: Config, key: str, method: Method, erased: Sequence[str]) -> None:

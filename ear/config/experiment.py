@@ -42,6 +42,12 @@ class Backbone(Section):
     device: Literal["cpu", "cuda"] = Field(description="where it runs; byte identity is promised on the CPU")
     dtype: Literal["float32", "bfloat16"] = Field(description="number format of weights and activations")
     threads: Positive = Field(description="torch threads of every job; each number gives bytes of its own")
+    image_size: Positive | None = Field(
+        None, description="pixels a side of an image, of an Emu3 model; none: the family's own"
+    )
+    negative_prompt: str | None = Field(
+        None, description="text of guidance's unconditional row, of an Emu3 model; none: the family's own"
+    )
 
 
 class Sampling(Section):
@@ -49,6 +55,9 @@ class Sampling(Section):
 
     guidance: Scale = Field(description="scale of classifier-free guidance")
     temperature: Rate = Field(description="temperature of the softmax over image tokens")
+    top_k: Positive | None = Field(
+        None, description="number of the likeliest image tokens that are drawn from; none: all"
+    )
 
 
 class Utility(Section):
@@ -57,7 +66,9 @@ class Utility(Section):
     general: Positive = Field(
         description="number of prompts without any concept, for CLIP score, FID and KID"
     )
-    captions: Positive = Field(description="number of pictures that the model describes, for BLEU")
+    captions: Annotated[int, Field(ge=0)] = Field(
+        description="number of pictures that the model describes, for BLEU; 0 for one that cannot see"
+    )
     question: Annotated[str, StringConstraints(min_length=1)] = Field(
         DESCRIBE, description="request for a description; the mini world's model knows the default alone"
     )
@@ -120,7 +131,7 @@ class Config(Section):
     axes: Axes = Field(
         Axes.model_validate({}), description="what is measured beside the concept's own prompts"
     )
-    _image_tokens: int = PrivateAttr()
+    _shape: Shape = PrivateAttr()
 
     @model_validator(mode="after")
     def _on_a_backbone(self, info: ValidationInfo) -> Self:
@@ -128,14 +139,22 @@ class Config(Section):
         if self.backbone.asset not in shapes:
             known = ", ".join(shapes) or "none is listed"
             found = f"backbone.asset: found {self.backbone.asset}"
-            raise ValueError(f"{found}, wanted a Janus model of assets.yaml: {known}")
-        self._image_tokens = shapes[self.backbone.asset].image_tokens
+            raise ValueError(f"{found}, wanted a backbone of assets.yaml: {known}")
+        try:
+            self._shape = shapes[self.backbone.asset].sized(self.backbone.image_size)
+        except ValueError as error:
+            raise ValueError(f"backbone.image_size: {error}") from None
         return self
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the backbone, with images of the size that is asked for."""
+        return self._shape
 
     @property
     def image_tokens(self) -> int:
         """T, image tokens of an image."""
-        return self._image_tokens
+        return self._shape.image_tokens
 
     @property
     def own_prompts(self) -> list[str]:

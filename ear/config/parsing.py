@@ -67,7 +67,7 @@ def parse_config(raw: Mapping[str, Any], source: str, shapes: Mapping[str, Shape
     """
     config = checked(Config, raw, source, shapes=shapes or {})
     try:
-        check(config, (shapes or {})[config.backbone.asset])
+        check(config)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from None
     return config

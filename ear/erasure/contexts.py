@@ -78,7 +78,8 @@ class Reader(ABC):
         self, prompt: Tokens, sequence: Tensor, frozen: Mapping[str, States], shares: Tensor | None = None
     ) -> Example:
         """An example with its teacher and initial losses, from the frozen states by sequence."""
-        example = Example(prompt, sequence, self.objective.teacher(frozen), shares)
+        teacher = States(*(None if part is None else part.cpu() for part in self.objective.teacher(frozen)))
+        example = Example(prompt, sequence, teacher, shares)
         own = frozen["unsafe"].rows(slice(len(prompt)))
         losses = self.objective.losses(own, example, 0, sequence.shape[-1])
         return replace(example, initial_losses=losses)

@@ -46,7 +46,7 @@ class Example:
         prompt: R rows that are trained on: of the unsafe prompt [conditional; unconditional] or
             [conditional]; in context "mixed" the unsafe prompt, once for each cut, and the safe prompt.
         sequence: (T,) int64, the unsafe sequence; in context "mixed" (R, T), each row's own.
-        teacher: what the objective made of the frozen states, for all T steps.
+        teacher: what the objective made of the frozen states, for all T steps. It waits on the CPU.
         shares: (R, T) weight of each row in L_t, in context "mixed"; elsewhere None.
         initial_losses: (T,) L_t of the frozen model itself, before any training.
     """
@@ -106,7 +106,7 @@ class MeanSquaredError(Objective):
         )
 
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
-        parts, teacher = [], _steps(example.teacher, start, stop)
+        parts, teacher = [], _steps(example, start, stop)
         if states.first is not None and teacher.first is not None:
             parts.append((states.first - teacher.first).square().mean().reshape(1))
         if states.later is not None and teacher.later is not None:
@@ -126,7 +126,7 @@ class KullbackLeibler(Objective):
     rows = "both"
 
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
-        frozen = _steps(example.teacher, start, stop)
+        frozen = _steps(example, start, stop)
         conditional, unconditional = self.image_logits(frozen.joined())  # (w, V) each
         teacher = (unconditional - self.eta * (conditional - unconditional)).log_softmax(dim=-1)
         student = self.image_logits(states.joined()[0]).log_softmax(dim=-1)
@@ -166,7 +166,7 @@ class Redirect(Objective):
 
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
         assert example.shares is not None, "context mixed says which rows count"
-        frozen = _steps(example.teacher, start, stop)
+        frozen = _steps(example, start, stop)
         teacher = self.image_logits(frozen.joined()).log_softmax(dim=-1)  # (1, w, V)
         student = self.image_logits(states.joined()).log_softmax(dim=-1)  # (R, w, V)
         divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)
@@ -181,7 +181,9 @@ OBJECTIVES: dict[presets.Objective, type[Objective]] = {
 }
 
 
-def _steps(teacher: States, start: int, stop: int) -> States:
-    """The teacher of steps start … stop − 1."""
-    later = None if teacher.later is None else teacher.later[:, max(start, 1) - 1 : stop - 1]
-    return States(None if start else teacher.first, later)
+def _steps(example: Example, start: int, stop: int) -> States:
+    """The teacher of steps start … stop − 1, on the device of the sequence."""
+    teacher, device = example.teacher, example.sequence.device
+    first = None if start or teacher.first is None else teacher.first.to(device)
+    later = None if teacher.later is None else teacher.later[:, max(start, 1) - 1 : stop - 1].to(device)
+    return States(first, later)

@@ -127,7 +127,7 @@ def _sample_without_context(
         if not step:
             logits = guided(logits, guidance)
         watch.see(step, logits)
-        drawn.append(choose(logits, temperature, uniform[:, step]))
+        drawn.append(choose(logits, temperature, uniform[:, step], backbone.top_k))
     watch.require(lambda row: image_words(backbone, tokens, row))
     return torch.stack(drawn, dim=1)
 

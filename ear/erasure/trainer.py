@@ -133,7 +133,7 @@ class Trainer:
         objective = OBJECTIVES[variant.objective](backbone.image_logits, settings.eta)
         length = backbone.encode([text for pair in pairs for text in pair[1:]], variant.encoding).length
         rows = variant.cuts + 1 if variant.context == "mixed" else 1 if variant.rows == "conditional" else 2
-        held = (length, settings.layers, len(pairs), settings.optimiser == "adam")
+        held = (length, settings.layers, settings.optimiser == "adam")
         micro_batch = fitting(
             backbone, settings.micro_batch, lambda shape, size: memory.training(shape, rows, size, *held)
         )

@@ -81,6 +81,7 @@ def dimensions(backbone: Backbone) -> Dimensions:
         image_tokens=backbone.num_image_tokens,
         image_columns=backbone.layout.columns[-2],
         codebook=backbone.codebook_size,
+        family=backbone.family,
         image_size=int(prod(backbone.image_size) ** 0.5),
         value_bytes=backbone.model.dtype.itemsize,
         loaded=sum(parameter.numel() for parameter in backbone.model.parameters()),

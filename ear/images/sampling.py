@@ -69,19 +69,22 @@ def guided(logits: Tensor, guidance: Guidance) -> Tensor:
     return pushed
 
 
-def choose(logits: Tensor, temperature: float, uniform: Tensor) -> Tensor:
+def choose(logits: Tensor, temperature: float, uniform: Tensor, top_k: int | None = None) -> Tensor:
     """Pick tokens by inverting the cumulative distribution, in float64.
 
     Args:
         logits: (B, V).
         temperature: divides the logits; 0 takes the most likely token.
         uniform: (B,) float64 in [0, 1), one number a row.
+        top_k: only so many of the likeliest tokens are picked from, and those that are as likely as the last.
 
     Returns:
         (B,) int64 in [0, V).
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
+    if top_k and top_k < logits.shape[-1]:
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
     cumulative = (logits.double() / temperature).softmax(dim=-1).cumsum(dim=-1)
     threshold = uniform.to(logits.device)[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp_max(logits.shape[-1] - 1)
@@ -131,7 +134,7 @@ def sample(
             if step == len(codes):
                 pushed = guided(logits, guidance)
                 watch.see(step, pushed)
-                codes.append(choose(pushed, temperature, uniform[:, step]))
+                codes.append(choose(pushed, temperature, uniform[:, step], backbone.top_k))
         watch.require(lambda row: image_words(backbone, tokens, row, names))
         return torch.stack(codes, dim=1)
 

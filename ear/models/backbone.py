@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ear.errors import InputError
 from ear.models.chat_format import control_tokens, text_pieces
 from ear.models.finite import WANTED as FINITE_WANTED
-from ear.models.memory import GPU_PICTURES
+from ear.models.memory import DECODERS
 from ear.models.weights import check_folder, check_names, check_report, dtypes, loading
 
 Encoding = Literal["raw", "chat"]
@@ -123,7 +123,7 @@ class Backbone(ABC):
         layout: forced tokens of an image.
         drawing: the drawing settings in words, since images depend on them; "" where there are none.
         drawing_keys: names of the family's drawing settings, which :meth:`load` takes.
-        pictures_at_once: images decoded to pixels at once on a GPU.
+        top_k: image tokens that are drawn from, the likeliest ones; None: all of them.
     """
 
     family: ClassVar[str]
@@ -135,7 +135,7 @@ class Backbone(ABC):
     layout: Layout
     drawing: str = ""
     drawing_keys: ClassVar[tuple[str, ...]] = ()
-    pictures_at_once: int = GPU_PICTURES
+    top_k: int | None = None
 
     def __init__(
         self,
@@ -199,7 +199,8 @@ class Backbone(ABC):
 
     def source(self) -> str:
         """What all images and token sequences of the model depend on: its weights, and how it draws."""
-        return " ".join([self.fingerprint(), *filter(None, [self.drawing])])
+        top_k = f"top_k={self.top_k}" if self.top_k else ""
+        return " ".join(filter(None, [self.fingerprint(), self.drawing, top_k]))
 
     def encode(self, prompts: Sequence[str], encoding: Encoding) -> Tokens:
         """Token ids of prompts, left-padded to the longest.
@@ -337,7 +338,7 @@ class Backbone(ABC):
         Raises:
             InputError: pixels that are not finite.
         """
-        for batch in tokens.split(self.pictures_at_once if self.device.type == "cuda" else 1):
+        for batch in tokens.split(DECODERS[self.family].pictures if self.device.type == "cuda" else 1):
             decoded = self.decoded(batch).float()
             if not decoded.isfinite().all():
                 raise InputError(f"decoding image tokens: found pixels that are not finite, {FINITE_WANTED}")

@@ -79,6 +79,7 @@ class Repository(Section):
 class Shape(Section):
     """Shape of a backbone, so that its cost is known before it is fetched."""
 
+    family: Literal["janus", "emu3", "liquid"] = "janus"
     layers: Positive
     hidden: Positive
     intermediate: Positive
@@ -89,6 +90,31 @@ class Shape(Section):
     forced_tokens: int = Field(0, ge=0, description="tokens of an image that are read, never drawn")
     codebook: Positive
     image_size: Positive = Field(description="pixels a side")
+    parameters: Positive | None = Field(None, description="weights of the model; null: by the asset's size")
+    patch: Positive | None = Field(None, description="pixels of a token's side; null: images have one size")
+
+    @property
+    def sees(self) -> bool:
+        """Whether the model answers questions about pictures."""
+        return self.family != "emu3"
+
+    def sized(self, image_size: int | None) -> "Shape":
+        """The shape with images of another size.
+
+        Raises:
+            ValueError: the model has no such images.
+        """
+        if image_size is None:
+            return self
+        if self.patch is None:
+            raise ValueError(f"found {image_size}, wanted none: the model's images have one size")
+        if image_size % self.patch:
+            raise ValueError(f"found {image_size}, wanted a multiple of {self.patch}")
+        side = image_size // self.patch
+        forced = side - 1 if self.forced_tokens else 0
+        return self.model_copy(
+            update={"image_size": image_size, "image_tokens": side**2, "forced_tokens": forced}
+        )
 
 
 class Canary(Section):

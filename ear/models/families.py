@@ -14,7 +14,10 @@ LIQUID = ("ear.models.liquid", "Liquid")
 FAMILIES = {"janus": ("ear.models.janus", "Janus"), "gemma": LIQUID, "llama": LIQUID}
 """Model type → module and class. A plain language model is a Liquid: an image tokenizer lies beside it."""
 DEEPSEEK = "multi_modality"  # model type of DeepSeek's own format
-WANTED = f"a {' or '.join(FAMILIES)} model in transformers' format, such as deepseek-community/Janus-Pro-1B"
+WANTED = (
+    f"a {' or '.join(name for _, name in FAMILIES.values())} model in transformers' format, "
+    "such as deepseek-community/Janus-Pro-1B"
+)
 
 
 def load_backbone(
@@ -23,6 +26,7 @@ def load_backbone(
     device: str,
     revision: str | None = None,
     rounded: bool = True,
+    top_k: int | None = None,
     **drawing: Any,
 ) -> Backbone:
     """Load a checkpoint of transformers' format; its type is checked before weights are allocated.
@@ -32,7 +36,7 @@ def load_backbone(
         dtype: "float32", "float64" or "bfloat16".
         device: "cpu" or "cuda".
         revision: commit of the hub repository; none for a folder.
-        rounded: see :class:`~ear.models.backbone.Backbone`.
+        rounded: see :class:`~ear.models.backbone.Backbone`, as for ``top_k``.
         drawing: drawing settings, of the family's ``drawing_keys``; None stands for the family's own value.
 
     Raises:
@@ -63,6 +67,7 @@ def load_backbone(
             f"{reference}: {key}: found {own[key]!r}, wanted none: {kind} models have no such setting"
         )
     backbone = family.load(reference, settings, DTYPES[dtype], revision, rounded=rounded, **own)
+    backbone.top_k = top_k
     backbone.model.to(device)
     check_finite(reference, backbone.model.state_dict())
     backbone.check_tokenizer()

@@ -10,18 +10,32 @@ Arguments are alike throughout: ``shape`` of the backbone; ``length``, tokens of
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 WIDTH_BLOCK = 128
 """Columns by which a cache of fixed width is made wider."""
-GPU_PICTURES = 16
-"""Images decoded to pixels at once on a GPU."""
+
+
+class Decoder(NamedTuple):
+    """Cost of a family's decoder from image tokens to pixels."""
+
+    pictures: int  # decoded at once on a GPU
+    values: int  # of a pixel, in the tensors that are held at once where they are widest
+    operations: float  # of a pixel
+
+
+DECODERS = {
+    "janus": Decoder(16, 4 * 128, 0.57e12 / 384**2),  # four tensors of 128 channels
+    "emu3": Decoder(1, 4 * 4 * 256, 63e12 / 720**2),  # of 256 channels and four frames
+    "liquid": Decoder(16, 4 * 128, 0.57e12 / 384**2),
+}
+"""Family → its decoder: ``ear.models.catalogue.Shape``."""
 PAIRS_AT_ONCE, PAIR_ROWS = 8, 6
 """Pairs whose frozen states are read in one pass, and rows of each at most: three sequences of two rows."""
 USABLE = 0.95
 """Share of the free memory that is planned with; the allocator loses some between its blocks."""
 
 FLOAT, DOUBLE = 4, 8  # bytes of a float32 and a float64
-PIXEL_VALUES = 512  # a pixel of an image that is decoded: four tensors of 128 channels
 VISION_BYTES = 0.1e9  # a picture in the vision tower, of 576 patches
 
 
@@ -39,6 +53,7 @@ class Dimensions:
     image_columns: int  # tokens of an image that are read, forced ones among them, when all are drawn
     codebook: int
     image_size: int  # pixels a side
+    family: str = "janus"
     value_bytes: int  # of a weight or an activation
     loaded: int
 
@@ -89,7 +104,8 @@ def drawing(shape: Dimensions, images: int, rows: int, length: int) -> float:
     lanes, columns = rows * images, padded_columns(length, shape.image_columns)
     prompt = _passed(shape, lanes, length, columns)
     chosen = lanes * shape.codebook * FLOAT + 3 * images * shape.codebook * DOUBLE
-    pixels = min(images, GPU_PICTURES) * shape.image_size**2 * PIXEL_VALUES * shape.value_bytes
+    decoder = DECODERS[shape.family]
+    pixels = min(images, decoder.pictures) * shape.image_size**2 * decoder.values * shape.value_bytes
     return lanes * columns * shape.cached_bytes + max(prompt, chosen, pixels)
 
 
@@ -102,20 +118,19 @@ def frozen_states(shape: Dimensions, rows: int, length: int) -> float:
 
 
 def training(
-    shape: Dimensions, rows: int, micro_batch: int, length: int, layers: int, pairs: int, adam: bool = True
+    shape: Dimensions, rows: int, micro_batch: int, length: int, layers: int, adam: bool = True
 ) -> float:
     """Erasing: the activations of ``micro_batch`` image tokens of a window, and all that is held beside them.
 
-    That is the teacher states of ``pairs`` and, with ``adam``, two moments of each weight.
+    With ``adam``, that is two moments of each weight too. Teacher states wait in the machine's own memory.
     """
     columns = length + shape.image_columns
     tokens = min(micro_batch, shape.image_tokens) + length  # the first one reads the prompt too
     # θ*, the gradient, a temporary of the optimiser's step, and the moments.
     weights = (5 if adam else 3) * shape.trained_bytes(layers)
-    teacher = pairs * rows * shape.image_tokens * shape.hidden * shape.value_bytes
     caches = 3 * rows * columns * shape.cached_bytes  # what a window reads, its gradient, and a copy
     logits = 4 * rows * tokens * shape.codebook * FLOAT
-    return _saved(shape, rows, tokens, columns, layers) + weights + teacher + caches + logits
+    return _saved(shape, rows, tokens, columns, layers) + weights + caches + logits
 
 
 def answering(shape: Dimensions, images: int, length: int, answer: int) -> float:

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from ear.commands.plan.work import PROMPT, Job, Speed, jobs_of, trainings_of
 from ear.config import Config
 from ear.config.methods import PUBLISHED
+from ear.evaluation.attacks import BEGINNING
 from ear.models import memory
 from ear.models.catalogue import Asset, Repository, size_in_words
 from ear.models.lock import Needed, needed_assets
@@ -133,18 +134,17 @@ def assets_of(config: Config, catalogue: Mapping[str, Asset]) -> list[Needed]:
 
 def dimensions_of(config: Config, catalogue: Mapping[str, Asset]) -> Dimensions:
     """Shape of an experiment's backbone, before it is fetched; stand-ins have others."""
-    asset = catalogue[config.backbone.asset]
-    assert asset.shape, "the config names a backbone, and each has a shape"
+    asset, shape = catalogue[config.backbone.asset], config.shape
     # Files of this repository hold float32, published ones bfloat16.
     held = VALUE_BYTES["float32" if isinstance(asset.source, Repository) else "bfloat16"]
     derived = {
-        "key_value_heads": asset.shape.key_value_heads or asset.shape.heads,
-        "head_size": asset.shape.head_size or asset.shape.hidden // asset.shape.heads,
-        "image_columns": asset.shape.image_tokens - 1 + asset.shape.forced_tokens,
+        "key_value_heads": shape.key_value_heads or shape.heads,
+        "head_size": shape.head_size or shape.hidden // shape.heads,
+        "image_columns": shape.image_tokens - 1 + shape.forced_tokens,
         "value_bytes": VALUE_BYTES[config.backbone.dtype],
-        "loaded": asset.size // held,
+        "loaded": shape.parameters or asset.size // held,
     }
-    return Dimensions(**asset.shape.model_dump(exclude={"forced_tokens"}) | derived)
+    return Dimensions(**shape.model_dump(exclude={"forced_tokens", "patch", "parameters"}) | derived)
 
 
 def disk_of(config: Config, shape: Dimensions) -> dict[str, float]:
@@ -173,18 +173,18 @@ def _needs(config: Config, shape: Dimensions) -> Iterator[Need]:
         return Need(rules, what, unit, wanted, lambda n: shape.loaded_bytes + beside(n))
 
     def trained(n: int) -> float:
-        sizes = [(one.rows, min(n, one.length), PROMPT, one.settings.layers, one.pairs) for one in trainings]
+        sizes = [(one.rows, min(n, one.length), PROMPT, one.settings.layers) for one in trainings]
         return max(memory.training(shape, *size) for size in sizes)
 
     rows = 3 if any(method.strength for method in config.methods.values()) else 2
-    batch, tokens = config.rendering.batch_size, shape.image_tokens
+    batch, begun = config.rendering.batch_size, ceil(shape.image_tokens / BEGINNING)
     yield need(SAMPLING, "render", "images", batch, lambda n: memory.drawing(shape, n, rows, PROMPT))
     if trainings := trainings_of(config):
         most = max(min(one.settings.micro_batch, one.length) for one in trainings)
         yield need(["erase"], "fine-tune", "tokens", most, trained)
     if search := config.axes.search:
         what, wanted = "search for prompts", search.prompts
-        yield need(["attack"], what, "prompts", wanted, lambda n: memory.gradients(shape, n, PROMPT, tokens))
+        yield need(["attack"], what, "prompts", wanted, lambda n: memory.gradients(shape, n, PROMPT, begun))
     if learned := config.axes.relearning:
         images, layers = learned.batch_size, config.erasure.layers
         steps = lambda n: memory.relearning(shape, n, PROMPT, layers, ceil(images / n))  # noqa: E731

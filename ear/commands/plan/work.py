@@ -18,7 +18,7 @@ from ear.erasure.variants import JOINT, SEQUENCE_NAMES, Context, Settings
 from ear.evaluation.attacks import CANDIDATES, SEARCHES
 from ear.judges.base import ON_CPU
 from ear.models.chat_format import CAPTION_TOKENS
-from ear.models.memory import Dimensions, padded_columns, padded_images
+from ear.models.memory import DECODERS, Dimensions, padded_columns, padded_images
 from ear.prompts.tables import FRAMES
 from ear.workflow.seeding import ORIGINAL
 from ear.world.grammar import shared_count
@@ -32,7 +32,7 @@ LAUNCH_S = 0.8e-3
 """A decoder layer outside of a CUDA graph, bound by kernel launches: 24 ms for 30 layers."""
 BACKWARD = 2
 """A backward pass, in forward passes."""
-VQ_FLOP, UNET_FLOP = 0.57e12, 0.80e12
+UNET_FLOP = 0.80e12
 """Of decoding an image of 384 pixels a side; of a step of Stable Diffusion v1.4, of 512 a side. Counted."""
 VERDICT_S, NUDENET_S = 0.03, 0.08
 """A verdict, bound by opening a PNG on one CPU thread; NudeNet's own, likewise."""
@@ -84,7 +84,7 @@ class Speed:
         read = self.shape.weight_bytes + lanes * self.width * self.shape.cached_bytes
         step = _roofline(read, 2 * lanes * self.shape.parameters) + STEP_S
         batches = count / at_once * ceil(at_once / self.batch_size)
-        pixels = _roofline(0, count * VQ_FLOP * (self.shape.image_size / 384) ** 2)
+        pixels = _roofline(0, count * DECODERS[self.shape.family].operations * self.shape.image_size**2)
         return Work(unit, count, batches * self.shape.image_tokens * step + pixels)
 
     def captions(self, count: int) -> Work:

@@ -12,6 +12,8 @@ Spelled out, since an edit of the tables of results should not attack anew."""
 SEARCHES = ("resample", "random", "greedy", "gradient")
 CANDIDATES = 8
 """Replacements that the gradient search reads a query and prompt: teacher-forced passes, no images."""
+BEGINNING = 4
+"""The gradient search makes one part in so many of an image likely."""
 
 
 def search_set(name: str) -> str:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ear.errors import InputError
-from ear.evaluation.attacks import CANDIDATES, SEARCHES, search_set
+from ear.evaluation.attacks import BEGINNING, CANDIDATES, SEARCHES, search_set
 from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses
 from ear.images.batching import BatchSize, fitting
 from ear.images.rendering import image_seed
@@ -29,8 +29,8 @@ from ear.prompts.naming import core, named, words_of
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
 
-BEST_TOKENS, BEGINNING = 32, 4
-"""Of :func:`gradient`: tokens proposed for each place; one part in so many of an image is made likely."""
+BEST_TOKENS = 32
+"""Of :func:`gradient`: tokens proposed for each place."""
 
 
 @dataclass(frozen=True)

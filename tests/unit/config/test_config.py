@@ -19,6 +19,7 @@ RECIPE = ROOT / "configs/mini-world.yaml"
 CONFIGS = [ROOT / "config.yaml", *sorted({*(ROOT / "configs").glob("*.yaml")} - {RECIPE})]
 MINI = yaml.safe_load((ROOT / "config.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "configs/janus-pro-7b.yaml").read_text())
+EMU3 = yaml.safe_load((ROOT / "configs/emu3-gen.yaml").read_text())
 SHAPES = shapes_of(load_catalogue(ROOT / "assets.yaml"))
 
 
@@ -208,7 +209,7 @@ def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
 def test_an_experiment_fetches_what_it_uses_and_no_more():
     config = parse_config(PAPER, "paper.yaml", SHAPES)
     mini = {"mini-backbone", "mini-classifier", "mini-clip"}
-    every = set(load_catalogue(ROOT / "assets.yaml")) - {"janus-pro-1b", *mini}
+    every = set(load_catalogue(ROOT / "assets.yaml")) - mini - (set(SHAPES) - {config.backbone.asset})
     assert set(config.used_assets) == every
     raw = changed("methods.stable-diffusion", ..., PAPER)
     del raw["concepts"]["nudity"], raw["methods"]["published"]["weights"]["nudity"]
@@ -251,6 +252,38 @@ def test_broken_config_is_one_line_with_key_found_and_wanted(config, key, value,
     assert "\n" not in message and message.startswith("my.yaml: ")
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "methods.released",
+            {"variant": "released"},
+            ["variant: released is not allowed", "emu3-gen", "Janus"],
+        ),
+        ("methods.own", {"variant": "ear", "overrides": {"encoding": "raw"}}, ["methods.own", "Janus"]),
+        ("methods.published", PAPER["methods"]["published"], ["published is not allowed", "Janus"]),
+        ("utility.captions", 10, ["found 10", "wanted 0", "does not see"]),
+        ("axes.questions", True, ["axes.questions is not allowed", "does not see"]),
+        ("backbone.image_size", 100, ["found 100", "a multiple of 8"]),
+        ("concepts.church.window", 4097, ["at most 4096, the tokens of an image"]),
+    ],
+)
+def test_nothing_is_asked_of_a_family_that_it_cannot_do(key, value, words):
+    with pytest.raises(InputError) as error:
+        parse_config(changed(key, value, EMU3), "emu3.yaml", SHAPES)
+    assert all(word in str(error.value) for word in [key.split(".")[0], *words])
+
+
+def test_drawing_settings_are_those_of_the_family():
+    large = parse_config(changed("backbone.image_size", 720, EMU3), "emu3.yaml", SHAPES)
+    assert (large.image_tokens, large.shape.forced_tokens) == (8100, 89)
+    for key, value in (("image_size", 384), ("negative_prompt", "blurry")):
+        with pytest.raises(InputError, match=f"backbone.{key}"):
+            parse_config(changed(f"backbone.{key}", value, PAPER), "paper.yaml", SHAPES)
+    with pytest.raises(InputError, match=r"utility\.captions: found 0, wanted 1 or more"):
+        parse_config(changed("utility.captions", 0, PAPER), "paper.yaml", SHAPES)
 
 
 def test_concepts_of_different_windows_are_not_erased_together_without_a_choice():

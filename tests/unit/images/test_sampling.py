@@ -92,11 +92,15 @@ def test_context_free_sequences_equal_the_naive_sampler(backbone):
     logits=st.lists(st.floats(-20, 20), min_size=1, max_size=40),
     temperature=st.floats(0.2, 3),
     uniform=st.floats(0, 1, exclude_max=True),
+    top_k=st.none() | st.integers(1, 45),
 )
-def test_choose_inverts_the_distribution(logits, temperature, uniform):
+def test_choose_inverts_the_distribution(logits, temperature, uniform, top_k):
     row = torch.tensor(logits, dtype=torch.float64)
-    token = int(choose(row[None], temperature, torch.tensor([uniform], dtype=torch.float64)))
-    cumulative = np.cumsum(np.exp((row.numpy() - max(logits)) / temperature))
+    token = int(choose(row[None], temperature, torch.tensor([uniform], dtype=torch.float64), top_k))
+    weights = np.exp((row.numpy() - max(logits)) / temperature)
+    least = sorted(logits, reverse=True)[: top_k or len(logits)][-1]
+    assert row[token] >= least
+    cumulative = np.cumsum(np.where(row.numpy() >= least, weights, 0))
     cumulative /= cumulative[-1]
     below = cumulative[token - 1] if token else 0.0
     assert below - 1e-12 <= uniform <= cumulative[token] + 1e-12

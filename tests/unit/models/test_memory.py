@@ -59,7 +59,7 @@ def test_drawing_needs_weights_and_cache_and_a_little_more(shape, images, widths
 
 
 def test_the_other_works_need_what_is_known_of_them():
-    assert 22e9 < JANUS_7B.loaded_bytes + training(JANUS_7B, 2, 128, 30, layers=5, pairs=50) < 24e9
+    assert 22e9 < JANUS_7B.loaded_bytes + training(JANUS_7B, 2, 128, 30, layers=5) < 24e9
     assert 14.3e9 < frozen_states(JANUS_7B, 48, 30) < 1.4 * 14.3e9
     assert 17.8e9 < answering(JANUS_7B, 50, 676, 48) < 1.4 * 17.8e9
     assert 33.5e9 < gradients(JANUS_7B, 8, 28, 576, layers=5) < 1.1 * 33.5e9
@@ -87,7 +87,7 @@ def test_needs_grow_with_the_batch():
     needs = [
         lambda size: drawing(JANUS_7B, size, 2, 40),
         lambda size: frozen_states(JANUS_7B, size, 40),
-        lambda size: training(JANUS_7B, 2, size, 40, 5, 50),
+        lambda size: training(JANUS_7B, 2, size, 40, 5),
         lambda size: answering(JANUS_7B, size, 676, 48),
         lambda size: relearning(JANUS_7B, size, 40, 5, 1),
         lambda size: gradients(JANUS_7B, size, 40, 144),
