@@ -65,6 +65,8 @@ class Liquid(OneVocabulary):
         cls, reference: str, settings: Mapping[str, Any], dtype: torch.dtype, revision: str | None, **own: Any
     ) -> "Liquid":
         image_tokenizer = ImageTokenizer.load(reference, dtype)
+        # Gemma has one matrix for both ends, which its config need not say.
+        settings = {"tie_word_embeddings": settings["model_type"] == "gemma"} | dict(settings)
         classes = AutoModelForCausalLM, AutoTokenizer
         model, tokenizer = load_transformers(*classes, reference, settings, dtype, revision, cls.wanted)
         tokenizer.padding_side = "left"
