@@ -237,9 +237,9 @@ def load_judge(
 
     Args:
         folder: of the judge's model.
-        by: kind of judge, "classifier", "artist", "nudenet" or "zero-shot".
+        by: kind of judge, "classifier", "artist", "nudenet", "q16" or "zero-shot".
         device: "cpu" or "cuda".
-        calibration: a zero-shot judge's file.
+        calibration: a zero-shot judge's file; of Q16, its prompts.p.
         settings: other keys of this kind of judge, as in the config (docs/reference/config.md); a
             classifier's are label, group ("" where its labels have none) and top_k.
 

@@ -15,6 +15,8 @@ from ear.world.sentences import is_described
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 experiment = read_or_exit(parse_config, shapes=shapes_of(CATALOGUE))
 paths = Paths(experiment.experiment)
+if unknown := [name for name in experiment.used_assets if name not in CATALOGUE]:
+    sys.exit(f"error: asset: found {unknown[0]}, wanted one of assets.yaml: {', '.join(CATALOGUE)}")
 REHEARSED = experiment.assets.stand_ins is not None
 GPU = 1 if experiment.backbone.device == "cuda" else 0
 
@@ -85,14 +87,14 @@ def table(file, caption=None):
 
 
 def judge_files(which):
-    """A file in the folder of a judge's model, then its calibration where it has one; none without the judge."""
+    """A file in the folder of a judge's model, then Q16's prompts or a calibration; none without the judge."""
 
     def files(wildcards):
         judge = experiment.concepts[wildcards.concept].judges.get(which)
         if judge is None:
             return []
-        model = paths.asset(experiment.judge_asset(judge.by))
-        return [model, paths.calibration(wildcards.concept, which)] if judge.by == "zero-shot" else [model]
+        assets = [paths.asset(name) for name in experiment.judge_assets(judge)]
+        return assets + [paths.calibration(wildcards.concept, which)] * (judge.by == "zero-shot")
 
     return files
 

@@ -114,6 +114,7 @@ rule tabulate:
         windows=table("window-length.csv"),
         top_k=paths.table("top-k.csv"),
         detections=paths.table("detections.csv"),
+        judge_rules=[] if experiment.world else table("judge-rules.csv"),
         comparisons=table("comparisons.csv"),
         score_card=table("score-card.csv"),
         latex=paths.table("score-card.tex"),

@@ -114,6 +114,9 @@ else:
     rule read_prompts:
         input:
             prompts=paths.asset("prompts"),
+            public=lambda wildcards: [
+                paths.asset(name) for name in experiment.concepts[wildcards.concept].prompt_assets
+            ],
             general=paths.general_prompts,
         output:
             candidates=paths.candidates("{concept}"),
@@ -122,6 +125,10 @@ else:
             code=code("prompts_read_prompts"),
             kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
             files=lambda wildcards: experiment.concepts[wildcards.concept].published.model_dump(),
+            public=lambda wildcards: {
+                name: chosen.model_dump()
+                for name, chosen in experiment.concepts[wildcards.concept].prompt_sets.items()
+            },
             indirect=indirect_of,
         log:
             paths("logs/read_prompts-{concept}.log"),

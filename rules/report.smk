@@ -127,6 +127,7 @@ for figure, of in FIGURES.items():
 SHOWN = [figure for figure in all_figures() if figure[0] not in (PICTURES, CARD)]
 # Beside those that the page shows, its provenance names them.
 OTHER_TABLES = ["window-length.csv", "comparisons.csv", "top-k.csv", "detections.csv"]
+OTHER_TABLES += [] if experiment.world else ["judge-rules.csv"]
 
 
 rule write_report:

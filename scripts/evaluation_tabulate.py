@@ -22,6 +22,7 @@ with job(snakemake):
         window_table,
         with_attacks,
     )
+    from ear.evaluation.rules_table import rules_table
     from ear.evaluation.score_card import score_card, to_latex
     from ear.workflow.files import read_csv, write_csv, write_text
 
@@ -48,6 +49,8 @@ with job(snakemake):
     write_csv(output.windows, window_table(jobs))
     write_csv(output.top_k, top_k_table(jobs))
     write_csv(output.detections, detection_table(jobs))
+    if output.judge_rules:
+        write_csv(output.judge_rules, rules_table(jobs))
     write_csv(output.comparisons, comparisons(jobs, params.shown_method))
 
     metrics = METRICS_CSV.read(output.metrics)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from ear.config.sections import Positive, Section, Share
+from ear.config.sections import PUBLIC_PROMPTS, Name, Positive, Section, Share
+from ear.evaluation.protocols import PUBLIC, RETENTION
 from ear.world.scenes import COLOURS, OBJECTS, PLACES, TIMES
 from ear.world.sentences import Frame, caption, caption_with
 
@@ -23,10 +24,11 @@ class ClassifierJudge(Section):
 
 
 class ArtistJudge(Section):
-    """The artist classifier of Diffusion-MU-Attack: as a classifier, with artists for labels."""
+    """A transformers classifier, judged as a timm one: that of Diffusion-MU-Attack knows artists."""
 
     by: Literal["artist"] = Field(description="kind of judge")
-    label: str = Field(description="label of the artist")
+    asset: Name | None = Field(None, description="asset with the classifier; none: artist-classifier")
+    label: str = Field(description="label of the artist, or of the concept by another classifier")
     top_k: Positive = Field(description="k, the number of most likely labels that count")
 
 
@@ -37,6 +39,12 @@ class NudenetJudge(Section):
     threshold: Annotated[Share, Field(ge=0.2)] = Field(
         description="least score of a detection; the package itself leaves out those below 0.2"
     )
+
+
+class Q16Judge(Section):
+    """Q16: CLIP ViT-L/14 puts the image nearer to the learned prompt of inappropriate images."""
+
+    by: Literal["q16"] = Field(description="kind of judge")
 
 
 class ZeroShotJudge(Section):
@@ -72,7 +80,9 @@ class ZeroShotJudge(Section):
         return self.model_dump() | own
 
 
-Judge = Annotated[ClassifierJudge | ArtistJudge | NudenetJudge | ZeroShotJudge, Field(discriminator="by")]
+Judge = Annotated[
+    ClassifierJudge | ArtistJudge | NudenetJudge | Q16Judge | ZeroShotJudge, Field(discriminator="by")
+]
 Which = Literal["judge", "second_judge"]
 """The judge that counts, or the one beside it."""
 
@@ -85,6 +95,35 @@ class PublishedPrompts(Section):
     target: str = Field(description="file of test prompts")
     target_rows: Positive = Field(description="rows that the file of test prompts must have")
     target_used: Positive | None = Field(None, description="test prompts that are used, the first; none: all")
+
+
+class PublicPrompts(Section):
+    """A prompt set of another study, some rows of files of an asset."""
+
+    asset: Literal[PUBLIC_PROMPTS] = Field(description="asset with the files")  # type: ignore[valid-type]
+    files: list[str] = Field(
+        min_length=1, description="CSV, or JSON of objects, listed or numbered, or of {concept: prompts}"
+    )
+    column: str = Field("prompt", description="column or key with the prompt")
+    where: dict[str, Phrase] = Field(
+        default_factory=dict, description="column or key → text that it holds in the rows that are meant"
+    )
+    rows: Positive = Field(description="rows that the files must have of them")
+    used: Positive | None = Field(None, description="prompts that are used, the first; none: all")
+
+    @property
+    def count(self) -> int:
+        """Prompts that are used, at most."""
+        return min(self.rows, self.used or self.rows)
+
+
+class RetentionPrompts(PublicPrompts):
+    """A prompt set of another study that asks for other things than the concept."""
+
+    object: str = Field(description="column or key with the class of what a prompt asks for")
+    labels: dict[str, Phrase] = Field(
+        min_length=1, description="class → the judge's label of it; rows of other classes are left out"
+    )
 
 
 class Concept(Section):
@@ -105,11 +144,30 @@ class Concept(Section):
         default_factory=dict, description="what is close to it: the judge's label → how prompts name it"
     )
     published: PublishedPrompts | None = Field(None, description="published prompts; none: prompts.sources")
+    public: dict[Name, PublicPrompts] = Field(
+        default_factory=dict,
+        description="prompts of other studies that ask for it: sets public-<name>",
+    )
+    retention: RetentionPrompts | None = Field(
+        None,
+        description="prompts of other studies that ask for other things of its kind",
+    )
 
     @property
     def names(self) -> list[str]:
         """All its names, its words first."""
         return [self.words, *self.also_named]
+
+    @property
+    def prompt_sets(self) -> dict[str, PublicPrompts]:
+        """Its prompt sets of other studies, by their names in tables."""
+        sets = {f"{PUBLIC}-{name}": one for name, one in self.public.items()}
+        return sets | ({RETENTION: self.retention} if self.retention else {})
+
+    @property
+    def prompt_assets(self) -> list[str]:
+        """Assets with its prompt sets of other studies, each once."""
+        return list(dict.fromkeys(one.asset for one in self.prompt_sets.values()))
 
     @property
     def judges(self) -> dict[Which, Judge]:

@@ -21,6 +21,7 @@ from ear.world.sentences import CONCEPTS
 
 DRAWN = "with world: drawn"
 JANUS, EMU3 = "janus", "emu3"
+PUBLIC = ("public", "retention")  # prompts of other studies
 MADE = ("implicit", "neighbours")  # prompts that the mini world's grammar makes, and else the concept lists
 POSSIBLE = "; ".join(f"{kind} {', '.join(names)}" for kind, names in CONCEPTS.items())
 SHOWN = 12  # labels listed where none is near
@@ -84,8 +85,9 @@ def _check_drawn(config: Config, shape: Shape) -> None:
             raise _refused(f"methods.{name}", f"{DRAWN}, because variant {method.variant} needs downloads")
     for name, concept in config.concepts.items():
         key = f"concepts.{name}"
-        if concept.published:
-            raise _refused(f"{key}.published", DRAWN)
+        for own in ("published", *PUBLIC):
+            if getattr(concept, own):
+                raise _refused(f"{key}.{own}", DRAWN)
         for which, judge in concept.judges.items():
             if judge.by != "zero-shot" and not getattr(judge, "group", ""):
                 raise _wrong(
@@ -114,6 +116,12 @@ def _check_photographs(config: Config, shape: Shape) -> None:
         for which, judge in concept.judges.items():
             if getattr(judge, "group", ""):
                 raise _refused(f"concepts.{name}.{which}.group", elsewhere)
+        for own in PUBLIC:
+            if getattr(concept, own) and not concept.published:
+                raise _refused(f"concepts.{name}.{own}", "without published prompts")
+        if concept.retention and not hasattr(concept.judge, "label"):
+            why = f"because its judge, {concept.judge.by}, has no labels"
+            raise _refused(f"concepts.{name}.retention", why)
     for key in MADE:
         if getattr(config.axes, key):
             raise _refused(f"axes.{key}", f"{elsewhere}, where concepts.<concept>.{key} lists such prompts")
@@ -167,6 +175,8 @@ def _check_labels(config: Config) -> None:
             wanted = {f"{which}.label": judge.label}
             if which == "judge":
                 wanted |= {f"neighbours.{label}": label for label in concept.neighbours}
+                known = concept.retention.labels if concept.retention else {}
+                wanted |= {f"retention.labels.{name}": label for name, label in known.items()}
             for key, label in wanted.items():
                 if label not in labels:
                     near = nearest(label, labels)

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
-from ear.config.concepts import Concept, Which
+from ear.config.concepts import Concept, Judge, Which
 from ear.config.methods import PUBLISHED, STABLE_DIFFUSION, Erasure, Method
 from ear.config.sections import (
     FEATURES,
     JUDGES,
     PUBLISHED_DATA,
+    Q16_PROMPTS,
     Assets,
     Axes,
     Name,
@@ -167,8 +168,13 @@ class Config(Section):
         return self.prompts.asked(source, held_out=self.world is None)
 
     def judge_asset(self, by: str) -> str:
-        """The asset with the model of a kind of judge."""
+        """The asset with the model of a kind of judge, unless the judge names another one."""
         return JUDGES[self.world][by]
+
+    def judge_assets(self, judge: Judge) -> list[str]:
+        """The asset with a judge's model and, of Q16, the one with its prompts."""
+        model = getattr(judge, "asset", None) or self.judge_asset(judge.by)
+        return [model, Q16_PROMPTS] if judge.by == "q16" else [model]
 
     @property
     def clip_asset(self) -> str:
@@ -183,10 +189,11 @@ class Config(Section):
     @property
     def used_assets(self) -> list[str]:
         """Names of the assets that the experiment needs, each once."""
-        kinds = [judge.by for concept in self.concepts.values() for judge in concept.judges.values()]
-        judges = [self.judge_asset(kind) for kind in kinds]
+        every = [judge for concept in self.concepts.values() for judge in concept.judges.values()]
+        judges = [asset for judge in every for asset in self.judge_assets(judge)]
         methods = [METHOD_ASSETS[one.variant] for one in self.methods.values() if one.needs_assets]
-        data = () if self.world else PUBLISHED_DATA
+        public = [name for concept in self.concepts.values() for name in concept.prompt_assets]
+        data = () if self.world else (*PUBLISHED_DATA, *public)
         names = [self.backbone.asset, *methods, *data, self.clip_asset, *judges, self.features_asset]
         return list(dict.fromkeys(names))
 

@@ -32,10 +32,13 @@ JUDGES: Mapping[World | None, Mapping[str, str]] = {
         "classifier": "resnet50",
         "artist": "artist-classifier",
         "nudenet": "nudenet",
+        "q16": "clip-large",
         "zero-shot": "clip",
     },
 }
 """Kind of judge → the asset with its model; "zero-shot" is the CLIP of the CLIP score too."""
+Q16_PROMPTS = "q16"
+"""The asset with the prompts that a judge of kind "q16" compares with."""
 FEATURES: Mapping[World | None, Mapping[str, str]] = {
     "drawn": {"classifier": "mini-classifier"},
     None: {"classifier": "resnet50", "inception": "inception"},
@@ -43,13 +46,15 @@ FEATURES: Mapping[World | None, Mapping[str, str]] = {
 """Network of FID and KID → the asset with it."""
 PUBLISHED_DATA = ("prompts", "coco-images", "coco-captions")
 """Assets that experiments on photographs read."""
+PUBLIC_PROMPTS = ("attack-prompts", "safety-prompts", "retention-prompts", "emma-prompts", "hub-prompts")
+"""Assets with prompt sets of other studies."""
 
 
 class StandIns(Section):
     """Tiny random checkpoints and tiny files in the formats of the real ones, for a dress rehearsal."""
 
     pairs: Positive = Field(description="prompt pairs of each concept")
-    targets: Positive = Field(description="test prompts of each concept")
+    targets: Positive = Field(description="test prompts of each concept, and rows of each public set")
     general: Positive = Field(description="captions and pictures of COCO")
 
 

@@ -83,6 +83,7 @@ SCORES_CSV = Table({"metric": _NAME, "prompt_set": _NAME, **_MEASURED, "protocol
 
 # What is made of all runs.
 METRICS_CSV = Table({**_RUN, "prompt_set": _NAME, "metric": _NAME, **_MEASURED})
+JUDGE_RULES_CSV = Table({**_RUN, **dict.fromkeys(("prompt_set", "metric", "protocol"), _NAME), **_MEASURED})
 WINDOW_LENGTH_CSV = Table({**_RUN, "window": _COUNT, "metric": _NAME, **_MEASURED})
 TOP_K_CSV = Table({**_RUN, "k": _COUNT, **_MEASURED})
 DETECTION_COUNTS_CSV = Table({**_RUN, "class": _NAME, **_MEASURED})

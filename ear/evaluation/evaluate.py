@@ -15,7 +15,7 @@ from ear.evaluation.metrics.answers import caption_rows, question_rows
 from ear.evaluation.metrics.fid import fid, kid, vendi_score
 from ear.evaluation.metrics.image_scores import JUDGES, PROTOCOL, Arrays, Seen
 from ear.evaluation.metrics_table import score_row
-from ear.evaluation.protocols import GENERAL, NEIGHBOURS, is_judged
+from ear.evaluation.protocols import GENERAL, NEIGHBOURS, RETENTION, is_judged
 from ear.judges.base import SECOND_COLUMNS
 
 
@@ -58,9 +58,11 @@ def verdict_table(images: pd.DataFrame, seen: Seen) -> tuple[pd.DataFrame, pd.Da
     verdicts = told(looks.JUDGED, first, judged).astype({"rank": "Int64"}).reindex(images.index)
     clip = pd.concat([told(looks.JUDGED, "clip", judged), told(looks.GENERAL, "clip", ~judged)])
     objects, labels = verdicts["objects"], verdicts["labels"]
+    # Neighbours are of the concept's kind, and so is what is retained where the judge knows no objects.
+    alike = (images["prompt_set"] == NEIGHBOURS) | ((images["prompt_set"] == RETENTION) & objects.isna())
     table = images.assign(
         **{name: verdicts[name] for name in ("shown", "score", "rank")},
-        top1_object=objects.where((images["prompt_set"] != NEIGHBOURS) | labels.isna(), labels),
+        top1_object=objects.where(~alike | labels.isna(), labels),
         clip_score=clip["score"].astype(np.float32),
         clip_protocol=clip[PROTOCOL],
         protocol=verdicts[PROTOCOL],

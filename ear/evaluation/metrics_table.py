@@ -150,7 +150,7 @@ def metrics_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     closest = _closest_objects(jobs)
-    for names, group in _by_seed(jobs):
+    for names, group in by_seed(jobs):
         images = [_with_neighbours(job.own(), closest.get(job.concept, [])) for job in group]
         rows += [names | row for row in (*_image_rows(images), *_score_rows(group))]
     return METRICS_CSV.frame(rows)
@@ -165,13 +165,13 @@ def window_table(jobs: Sequence[Job]) -> pd.DataFrame:
         ``WINDOW_LENGTH_CSV``, windows ascending.
     """
     rows: list[dict[str, Any]] = []
-    for names, group in _by_seed([job for job in jobs if job.window is not None]):
+    for names, group in by_seed([job for job in jobs if job.window is not None]):
         frames = [_of_set(job.verdicts, TARGET) for job in group]
         for window in sorted(set().union(*(frame["window"] for frame in frames))):
             images = [frame[frame["window"] == window] for frame in frames]
             for metric in (SHOWN, "clip_score"):
                 place = names | {"window": int(window), "metric": metric}
-                rows.append(place | numbers(_measure(OF_IMAGES[metric], images, _bounds(metric))))
+                rows.append(place | numbers(measured(OF_IMAGES[metric], images, _bounds(metric))))
     return WINDOW_LENGTH_CSV.frame(rows)
 
 
@@ -185,10 +185,10 @@ def top_k_table(jobs: Sequence[Job]) -> pd.DataFrame:
         ``TOP_K_CSV``, k ascending from 1 to 10.
     """
     rows: list[dict[str, Any]] = []
-    for names, group in _by_seed([job for job in jobs if _target(job)["rank"].notna().any()]):
+    for names, group in by_seed([job for job in jobs if _target(job)["rank"].notna().any()]):
         images = [_target(job) for job in group]
         for k in range(1, LARGEST_K + 1):
-            rows.append(names | {"k": k} | numbers(_measure(partial(_within, k), images, (0, 1))))
+            rows.append(names | {"k": k} | numbers(measured(partial(_within, k), images, (0, 1))))
     return TOP_K_CSV.frame(rows)
 
 
@@ -209,11 +209,11 @@ def detection_table(jobs: Sequence[Job]) -> pd.DataFrame:
         detects nothing.
     """
     rows: list[dict[str, Any]] = []
-    for names, group in _by_seed([job for job in jobs if _target(job)["protocol"].map(detects).any()]):
+    for names, group in by_seed([job for job in jobs if _target(job)["protocol"].map(detects).any()]):
         counts = [_class_counts(job) for job in group]
         n = min(map(len, counts))
         for name in CLASSES:
-            mean = _mean_count([of_seed[name] for of_seed in counts])
+            mean = mean_count([of_seed[name] for of_seed in counts])
             total = Interval(mean.value * n, mean.low * n, mean.high * n, n)
             rows.append(names | {"class": name} | numbers(total))
     return DETECTION_COUNTS_CSV.frame(rows)
@@ -226,7 +226,7 @@ def _class_counts(job: Job) -> pd.DataFrame:
     return counts.reindex(index=_target(job)["prompt_id"], columns=list(CLASSES), fill_value=0)
 
 
-def _mean_count(seeds: Sequence[pd.Series]) -> Interval:
+def mean_count(seeds: Sequence[pd.Series]) -> Interval:
     """Mean number on an image, from the numbers by prompt of each seed."""
     together = pd.concat(seeds)
     images = bootstrap_mean(together.to_numpy(), clusters=together.index.to_numpy())
@@ -245,7 +245,7 @@ def _of_set(table: pd.DataFrame, prompt_set: str) -> pd.DataFrame:
     return table[table["prompt_set"] == prompt_set]
 
 
-def _by_seed(jobs: Iterable[Job]) -> Iterator[tuple[dict[str, str], list[Job]]]:
+def by_seed(jobs: Iterable[Job]) -> Iterator[tuple[dict[str, str], list[Job]]]:
     """The columns concept, method and seed with their jobs: each seed of a method, then all of them."""
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
@@ -283,19 +283,19 @@ def _image_rows(seeds: Sequence[pd.DataFrame]) -> Iterator[dict[str, Any]]:
         images = [_of_set(verdicts, prompt_set) for verdicts in seeds]
         for metric, measure in OF_IMAGES.items():
             if prompt_set in _ALWAYS or axis_of(prompt_set, metric.removeprefix("second_")):
-                interval = _measure(measure, images, _bounds(metric))
+                interval = measured(measure, images, _bounds(metric))
                 if interval.n:
                     yield {"prompt_set": prompt_set, "metric": metric} | numbers(interval)
 
 
-def _measure(
+def measured(
     measure: Callable[[pd.DataFrame], Interval], seeds: Sequence[pd.DataFrame], bounds: tuple[float, float]
 ) -> Interval:
     """A metric over the verdicts of one seed, or over those of several."""
-    measured = [interval for verdicts in seeds if (interval := measure(verdicts)).n]
-    if len(measured) < 2:
-        return measured[0] if measured else NOTHING
-    return over_seeds(measured, measure(pd.concat(seeds, ignore_index=True)), bounds)
+    found = [interval for verdicts in seeds if (interval := measure(verdicts)).n]
+    if len(found) < 2:
+        return found[0] if found else NOTHING
+    return over_seeds(found, measure(pd.concat(seeds, ignore_index=True)), bounds)
 
 
 def _score_rows(group: Sequence[Job]) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 PREFIX, CEILING, GUIDANCE, TEMPERATURE = "prefix", "ceiling", "guidance", "temperature"
 SEARCH, RELEARNED = "search", "relearned"
 TARGET, RETENTION, GENERAL, CAPTIONS = "target", "retention", "general", "captions"
-IMPLICIT, NEIGHBOURS = "implicit", "neighbours"
+IMPLICIT, NEIGHBOURS, PUBLIC = "implicit", "neighbours", "public"
 QUESTIONS = ("questions-concept", "questions-others")
 SHOWN, SECOND, RIGHT = "concept_rate", "second_concept_rate", "accuracy"
 
@@ -124,6 +124,13 @@ AXES: tuple[Axis, ...] = (
         "images of prompts that describe the concept without its words, which show it",
         config="implicit",
         figure="attacks",
+    ),
+    Axis(
+        PUBLIC,
+        (f"{PUBLIC}-",),
+        SHOWN,
+        "Public",
+        "images of prompt sets of other studies, where the config lists some, which show it",
     ),
     Axis(
         PREFIX,

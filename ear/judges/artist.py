@@ -1,4 +1,4 @@
-"""A transformers image classifier: the judge of style (the artist classifier of Diffusion-MU-Attack)."""
+"""A transformers image classifier: the artist classifier of Diffusion-MU-Attack, or another one."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ class ArtistClassifier(Ranker):
             )
         check_report(folder, report, WANTED)
         check_finite(folder, model.state_dict())
-        return cls(model, _processor(folder), device)
+        return cls(model, image_processor(folder, WANTED), device)
 
     @torch.inference_mode()
     def _logits(self, images: Sequence[Image.Image]) -> torch.Tensor:
@@ -63,10 +63,10 @@ class ArtistClassifier(Ranker):
         return logits
 
 
-def _processor(folder: Path) -> Any:
+def image_processor(folder: Path, wanted: str) -> Any:
     """The image processor, under its name of today: transformers refuses that of a feature extractor."""
     file = folder / "preprocessor_config.json"
-    with loading(file, WANTED):
+    with loading(file, wanted):
         settings = json.loads(file.read_text(encoding="utf-8"))
         named = settings.pop("feature_extractor_type", None) or ""
         named = str(settings.get("image_processor_type") or named)

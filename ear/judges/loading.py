@@ -8,16 +8,17 @@ from ear.judges.base import Judge
 
 
 def load_judge(
-    settings: Mapping[str, Any], folder: Path, device: str = "cpu", calibration: str = ""
+    settings: Mapping[str, Any], folder: Path, device: str = "cpu", second_file: str = ""
 ) -> Judge:
     """Load a judge; only the libraries that it needs are imported.
 
     Args:
         settings: ``by`` and the keys of that kind of judge. "classifier": group, label, top_k. "artist":
-            label, top_k. "nudenet": threshold. "zero-shot": what its calibration has too.
+            label, top_k, and asset, by which its protocol is named. "nudenet": threshold. "q16": none.
+            "zero-shot": what its calibration has too.
         folder: the judge's model: of timm, of transformers, with NudeNet's 320n.onnx, or of open_clip.
         device: where it runs; NudeNet always runs on the CPU.
-        calibration: file with the calibration of a zero-shot judge.
+        second_file: the calibration of a zero-shot judge; a file in the folder of Q16's prompts.
 
     Raises:
         InputError: the folder does not hold the judge's model.
@@ -29,14 +30,19 @@ def load_judge(
     if settings["by"] == "zero-shot":
         from ear.judges.zero_shot import ZeroShotJudge
 
-        return ZeroShotJudge.load(folder, calibration, device)
+        return ZeroShotJudge.load(folder, second_file, device)
+    if settings["by"] == "q16":
+        from ear.judges.q16 import PROMPTS, Q16Judge
+
+        return Q16Judge(folder, Path(second_file).parent / PROMPTS, device)
     from ear.judges.ranking import UNGROUPED, ConceptJudge
 
     if settings["by"] == "artist":
         from ear.judges.artist import ArtistClassifier
 
         artists = ArtistClassifier.load(folder, device)
-        return ConceptJudge(artists, UNGROUPED, settings["label"], settings["top_k"], of="artist")
+        of = settings.get("asset") or "artist"
+        return ConceptJudge(artists, UNGROUPED, settings["label"], settings["top_k"], of)
     from ear.judges.classifier import Classifier
 
     classifier = Classifier.load(folder, device)
@@ -53,13 +59,13 @@ def load_judges(
 
     Args:
         settings: settings of each judge, as :func:`load_judge` takes them.
-        files: for each judge a file in the folder of its model, and a zero-shot judge's calibration.
+        files: for each judge a file in the folder of its model, and the ``second_file`` of some.
         device: where they run.
         objects: a file in the folder of a classifier that names objects, where the first judge knows none.
     """
     judges = [
-        load_judge(keys, Path(model).parent, device, *calibration)
-        for keys, (model, *calibration) in zip(settings, files, strict=False)
+        load_judge(keys, Path(model).parent, device, *second_file)
+        for keys, (model, *second_file) in zip(settings, files, strict=False)
     ]
     if objects:
         from ear.judges.classifier import Classifier

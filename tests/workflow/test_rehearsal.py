@@ -67,6 +67,14 @@ def test_every_method_and_window_is_measured_on_every_prompt(rehearsed):
     for concept in CONCEPTS:
         for metric, prompt_set in (("clip_score", "general"), ("fid", "general"), ("bleu", "captions")):
             assert counted[concept, metric, prompt_set] == 4
+        written = pd.read_csv(rehearsed / f"prompts/{concept}/evaluation.csv")["prompt_set"]
+        for one in written[written.str.startswith("public-")]:
+            rated = metrics[(metrics["concept"] == concept) & (metrics["prompt_set"] == one)]
+            assert {"original", "ear"} <= set(rated["method"]) and set(rated["metric"]) == {"concept_rate"}
+    assert (counted["church", "accuracy", "retention"], counted["van-gogh", "accuracy", "retention"]) == (
+        3,
+        2,
+    )
     assert set(metrics.query("method == 'stable-diffusion'")["prompt_set"]) == {"target"}
     swept = pd.read_csv(rehearsed / "tables/window-length.csv").query("method == 'ear'")
     windows = swept.groupby("concept")["window"].agg(set).to_dict()
@@ -83,6 +91,13 @@ def test_ranks_and_detections_reach_their_tables(rehearsed):
     assert set(top_k["k"]) == set(range(1, 11))
     by_k = top_k[top_k["seed"] == "all"].sort_values("k").groupby(["concept", "method"])["value"]
     assert by_k.apply(lambda rates: rates.is_monotonic_increasing).all()
+    rules = pd.read_csv(rehearsed / "tables/judge-rules.csv").query(
+        "seed == 'all' and prompt_set == 'target'"
+    )
+    counted = rules.groupby(["concept", "method"])["protocol"].nunique().groupby("concept").unique()
+    assert counted.map(list).to_dict() == {"church": [2], "nudity": [4]}
+    agreement = pd.read_csv(rehearsed / "tables/agreement.csv")
+    assert agreement[["concept", "second"]].values.tolist() == [["nudity", "nsfw-classifier-top1/1"]]
     detections = pd.read_csv(rehearsed / "tables/detections.csv")
     assert set(detections["concept"]) == {"nudity"}
     assert detections.groupby(["method", "seed"])["class"].nunique().eq(9).all()

@@ -112,7 +112,7 @@ def as_text(plan: Mapping[str, Any]) -> str:
         for stage in [*plan["stages"], total]
     ]
     table = tabulate(
-        rows, "keys", tablefmt="simple", colalign=COLUMNS, maxcolwidths=[None, None, 32, *[None] * 4]
+        rows, "keys", tablefmt="simple", colalign=COLUMNS, maxcolwidths=[None, None, 31, *[None] * 4]
     )
     about = "{asset}, {dtype}, {device}".format(**plan["backbone"])
     notes = textwrap.fill(f"To fetch: {_size(total['fetch_bytes'])}. {NOTE}", WIDTH)

@@ -175,7 +175,7 @@ def pairs_of(config: Config, concept: str) -> int:
 def prompts_of(config: Config, concept: str) -> dict[str, int]:
     """Prompt set → evaluation prompts of a concept, in the order of their table.
 
-    Of an unsafe concept's published file at most: rows that speak of minors are never drawn.
+    Of an unsafe concept's published files at most: rows that speak of minors are never drawn.
     """
     prompts, settings = config.prompts, config.concepts[concept]
     published = settings.published
@@ -185,9 +185,11 @@ def prompts_of(config: Config, concept: str) -> dict[str, int]:
         indirect += (config.axes.neighbours or 0) * (settings.kind == "style")
     else:
         indirect = len(settings.implicit) + len(FRAMES) * len(settings.neighbours)
+    retention = settings.retention.count if settings.retention else 0
     return {
         "target": target or (prompts.target if prompts else 0),
-        "retention": prompts.retention if prompts and not published else 0,
+        "public": sum(one.count for one in settings.public.values()),
+        "retention": prompts.retention if prompts and not published else retention,
         "indirect": indirect,
         "general": config.utility.general,
     }
@@ -199,7 +201,7 @@ def images_of(config: Config, concept: str, method: str) -> tuple[int, int]:
     target = prompts["target"]
     if config.methods[method].diffusion:
         return target, 0
-    plain = (target + prompts["retention"]) * axes.samples + prompts["indirect"]
+    plain = (target + prompts["retention"]) * axes.samples + prompts["public"] + prompts["indirect"]
     further = max(0, len(config.trained_windows(concept, method)) - 1)
     again = further * min(config.evaluation.window_prompts, target * axes.samples)
     pairs = pairs_of(config, concept) if method == ORIGINAL else 0

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 
 from ear.commands.stand_ins import tiny_judges as judges
+from ear.commands.stand_ins.public_prompts import FILES, write_public_prompts
 from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
 from ear.commands.stand_ins.tiny_janus import write_backbone, write_tuned_weights
 from ear.errors import InputError
@@ -156,7 +158,7 @@ def make_stand_ins(
         names: of assets.
         seed: of all weights, pictures and numbers.
         pairs: prompt pairs a concept.
-        targets: test prompts a concept.
+        targets: test prompts a concept, and of each prompt set of other studies.
         general: captions of COCO that are general prompts.
 
     Raises:
@@ -170,6 +172,9 @@ def make_stand_ins(
         "resnet50": judges.write_resnet50,
         "clip": judges.write_clip,
         "artist-classifier": judges.write_artist_classifier,
+        "nsfw-classifier": judges.write_nsfw_classifier,
+        "clip-large": judges.write_clip_large,
+        "q16": judges.write_q16,
         "nudenet": judges.write_nudenet,
         "inception": judges.write_inception,
         "stable-diffusion": write_stable_diffusion,
@@ -177,6 +182,7 @@ def make_stand_ins(
         "coco-images": lambda folder: write_coco_images(folder, pictures, seed),
         "coco-captions": lambda folder: write_coco_captions(folder, pictures),
     }
+    write |= {name: partial(write_public_prompts, name=name, count=targets) for name in FILES}
     if backbone:
         write[TUNED] = lambda folder: write_tuned_weights(folder, root / backbone)
     for name in names:
@@ -184,9 +190,9 @@ def make_stand_ins(
             raise InputError(f"stand-ins: found {name!r}, wanted one of {', '.join(write)}")
     lock = {}
     for name in sorted(names, key=TUNED.__eq__):  # the tuned weights after what they were tuned from
-        with torch.random.fork_rng(devices=[]), atomic_path(root / name) as partial:
+        with torch.random.fork_rng(devices=[]), atomic_path(root / name) as folder:
             torch.manual_seed(stable_seed("stand-ins", name, seed))
-            write[name](partial)
+            write[name](folder)
         paths = sorted(path for path in (root / name).rglob("*") if path.is_file())
         hashes = {path.relative_to(root / name).as_posix(): sha256_file(path) for path in paths}
         if name in UNPACKED:  # all files of an unpacked archive have one digest

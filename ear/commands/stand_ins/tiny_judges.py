@@ -1,8 +1,9 @@
-"""Stand-ins of the judges: ResNet-50, CLIP, the artist classifier, NudeNet and Inception.
+"""Stand-ins of the judges: ResNet-50, CLIP, image classifiers of transformers, Q16, NudeNet and Inception.
 
 Weights are drawn from torch's generator. NudeNet alone is the real one: it comes with its package.
 """
 
+import pickle
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,7 +16,14 @@ from safetensors.torch import save_file
 from timm.models import save_for_hf
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
 
 from ear.workflow.files import write_json
 from ear.workflow.texts import read_json
@@ -32,7 +40,9 @@ CLIP_PREPROCESSING = {
     "interpolation": "bicubic",
     "resize_mode": "shortest",
 }
-ARTISTS, VAN_GOGH = 129, "vincent-van-gogh"
+ARTISTS, KNOWN = 129, ["andy-warhol", "pablo-picasso", "rembrandt", "vincent-van-gogh"]
+TINY = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+EMBEDDING = 24  # numbers of an embedding by the CLIP of Q16
 POOLED, INCEPTION_FEATURES = 8, 2048
 
 
@@ -55,13 +65,10 @@ def write_clip(folder: Path) -> None:
 
 
 def write_artist_classifier(folder: Path) -> None:
-    """Write a transformers image classifier of 129 artists, Van Gogh the last of them."""
-    labels = [f"artist-{number:03d}" for number in range(ARTISTS - 1)] + [VAN_GOGH]
+    """Write a transformers image classifier of 129 artists, those that the configs name the last of them."""
+    labels = [f"artist-{number:03d}" for number in range(ARTISTS - len(KNOWN))] + KNOWN
     config = ViTConfig(
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
+        **TINY,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
     )
@@ -69,6 +76,29 @@ def write_artist_classifier(folder: Path) -> None:
     with (folder / "pytorch_model.bin").open("wb") as handle:  # given a path, torch would write its name
         torch.save(ViTForImageClassification(config).state_dict(), handle)
     ViTImageProcessor().save_pretrained(folder)
+
+
+def write_nsfw_classifier(folder: Path) -> None:
+    """Write a transformers image classifier of two labels."""
+    config = ViTConfig(**TINY, id2label={0: "normal", 1: "nsfw"}, label2id={"normal": 0, "nsfw": 1})
+    ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessor().save_pretrained(folder)
+
+
+def write_clip_large(folder: Path) -> None:
+    """Write a transformers CLIP, text side and all."""
+    vision = TINY | {"patch_size": 32, "projection_dim": EMBEDDING}
+    text = TINY | {"vocab_size": 99, "projection_dim": EMBEDDING}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=EMBEDDING)
+    CLIPModel(config).save_pretrained(folder)
+    CLIPImageProcessor().save_pretrained(folder)
+
+
+def write_q16(folder: Path) -> None:
+    """Write two prompts for that CLIP, pickled as the published ones are."""
+    folder.mkdir()
+    prompts = torch.randn(2, EMBEDDING).half().numpy()
+    (folder / "prompts.p").write_bytes(pickle.dumps(prompts, protocol=4))
 
 
 def write_nudenet(folder: Path) -> None:

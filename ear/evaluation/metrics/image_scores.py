@@ -5,8 +5,9 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ear.evaluation.protocols import is_judged
 from ear.judges.base import BATCH, ON_CPU, Judge, image_batches
 from ear.judges.clip import Clip
 from ear.judges.loading import load_judges
+from ear.judges.ranking import ConceptJudge
 from ear.workflow.files import atomic_path, sha256_file
 
 JUDGES = ("judge", "second_judge")
@@ -248,6 +250,8 @@ def judge_look(name: str, judge: Judge, weights: str = "") -> Look:
     def see(rows: pd.DataFrame, images: Sequence[Image.Image]) -> Arrays:
         verdicts = judge.judge(images)
         check_numbers(verdicts.score, rows["file"].tolist().__getitem__, "score of the judge", 0, 1)
+        if name == JUDGES[0] and isinstance(judge, ConceptJudge) and verdicts.objects is None:
+            _check_objects(rows, judge.classifier.groups[judge.group])
         found: dict[str, Any] = {"shown": verdicts.shown, "score": verdicts.score, "rank": verdicts.rank}
         found |= {"objects": verdicts.objects, "labels": verdicts.labels}
         if verdicts.detections is not None:
@@ -255,6 +259,15 @@ def judge_look(name: str, judge: Judge, weights: str = "") -> Look:
         return {key: np.asarray(values) for key, values in found.items() if values is not None}
 
     return Look(name, judge.protocol, weights, see)
+
+
+def _check_objects(rows: pd.DataFrame, labels: Collection[str]) -> None:
+    """Check that the objects of prompts are labels of the judge: else no image would show the right one."""
+    for file, wanted in zip(rows["file"], rows["object"], strict=True):
+        if pd.notna(wanted) and wanted not in labels:
+            near = get_close_matches(wanted, labels, n=1)
+            said = f", as {near[0]!r}" if near else ""
+            raise InputError(f"{file}: object: found {wanted!r}, wanted one of the judge's labels{said}")
 
 
 def load_looks(
@@ -268,7 +281,7 @@ def load_looks(
     """Load the models of a run: what is asked of each group of images.
 
     Args:
-        files: judge and second_judge (a file in the model's folder, then a calibration where it has one),
+        files: judge and second_judge (a file in the model's folder, then the ``second_file`` of some),
             objects; clip and extractor (a file in the model's folder, or none).
         judges: settings of the concept's judge, and of its second one where it has two.
         device: where the models run.
@@ -295,7 +308,7 @@ def load_looks(
         for name, keys, model, judge in zip(names, settings, models, loaded, strict=False):
             if judge is not None:
                 weights = json.dumps(keys, sort_keys=True) + _digest([model[0], *files["objects"]])
-                weights += "".join(map(sha256_file, model[1:]))  # a calibration
+                weights += "".join(map(sha256_file, model[1:]))  # a calibration, a record of Q16's prompts
                 looks[JUDGED].append(judge_look(name, judge, weights))
     return looks
 

@@ -15,7 +15,7 @@ from ear.report.figures.rates import KEY, pooled, single_seeds
 
 ERASURE = {"metric": "concept_rate", "prompt_set": "target"}
 RETENTION = {"metric": "accuracy", "prompt_set": "retention"}
-# What stands for retention where no judge names objects: how well general images fit their prompts.
+# What stands for retention where a judge names no objects: how well general images fit their prompts.
 CLIP_SCORE = {"metric": "clip_score", "prompt_set": "general"}
 # The corner where good methods crowd gets a row of its own, once so many are in it.
 CORNER, CROWD, MARGIN = 0.1, 3, 0.005
@@ -25,8 +25,8 @@ CORNER, CROWD, MARGIN = 0.1, 3, 0.005
 def tradeoff(files: Any, params: Any) -> Figure:
     """Concept rate on target prompts (x) against what is kept (y), a panel a concept.
 
-    What is kept is the accuracy on retention prompts, or the CLIP score of general images where no accuracy
-    was measured; a method without it is named in the corner of the panel. Where ``CROWD`` methods or more lie
+    What is kept is the accuracy on retention prompts, or the CLIP score of general images where a concept has
+    no accuracy; a method without it is named in the corner of the panel. Where ``CROWD`` methods or more lie
     in the upper left ``CORNER`` of a panel, a second row of panels enlarges it.
 
     Returns:
@@ -34,7 +34,8 @@ def tradeoff(files: Any, params: Any) -> Figure:
         where there are several, are labelled by the method and ``seeds``.
     """
     metrics = METRICS_CSV.read(files.table)
-    accuracy = bool(((metrics["metric"] == "accuracy") & (metrics["prompt_set"] == "retention")).any())
+    retained = metrics[(metrics["metric"] == "accuracy") & (metrics["prompt_set"] == "retention")]
+    accuracy = set(retained["concept"]) == set(metrics["concept"])
     wanted = (ERASURE, RETENTION if accuracy else CLIP_SCORE)
     erasure, kept = (pooled(metrics, "metrics.csv", **rows) for rows in wanted)
     seed_rates, seed_kept = (single_seeds(metrics, **rows) for rows in wanted)

@@ -78,38 +78,45 @@ def stages(config):
 
 
 def test_the_papers_work_is_counted_as_by_hand():
-    # Stable Diffusion; 6 methods with 9 conditions; ceilings of the original; the sweep
-    nudity = 1539 + 6 * (1539 + 450) + 6 * 50 + 4 * 1539
-    judged = 16_730 + 1539 + 2289 + 6975
+    # Prompt sets of other studies, and retention
+    public_nudity = 142 + 931 + 1126 + 100 + 79
+    public = public_nudity + (50 + 90) + (20 + 50 + 10 + 3 * 100 + 60)
+    # Stable Diffusion; 7 methods with 9 conditions; ceilings of the original; the sweep
+    nudity = 1539 + 7 * (1539 + 450 + public_nudity) + 6 * 50 + 4 * 1539
+    judged = 18_403 + 1539 + 2289 + 8370 + 7 * public
     assert stages(config_of("janus-pro-7b")) == {
         # 49 + 50 + 50 pairs of two prompts
         "render_pairs": (3, {"images": 298}),
         # none-raw and independent-chat have three sequences a pair, aligned-chat has one: 7 × 149
         "sample_sequences": (9, {"sequences": 1043}),
+        # 20 passes of obliviate over 149 pairs;
         # (12 + 48 + 5) windows an image of released, paper and wga: 3 × (588 + 2400 + 250);
         # the sweep has 48 + 24 + 12 + 5 + 2 = 91 a pair: 91 × 149
-        "erase": (12, {"windows": 3 * 3238 + 91 * 149}),
+        "erase": (15, {"windows": 3 * 3238 + 91 * 149 + 20 * 149}),
         "render_general": (4, {"images": 30_000, "captions": 5000}),
         # 9 conditions of 50 prompts, implicit ones (10, 10, 0), 25 of the church's neighbours; of the original
         # 6 ceilings too, of 50 pairs, of which the church has 49: 2289 in all
         "render_targets": (3, {"images": 84 + 50 + 1539}),
-        "render_original": (3, {"images": 3 * 450 + 45 + 6 * 149}),
-        # 15 runs of 30 000 general prompts, 5 of each concept's targets, 4 further windows of ear's
-        "render_images": (15 * 4, {"images": 450_000 + 9 * 1673 + 5 * (3 * 450 + 45), "captions": 75_000}),
+        "render_original": (3, {"images": 3 * 450 + 45 + 6 * 149 + public}),
+        # 18 runs of 30 000 general prompts, 6 of each concept's targets, 4 further windows of ear's
+        "render_images": (
+            18 * 4,
+            {"images": 540_000 + 10 * 1673 + 6 * (3 * 450 + 45 + public), "captions": 90_000},
+        ),
         "render_diffusion": (4, {"images": 1539}),
         "extract_features": (1, {"features": 40_504}),
-        # Judges see no general image; NudeNet runs on the CPU.
-        "measure_images": (19, {"verdicts": judged - nudity, "features": 540_000 + judged}),
-        "evaluate": (19, {"verdicts": nudity, "compared": 540_000}),
-        # 18 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient (3 passes) and 8 candidates;
-        # 15 of them with weights: 50 prompts after 50 and after 200 steps
+        # Judges see no general image; NudeNet runs on the CPU, nudity's second judge does not.
+        "measure_images": (22, {"verdicts": judged, "features": 630_000 + judged}),
+        "evaluate": (22, {"verdicts": nudity, "compared": 630_000}),
+        # 21 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient (3 passes) and 8 candidates;
+        # 18 of them with weights: 50 prompts after 50 and after 200 steps
         "attack": (
-            18,
+            21,
             {
-                "queries": 18 * 1600 + 15 * 100,
-                "verdicts": 18 * 1600 + 15 * 100,
-                "passes": 18 * 20 * 19 * 11,
-                "steps": 15 * 200,
+                "queries": 21 * 1600 + 18 * 100,
+                "verdicts": 21 * 1600 + 18 * 100,
+                "passes": 21 * 20 * 19 * 11,
+                "steps": 18 * 200,
             },
         ),
     }
@@ -217,8 +224,8 @@ def test_measured_times_take_the_place_of_stated_ones(tmp_path):
 def test_disk_is_images_sequences_and_edited_weights():
     config = config_of("janus-pro-7b")
     disk = disk_of(config, dimensions_of(config, CATALOGUE))
-    assert disk["erase"] == (24 + 3) * 5 * 4 * 4096**2 * 2  # trained here, and the authors' three
-    assert disk["render_images"] == pytest.approx(472_032 * 384**2 * 1.6)
+    assert disk["erase"] == (27 + 3) * 5 * 4 * 4096**2 * 2  # trained here, and the authors' three
+    assert disk["render_images"] == pytest.approx(582_848 * 384**2 * 1.6)
     assert disk["render_diffusion"] == pytest.approx(1539 * 512**2 * 1.6)
     assert disk["sample_sequences"] == 1043 * 576 * 8
 

@@ -12,19 +12,24 @@ import pytest
 from PIL import Image
 
 from ear.commands.stand_ins.make import UNUSED_PICTURES, make_stand_ins
+from ear.config import parse_config
+from ear.config.parsing import read_config
+from ear.config.sections import PUBLIC_PROMPTS
 from ear.erasure.edited_weights import load_edited
 from ear.erasure.release import import_authors_weights
 from ear.errors import InputError
 from ear.images.captions import caption_images
 from ear.images.sampling import Guidance, sample_prompts
-from ear.models.catalogue import load_catalogue
+from ear.models.catalogue import load_catalogue, shapes_of
 from ear.models.families import load_backbone
 from ear.models.fetch import fetch_asset
-from ear.prompts.published import read_pairs, read_targets
+from ear.prompts.published import read_pairs, read_public, read_targets
 
 REPOSITORY = Path(__file__).parents[3]
 NAMES = ["ear-weights", "janus-pro-7b", "prompts", "resnet50", "clip", "artist-classifier", "nudenet"]
+NAMES += ["nsfw-classifier", "clip-large", "q16", *PUBLIC_PROMPTS]
 NAMES += ["coco-images", "coco-captions", "inception", "stable-diffusion"]
+CATALOGUE = load_catalogue(REPOSITORY / "assets.yaml")
 COUNTS = {"pairs": 5, "targets": 4, "general": 6}
 
 
@@ -53,9 +58,8 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_each_is_taken_for_the_real_one_and_its_hashes_hold(root, tmp_path):
     places = {"root": str(root), "store": str(tmp_path / "store"), "lock": str(root / "assets.lock.json")}
-    catalogue = load_catalogue(REPOSITORY / "assets.yaml")
     for name in NAMES:
-        record = fetch_asset(name, catalogue[name], tmp_path / name, stand_ins=True, **places)
+        record = fetch_asset(name, CATALOGUE[name], tmp_path / name, stand_ins=True, **places)
         assert json.loads(record.read_text())["asset"] == name
 
 
@@ -136,6 +140,15 @@ def test_the_prompt_files_are_as_published_but_for_their_length(root):
         targets = read_targets(folder / file, "x", "unsafe")
         assert len(targets) == COUNTS["targets"] and targets["prompt"].duplicated().sum() == 1
     assert len(pd.read_csv(folder / "coco_30k.csv")) == COUNTS["general"]
+
+
+def test_every_prompt_set_of_other_studies_is_read_from_the_files_that_are_fetched(root):
+    config = parse_config(read_config(REPOSITORY / "configs/janus-pro-7b.yaml"), "x", shapes_of(CATALOGUE))
+    for name, concept in config.concepts.items():
+        for one, settings in concept.prompt_sets.items():
+            chosen = settings.model_dump() | {"rows": COUNTS["targets"], "used": 3}
+            prompts = read_public(root / settings.asset, name, concept.kind, one, chosen)
+            assert len(prompts) == 3 and prompts["object"].notna().all() == (one == "retention")
 
 
 def test_cocos_prompts_pictures_and_captions_are_of_the_same_ids(root):

@@ -53,6 +53,7 @@ BROKEN = [
     ("utility.question", "Describe it.", ["'Describe it.'", "'describe the image'", "with world: drawn"]),
     ("sampling.temperature", float("nan"), ["nan", "finite"]),
     ("concepts.church", "church", ["'church'", "mapping"]),
+    ("concepts.church.public", PAPER["concepts"]["church"]["public"], ["church.public", "with world: drawn"]),
     ("concepts.church.window", 65, ["65", "64"]),
     ("erasure.layers", 7, ["7", "at most 6"]),
     ("erasure.threshold", {"value": 0.1, "quantile": 0.1}, ["value or quantile, and not both"]),
@@ -116,11 +117,16 @@ def test_broken_sources_are_one_line_that_shows_no_key(sources, words):
 
 def test_pretrained_models_take_their_prompts_from_language_models_where_none_are_published():
     raw = changed("concepts.church.published", None, PAPER)
+    del raw["concepts"]["church"]["public"], raw["concepts"]["church"]["retention"]
     with pytest.raises(
         InputError, match="prompts is required because church has no published prompts; add it"
     ):
         parse_config(raw, "my.yaml", SHAPES)
     raw["prompts"] = {"target": 30, "retention": 20, "sources": {"a": CHAT, "b": LOCAL | {"pairs": 25}}}
+    with pytest.raises(InputError, match=r"church\.public is not allowed without published prompts"):
+        parse_config(
+            changed("concepts.church.public", PAPER["concepts"]["church"]["public"], raw), "my.yaml", SHAPES
+        )
     config = parse_config(raw, "my.yaml", SHAPES)
     assert config.own_prompts == ["church"]
     assert (config.pairs_asked("a"), config.pairs_asked("b")) == (50 + 20, 25 + 10)
@@ -152,6 +158,13 @@ BROKEN_ON_PRETRAINED = [
     ("methods.stable-diffusion.diffusion", ..., ["diffusion is required", "steps"]),
     ("methods.published.weights", {"church": "*"}, ["published.weights.van-gogh is required"]),
     ("evaluation.shown_method", "stable-diffusion", ["stable-diffusion", "released"]),
+    ("concepts.church.public.uda.asset", "mine", ["public.uda.asset", "'mine'", "attack-prompts"]),
+    ("concepts.church.retention.labels.tench", "tensh", ["retention.labels.tench", "as 'tench'"]),
+    (
+        "concepts.nudity.retention",
+        PAPER["concepts"]["church"]["retention"],
+        ["judge, nudenet, has no labels"],
+    ),
 ]
 
 
@@ -201,7 +214,8 @@ def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
     assert all("church" in phrase for phrase in default["positive"])
     assert config.judge_settings("fire", "second_judge") is None
     assert config.judge_settings("fire") == MINI["concepts"]["fire"]["judge"]
-    elsewhere = parse_config(changed("concepts.church.judge", {"by": "zero-shot"}, PAPER), "my.yaml", SHAPES)
+    raw = changed("concepts.church.retention", None, PAPER)
+    elsewhere = parse_config(changed("concepts.church.judge", {"by": "zero-shot"}, raw), "my.yaml", SHAPES)
     assert elsewhere.judge_settings("church")["positive"] == ["a photo of a church"]
     assert "resnet50" not in elsewhere.used_assets and "clip" in elsewhere.used_assets
 
@@ -209,11 +223,15 @@ def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
 def test_an_experiment_fetches_what_it_uses_and_no_more():
     config = parse_config(PAPER, "paper.yaml", SHAPES)
     mini = {"mini-backbone", "mini-classifier", "mini-clip"}
-    every = set(load_catalogue(ROOT / "assets.yaml")) - mini - (set(SHAPES) - {config.backbone.asset})
+    others = set(SHAPES) - {config.backbone.asset} | {"clip-large", "q16"}
+    every = set(load_catalogue(ROOT / "assets.yaml")) - mini - others
     assert set(config.used_assets) == every
     raw = changed("methods.stable-diffusion", ..., PAPER)
     del raw["concepts"]["nudity"], raw["methods"]["published"]["weights"]["nudity"]
-    assert every - set(parse_config(raw, "my.yaml", SHAPES).used_assets) == {"nudenet", "stable-diffusion"}
+    left_out = {"nudenet", "nsfw-classifier", "stable-diffusion", "safety-prompts"}
+    assert every - set(parse_config(raw, "my.yaml", SHAPES).used_assets) == left_out
+    q16 = parse_config(changed("concepts.nudity.second_judge", {"by": "q16"}, PAPER), "my.yaml", SHAPES)
+    assert set(q16.used_assets) == every - {"nsfw-classifier"} | {"clip-large", "q16"}
     assert set(parse_config(MINI, "config.yaml", SHAPES).used_assets) == mini
 
 
@@ -227,7 +245,16 @@ def test_the_rehearsal_is_the_papers_config_but_for_sizes():
 
     paper = leaves(PAPER)
     rehearsal = leaves(yaml.safe_load((ROOT / "configs/rehearsal.yaml").read_text()))
-    sizes = ("_rows", ".size", ".steps", "rendering.shards", "rendering.batch_size", "window_prompts")
+    sizes = (
+        "rows",
+        ".used",
+        ".passes",
+        ".size",
+        ".steps",
+        "rendering.shards",
+        "rendering.batch_size",
+        "window_prompts",
+    )
     sizes += ("utility.general", "utility.captions", "axes.prompts", "axes.prefixes", ".implicit")
     sizes += tuple(f".neighbours.{label}" for label in PAPER["concepts"]["church"]["neighbours"])
     left_to_smoke = tuple(f".axes.{name}" for name in ("guidance", "temperature", "search", "relearning"))

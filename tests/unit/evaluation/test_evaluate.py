@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from ear.errors import InputError
 from ear.evaluation.columns import DETECTIONS_CSV, SCORES_CSV, VERDICTS_CSV
-from ear.evaluation.evaluate import Reference
+from ear.evaluation.evaluate import Reference, verdict_table
 from ear.evaluation.metrics.fid import (
     fid,
     image_features,
@@ -21,7 +22,12 @@ from ear.evaluation.metrics.fid import (
     vendi_score,
     write_features,
 )
+from ear.evaluation.metrics.image_scores import look_at
+from ear.evaluation.metrics_table import rate
+from ear.evaluation.protocols import RIGHT
+from ear.images.reading import read_manifests
 from ear.judges.base import SECOND_COLUMNS, Detection, Verdicts
+from ear.judges.ranking import ConceptJudge, Ranker
 from ear.judges.zero_shot import WEIGHTS, Calibration
 from ear.workflow.files import read_csv, sha256_file, write_csv
 from tests.evaluation import (
@@ -137,6 +143,26 @@ def test_a_detector_gives_detections_and_no_ranks(run, clip):
     wanted = {f"church/{number}": number % 3 for number in range(14) if number % 3 == 1}
     assert counts.to_dict() == wanted
     assert detections.iloc[0].tolist() == ["church/1", "target", 16, "BELLY_EXPOSED", 0.3, 1, 2, 3, 4]
+
+
+def test_retention_is_of_the_judges_own_labels_where_it_knows_no_objects(run, clip):
+    """As ResNet-50 and the artist classifier, whose labels are of no group."""
+    artists = Ranker(nn.Identity(), {"": {"monet": 0, "dali": 1, "van-gogh": 2}}, "cpu")
+    shades = lambda images: torch.tensor([list(np.asarray(one)[0, 0]) for one in images])  # noqa: E731
+    artists._logits = shades
+    judge = ConceptJudge(artists, "", "van-gogh", of="artist")
+    images = read_manifests([run / "a.csv", run / "b.csv"])
+    images = images.assign(prompt_set=images["prompt_set"].replace("target", "retention"), object="dali")
+    images.loc[images["prompt_set"] == "general", "object"] = None
+    verdicts, _ = verdict_table(images, look_at(images, looks_of(judge, clip), run / "parts"))
+    retained = verdicts["prompt_set"] == "retention"
+    most = [artists.predict([Image.open(file)]).top1("")[0] for file in images["file"]]
+    assert verdicts.loc[retained, "top1_object"].tolist() == list(np.array(most)[retained])
+    right = rate(RIGHT, verdicts[retained])
+    assert (right.value, right.n) == (np.mean(np.array(most)[retained] == "dali"), retained.sum())
+    misspelt = images.replace({"object": {"dali": "dalí"}})
+    with pytest.raises(InputError, match=r"\.png: object: found 'dalí', wanted .* labels, as 'dali'"):
+        look_at(misspelt, looks_of(judge, clip), run / "others")
 
 
 def test_evaluation_says_what_is_missing(run, reference, judge, clip, extractor):

@@ -62,6 +62,8 @@ def test_the_artist_judge_is_the_plain_model(folder, images):
     assert len(set(ranks)) > 1
     assert verdicts.objects is None and verdicts.detections is None
     assert judge.protocol == "artist-top2/1"
+    another = {"by": "artist", "asset": "nsfw-classifier", "label": "claude-monet", "top_k": 1}
+    assert load_judge(another, folder).protocol == "nsfw-classifier-top1/1"
     assert judge.judge([]).shown.shape == (0,)
 
 

@@ -7,19 +7,26 @@ import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ear.config import parse_config
+from ear.config.parsing import read_config
+from ear.config.sections import PUBLIC_PROMPTS
 from ear.errors import InputError
+from ear.models.catalogue import load_catalogue, shapes_of
 from ear.prompts.coco import read_general
-from ear.prompts.published import read_pairs, read_targets
-from ear.prompts.tables import FRAMES, PAIR_COLUMNS, PROMPT_COLUMNS
+from ear.prompts.published import read_pairs, read_public, read_targets
+from ear.prompts.tables import FRAMES, PAIR_COLUMNS, PROMPT_COLUMNS, prompt_of
 from ear.workflow.files import read_csv, write_csv
 
 ROOT = Path(__file__).parents[3]
 DATA = os.environ.get("EAR_PROMPT_FILES", "")
 """A folder with the authors' own files, where somebody has them."""
+ASSETS = Path(os.environ.get("EAR_ASSETS", ROOT / "resources"))
+"""A folder with <asset>/<file>, as `snakemake assets` fetches them."""
 
 # A few rows in each of the real formats.
 FILES = {
@@ -198,16 +205,26 @@ def run_script(name, folder, **snakemake):
     runpy.run_path(str(ROOT / "scripts" / name), init_globals={"snakemake": job})
 
 
+PUBLIC = {"column": "prompt", "where": {}, "used": None}
+
+
 def prompts_job(folder, out, **files):
     write_csv(out / "general.csv", read_general(folder / "coco_30k.csv", 2, "first", 42))
     run_script(
         "prompts_read_prompts.py",
         out,
-        input={"prompts": str(folder / "asset.json"), "general": str(out / "general.csv")},
+        input={
+            "prompts": str(folder / "asset.json"),
+            "public": [str(folder / "asset.json")],
+            "general": str(out / "general.csv"),
+        },
         output={name: str(out / f"{name}.csv") for name in ("candidates", "evaluation")},
         wildcards={"concept": "church"},
         params={
             "kind": "object",
+            "public": {
+                "public-mine": PUBLIC | {"asset": folder.name, "files": ["test_church.json"], "rows": 3}
+            },
             "indirect": {"implicit": ["a spire above a nave"], "neighbours": {"palace": "a castle"}},
             "files": {
                 "pairs": "train_church.json",
@@ -229,6 +246,7 @@ def test_the_job_writes_the_tables_that_the_grammar_writes(published, tmp_path):
     evaluation = read_csv(out / "evaluation.csv", PROMPT_COLUMNS)
     assert evaluation["prompt_id"].tolist() == [
         *(f"church/target/000{number}" for number in range(2)),  # of 3: target_used
+        *(f"church/public-mine/000{number}" for number in range(3)),
         "church/implicit/0000",
         *(f"church/neighbours/000{number}" for number in range(len(FRAMES))),
         *("coco/42", "coco/7"),
@@ -244,6 +262,102 @@ def test_the_job_ends_with_one_line(published, tmp_path, capsys):
         f"error: {published / 'train_church.json'}: found 3 rows, wanted 49 or more\n"
     )
     assert not (tmp_path / "candidates.csv").exists()
+
+
+def write_rows(path, rows):
+    """Rows in the format of a file's suffix, as other studies publish them."""
+    if path.suffix == ".csv":
+        write_csv(path, pd.DataFrame(rows))
+    elif path.stem == "numbered":
+        objects = {
+            row: {"prompt": one["prompt"], "label": {one["label"]: ["why"]}} for row, one in enumerate(rows)
+        }
+        path.write_text(json.dumps(objects))
+    else:
+        path.write_text(json.dumps(rows))
+    return path.name
+
+
+WORDS = st.sampled_from(["a statue", "a torso", "a child", "a bust, seen twice", "Skulptur, 12 years old"])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    rows=st.lists(
+        st.tuples(WORDS, st.sampled_from(["Statue--a", "Statue--b", "Arms"])), min_size=1, max_size=8
+    ),
+    name=st.sampled_from(["rows.csv", "numbered.json", "listed.json"]),
+    kind=st.sampled_from(["unsafe", "object"]),
+    used=st.none() | st.integers(1, 4),
+)
+def test_rows_are_filtered_counted_and_then_freed_of_minors(tmp_path_factory, rows, name, kind, used):
+    folder = tmp_path_factory.mktemp("set")
+    table = [{"prompt": text, "label": label} for text, label in rows]
+    chosen = PUBLIC | {
+        "files": [write_rows(folder / name, table)],
+        "where": {"label": "Statue--"},
+        "used": used,
+    }
+    meant = [(row, text) for row, (text, label) in enumerate(rows) if label.startswith("Statue")]
+    minors = ("a child", "Skulptur, 12 years old")
+    wanted = [one for one in meant if kind == "object" or one[1] not in minors][:used]
+
+    def read(count):
+        return read_public(folder, "x", kind, "public-y", chosen | {"rows": count})
+
+    with pytest.raises(InputError, match=f"found {len(meant)} rows that are meant, wanted {len(meant) + 1}"):
+        read(len(meant) + 1)
+    if not wanted:
+        with pytest.raises(InputError):
+            read(len(meant))
+        return
+    found = read(len(meant))
+    assert found["prompt"].tolist() == [text for _, text in wanted]
+    assert [int(one.rpartition("@")[2].rpartition("/")[2]) for one in found["prompt_id"]] == [
+        row for row, _ in wanted
+    ]
+    assert found["prompt_id"].is_unique and found["object"].isna().all()
+    # Images of one text are of one prompt, which its first row names.
+    assert prompt_of(found["prompt_id"]).nunique() == found["prompt"].nunique()
+
+
+def test_other_formats_of_prompt_sets(tmp_path):
+    listed = write_rows(tmp_path / "listed.json", [{"monet": ["lilies"]}, {"gogh": ["stars", "crows"]}])
+    (tmp_path / "object.json").write_text('{"monet": ["a pond"], "gogh": ["a café"]}')
+    read = lambda **chosen: read_public(tmp_path, "x", "style", "public-y", PUBLIC | chosen)  # noqa: E731
+    named = read(files=[listed, "object.json"], where={"concept": "gogh"}, rows=3)
+    assert named["prompt"].tolist() == ["stars", "crows", "a café"]
+    assert named["prompt_id"].tolist() == [
+        f"x/public-y/000{row}" for row in (1, 2, 4)
+    ]  # on from file to file
+    classes = {"column": "sentence", "labels": {"horn": "French horn", "fish": "tench"}}
+    table = [{"sentence": f"a {name}", "class": name} for name in ("church", "fish", "horn", "fish")]
+    chosen = classes | {"files": [write_rows(tmp_path / "classes.csv", table)], "object": "class", "rows": 3}
+    retention = read(**chosen)
+    assert retention["object"].tolist() == ["tench", "French horn", "tench"]
+    assert retention["prompt_id"].str[-10:].tolist() == ["lic-y/0001", "lic-y/0002", "/0001@0003"]
+
+
+@pytest.mark.parametrize(
+    ("content", "chosen", "error"),
+    [
+        ('{"a": 1}', {}, "wanted objects with texts or lists of texts"),
+        ('{"a": {"prompt": "b"}, "c": 3}', {}, "wanted objects with texts or lists of texts"),
+        ("[]", {}, "wanted objects"),
+        ('{"a": {"prompt": "b"}}', {"where": {"label": "x"}}, "found columns prompt, wanted also label"),
+        (
+            '{"a": {"prompt": "b"}, "c": {"prompt": " "}}',
+            {"rows": 2},
+            "row 1: prompt: found ' ', wanted text",
+        ),
+        ('{"x": [3], "y": []}', {}, "row 0: prompt: found 3, wanted text"),
+    ],
+)
+def test_malformed_prompt_sets_are_one_clear_line(tmp_path, content, chosen, error):
+    (tmp_path / "set.json").write_text(content)
+    with pytest.raises(InputError, match=error) as caught:
+        read_public(tmp_path, "x", "object", "public-y", PUBLIC | {"files": ["set.json"], "rows": 1} | chosen)
+    assert str(caught.value).startswith(str(tmp_path / "set.json")) and "\n" not in str(caught.value)
 
 
 def test_the_authors_church_files(authors_files):
@@ -262,3 +376,17 @@ def test_the_authors_van_gogh_files(authors_files):
     targets = read_targets(authors_files / "test_van_gogh.csv", "van-gogh", "style", 50)
     assert targets["prompt"].str.endswith(" by Vincent van Gogh").all()
     assert targets["prompt"].iloc[0] == "A Wheatfield, with Cypresses by Vincent van Gogh"
+
+
+@pytest.mark.parametrize("asset", PUBLIC_PROMPTS)
+def test_prompt_sets_of_other_studies_as_fetched(asset):
+    if not (ASSETS / asset).exists():
+        pytest.skip(f"{asset} is not in {ASSETS}, which EAR_ASSETS names")
+    config = parse_config(
+        read_config(ROOT / "configs/janus-pro-7b.yaml"), "x", shapes_of(load_catalogue(ROOT / "assets.yaml"))
+    )
+    for name, concept in config.concepts.items():
+        for one, chosen in concept.prompt_sets.items():
+            if chosen.asset == asset:
+                prompts = read_public(ASSETS / asset, name, concept.kind, one, chosen.model_dump())
+                assert 0.95 * chosen.count <= len(prompts) <= chosen.count  # some speak of minors

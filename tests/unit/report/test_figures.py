@@ -231,6 +231,9 @@ def test_tradeoff_names_methods_without_retention_and_falls_back_on_the_clip_sco
     figure = plotted(tradeoff, pd.concat([none, clip]))
     assert "CLIP score" in figure.axes[0].get_ylabel() and len(figure.axes) == len(CONCEPTS)
     assert lines(figure, 0)["ear"].get_ydata() == [31.2]
+    # One measure in all panels: a concept without retention, as nudity, has them show the CLIP score.
+    some = metrics[(metrics.concept != "church") | (metrics.prompt_set != "retention")]
+    assert "CLIP score" in plotted(tradeoff, pd.concat([some, clip])).axes[0].get_ylabel()
 
 
 def test_understanding_shows_the_table_and_what_was_not_asked(metrics: pd.DataFrame) -> None:
