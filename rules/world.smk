@@ -10,7 +10,7 @@ recipe = read_or_exit(parse_recipe)
 training = recipe.training
 paths = Paths(recipe.experiment)
 
-CARDS = [paths.model(name) for name in ("mini-backbone", "mini-classifier", "mini-clip")]
+CARDS = [paths.model(name) for name in ("mini-backbone", "mini-liquid", "mini-classifier", "mini-clip")]
 # What a recipe is run for: the models, and how their training went.
 TARGETS = [*CARDS, paths.model_hashes, *(paths.figure("training", suffix) for suffix in ("png", "pdf"))]
 
@@ -94,6 +94,36 @@ rule train_language_model:
         "../scripts/world_train_language_model.py"
 
 
+rule train_liquid:
+    input:
+        world=paths.world,
+        backbone="models/mini-backbone/config.json",
+    output:
+        model=paths.liquid,
+        curve=paths("training/liquid.csv"),
+        metrics=paths("training/liquid.json"),
+    params:
+        code=code("world_train_liquid"),
+        architecture=training.architecture.model_dump(include={"hidden", "layers", "intermediate", "heads"}),
+        training=training.language_model.model_dump(exclude={"threads"}) | {"steps": training.liquid_steps},
+        seed=recipe.seed,
+        threads=training.language_model.threads,
+    log:
+        paths("logs/train_liquid.log"),
+    benchmark:
+        paths("benchmarks/train_liquid.tsv")
+    threads: training.language_model.threads
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    conda:
+        "../envs/ear.yaml"
+    message:
+        f"train the mini Liquid · {training.liquid_steps} steps"
+    script:
+        "../scripts/world_train_liquid.py"
+
+
 for judge in ("classifier", "clip"):
 
     rule:
@@ -151,6 +181,8 @@ rule write_model_cards:
         backbone=paths.backbone,
         tokenizer_quality=paths("training/vq.json"),
         model_quality=paths("training/language_model.json"),
+        liquid=paths.liquid,
+        liquid_quality=paths("training/liquid.json"),
         classifier=paths.classifier,
         clip=paths.clip,
     output:

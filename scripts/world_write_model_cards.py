@@ -14,6 +14,7 @@ with job(snakemake):
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     trained = {
         "mini-backbone": Path(files.backbone).parent,
+        "mini-liquid": Path(files.liquid).parent,
         "mini-classifier": Path(files.classifier).parent,
         "mini-clip": Path(files.clip).parent,
     }
@@ -22,6 +23,7 @@ with job(snakemake):
         "VQ tokenizer": read_json(files.tokenizer_quality),
         "language model": read_json(files.model_quality),
     }
+    quality["mini-liquid"] = {"language model": read_json(files.liquid_quality)}
     making = (params.recipe, params.command, params.logs)
     stated = {
         name: write_model(name, Path(card).parent, trained[name], quality[name], *making)

@@ -56,8 +56,7 @@ def write_model(
             f"guidance: found {guidance}, wanted more than 1: transformers renders images with guidance only"
         )
     with edited(backbone, weights), atomic_path(folder) as partial:
-        backbone.model.save_pretrained(partial)
-        backbone.processor.save_pretrained(partial)
+        backbone.save(partial)
         _generation_config(backbone, guidance).save_pretrained(partial)
         write_authors_weights(partial / AUTHORS_FILE, weights)
         (partial / CARD).write_text(card, encoding="utf-8")

@@ -19,6 +19,7 @@ class Paths:
         self.world = self("world/captions.csv")  # the drawn training set
         self.vq = self("backbone/vq/vq.safetensors")
         self.backbone = self("backbone/model/config.json")
+        self.liquid = self("liquid/model/config.json")
         self.classifier = self("judges/classifier/config.json")
         self.clip = self("judges/clip/open_clip_config.json")
         self.model_hashes = self("models/assets.yaml")  # what assets.yaml has to say of these models

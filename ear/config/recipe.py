@@ -78,6 +78,9 @@ class Trainings(Section):
     vq: VqTraining = Field(description="training of the VQ tokenizer")
     architecture: Architecture = Field(description="shape of the backbone")
     language_model: LanguageModelTraining = Field(description="training of the language model")
+    liquid_steps: Positive = Field(
+        description="optimiser steps of the mini Liquid, whose other settings are those of language_model"
+    )
     classifier: Training = Field(description="training of the judge of object, style and fire (timm)")
     clip: Training = Field(description="training of the judge of image-text agreement (open_clip)")
 

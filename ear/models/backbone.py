@@ -173,6 +173,11 @@ class Backbone(ABC):
             InputError: the checkpoint is not whole.
         """
 
+    def save(self, folder: str | Path) -> None:
+        """Write model and processor in the format that :meth:`load` reads."""
+        self.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+
     @property
     def device(self) -> torch.device:
         """The device of the weights."""

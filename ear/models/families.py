@@ -10,11 +10,12 @@ from ear.errors import InputError
 from ear.models.backbone import DTYPES, Backbone
 from ear.models.weights import check_file, check_finite
 
-FAMILIES = {"janus": ("ear.models.janus", "Janus")}
-"""Model type → module and class."""
+LIQUID = ("ear.models.liquid", "Liquid")
+FAMILIES = {"janus": ("ear.models.janus", "Janus"), "gemma": LIQUID, "llama": LIQUID}
+"""Model type → module and class. A plain language model is a Liquid: an image tokenizer lies beside it."""
 DEEPSEEK = "multi_modality"  # model type of DeepSeek's own format
 WANTED = (
-    f"a {' or '.join(name for _, name in FAMILIES.values())} model in transformers' format, "
+    f"a {' or '.join(sorted({name for _, name in FAMILIES.values()}))} model in transformers' format, "
     "such as deepseek-community/Janus-Pro-1B"
 )
 

@@ -17,6 +17,7 @@ from transformers import (
     JanusVisionConfig,
     JanusVQVAE,
     LlamaConfig,
+    LlamaModel,
     PreTrainedTokenizerFast,
 )
 
@@ -33,6 +34,7 @@ from ear.models.chat_format import (
     UNKNOWN,
     question,
 )
+from ear.models.janus import Janus
 from ear.workflow.files import atomic_path
 from ear.world.dataset import load_training_set
 from ear.world.drawing import SIZE
@@ -52,7 +54,7 @@ def build_processor(num_image_tokens: int) -> JanusProcessor:
         num_image_tokens: placeholders that stand for one image in a text.
     """
     vocabulary = sorted({*words(), *DESCRIBE.split(), *question("").split(), ",", ":"})
-    backend = _word_level((*SPECIAL_TOKENS, *vocabulary), UNKNOWN)
+    backend = word_level((*SPECIAL_TOKENS, *vocabulary), UNKNOWN)
     return janus_processor(
         backend, SPECIAL_TOKENS, SIZE, num_image_tokens, min_size=SIZE // 4, unk_token=UNKNOWN
     )
@@ -76,24 +78,40 @@ def janus_processor(
         min_size: shortest side that an image keeps when it is resized, pixels.
         options: further ones of the tokenizer.
     """
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, backend.token_to_id(BOS))]
-    )
-    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        extra_special_tokens={"image_token": IMAGE, "boi_token": IMAGE_START, "eoi_token": IMAGE_END},
-        **options,
-    )
+    extra = {"image_token": IMAGE, "boi_token": IMAGE_START, "eoi_token": IMAGE_END}
+    tokenizer = text_tokenizer(backend, special, BOS, EOS, PAD, extra_special_tokens=extra, **options)
     images = JanusImageProcessor(
         size={"height": size, "width": size}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=min_size
     )
     return JanusProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=num_image_tokens)
+
+
+def text_tokenizer(
+    backend: Tokenizer, special: Sequence[str], bos: str, eos: str, pad: str, **options: Any
+) -> PreTrainedTokenizerFast:
+    """A tokenizer that puts ``bos`` first and pads on the left.
+
+    Args:
+        backend: it knows the special tokens.
+        special: the special tokens.
+        bos: begin-of-sentence.
+        eos: end-of-sentence.
+        pad: the padding.
+        options: further ones of the tokenizer.
+    """
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A $B", special_tokens=[(bos, backend.token_to_id(bos))]
+    )
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        **options,
+    )
 
 
 def build_clip_tokenizer(context_length: int) -> PreTrainedTokenizerFast:
@@ -105,7 +123,7 @@ def build_clip_tokenizer(context_length: int) -> PreTrainedTokenizerFast:
         context_length: longest text in tokens, its start and end included.
     """
     pieces = (CLIP_PAD, CLIP_UNKNOWN, CLIP_START, *sorted({*words(), ","}), CLIP_END)
-    backend = _word_level(pieces, CLIP_UNKNOWN)
+    backend = word_level(pieces, CLIP_UNKNOWN)
     backend.post_processor = processors.TemplateProcessing(
         single=f"{CLIP_START} $A {CLIP_END}",
         special_tokens=[(piece, backend.token_to_id(piece)) for piece in (CLIP_START, CLIP_END)],
@@ -121,7 +139,7 @@ def build_clip_tokenizer(context_length: int) -> PreTrainedTokenizerFast:
     )
 
 
-def _word_level(pieces: Iterable[str], unknown: str) -> Tokenizer:
+def word_level(pieces: Iterable[str], unknown: str) -> Tokenizer:
     """A tokenizer of lower-case words and commas, whose ids are their places."""
     ids = {piece: index for index, piece in enumerate(pieces)}
     backend = Tokenizer(models.WordLevel(ids, unk_token=unknown))
@@ -244,7 +262,7 @@ def train_backbone(
     vq = load_vq(vq_file)
     processor = build_processor(vq.config.num_patches**2)
     model = build_backbone(vq, processor, **architecture, seed=seed)
-    metrics, curve = train_language_model(model, processor, images, table, training, seed)
+    metrics, curve = train_language_model(Janus(model, processor), images, table, training, seed)
     with atomic_path(out_folder) as partial:
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
@@ -256,13 +274,17 @@ def _initialise(model: JanusForConditionalGeneration) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm | nn.GroupNorm | nn.Embedding):
             module.reset_parameters()
-    decoder = model.model.language_model
+    initialise_decoder(model.model.language_model)
+    positions = model.model.vision_model.embeddings.position_embedding
+    nn.init.normal_(positions.weight, std=TEXT_EMBEDDING_STD)
+
+
+def initialise_decoder(decoder: LlamaModel) -> None:
+    """1/√fan-in or zero for the linear layers, wide embeddings."""
     for module in decoder.layers.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
     for layer in decoder.layers:  # each layer begins as the identity: 1.93 against 2.05 nats after 250 steps
         nn.init.zeros_(layer.self_attn.o_proj.weight)
         nn.init.zeros_(layer.mlp.down_proj.weight)
-    positions = model.model.vision_model.embeddings.position_embedding
-    for embedding in (decoder.embed_tokens, positions):
-        nn.init.normal_(embedding.weight, std=TEXT_EMBEDDING_STD)
+    nn.init.normal_(decoder.embed_tokens.weight, std=TEXT_EMBEDDING_STD)

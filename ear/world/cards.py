@@ -43,6 +43,14 @@ KINDS: Mapping[str, Kind] = {
         ("train_vq", "train_language_model"),
         ("vq", "architecture", "language_model"),
     ),
+    "mini-liquid": Kind(
+        "transformers",
+        "A small Liquid model that draws, describes and answers questions about 64 × 64 pictures of the mini "
+        "world: a language model (`LlamaForCausalLM`) whose last 512 words are the codes of an image "
+        "tokenizer, in `image_tokenizer/`. That is mini-backbone's VQ tokenizer, rounded to float16.",
+        ("train_liquid",),
+        ("architecture", "language_model", "liquid_steps"),
+    ),
     "mini-classifier": Kind(
         "timm",
         "A small ResNet that names object, style and fire of a 64 × 64 picture of the mini world. It judges "

@@ -1,7 +1,6 @@
-"""Training of the mini backbone: text → image, image → caption and yes/no questions, in fixed steps."""
+"""Training of the mini backbones: text → image, image → caption and yes/no questions, in fixed steps."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +11,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import JanusForConditionalGeneration, JanusProcessor
 
-from ear.models.chat_format import DESCRIBE, IMAGE, NO, YES, caption_prompt, image_prompt, question
+from ear.models.backbone import left_padded, unpadded
+from ear.models.chat_format import DESCRIBE, NO, YES, question
+from ear.models.janus import Janus
+from ear.models.liquid import Liquid
 from ear.workflow.progress import progress
 from ear.world.scenes import OBJECTS
 from ear.world.sentences import FIRE_PHRASE, SEPIA_PHRASE, STYLE_PHRASE
@@ -25,8 +26,7 @@ ASKED = (*OBJECTS, FIRE_PHRASE, STYLE_PHRASE, SEPIA_PHRASE)  # K things a pictur
 
 
 def train_language_model(
-    model: JanusForConditionalGeneration,
-    processor: JanusProcessor,
+    backbone: Janus | Liquid,
     images: np.ndarray,
     table: pd.DataFrame,
     settings: Mapping[str, Any],
@@ -35,8 +35,7 @@ def train_language_model(
     """Train everything but the image tokenizer, in place; learning rates fall to zero along a cosine.
 
     Args:
-        model: the backbone, its image tokenizer trained.
-        processor: the model's.
+        backbone: its image tokenizer is trained.
         images: (N, 64, 64, 3) uint8; the last ``held_out`` are not trained on.
         table: captions and descriptions of the images, and what they show, in their order.
         settings: the recipe's section ``language_model``, which schemas/recipe.schema.json describes.
@@ -47,17 +46,18 @@ def train_language_model(
         in which questions with either answer count half) and the loss curve (step, stage, loss).
     """
     to = SimpleNamespace(**settings)
-    examples = Examples(model, processor, images, table)
+    model = backbone.model
+    examples = Examples(backbone, images, table)
     trained, kept = np.split(np.arange(len(images)), [len(images) - to.held_out])
     model.requires_grad_(True)
-    model.model.vqmodel.requires_grad_(False)
-    optimisers = _optimisers(model, to.learning_rate, to.matrix_learning_rate, to.weight_decay)
+    examples.vq.requires_grad_(False)
+    optimisers = _optimisers(backbone, to.learning_rate, to.matrix_learning_rate, to.weight_decay)
     peaks = [(group, group["lr"]) for optimiser in optimisers for group in optimiser.param_groups]
     generator = torch.Generator().manual_seed(seed)
     sizes = (to.batch_size, to.caption_batch_size, to.question_batch_size)
     image_batches, caption_batches, question_batches = (_batches(trained, size, generator) for size in sizes)
     losses = []
-    for step in progress(range(to.steps), desc="training the mini backbone", unit="step"):
+    for step in progress(range(to.steps), desc=f"training the mini {backbone.family}", unit="step"):
         for group, peak in peaks:
             group["lr"] = rate_at(step, to.steps, to.warmup_steps, peak)
         rows = next(image_batches)
@@ -83,33 +83,30 @@ class Examples:
     with one question each, answers are learned far more slowly than captions.
 
     Args:
-        model: the backbone.
-        processor: the model's; prompts are encoded by it exactly as at inference.
+        backbone: prompts and questions are encoded by it exactly as at inference.
         images: (N, 64, 64, 3) uint8.
         table: with the columns caption, description, object, fire, van_gogh and sepia.
 
     Attributes:
+        vq: the image tokenizer.
         shown: (N, K) bool, what of ASKED each picture shows.
     """
 
-    def __init__(
-        self,
-        model: JanusForConditionalGeneration,
-        processor: JanusProcessor,
-        images: np.ndarray,
-        table: pd.DataFrame,
-    ) -> None:
-        tokenizer = processor.tokenizer
-        self.model = model
+    def __init__(self, backbone: Janus | Liquid, images: np.ndarray, table: pd.DataFrame) -> None:
+        tokenizer = backbone.tokenizer
+        self.backbone = backbone
         self._pixels = to_pixels(images)
-        vq = model.model.vqmodel
+        of_janus = isinstance(backbone, Janus)
+        self.vq = backbone.model.model.vqmodel if of_janus else backbone.image_tokenizer.vq
         with torch.no_grad():
-            tokens = [vq.encode(part).image_tokens.view(len(part), -1) for part in self._pixels.split(64)]
+            tokens = [
+                self.vq.encode(part).image_tokens.view(len(part), -1) for part in self._pixels.split(64)
+            ]
         self._tokens = torch.cat(tokens)  # (N, T)
-        self._prompts = _encode_prompts(processor, table["caption"].tolist())
-        self._kept_ids = torch.tensor([tokenizer.bos_token_id, tokenizer.boi_token_id])
-        self._pad_id = tokenizer.pad_token_id
-        self._before_image, self._after_image = _around_image(processor, images[0], DESCRIBE)
+        distinct = sorted(set(table["caption"]))
+        prompts = dict(zip(distinct, unpadded(backbone.encode(distinct, "chat")), strict=True))
+        self._prompts = [prompts[caption] for caption in table["caption"]]
+        self._before_image, self._after_image = self._around_image(images[0], DESCRIBE)
         answers = tokenizer(table["description"].tolist(), add_special_tokens=False)["input_ids"]
         self._answers = [torch.tensor([*answer, tokenizer.eos_token_id]) for answer in answers]
 
@@ -120,7 +117,7 @@ class Examples:
         self._end = torch.tensor(tokenizer.eos_token_id)
         share = self.shown.float().mean(dim=0)
         self._weights = 0.5 / (1 - share), 0.5 / share  # of no and yes: alike in sum, for each question
-        asked = [_around_image(processor, images[0], question(thing))[1] for thing in ASKED]
+        asked = [self._around_image(images[0], question(thing))[1] for thing in ASKED]
         start = len(self._before_image) + self._tokens.shape[1]  # tokens before the questions
         lengths = torch.tensor([len(each) + 1 for each in asked])  # with the answer
         self._asked = torch.cat([part for each in asked for part in (each, self._no[None])])  # (A,)
@@ -137,27 +134,30 @@ class Examples:
 
         Args:
             rows: (B,) indices into the training set.
-            dropped: (B,) bool; these rows become what ``generate`` makes of its unconditional half: every
-                token but begin-of-sentence and begin-of-image is the pad token, and is attended to.
+            dropped: (B,) bool; these rows become their unconditional twins.
         """
-        ids, mask = _pad_left([self._prompts[row] for row in rows], self._pad_id)  # (B, P)
-        emptied = dropped[:, None] & ~torch.isin(ids, self._kept_ids)
-        ids = ids.masked_fill(emptied, self._pad_id)
-        tokens = self._tokens[rows]  # (B, T)
-        model = self.model
-        image = model.prepare_embeddings_for_image_generation(tokens[:, :-1])
-        embeddings = torch.cat([model.get_input_embeddings()(ids), image], dim=1)  # (B, P + T − 1, D)
+        backbone, tokens = self.backbone, self._tokens[rows]  # (B, T)
+        prompts = [
+            backbone.unconditional(self._prompts[row]) if emptied else self._prompts[row]
+            for row, emptied in zip(rows, dropped.tolist(), strict=True)
+        ]
+        prompt = left_padded(prompts, backbone.pad_id)  # (B, P)
+        image = backbone.embed_image(tokens[:, :-1])
+        embeddings = torch.cat([backbone.embed_text(prompt.ids), image], dim=1)  # (B, P + T − 1, D)
         # Without padding no mask: the faster causal kernel.
+        mask = prompt.mask
         seen = None if bool(mask.all()) else F.pad(mask, (0, tokens.shape[1] - 1), value=1)
-        states = model.model.language_model(inputs_embeds=embeddings, attention_mask=seen, use_cache=False)
-        logits = model.model.generation_head(states.last_hidden_state[:, -tokens.shape[1] :])  # (B, T, V)
-        return F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+        states = backbone.language_model(inputs_embeds=embeddings, attention_mask=seen, use_cache=False)
+        states = states.last_hidden_state[:, -tokens.shape[1] :]
+        # One vocabulary: codes are predicted among all words.
+        head = backbone.image_logits if isinstance(backbone, Janus) else backbone.model.lm_head
+        return F.cross_entropy(head(states).flatten(0, 1), backbone.image_ids(tokens).flatten())
 
     def caption_loss(self, rows: np.ndarray) -> Tensor:
         """Cross-entropy of the descriptions given the images and the request for them, a token."""
         answers = [self._answers[row] for row in rows]
         # Padding on the right of a causal model is never seen by what stands before it: no mask is needed.
-        ids = pad_sequence(answers, batch_first=True, padding_value=self._pad_id)  # (B, A)
+        ids = pad_sequence(answers, batch_first=True, padding_value=self.backbone.pad_id)  # (B, A)
         labels = pad_sequence(answers, batch_first=True, padding_value=IGNORED)
         after = self._after_image.expand(len(rows), -1)
         logits = self._logits(rows, torch.cat([after, ids[:, :-1]], dim=1))[:, -ids.shape[1] :]
@@ -189,38 +189,26 @@ class Examples:
 
     def _logits(self, rows: np.ndarray, ids: Tensor, **layout: Tensor) -> Tensor:
         """Logits (B, A, words) at the tokens (B, A) that follow the images."""
-        model, embed = self.model, self.model.get_input_embeddings()
-        image = model.model.get_image_features(self._pixels[rows]).pooler_output  # (B, T, D)
-        before = embed(self._before_image).expand(len(rows), -1, -1)
-        embeddings = torch.cat([before, image, embed(ids)], dim=1)
-        decoder = model.model.language_model
-        states = decoder(inputs_embeds=embeddings, use_cache=False, **layout).last_hidden_state
-        return model.lm_head(states[:, -ids.shape[1] :])
+        backbone = self.backbone
+        if isinstance(backbone, Janus):
+            image = backbone.model.model.get_image_features(self._pixels[rows]).pooler_output  # (B, T, D)
+        else:
+            image = backbone.embed_image(self._tokens[rows])
+        before = backbone.embed_text(self._before_image).expand(len(rows), -1, -1)
+        embeddings = torch.cat([before, image, backbone.embed_text(ids)], dim=1)
+        states = backbone.language_model(
+            inputs_embeds=embeddings, use_cache=False, **layout
+        ).last_hidden_state
+        return backbone.model.lm_head(states[:, -ids.shape[1] :])
 
-
-def _encode_prompts(processor: JanusProcessor, captions: Sequence[str]) -> list[Tensor]:
-    """Token ids of each caption in the chat template, begin-of-image last, without padding."""
-    distinct = sorted(set(captions))
-    texts = [image_prompt(processor, caption) for caption in distinct]
-    encoded = processor(text=texts, generation_mode="image", padding=True, return_tensors="pt")
-    rows = zip(encoded["input_ids"], encoded["attention_mask"].bool(), strict=True)
-    ids = {caption: row[mask] for caption, (row, mask) in zip(distinct, rows, strict=True)}
-    return [ids[caption] for caption in captions]
-
-
-def _around_image(processor: JanusProcessor, image: np.ndarray, asked: str) -> tuple[Tensor, Tensor]:
-    """Token ids before and after the placeholders of an image in a request about it."""
-    ids = processor(
-        text=[caption_prompt(processor, asked)], images=[Image.fromarray(image)], return_tensors="pt"
-    )["input_ids"][0]
-    places = (ids == processor.tokenizer.convert_tokens_to_ids(IMAGE)).nonzero().flatten()
-    return ids[: places[0]], ids[places[-1] + 1 :]
-
-
-def _pad_left(rows: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Rows of different length to ids and mask (B, P)."""
-    pad = partial(pad_sequence, batch_first=True, padding_side="left")
-    return pad(list(rows), padding_value=pad_id), pad([torch.ones_like(row) for row in rows])
+    def _around_image(self, image: np.ndarray, asked: str) -> tuple[Tensor, Tensor]:
+        """Token ids before and after the placeholders or codes of an image in a request about it."""
+        backbone = self.backbone
+        ids = backbone.question_inputs(asked, [Image.fromarray(image)])["input_ids"][0]
+        of_janus = isinstance(backbone, Janus)
+        in_image = ids == backbone.model.config.image_token_id if of_janus else ids >= backbone.first_code
+        places = in_image.nonzero().flatten()
+        return ids[: places[0]], ids[places[-1] + 1 :]
 
 
 def _batches(rows: np.ndarray, batch_size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
@@ -232,7 +220,7 @@ def _batches(rows: np.ndarray, batch_size: int, generator: torch.Generator) -> I
 
 
 def _optimisers(
-    model: JanusForConditionalGeneration,
+    backbone: Janus | Liquid,
     learning_rate: float,
     matrix_learning_rate: float,
     weight_decay: float,
@@ -242,7 +230,9 @@ def _optimisers(
     After 400 steps at rate 2e-3, AdamW alone stood at 2.17 nats for images and 0.32 for captions, with Muon
     at 2.05 and 0.17, for a sixth more time.
     """
-    layers = (model.model.language_model.layers, model.model.vision_model.encoder.layers)
+    model = backbone.model
+    layers = [backbone.language_model.layers]
+    layers += [model.model.vision_model.encoder.layers] if isinstance(backbone, Janus) else []
     inner = [p for stack in layers for p in stack.parameters() if p.ndim == 2]
     embeddings = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
     kept = {id(p) for p in (*inner, *embeddings)}

@@ -36,10 +36,16 @@ SMALL = {
         "vision_heads": 2,
     },
     "language_model": {"steps": 6, "batch_size": 4},
+    "liquid_steps": 6,
     "classifier": {"steps": 6, "batch_size": 8},
     "clip": {"steps": 6, "batch_size": 8},
 }
-LIBRARIES = {"mini-backbone": "transformers", "mini-classifier": "timm", "mini-clip": "open_clip"}
+LIBRARIES = {
+    "mini-backbone": "transformers",
+    "mini-liquid": "transformers",
+    "mini-classifier": "timm",
+    "mini-clip": "open_clip",
+}
 
 
 def small_recipe():
@@ -70,7 +76,8 @@ def test_models_have_cards_that_say_how_they_were_made(trained):
     stated = yaml.safe_load((models / "assets.yaml").read_text())
     assert stated.keys() == LIBRARIES.keys()
     for name, library in LIBRARIES.items():
-        files = {path.name: path for path in (models / name).iterdir()}
+        folder = models / name
+        files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         card = ModelCard.load(files.pop("README.md"))
         assert card.data.library_name == library
         assert stated[name]["sha256"] == {file: sha256_file(path) for file, path in files.items()}

@@ -40,7 +40,8 @@ def test_the_detector_has_the_hash_of_the_installed_one():
 @pytest.mark.parametrize("name", ["mini-backbone", "mini-classifier", "mini-clip"])
 def test_models_of_this_repository_are_those_of_the_list_each_with_a_card(name):
     asset = CATALOGUE[name]
-    files = {path.name: path for path in asset.source.path.iterdir()}
+    folder = asset.source.path
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     assert files.keys() == {*asset.sha256, "README.md"}
     assert {file: sha256(files[file]) for file in asset.sha256} == asset.sha256
     assert sum(files[file].stat().st_size for file in asset.sha256) == asset.size

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
 from ear.models.chat_format import caption_prompt, image_prompt, question
+from ear.models.janus import Janus
 from ear.workflow.files import sha256_file
 from ear.world.backbone import build_backbone, build_clip_tokenizer, build_processor, train_backbone
 from ear.world.classifiers import CLIP_MODEL
@@ -164,7 +165,7 @@ class TestBackbone:
     def test_image_loss_is_that_of_transformers_own_rows(self, model, processor, world):
         """Row by row without padding, next to the batched loss with left padding and dropped prompts."""
         images, table = load_training_set(world)
-        examples = Examples(model, processor, images, table)
+        examples = Examples(Janus(model, processor), images, table)
         rows, dropped = np.arange(6), torch.tensor([False, True, False, False, True, False])
         losses = []
         for row, empty in zip(rows, dropped, strict=True):
@@ -184,7 +185,7 @@ class TestBackbone:
 
     def test_caption_loss_is_that_of_transformers_forward(self, model, processor, world):
         images, table = load_training_set(world)
-        examples = Examples(model, processor, images, table)
+        examples = Examples(Janus(model, processor), images, table)
         losses, counts = [], []
         for row in range(3):
             inputs = processor(
@@ -202,7 +203,7 @@ class TestBackbone:
     def test_questions_are_answered_as_transformers_forward_answers_each_alone(self, model, processor, world):
         """The truth is read from the descriptions; to each question half of the weight is on either answer."""
         images, table = load_training_set(world)
-        examples, rows = Examples(model, processor, images, table), np.arange(3)
+        examples, rows = Examples(Janus(model, processor), images, table), np.arange(3)
         tokenizer = processor.tokenizer
         wanted, right = torch.zeros(()), np.zeros((len(rows), len(ASKED)), dtype=bool)
         for column, thing in enumerate(ASKED):
