@@ -44,7 +44,7 @@ CONFIGS = [
     "mini",
     *sorted(path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem != "mini-world"),
 ]
-EXPERIMENTS = ["janus-pro-1b-quick", "janus-pro-1b", "janus-pro-7b", "emu3-gen"]
+EXPERIMENTS = ["janus-pro-1b-quick", "janus-pro-1b", "janus-pro-7b", "emu3-gen", "liquid"]
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 SHAPES = shapes_of(CATALOGUE)
 CARDS = {24: 25.07e9, 40: 42.2e9, 80: 85.2e9}
@@ -230,7 +230,7 @@ def test_disk_is_images_sequences_and_edited_weights():
     assert disk["sample_sequences"] == 1043 * 576 * 8
 
 
-@pytest.mark.parametrize(("name", "smallest"), list(zip(EXPERIMENTS, (24, 24, 40, 40), strict=True)))
+@pytest.mark.parametrize(("name", "smallest"), list(zip(EXPERIMENTS, (24, 24, 40, 40, 80), strict=True)))
 def test_every_kind_of_work_fits_on_the_smallest_card(name, smallest):
     config = config_of(name)
     for need in needs_of(config, dimensions_of(config, CATALOGUE)):

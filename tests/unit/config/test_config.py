@@ -223,7 +223,7 @@ def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
 def test_an_experiment_fetches_what_it_uses_and_no_more():
     config = parse_config(PAPER, "paper.yaml", SHAPES)
     mini = {"mini-backbone", "mini-classifier", "mini-clip"}
-    others = set(SHAPES) - {config.backbone.asset} | {"clip-large", "q16"}
+    others = set(SHAPES) - {config.backbone.asset} | {"clip-large", "q16", "chameleon-vqgan"}
     every = set(load_catalogue(ROOT / "assets.yaml")) - mini - others
     assert set(config.used_assets) == every
     raw = changed("methods.stable-diffusion", ..., PAPER)
