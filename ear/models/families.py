@@ -10,7 +10,7 @@ from ear.errors import InputError
 from ear.models.backbone import DTYPES, Backbone
 from ear.models.weights import check_file, check_finite
 
-FAMILIES = {"janus": ("ear.models.janus", "Janus")}
+FAMILIES = {"janus": ("ear.models.janus", "Janus"), "emu3": ("ear.models.emu3", "Emu3")}
 """Model type → module and class."""
 DEEPSEEK = "multi_modality"  # model type of DeepSeek's own format
 WANTED = f"a {' or '.join(FAMILIES)} model in transformers' format, such as deepseek-community/Janus-Pro-1B"
