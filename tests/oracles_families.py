@@ -92,8 +92,10 @@ class Emu3Told(JanusTold):
 
     def pictures(self, codes):
         """Pictures of (N, T) codes by transformers' own decoding: N of (H, W, 3), fractions cut off."""
-        image = self.model.vocabulary_mapping.convert_img2bpe(codes.view(-1, self.height, self.width))
-        ids = torch.cat([image.flatten(1), torch.zeros(len(codes), 3, dtype=image.dtype)], dim=1)
+        words = self.model.vocabulary_mapping.convert_img2bpe
+        rows = [words(image).flatten() for image in codes.view(-1, self.height, self.width)]
+        closing = torch.zeros(len(codes), 3, dtype=rows[0].dtype)
+        ids = torch.cat([torch.stack(rows), closing], dim=1)
         pixels = self.model.decode_image_tokens(image_tokens=ids, height=self.height, width=self.width)
         found = self.processor.postprocess(list(pixels.float()), return_tensors="PIL.Image.Image")
         return [numpy.asarray(picture) for picture in found["pixel_values"]]

@@ -114,10 +114,12 @@ def tiny_emu3(
     model = Emu3ForConditionalGeneration(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
                 size = parameter.shape[1:].numel() ** 0.5
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 1.5 / size)
+            elif name.endswith("bias"):  # else torch's own generator has drawn it
+                parameter.zero_()
     made = model.to(getattr(torch, dtype))
     pixels = made.model.vqmodel.spatial_scale_factor
     return Emu3(made, processor, negative_prompt=negative_prompt, image_size=8 * pixels, grid=grid)

@@ -6,7 +6,7 @@ import pytest
 
 from ear.erasure.edited_weights import load_edited_for
 from ear.errors import InputError
-from ear.models.emu3 import NEGATIVE
+from ear.models.emu3 import NEGATIVE, Emu3
 from ear.models.families import load_backbone
 from tests.tiny import tiny_backbone
 from tests.tiny_emu3 import ROW_END, tiny_emu3
@@ -41,7 +41,7 @@ def test_drawing_settings_are_taken_and_said(folder):
         plain.encode(["a dog"], "chat").ids[0].tolist()
         == plain.tokenizer("<|extra_203|>a dog<|image start|>4*4<|image token|>").input_ids
     )
-    assert load_backbone(str(folder), "float32", "cpu").image_size == (512, 512)
+    assert Emu3(plain.model, plain.processor).image_size == (512, 512)
 
 
 @pytest.mark.parametrize("size", [0, -8, 9])
