@@ -1,17 +1,16 @@
 """A small random Emu3: transformers' classes, Emu3's special tokens, weights drawn from a seed."""
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import (
     Emu3Config,
     Emu3ForConditionalGeneration,
-    Emu3ImageProcessor,
     Emu3Processor,
     Emu3TextConfig,
     Emu3VQVAEConfig,
-    PreTrainedTokenizerFast,
 )
 
+from ear.commands.stand_ins.tiny_families import EMU3_NAMED, emu3_processor
 from ear.models.emu3 import Emu3
 
 WORDS = sorted(
@@ -37,42 +36,24 @@ WORDS = sorted(
             "of",
             "van",
             "gogh",
-        ]
+        ],
+        *["lowres", "blurry", "street", ",", ".", "*", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     }
-    | {*["lowres", "blurry", "street", ",", ".", "*", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]}
 )
-NAMED = {
-    "bos_token": "<|extra_203|>",
-    "eos_token": "<|extra_204|>",
-    "pad_token": "<|endoftext|>",
-    "unk_token": "<|endoftext|>",  # as GPT-2's
-}
-EXTRA = {
-    "image_token": "<image>",
-    "boi_token": "<|image start|>",
-    "eoi_token": "<|image end|>",
-    "image_wrapper_token": "<|image token|>",
-    "eof_token": "<|extra_201|>",
-}
 ROW_END = "<|extra_200|>"
 AREA = 64
 """Pixels of a code as the processor counts them, whatever the image tokenizer does."""
 
 
-def emu3_processor(codes: int) -> Emu3Processor:
+def word_processor(codes: int) -> Emu3Processor:
     """Words as tokens, then special tokens, then the codes."""
-    visual = [f"<|visual token {code:06}|>" for code in range(codes)]
-    special = [*dict.fromkeys([*NAMED.values(), *EXTRA.values(), ROW_END]), *visual]
-    vocabulary = {word: number for number, word in enumerate([*WORDS, *special])}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token=NAMED["unk_token"]))
+    unknown = EMU3_NAMED["unk_token"]
+    vocabulary = {word: number for number, word in enumerate([*WORDS, unknown])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token=unknown))
     backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     backend.decoder = decoders.WordPiece(prefix="##", cleanup=False)
-    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, extra_special_tokens=EXTRA, **NAMED)
-    half = [0.5] * 3
-    pictures = Emu3ImageProcessor(image_mean=half, image_std=half, min_pixels=AREA, max_pixels=AREA * 100)
-    return Emu3Processor(pictures, tokenizer)
+    return emu3_processor(backend, codes, min_pixels=AREA, max_pixels=AREA * 100)
 
 
 def tiny_emu3(
@@ -87,7 +68,7 @@ def tiny_emu3(
 
     ``frames`` are what the image tokenizer makes of a still.
     """
-    processor = emu3_processor(codes)
+    processor = word_processor(codes)
     tokenizer = processor.tokenizer
     text = Emu3TextConfig(
         vocab_size=len(tokenizer) + 3,  # a head may have more rows than there are words
