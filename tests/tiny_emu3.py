@@ -102,5 +102,4 @@ def tiny_emu3(
             elif name.endswith("bias"):  # else torch's own generator has drawn it
                 parameter.zero_()
     made = model.to(getattr(torch, dtype))
-    pixels = made.model.vqmodel.spatial_scale_factor
-    return Emu3(made, processor, negative_prompt=negative_prompt, image_size=8 * pixels, grid=grid)
+    return Emu3(made, processor, negative_prompt=negative_prompt, grid=grid)

@@ -181,7 +181,8 @@ CHANGED = {
 @pytest.mark.parametrize(("name", "change"), [(name, one) for name in CHANGED for one in CHANGED[name]])
 def test_another_drawing_setting_redraws(name, change, tmp_path):
     one = FACTORIES[name]()
-    other = type(one)(one.model, one.processor, **{"image_size": 16, "grid": one.grid, **change})
+    own = {"negative_prompt": one.negative_prompt, "grid": one.grid}
+    other = type(one)(one.model, one.processor, **{**own, **change})
     guidance, columns = Guidance(3.0), ["prompt_id", "prompt_set", "prompt", "object", "window"]
     rows = pd.DataFrame([["a", "unsafe", PROMPTS[0], "church", 0]], columns=columns)
 
