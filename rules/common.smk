@@ -126,8 +126,9 @@ def like(things, condition):
 TRAINED = like(experiment.methods, lambda method: method.trains)
 IMPORTED = like(experiment.methods, lambda method: method.adapts and not method.trains)
 BY_DIFFUSION = like(experiment.methods, lambda method: method.diffusion)
-BY_BACKBONE = like(experiment.methods, lambda method: not method.diffusion)
-ERASING = like(experiment.methods, lambda method: method.variant != "none" and not method.diffusion)
+FROM_ELSEWHERE = like(experiment.methods, lambda method: method.images)
+BY_BACKBONE = like(experiment.methods, lambda method: method.draws)
+ERASING = like(experiment.methods, lambda method: method.variant != "none" and method.draws)
 
 
 def rules_of(wildcards):
@@ -187,7 +188,7 @@ def captions_of(wildcards):
         return []
     if wildcards.method == ORIGINAL:
         return [paths.general(shard, "captions.csv") for shard in SHARDS]
-    return [] if experiment.methods[wildcards.method].diffusion else shards_of(wildcards, "captions.csv")
+    return shards_of(wildcards, "captions.csv") if experiment.methods[wildcards.method].draws else []
 
 
 CAPTIONED = experiment.utility.captions > 0
@@ -198,8 +199,8 @@ THINGS = experiment.things() if ASKED else []
 
 
 def answers_of(wildcards):
-    """Answers to questions about pictures; none where nothing is asked, or by a diffusion model."""
-    if not ASKED or experiment.methods[wildcards.method].diffusion:
+    """Answers to questions about pictures; none where nothing is asked, or by a model that only draws."""
+    if not ASKED or not experiment.methods[wildcards.method].draws:
         return []
     return shards_of(wildcards, "answers.csv")
 
@@ -210,6 +211,14 @@ def questions_of(wildcards):
         return None
     names = experiment.concepts[wildcards.concept].names
     return names, [thing for thing in THINGS if thing not in names]
+
+
+def images_from(folder):
+    """Files of a concept's images that were made elsewhere; hidden ones are none."""
+    found = sorted(str(path) for path in Path(folder).rglob("[!.]*") if path.is_file())
+    if not found:
+        raise InputError(f"{folder}: found no images, wanted a folder of them: docs/how-to/foreign-images.md")
+    return found
 
 
 def erased(concept, method, seed, file):

@@ -182,3 +182,38 @@ rule render_diffusion:
         "render images of {wildcards.concept} · {wildcards.method} · shard {wildcards.shard}"
     script:
         "../scripts/images_render_diffusion.py"
+
+
+# Images that were made elsewhere: a change of one of them judges all of the method's again.
+
+
+rule import_images:
+    input:
+        prompts=paths.evaluation_prompts("{concept}"),
+        images=lambda wildcards: images_from(
+            Path(experiment.methods[wildcards.method].images, wildcards.concept)
+        ),
+    output:
+        manifests=[images(f"shard{shard}/manifest.csv") for shard in SHARDS],
+    params:
+        code=code("images_import_images"),
+        folder=lambda wildcards: experiment.methods[wildcards.method].images,
+        experiment_seed=experiment.seed,
+        samples=experiment.axes.samples,
+        threads=experiment.backbone.threads,
+    log:
+        paths("logs/import_images-{concept}-{method}-{seed}.log"),
+    benchmark:
+        paths("benchmarks/import_images-{concept}-{method}-{seed}.tsv")
+    threads: experiment.backbone.threads
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    conda:
+        "../envs/ear.yaml"
+    wildcard_constraints:
+        method=FROM_ELSEWHERE,
+    message:
+        "import images of {wildcards.concept} · {wildcards.method}"
+    script:
+        "../scripts/images_import_images.py"

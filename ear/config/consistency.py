@@ -6,7 +6,7 @@ from typing import Any
 
 from ear.config.concepts import Concept
 from ear.config.experiment import Config
-from ear.config.methods import BOUND, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_DIFFUSION, Method
+from ear.config.methods import BOUND, IMAGES, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_DIFFUSION, Method
 from ear.erasure.variants import VARIANTS
 from ear.judges.imagenet import imagenet_labels
 from ear.models.catalogue import Shape
@@ -215,7 +215,7 @@ def _check_methods(config: Config) -> None:
 def _check_method(key: str, name: str, method: Method) -> None:
     """A method agrees with its name and its variant."""
     variant = method.variant
-    if name in (NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS):
+    if name in (NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, IMAGES, *VARIANTS):
         if variant != name:
             raise _wrong(f"{key}.variant", variant, f"{name}, or another name for the method")
         if changed := sorted(BOUND & set(method.overrides)):
@@ -225,6 +225,7 @@ def _check_method(key: str, name: str, method: Method) -> None:
         ("strength", NEGATIVE_PROMPT, "a number"),
         ("weights", PUBLISHED, "a pattern for each concept"),
         ("diffusion", STABLE_DIFFUSION, "guidance, steps and size"),
+        ("images", IMAGES, "a folder"),
     ):
         value = getattr(method, own)
         if (variant == owner) != (value is not None):

@@ -237,7 +237,7 @@ class Config(Section):
 
     def searched(self, method: str) -> Search | None:
         """The attack on a method's prompts; None where it is not asked for, or the backbone does not draw."""
-        return None if self.methods[method].diffusion else self.axes.search
+        return self.axes.search if self.methods[method].draws else None
 
     def relearned(self, method: str) -> Relearning | None:
         """The attack on a method's weights; None where it is not asked for, or no weights were changed."""

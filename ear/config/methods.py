@@ -11,7 +11,7 @@ from ear.erasure import variants as presets
 from ear.erasure.variants import VARIANTS, Settings, Variant
 
 NONE, NEGATIVE_PROMPT = "none", "negative-prompt"
-PUBLISHED, STABLE_DIFFUSION = "published", "stable-diffusion"
+PUBLISHED, STABLE_DIFFUSION, IMAGES = "published", "stable-diffusion", "images"
 BOUND = {field.name for field in fields(Variant)}
 
 
@@ -78,9 +78,9 @@ class Diffusion(Section):
 class Method(Section):
     """A method: a variant of ear.erasure.variants, a baseline that trains nothing, or nothing."""
 
-    variant: Literal[(NONE, NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, *VARIANTS)] = Field(  # type: ignore[valid-type]
+    variant: Literal[(NONE, NEGATIVE_PROMPT, PUBLISHED, STABLE_DIFFUSION, IMAGES, *VARIANTS)] = Field(  # type: ignore[valid-type]
         description="what is trained here; negative-prompt; published, the authors' fine-tuned weights; "
-        "stable-diffusion, another model; or none for the original"
+        "stable-diffusion, another model; images, a folder of them; or none for the original"
     )
     concepts: list[Name] | None = Field(None, description="concepts it is measured on; none: all of them")
     erase: list[Name] | None = Field(
@@ -96,6 +96,9 @@ class Method(Section):
         None, description="concept → shell pattern of its file in the asset ear-weights, for published"
     )
     diffusion: Diffusion | None = Field(None, description="how stable-diffusion draws")
+    images: str | None = Field(
+        None, min_length=1, description="folder with a folder of images for each concept, for images"
+    )
 
     @property
     def trains(self) -> bool:
@@ -106,6 +109,11 @@ class Method(Section):
     def adapts(self) -> bool:
         """Whether it has edited weights, trained here or published."""
         return self.trains or self.variant == PUBLISHED
+
+    @property
+    def draws(self) -> bool:
+        """Whether the backbone draws its images."""
+        return self.variant not in (STABLE_DIFFUSION, IMAGES)
 
     @property
     def needs_assets(self) -> bool:

@@ -206,6 +206,7 @@ def images_of(config: Config, concept: str, method: str) -> tuple[int, int]:
     again = further * min(config.evaluation.window_prompts, target * axes.samples)
     pairs = pairs_of(config, concept) if method == ORIGINAL else 0
     levels = len(axes.prefixes) + len(axes.guidance) + len(axes.temperature)
+    levels *= config.methods[method].draws  # images from elsewhere have no conditions
     conditions = levels * min(axes.prompts, target * axes.samples)
     if axes.prefixes:
         conditions += (len(axes.prefixes) + 1) * min(axes.prompts, pairs)  # ceilings
@@ -269,7 +270,7 @@ def _rendering(config: Config, speed: Speed) -> Iterator[Job]:
             if settings.diffusion:
                 work = speed.diffused(share(judged), settings.diffusion.steps, settings.diffusion.size)
                 yield Job("render_diffusion", f"render_diffusion-{name}", [work])
-            elif method != ORIGINAL:
+            elif settings.draws and method != ORIGINAL:
                 images = speed.images(share(judged), 3 if settings.strength else 2)
                 works = [images, speed.images(share(general)), captions]
                 yield Job("render_images", f"render_images-{name}", works)
