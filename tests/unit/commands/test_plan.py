@@ -136,6 +136,15 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     assert works["erase"] == {"windows": (16 + 4) * pairs}
 
 
+def test_images_from_elsewhere_are_judged_and_neither_rendered_nor_attacked():
+    theirs = {"theirs": {"variant": "images", "images": "theirs"}}
+    more = {job.name: job for job in jobs(config_of("smoke", methods=theirs))}
+    for job in jobs(config_of("smoke")):
+        assert more.pop(job.name) == job
+    assert list(more) == ["evaluate-church-theirs-0"]
+    assert more["evaluate-church-theirs-0"].units == 2 * 44  # by both judges
+
+
 def test_windows_are_those_of_the_trainer():
     for window, tail in product((1, 5, 16), ("drop", "keep")):
         method = {"variant": "ear", "overrides": {"tail": tail, "window": window, "passes": 2}}

@@ -64,6 +64,7 @@ BROKEN = [
     ("methods.ear.overrides", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
     ("methods.ear.strength", 1.0, ["ear.strength is not allowed with variant ear"]),
     (MINE, {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
+    (MINE, {"variant": "images"}, ["mine.images is required", "a folder"]),
     (MINE, {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
     (MINE, NEGATIVE | {"overrides": {"eta": 1.0}}, ["mine.overrides", "trains nothing"]),
     (MINE, {"variant": "obliviate", "overrides": {"context": "none"}}, ["mine.overrides.context", "aligned"]),
