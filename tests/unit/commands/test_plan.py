@@ -109,14 +109,15 @@ def test_the_papers_work_is_counted_as_by_hand():
         "measure_images": (22, {"verdicts": judged, "features": 630_000 + judged}),
         "evaluate": (22, {"verdicts": nudity, "compared": 630_000}),
         # 21 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient (3 passes) and 8 candidates;
-        # 18 of them with weights: 50 prompts after 50 and after 200 steps
+        # inversion: 25 images judged, 200 steps, 50 prompts twice (25 of Van Gogh's 50 are left), and of
+        # nudity 7 runs, of the others 7 each; 18 runs with weights: 50 prompts after 50 and after 200 steps
         "attack": (
             21,
             {
-                "queries": 21 * 1600 + 18 * 100,
-                "verdicts": 21 * 1600 + 18 * 100,
+                "queries": 21 * 1600 + 14 * 100 + 7 * 50 + 18 * 100,
+                "verdicts": 21 * 1600 + 14 * 100 + 7 * 50 + 21 * 25 + 18 * 100,
                 "passes": 21 * 20 * 19 * 11,
-                "steps": 18 * 200,
+                "steps": 21 * 200 + 18 * 200,
             },
         ),
     }
