@@ -37,7 +37,7 @@ def test_the_detector_has_the_hash_of_the_installed_one():
     assert CATALOGUE["nudenet"].sha256 == {"320n.onnx": sha256(path)}
 
 
-@pytest.mark.parametrize("name", ["mini-backbone", "mini-classifier", "mini-clip"])
+@pytest.mark.parametrize("name", ["mini-backbone", "mini-liquid", "mini-classifier", "mini-clip"])
 def test_models_of_this_repository_are_those_of_the_list_each_with_a_card(name):
     asset = CATALOGUE[name]
     folder = asset.source.path
