@@ -1,6 +1,7 @@
 """Stand-ins of the other families of models: Emu3, whose rows have ends, and Liquid on 1 024 codes."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import VQModel
@@ -109,7 +110,8 @@ def write_liquid(folder: Path) -> None:
         num_vq_embeddings=CODES,
         sample_size=512,
     )
-    for part in (model, vq):
+    parts: list[Any] = [model, vq]
+    for part in parts:
         widen(part)
         part.to(torch.bfloat16)
     Liquid(model, tokenizer, ImageTokenizer(vq)).save(folder)
