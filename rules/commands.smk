@@ -1,4 +1,4 @@
-# Commands that are asked for by name: check, plan, verify.
+# Commands that are asked for by name: check, plan, cost, verify.
 
 
 rule check:
@@ -39,6 +39,29 @@ rule plan:
         "plan the experiment"
     script:
         "../scripts/commands_plan.py"
+
+
+# Cost: what erasing took, by the logs of finished jobs. It differs from run to run, so that no result is made of it.
+
+
+rule cost:
+    params:
+        trained=[
+            (*run, len(experiment.trained_windows(run[0].split(JOINT)[0], run[1])))
+            for run in experiment.edited_weights()
+            if experiment.methods[run[1]].trains
+        ],
+        logs=paths("logs"),
+        record=paths.table("cost.csv"),
+    log:
+        paths("logs/cost.log"),
+    conda:
+        "../envs/ear.yaml"
+    retries: 0
+    message:
+        "list what erasing took"
+    script:
+        "../scripts/commands_cost.py"
 
 
 # Verify: is a finished results folder what its jobs wrote? `snakemake verify` prints a line for each mismatch, and the

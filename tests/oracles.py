@@ -67,6 +67,30 @@ def sample_one(
     return tokens
 
 
+@torch.enable_grad()
+def naive_inversion(backbone, prompts, images, start, steps, learning_rate):
+    """Adam, as its equations read, on the one embedding of an id that no token has. (embedding, losses)."""
+    model, matrix = backbone.model, backbone.model.get_input_embeddings().weight
+    vector = start.to(matrix.dtype).clone().requires_grad_()
+    first, second, losses = torch.zeros_like(vector), torch.zeros_like(vector), []
+    for step in range(1, steps + 1):
+        loss = 0.0
+        for ids, image in zip(prompts, images, strict=True):
+            text = torch.stack([vector if token >= len(matrix) else matrix[token] for token in ids.tolist()])
+            columns = model.prepare_embeddings_for_image_generation(image[None, :-1])[0]
+            hidden = model.model.language_model(
+                inputs_embeds=torch.cat([text, columns])[None], use_cache=False
+            ).last_hidden_state[0, len(ids) - 1 :]
+            chosen = torch.log_softmax(model.model.generation_head(hidden), dim=-1)[range(len(image)), image]
+            loss = loss - chosen.mean() / len(images)
+        losses.append(loss.item())
+        (slope,) = torch.autograd.grad(loss, vector)
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+        change = first / (1 - 0.9**step) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+        vector = (vector - learning_rate * change).detach().requires_grad_()
+    return vector.detach(), losses
+
+
 @torch.no_grad()
 def sample_one_without_context(backbone, prompt, unsafe, random_numbers, guidance, temperature):
     """The release's sampling: the prompt is cut or padded to the unsafe one, then each token is read alone."""

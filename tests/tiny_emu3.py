@@ -13,33 +13,11 @@ from transformers import (
 from ear.commands.stand_ins.tiny_families import EMU3_NAMED, emu3_processor
 from ear.models.emu3 import Emu3
 
-WORDS = sorted(
-    {
-        *[
-            "a",
-            "photo",
-            "of",
-            "a",
-            "red",
-            "church",
-            "house",
-            "tree",
-            "dog",
-            "on",
-            "a",
-            "hill",
-            "at",
-            "night",
-            "in",
-            "the",
-            "style",
-            "of",
-            "van",
-            "gogh",
-        ],
-        *["lowres", "blurry", "street", ",", ".", "*", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-    }
+KNOWN = (
+    "a photo of a red church house tree dog on a hill at night in the style of van gogh "
+    "lowres blurry street , . * 0 1 2 3 4 5 6 7 8 9"
 )
+WORDS = sorted({*KNOWN.split()})
 ROW_END = "<|extra_200|>"
 AREA = 64
 """Pixels of a code as the processor counts them, whatever the image tokenizer does."""

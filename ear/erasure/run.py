@@ -23,6 +23,7 @@ from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Trainer, key_of
 from ear.erasure.variants import Settings
 from ear.models.backbone import Backbone
 from ear.workflow.files import atomic_path, sha256_file, write_csv, write_text
+from ear.workflow.jobs import TAKEN_OVER
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,9 @@ def erase(
         of["window"] = window
         kept = Kept(folder, window, of)
         log = kept.load()
-        if log is None:
+        if log is not None:
+            logger.info("W = %d: %s", window, TAKEN_OVER)
+        else:
             trainer = trainer or Trainer(backbone, pairs, sequences, settings, seed, sizes)
             checkpoint = Checkpoint(folder / f".training-W{window}.pt", of, seconds_between_checkpoints)
             log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)

@@ -7,6 +7,7 @@ release.
 
 import hashlib
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,10 @@ from ear.models import memory
 from ear.models.backbone import Backbone
 from ear.models.device import ran_out_of_memory
 from ear.workflow.files import atomic_path
+from ear.workflow.jobs import TAKEN_OVER
 from ear.workflow.progress import progress
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN = 60.0
 """A checkpoint of Janus-Pro-7B holds 2 GB (five layers' attention and two Adam moments): seconds to write."""
@@ -198,6 +202,7 @@ class Trainer:
             put_weights(self.backbone, state["weights"])
             optimiser.load_state_dict(state["optimiser"])
             done, records = state["done"], state["records"]
+            logger.info("W = %d: %d of %d pairs %s", window, done, len(self.order), TAKEN_OVER)
         for pair_id, example in progress(self.order[done:], desc=desc, unit="pair"):
             steps = example.sequence.shape[-1]
             for index, bound in enumerate(window_bounds(steps, window, self.variant.tail)):

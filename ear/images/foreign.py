@@ -55,14 +55,14 @@ def import_images(
     rows = _whole_sets(folder, rows, names)
     sources = [paths[names[prompt_id]] for prompt_id in rows["prompt_id"]]
     rows["file"] = [f"{Path(own).stem}{path.suffix}" for own, path in zip(rows["file"], sources, strict=True)]
-    rows["source"] = sources
+    rows["source"] = list(map(str, sources))
     for number, shard in enumerate(shards):
         part = shard_rows(rows, number, len(shards))
         copies, hashes = list(zip(part["source"], part["file"], strict=True)), []
         with atomic_path(shard) as partial:
             partial.mkdir()
             for source, name in progress(copies, desc=f"{desc}, shard {number}", unit="image"):
-                _check_whole(source)
+                _check_whole(Path(source))
                 shutil.copyfile(source, partial / name)
                 hashes.append(sha256_file(partial / name))
             write_csv(partial / MANIFEST, part.assign(sha256=hashes)[MANIFEST_COLUMNS])

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import resource
 import sys
 import time
@@ -16,6 +17,9 @@ from ear.workflow.machine import gpu_error, own_gpu
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 MARK = f" ERROR {__name__}: "
 """In front of what a job says of its end."""
+CLOSING = re.compile(r"wall time ([\d.]+) s, peak memory (\d+) MB(?:, peak GPU memory (\d+) MB)?$")
+TAKEN_OVER = "taken over from an earlier try"
+"""What a job says of work that it found done: the time of its log is not all that the work took."""
 QUIET_LIBRARIES = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -40,10 +44,10 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     """Run the work of one rule's script.
 
     The rule's log file gets everything from INFO on and Python's warnings, and closes with wall time and peak
-    memory. The terminal gets logged warnings and errors only. Bad input and a full disk end the job with one
-    line, ``error: …``, and exit code 1; any other exception goes on, with its traceback in the log too. A job
-    that ends well leaves a record of what it was made of beside its log. A job on a GPU gets one of its own,
-    unless Slurm has seen to that.
+    memory (``CLOSING``), that of a GPU too. The terminal gets logged warnings and errors only. Bad input and
+    a full disk end the job with one line, ``error: …``, and exit code 1; any other exception goes on, with
+    its traceback in the log too. A job that ends well leaves a record of what it was made of beside its log.
+    A job on a GPU gets one of its own, unless Slurm has seen to that.
 
     Scripts import torch, transformers and what needs them inside the block: settings that a library reads
     when it is imported then hold, and a failing import is logged.
@@ -98,7 +102,11 @@ def job(snakemake: Any, threads: int | None = None) -> Iterator[None]:
     finally:
         held.close()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_MAXRSS / 1e6
-        logger.info("wall time %.1f s, peak memory %.0f MB", time.monotonic() - started, peak)
+        spent = f"wall time {time.monotonic() - started:.1f} s, peak memory {peak:.0f} MB"
+        torch = sys.modules.get("torch")
+        if gpu and torch is not None and torch.cuda.is_initialized():
+            spent += f", peak GPU memory {torch.cuda.max_memory_allocated() / 1e6:.0f} MB"
+        logger.info("%s", spent)
         logging.captureWarnings(False)
         root.removeHandler(terminal)
         root.removeHandler(log_file)

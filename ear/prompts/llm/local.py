@@ -87,7 +87,7 @@ class LocalModel:
                 vocab_size=self._model.config.get_text_config().vocab_size,
                 stop_token_ids=self._model.generation_config.eos_token_id,
             )
-            # Between two tokens of JSON any number of blanks is valid: a model might never stop writing them.
+            # JSON may have any number of blanks between its parts: a model might never stop writing them.
             compiler = xgrammar.GrammarCompiler(tokens)
             self._grammar = compiler.compile_json_schema(dict(schema), any_whitespace=False)
         self._where, self._device, self._max_tokens = where, device, max_tokens

@@ -109,14 +109,15 @@ def test_the_papers_work_is_counted_as_by_hand():
         "measure_images": (22, {"verdicts": judged, "features": 630_000 + judged}),
         "evaluate": (22, {"verdicts": nudity, "compared": 630_000}),
         # 21 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient (3 passes) and 8 candidates;
-        # 18 of them with weights: 50 prompts after 50 and after 200 steps
+        # inversion: 25 images judged, 200 steps, 50 prompts twice (25 of Van Gogh's 50 are left), and of
+        # nudity 7 runs, of the others 7 each; 18 runs with weights: 50 prompts after 50 and after 200 steps
         "attack": (
             21,
             {
-                "queries": 21 * 1600 + 18 * 100,
-                "verdicts": 21 * 1600 + 18 * 100,
+                "queries": 21 * 1600 + 14 * 100 + 7 * 50 + 18 * 100,
+                "verdicts": 21 * 1600 + 14 * 100 + 7 * 50 + 21 * 25 + 18 * 100,
                 "passes": 21 * 20 * 19 * 11,
-                "steps": 18 * 200,
+                "steps": 21 * 200 + 18 * 200,
             },
         ),
     }
@@ -134,6 +135,15 @@ def test_the_smoke_experiment_is_counted_as_its_manifests_are():
     assert works["sample_sequences"] == {"sequences": pairs}
     # 64 tokens: 16 windows of 4, in the sweep 4 more of 16
     assert works["erase"] == {"windows": (16 + 4) * pairs}
+
+
+def test_images_from_elsewhere_are_judged_and_neither_rendered_nor_attacked():
+    theirs = {"theirs": {"variant": "images", "images": "theirs"}}
+    more = {job.name: job for job in jobs(config_of("smoke", methods=theirs))}
+    for job in jobs(config_of("smoke")):
+        assert more.pop(job.name) == job
+    assert list(more) == ["evaluate-church-theirs-0"]
+    assert more["evaluate-church-theirs-0"].units == 2 * 44  # by both judges
 
 
 def test_windows_are_those_of_the_trainer():

@@ -64,6 +64,7 @@ BROKEN = [
     ("methods.ear.overrides", {"eta": -1.0}, ["eta", "-1.0", "greater than or equal to 0"]),
     ("methods.ear.strength", 1.0, ["ear.strength is not allowed with variant ear"]),
     (MINE, {"variant": "negative-prompt"}, ["mine.strength", "a number"]),
+    (MINE, {"variant": "images"}, ["mine.images is required", "a folder"]),
     (MINE, {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
     (MINE, NEGATIVE | {"overrides": {"eta": 1.0}}, ["mine.overrides", "trains nothing"]),
     (MINE, {"variant": "obliviate", "overrides": {"context": "none"}}, ["mine.overrides.context", "aligned"]),
@@ -78,6 +79,11 @@ BROKEN = [
     (JUDGE, {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
     ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
     ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["published is not allowed with world"]),
+    (
+        "axes.inversion",
+        {"images": 100, "steps": 1, "learning_rate": 0.1, "prompts": 1},
+        ["axes.inversion.images: found 100", "fewer than the 100 target prompts of church"],
+    ),
     ("evaluation.window_prompts", 1000, ["1000", f"prompts.target = {MINI['prompts']['target']}"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
     *(
@@ -257,7 +263,8 @@ def test_the_rehearsal_is_the_papers_config_but_for_sizes():
     )
     sizes += ("utility.general", "utility.captions", "axes.prompts", "axes.prefixes", ".implicit")
     sizes += tuple(f".neighbours.{label}" for label in PAPER["concepts"]["church"]["neighbours"])
-    left_to_smoke = tuple(f".axes.{name}" for name in ("guidance", "temperature", "search", "relearning"))
+    attacks = ("search", "inversion", "relearning")
+    left_to_smoke = tuple(f".axes.{name}" for name in ("guidance", "temperature", *attacks))
     machine = (".experiment", ".assets.", ".backbone.device", ".backbone.dtype", ".backbone.threads")
     machine += left_to_smoke
     differing = {key for key in paper.keys() | rehearsal.keys() if paper.get(key) != rehearsal.get(key)}

@@ -1,5 +1,6 @@
 """Fine-tuning goes on after SIGKILL at any moment and ends with the bytes of an undisturbed run."""
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from ear.erasure.run import erase
 from ear.erasure.sequences import pairs_of
 from ear.erasure.trainer import Checkpoint, Trainer
 from ear.erasure.variants import VARIANTS, Threshold
+from ear.workflow.jobs import TAKEN_OVER
 from ear.world.grammar import Grammar
 from tests.kill import kill_at_random, run_to_the_end
 from tests.tiny import tiny_backbone
@@ -75,7 +77,7 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path, kills):
 
 
 @pytest.mark.parametrize("changes", [{}, {"mixed": True}, {"of": tiny_emu3, "windows": (4, 12)}])
-def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, changes):
+def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, caplog, changes):
     """Stopped in the middle, the second run trains on the rest alone."""
     steps, most = [], [10**6]
     step = torch.optim.Adam.step
@@ -95,7 +97,9 @@ def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, chan
         job(tmp_path / "stopped", **changes)
     steps.clear()
     most[0] = 10**6
-    job(tmp_path / "stopped", **changes)
+    with caplog.at_level(logging.INFO):
+        job(tmp_path / "stopped", **changes)
+    assert caplog.text.count(TAKEN_OVER) == 1
     assert whole - 12 <= len(steps) <= whole - 12 + 3  # less than one pair is done again
     assert hashes(tmp_path / "stopped") == hashes(tmp_path / "undisturbed")
 

@@ -121,7 +121,7 @@ def flip(path):
 
 BROKEN = {
     "an unknown name": (lambda at: draw(at / "church-traget-0000.png", 9), ["church-traget-0000.png'", "church-target-0000.png"]),
-    "several": (lambda at: [draw(at / f"{n}.png", n) for n in "12"], ["'1.png' and 1 more"]),
+    "several": (lambda at: [draw(at / f"{n}.png", n) for n in (1, 2)], ["'1.png' and 1 more"]),
     "two of one prompt": (lambda at: draw(at / "church-target-0001.jpg", 9), ["church/target/0001", "wanted one image"]),
     "a set in part": (lambda at: (at / "church-retention-0001.png").unlink(), ["2 of 3", "retention", "church/retention/0001", "all or none"]),
     "no targets": (lambda at: [path.unlink() for path in at.glob("*target*")], ["0 of 5", "target prompts", "wanted all:"]),
