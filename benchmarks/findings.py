@@ -12,7 +12,16 @@ import pandas as pd
 
 from ear.evaluation.attacks import SEARCHES, relearned_set, search_set
 from ear.evaluation.columns import METRICS_CSV, WINDOW_LENGTH_CSV
-from ear.evaluation.protocols import GUIDANCE, PREFIX, RIGHT, SHOWN, TEMPERATURE, set_of
+from ear.evaluation.protocols import (
+    GUIDANCE,
+    INVERSION,
+    INVERSION_CONTROL,
+    PREFIX,
+    RIGHT,
+    SHOWN,
+    TEMPERATURE,
+    set_of,
+)
 from ear.report.style import concept_label, concept_title
 from ear.workflow.seeding import ALL_SEEDS
 
@@ -34,6 +43,7 @@ WITHIN_CONCEPT: Mapping[str, Columns] = {
         "temperature 1": (set_of(TEMPERATURE, 1), SHOWN),
     },
     "search": {kind: (search_set(kind), SHOWN) for kind in SEARCHES},
+    "inversion": {"control": (INVERSION_CONTROL, SHOWN), "learned": (INVERSION, SHOWN)},
     "relearning": {
         "before": ("target", SHOWN),
         **{f"{steps} steps": (relearned_set(steps), SHOWN) for steps in (20, 50)},

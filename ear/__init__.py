@@ -33,6 +33,8 @@ def load(
     device: str = "cpu",
     revision: str | None = None,
     rounded: bool = True,
+    top_k: int | None = None,
+    **drawing: Any,
 ) -> Backbone:
     """Load a model.
 
@@ -42,13 +44,15 @@ def load(
         device: "cpu" or "cuda".
         revision: commit of the hub repository.
         rounded: whether pixels are rounded; else their fraction is cut off, as in the authors' scripts.
+        top_k: number of the likeliest image tokens that are drawn from; None: all of them.
+        drawing: of an Emu3 model, ``image_size`` (pixels a side) and ``negative_prompt``.
 
     Raises:
         InputError: there is no whole model of a known family.
     """
     from ear.models.families import load_backbone
 
-    return load_backbone(str(reference), dtype, device, revision, rounded)
+    return load_backbone(str(reference), dtype, device, revision, rounded, top_k, **drawing)
 
 
 def make_pairs(words: str, count: int, seed: int = 42) -> list[tuple[str, str]]:
@@ -303,4 +307,5 @@ def export(
 
     check_weights("weights", weights, model)
     subject = {"words": words, "prompt": prompt, "guidance": guidance, "temperature": temperature}
+    subject["family"] = model.family
     write_model(folder, model, weights, guidance, short_card(backbone_facts(model), list(weights), subject))

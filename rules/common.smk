@@ -282,7 +282,8 @@ def relearning_pairs(wildcards):
 
 def attack_tokens(wildcards):
     """Tokens of the original's images that attacks read: of the target prompts, and of the pairs."""
-    found = [paths.target_tokens(wildcards.concept)] if experiment.searched(wildcards.method) else []
+    reads_targets = experiment.searched(wildcards.method) or experiment.inverted(wildcards.method)
+    found = [paths.target_tokens(wildcards.concept)] if reads_targets else []
     return found + ([paths.pair_tokens(wildcards.concept)] if experiment.relearned(wildcards.method) else [])
 
 

@@ -169,6 +169,7 @@ rule attack:
         words=lambda wildcards: experiment.concepts[wildcards.concept].names,
         kind=lambda wildcards: experiment.concepts[wildcards.concept].kind,
         search=lambda wildcards: dumped(experiment.searched(wildcards.method)),
+        inversion=lambda wildcards: dumped(experiment.inverted(wildcards.method)),
         relearning=lambda wildcards: dumped(experiment.relearned(wildcards.method)),
         judges=lambda wildcards: judges_of(wildcards)[:1],
         threads=experiment.backbone.threads,

@@ -1,4 +1,4 @@
-"""Attacks on one (concept, method, seed): searched prompts, and benign fine-tuning of its weights."""
+"""Attacks on one (concept, method, seed): searched prompts, inversion, benign fine-tuning of its weights."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear import load
     from ear.erasure.edited_weights import load_edited, read_windows
     from ear.evaluation.attacks.attacked_model import AttackedModel
+    from ear.evaluation.attacks.inversion import invert
     from ear.evaluation.attacks.relearning_set import relearn
     from ear.evaluation.attacks.search import search, vocabulary
     from ear.images.batching import BatchSize
@@ -35,12 +36,21 @@ with job(snakemake, threads=snakemake.params.threads):
     tokens = read_tokens(files.tokens, backbone, Guidance(params.guidance), temperature)
     rows = []
     with windows.applied(backbone, windows.own):
+        if params.search or params.inversion:
+            words = vocabulary(backbone, params.words, params.kind)
         if params.search:
             targets = first_targets(prompts, params.search["prompts"])
             images = tokens.of(targets["prompt"], image_rows(targets, seed)["seed"])
-            words, budget = vocabulary(backbone, params.words, params.kind), params.search
-            counts = budget["tokens"], budget["queries"]
+            counts = params.search["tokens"], params.search["queries"]
             rows.append(search(attacked, targets, images, words, *counts, seed, params.kind))
+        if params.inversion:
+            budget = dict(params.inversion)
+            learned_from = first_targets(prompts, budget.pop("images"))
+            images = tokens.of(learned_from["prompt"], image_rows(learned_from, seed)["seed"])
+            targets = first_targets(prompts, len(images) + budget.pop("prompts"))
+            rows.append(
+                invert(attacked, params.words, words, images, targets, **budget, experiment_seed=seed)
+            )
         if params.relearning:
             training = dict(params.relearning)
             targets = first_targets(prompts, training.pop("prompts"))

@@ -36,10 +36,12 @@ class ChatServer:
         most: requests that were under way at once, at most.
         faults: what goes wrong with the next requests, in turn: names of methods of the handler; "" is nothing.
         reply: makes the text of an answer of a request's body; None writes good pairs.
+        refuses: the words with which requests for structured output are refused; "" takes them.
     """
 
     def __init__(self):
         self.answered, self.keys, self.faults = Counter(), set(), []
+        self.refuses = ""
         self.reply, self.under_way, self.most, self.delay = None, 0, 0, 0.0
         self.received = Counter()
         self.lock = threading.Lock()
@@ -100,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def whole(self, raw):
         body = json.loads(raw)
+        if self.chat.refuses and "response_format" in body:
+            return self.send(400, {"error": {"message": self.chat.refuses}})
         message = {"role": "assistant", "content": self.chat.text(body)}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         usage = {"prompt_tokens": 1000, "completion_tokens": 400, "total_tokens": 1400}

@@ -3,31 +3,33 @@
 import torch
 from transformers import DynamicCache
 
+from tests.oracles_families import told
 
-def prompt_rows(backbone, prompt, encoding):
+
+def prompt_rows(backbone, prompt, encoding="chat"):
     """Conditional and unconditional ids of one prompt without padding, as two lists."""
-    tokenizer = backbone.processor.tokenizer
-    if encoding == "chat":
-        text = f"<|User|>: {prompt}\n\n<|Assistant|>:<begin_of_image>"
-        conditional = tokenizer(text).input_ids
-    else:
-        conditional = tokenizer(prompt).input_ids
-    unconditional = [conditional[0]] + [tokenizer.pad_token_id] * (len(conditional) - 2) + [conditional[-1]]
-    return conditional, unconditional
+    return told(backbone).rows(prompt, encoding)
 
 
 def hidden_states(backbone, ids, tokens, first_position=0):
-    """Last hidden states of [text ids, image tokens] in one plain forward pass: (length, D)."""
-    model = backbone.model
-    embeds = model.get_input_embeddings()(torch.tensor([ids], dtype=torch.long))
-    if len(tokens):
-        embeds = torch.cat(
-            [embeds, model.prepare_embeddings_for_image_generation(torch.tensor([list(tokens)]))], dim=1
-        )
+    """Last hidden states of [text ids, image tokens] in one plain forward pass: (ids + tokens, D)."""
+    return states_behind(backbone, told(backbone).embed(ids), tokens, first_position)
+
+
+def states_behind(backbone, text, tokens, first_position=0):
+    """As :func:`hidden_states`, of embedded text (L, D).
+
+    What a family reads behind an image token belongs to it: its state is that of its last column.
+    """
+    family = told(backbone)
+    parts = [text, *(family.columns(code, step) for step, code in enumerate(tokens))]
+    embeds = torch.cat(parts)[None]
     positions = torch.arange(embeds.shape[1])[None] + first_position
-    return model.model.language_model(
+    hidden = family.language_model(
         inputs_embeds=embeds, position_ids=positions, use_cache=False
     ).last_hidden_state[0]
+    last = torch.tensor([len(part) for part in parts]).cumsum(0) - 1
+    return torch.cat([hidden[: len(text)], hidden[last[1:]]])
 
 
 def pick(logits, temperature, uniform):
@@ -57,12 +59,36 @@ def sample_one(
 ):
     """One image's tokens: full forward passes of all rows for every token, no cache, no padding."""
     rows = [*prompt_rows(backbone, prompt, encoding), prompt_rows(backbone, negative or prompt, encoding)[0]]
-    head, tokens = backbone.model.model.generation_head, list(prefix)
+    head, tokens = told(backbone).head, list(prefix)
     for uniform in random_numbers.tolist()[len(prefix) :]:
         cond, uncond, away = (head(hidden_states(backbone, ids, tokens)[-1]) for ids in rows)
         logits = uncond + guidance * (cond - uncond) - strength * (away - uncond)
         tokens.append(pick(logits, temperature, uniform))
     return tokens
+
+
+@torch.enable_grad()
+def naive_inversion(backbone, prompts, images, start, steps, learning_rate):
+    """Adam, as its equations read, on the one embedding of an id that no token has. (embedding, losses)."""
+    model, matrix = backbone.model, backbone.model.get_input_embeddings().weight
+    vector = start.to(matrix.dtype).clone().requires_grad_()
+    first, second, losses = torch.zeros_like(vector), torch.zeros_like(vector), []
+    for step in range(1, steps + 1):
+        loss = 0.0
+        for ids, image in zip(prompts, images, strict=True):
+            text = torch.stack([vector if token >= len(matrix) else matrix[token] for token in ids.tolist()])
+            columns = model.prepare_embeddings_for_image_generation(image[None, :-1])[0]
+            hidden = model.model.language_model(
+                inputs_embeds=torch.cat([text, columns])[None], use_cache=False
+            ).last_hidden_state[0, len(ids) - 1 :]
+            chosen = torch.log_softmax(model.model.generation_head(hidden), dim=-1)[range(len(image)), image]
+            loss = loss - chosen.mean() / len(images)
+        losses.append(loss.item())
+        (slope,) = torch.autograd.grad(loss, vector)
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+        change = first / (1 - 0.9**step) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+        vector = (vector - learning_rate * change).detach().requires_grad_()
+    return vector.detach(), losses
 
 
 @torch.no_grad()
@@ -71,7 +97,7 @@ def sample_one_without_context(backbone, prompt, unsafe, random_numbers, guidanc
     pad, length = backbone.processor.tokenizer.pad_token_id, len(prompt_rows(backbone, unsafe, "raw")[0])
     conditional = (prompt_rows(backbone, prompt, "raw")[0] + [pad] * length)[:length]
     unconditional = [conditional[0]] + [pad] * (length - 2) + [conditional[-1]]
-    head, tokens = backbone.model.model.generation_head, []
+    head, tokens = told(backbone).head, []
     for uniform in random_numbers.tolist():
         if tokens:
             cond = uncond = head(hidden_states(backbone, [], tokens[-1:])[-1])
@@ -89,7 +115,7 @@ def train(backbone, pairs, sequences, settings, window, threshold):
     In context mixed ``sequences`` holds each pair's "cuts" too.
     """
     variant = settings.variant
-    lm = backbone.model.model.language_model
+    lm = told(backbone).language_model
     parameters = [
         getattr(lm.layers[index].self_attn, f"{name}_proj").weight
         for index in range(settings.layers)
@@ -137,8 +163,8 @@ def _window_losses(backbone, pair, sequence, targets, start, stop, variant):
             _state_alone(backbone, unsafe, sequence, step, variant.encoding) for step in range(start, stop)
         ]
     else:
-        missing = _missing(backbone, unsafe, (unsafe, safe), variant.encoding)
-        states = _states_with_cache(backbone, unsafe, variant.encoding, sequence, start, stop, missing)
+        length = _length(backbone, (unsafe, safe), variant)
+        states = _states_with_cache(backbone, unsafe, variant.encoding, sequence, start, stop, length)
     if variant.rows == "conditional":
         states = [state[:1] for state in states]
     return [
@@ -150,25 +176,22 @@ def _window_losses(backbone, pair, sequence, targets, start, stop, variant):
 def _safe_steps(backbone, pair, sequences, settings):
     """What the frozen model would draw next of the safe prompt, along its own sequence: T distributions."""
     _, unsafe, safe = pair
-    encoding, head = settings.variant.encoding, backbone.model.model.generation_head
-    ids, missing = (
-        prompt_rows(backbone, safe, encoding)[0],
-        _missing(backbone, safe, (unsafe, safe), encoding),
-    )
+    ids = prompt_rows(backbone, safe, settings.variant.encoding)[0]
+    missing = _length(backbone, (unsafe, safe), settings.variant) - len(ids)
     states = hidden_states(backbone, ids, sequences["safe"].tolist()[:-1], missing)[len(ids) - 1 :]
-    return list(torch.softmax(head(states), dim=-1))
+    return list(torch.softmax(told(backbone).head(states), dim=-1))
 
 
 def _mixed_losses(backbone, pair, sequences, targets, start, stop, variant):
     """L_t of a window's tokens: the unsafe prompt after each beginning, and the safe prompt, one by one."""
-    head, losses = backbone.model.model.generation_head, [0.0] * (stop - start)
+    head, losses = told(backbone).head, [0.0] * (stop - start)
+    length = _length(backbone, pair, variant)
     reads = [(pair[0], cut, 1 / len(sequences["cuts"])) for cut in sequences["cuts"]] + [
         (pair[1], 0, variant.retain)
     ]
     for prompt, cut, weight in reads:
         tokens = sequences["unsafe"][:cut] + sequences["safe"][cut:]
-        missing = _missing(backbone, prompt, pair, variant.encoding)
-        states = _states_with_cache(backbone, prompt, variant.encoding, tokens, start, stop, missing)
+        states = _states_with_cache(backbone, prompt, variant.encoding, tokens, start, stop, length)
         for i, state in enumerate(states):
             if start + i >= cut:
                 wanted, found = targets[start + i], torch.softmax(head(state[0]), dim=-1)
@@ -191,7 +214,7 @@ def _loss(backbone, variant, state, target, token):
     """L_t of one token, from its states (rows, …, D)."""
     if variant.objective == "mse":
         return ((state - target) ** 2).mean()
-    student = torch.softmax(backbone.model.model.generation_head(state[0]), dim=-1)
+    student = torch.softmax(told(backbone).head(state[0]), dim=-1)
     if variant.objective == "ascent":
         return torch.log(student[token])
     return sum(p * (torch.log(p) - torch.log(q)) for p, q in zip(target, student, strict=True))
@@ -239,48 +262,37 @@ def _context_steps(backbone, pair, sequences, settings):
         read = [("unsafe", unsafe), ("safe", safe), ("safe-2", safe)]
     states = []
     for name, prompt in read:
-        rows, missing = [], _missing(backbone, prompt, (unsafe, safe), variant.encoding)
+        rows, length = [], _length(backbone, (unsafe, safe), variant)
         for ids in prompt_rows(backbone, prompt, variant.encoding):
-            rows.append(hidden_states(backbone, ids, sequence[name][:-1], missing)[len(ids) - 1 :])
+            found = hidden_states(backbone, ids, sequence[name][:-1], length - len(ids))
+            rows.append(found[len(ids) - 1 :])
         states.append(torch.stack(rows))  # (2, T, D)
     if variant.objective == "kl":
-        cond, uncond = backbone.model.model.generation_head(states[0])  # (T, V) each
+        cond, uncond = told(backbone).head(states[0])  # (T, V) each
         return list(torch.softmax(uncond - eta * (cond - uncond), dim=-1))
     target = states[1] - eta * (states[0] - states[2])
     return _trained_rows([target[:, step] for step in range(target.shape[1])], settings)
 
 
-def _missing(backbone, prompt, both, encoding):
-    """How many tokens a prompt is shorter than its twin: positions are equal from begin_of_image on."""
-    return max(len(prompt_rows(backbone, text, encoding)[0]) for text in both) - len(
-        prompt_rows(backbone, prompt, encoding)[0]
-    )
+def _length(backbone, pair, variant):
+    """Columns of the longest prompt that is read of a pair: the image begins in the same one for all."""
+    rows = [prompt_rows(backbone, text, variant.encoding) for text in pair]
+    read = 2 if variant.rows == "both" or variant.objective == "kl" else 1
+    return max(len(ids) for of_text in rows for ids in of_text[:read])
 
 
-def _states_with_cache(backbone, prompt, encoding, sequence, start, stop, first_position):
+def _states_with_cache(backbone, prompt, encoding, sequence, start, stop, length):
     """One token at a time with a growing cache; what lies before the window is read without gradient."""
-    lm, rows = backbone.model.model.language_model, prompt_rows(backbone, prompt, encoding)
-    embed = backbone.model.get_input_embeddings()
-    states = []
-    for ids in rows:
-        cache, found = DynamicCache(config=lm.config), []
-        with torch.set_grad_enabled(start == 0):
-            positions = torch.arange(len(ids))[None] + first_position
-            out = lm(
-                inputs_embeds=embed(torch.tensor([ids])),
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-            )
-        if start == 0:
-            found.append(out.last_hidden_state[0, -1])
-        for step in range(1, stop):
-            token = backbone.model.prepare_embeddings_for_image_generation(
-                torch.tensor([[sequence[step - 1]]])
-            )
+    family, states = told(backbone), []
+    for ids in prompt_rows(backbone, prompt, encoding):
+        cache, at, found = DynamicCache(config=family.language_model.config), length - len(ids), []
+        for step in range(stop):
+            columns = family.columns(sequence[step - 1], step - 1) if step else family.embed(ids)
+            positions = torch.arange(at, at := at + len(columns))[None]
             with torch.set_grad_enabled(step >= start):
-                position = torch.tensor([[first_position + len(ids) + step - 1]])
-                out = lm(inputs_embeds=token, position_ids=position, past_key_values=cache, use_cache=True)
+                out = family.language_model(
+                    inputs_embeds=columns[None], position_ids=positions, past_key_values=cache, use_cache=True
+                )
             if step >= start:
                 found.append(out.last_hidden_state[0, -1])
         states.append(torch.stack(found))

@@ -36,7 +36,8 @@ def export_model(
             transformers cannot draw with the guidance.
     """
     weights, facts = load_edited_for(backbone, weights_file)
-    card = model_card(facts, list(weights), sha256_file(weights_file), metrics, subject)
+    of_card = {"family": backbone.family, **subject}
+    card = model_card(facts, list(weights), sha256_file(weights_file), metrics, of_card)
     write_model(folder, backbone, weights, subject["guidance"], card)
 
 
@@ -64,7 +65,7 @@ def write_model(
 
 def _generation_config(backbone: Backbone, guidance: float) -> GenerationConfig:
     """The backbone's, with what ``generate(generation_mode="image")`` looks up there."""
-    tokenizer = backbone.processor.tokenizer
+    tokenizer = backbone.tokenizer
     settings = backbone.model.generation_config.to_diff_dict()
     # One derived from a model's config says so in a private key, and generation_kwargs would not be loaded.
     settings = {key: value for key, value in settings.items() if not key.startswith("_")}
@@ -73,9 +74,8 @@ def _generation_config(backbone: Backbone, guidance: float) -> GenerationConfig:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "guidance_scale": guidance,
-        "generation_kwargs": {
-            **settings.get("generation_kwargs", {}),
-            "boi_token_id": tokenizer.convert_tokens_to_ids(tokenizer.boi_token),
-        },
     }
+    if backbone.family == "janus":
+        begin = tokenizer.convert_tokens_to_ids(tokenizer.boi_token)
+        settings["generation_kwargs"] = settings.get("generation_kwargs", {}) | {"boi_token_id": begin}
     return GenerationConfig(**settings)

@@ -36,8 +36,8 @@ def model_card(
         modules: names of the modules whose weights they replace.
         weights_sha256: of their file.
         metrics: tables/metrics.csv. Every number of this model is stated; axes without one are named.
-        subject: experiment, concept, kind and words of what was erased; prompt, guidance and temperature of
-            the sample image.
+        subject: experiment, concept, kind and words of what was erased; family of the model; prompt, guidance
+            and temperature of the sample image.
 
     Raises:
         InputError: the table of metrics is missing or not one.
@@ -67,7 +67,8 @@ def short_card(backbone: BackboneFacts, modules: Sequence[str], subject: Mapping
     Args:
         backbone: the frozen model.
         modules: names of the modules whose weights were replaced.
-        subject: words of what was erased; prompt, guidance and temperature of the sample image.
+        subject: words of what was erased; family of the model; prompt, guidance and temperature of the sample
+            image.
     """
     return _filled(backbone, modules, subject, known=(), title=subject["words"])
 
@@ -80,7 +81,7 @@ def _filled(
     **more: Any,
 ) -> str:
     card = ModelCard.from_template(
-        _data(backbone),
+        _data(backbone, subject["family"]),
         template_path=str(TEMPLATE),
         **subject,
         backbone=backbone,
@@ -93,7 +94,7 @@ def _filled(
     return str(card)
 
 
-def _data(backbone: BackboneFacts) -> ModelCardData:
+def _data(backbone: BackboneFacts, family: str) -> ModelCardData:
     """No license: that of the base model holds. A base model is named if it is on the hub."""
     shape = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", backbone.reference)
     on_hub = backbone.revision is not None or (shape is not None and not Path(backbone.reference).exists())
@@ -102,7 +103,7 @@ def _data(backbone: BackboneFacts) -> ModelCardData:
         pipeline_tag="any-to-any",
         base_model=backbone.reference if on_hub else None,
         base_model_relation="finetune" if on_hub else None,
-        tags=["janus", "text-to-image", "concept-erasure", "machine-unlearning"],
+        tags=[family, "text-to-image", "concept-erasure", "machine-unlearning"],
     )
 
 

@@ -294,6 +294,13 @@ def _check_numbers(config: Config, shape: Shape) -> None:
     shown = config.evaluation.window_prompts
     if config.world and config.prompts and shown > config.prompts.target:
         raise _wrong("evaluation.window_prompts", shown, f"at most prompts.target = {config.prompts.target}")
+    if inversion := config.axes.inversion:
+        for name, concept in config.concepts.items():
+            found, own = concept.published, config.prompts
+            targets = (found.target_used or found.target_rows) if found else own.target if own else 0
+            if inversion.images >= targets:
+                wanted = f"fewer than the {targets} target prompts of {name}, the rest of which are rendered"
+                raise _wrong("axes.inversion.images", inversion.images, wanted)
     windows: dict[str, Any] = {f"concepts.{name}.window": one.window for name, one in config.concepts.items()}
     windows |= {f"erasure.windows[{place}]": one for place, one in enumerate(config.erasure.windows)}
     layers: dict[str, Any] = {"erasure.layers": config.erasure.layers}

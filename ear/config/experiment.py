@@ -14,6 +14,7 @@ from ear.config.sections import (
     Q16_PROMPTS,
     Assets,
     Axes,
+    Inversion,
     Name,
     Positive,
     Rate,
@@ -239,6 +240,10 @@ class Config(Section):
         """The attack on a method's prompts; None where it is not asked for, or the backbone does not draw."""
         return self.axes.search if self.methods[method].draws else None
 
+    def inverted(self, method: str) -> Inversion | None:
+        """The attack by an embedding; None where it is not asked for, or the backbone does not draw."""
+        return None if self.methods[method].diffusion else self.axes.inversion
+
     def relearned(self, method: str) -> Relearning | None:
         """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
         return self.axes.relearning if self.methods[method].adapts else None
@@ -249,7 +254,8 @@ class Config(Section):
 
     def attacked_runs(self) -> list[Run]:
         """Those of :meth:`runs` on which there is an attack."""
-        return [run for run in self.runs() if self.searched(run[1]) or self.relearned(run[1])]
+        attacks = (self.searched, self.inverted, self.relearned)
+        return [run for run in self.runs() if any(attack(run[1]) for attack in attacks)]
 
     def judge_settings(self, concept: str, which: Which = "judge") -> dict[str, Any] | None:
         """All keys of a concept's judge, a zero-shot judge's phrases filled in; None for no second judge."""

@@ -86,6 +86,17 @@ class Search(Section):
     queries: Positive = Field(description="images that an attack may sample and judge for each prompt")
 
 
+class Inversion(Section):
+    """Attack on the prompt: an embedding is learned in place of the concept's name."""
+
+    images: Positive = Field(
+        description="number of the original's images of target prompts that are learned from, the first ones"
+    )
+    steps: Positive = Field(description="optimiser steps, each on all of these images")
+    learning_rate: Rate = Field(description="learning rate of Adam, on the embedding alone")
+    prompts: Positive = Field(description="number of target prompts rendered with it, the next ones")
+
+
 class Relearning(Section):
     """Attack on the weights: the erased model is fine-tuned on images without the concept."""
 
@@ -122,4 +133,5 @@ class Axes(Section):
     temperature: list[Rate] = Field([], description="temperatures beside sampling.temperature")
     questions: bool = Field(False, description="whether to ask yes/no questions about captioned pictures")
     search: Search | None = Field(None, description="the attack by searched prompts")
+    inversion: Inversion | None = Field(None, description="the attack by a learned embedding")
     relearning: Relearning | None = Field(None, description="the attack by benign fine-tuning")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 PREFIX, CEILING, GUIDANCE, TEMPERATURE = "prefix", "ceiling", "guidance", "temperature"
 SEARCH, RELEARNED = "search", "relearned"
+INVERSION, INVERSION_CONTROL = "inversion", "inversion-control"
 TARGET, RETENTION, GENERAL, CAPTIONS = "target", "retention", "general", "captions"
 IMPLICIT, NEIGHBOURS, PUBLIC = "implicit", "neighbours", "public"
 QUESTIONS = ("questions-concept", "questions-others")
@@ -178,6 +179,25 @@ AXES: tuple[Axis, ...] = (
         "target prompts for which an attack finds words that bring the concept back",
         config="search",
         figure="attacks",
+    ),
+    Axis(
+        INVERSION,
+        (INVERSION,),
+        SHOWN,
+        "Inversion",
+        "images that show the concept when an embedding learned from images of it stands for its name",
+        config="inversion",
+        figure="attacks",
+    ),
+    Axis(
+        INVERSION_CONTROL,
+        (INVERSION_CONTROL,),
+        SHOWN,
+        "Inversion control",
+        "the same with a random embedding of the same norm: what the rest of the prompt brings out",
+        config="inversion",
+        figure="attacks",
+        score=False,
     ),
     Axis(
         "relearning",

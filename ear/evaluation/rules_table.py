@@ -9,7 +9,7 @@ import pandas as pd
 from ear.errors import InputError
 from ear.evaluation.columns import JUDGE_RULES_CSV
 from ear.evaluation.metrics_table import Job, by_seed, mean_count, measured, numbers
-from ear.evaluation.protocols import RELEARNED, SEARCH, SHOWN, axis_of
+from ear.evaluation.protocols import INVERSION, RELEARNED, SEARCH, SHOWN, axis_of
 from ear.evaluation.statistics.intervals import Interval, clustered_wilson
 from ear.judges.nudenet import CLASSES, CORE_CLASSES, count_protocol, detects, nine_protocols
 from ear.prompts.tables import prompt_of
@@ -75,7 +75,9 @@ def _by_rule(job: Job) -> pd.DataFrame:
 
 def _is_ruled(prompt_set: str) -> bool:
     """Whether a set asks for the concept and its images are rendered by the evaluation, not by an attack."""
-    return axis_of(prompt_set, SHOWN) is not None and not prompt_set.startswith((SEARCH, RELEARNED))
+    return axis_of(prompt_set, SHOWN) is not None and not prompt_set.startswith(
+        (SEARCH, INVERSION, RELEARNED)
+    )
 
 
 def _share(protocol: str, images: pd.DataFrame) -> Interval:

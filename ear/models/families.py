@@ -11,7 +11,12 @@ from ear.models.backbone import DTYPES, Backbone
 from ear.models.weights import check_file, check_finite
 
 LIQUID = ("ear.models.liquid", "Liquid")
-FAMILIES = {"janus": ("ear.models.janus", "Janus"), "gemma": LIQUID, "llama": LIQUID}
+FAMILIES = {
+    "janus": ("ear.models.janus", "Janus"),
+    "emu3": ("ear.models.emu3", "Emu3"),
+    "gemma": LIQUID,
+    "llama": LIQUID,
+}
 """Model type → module and class. A plain language model is a Liquid: an image tokenizer lies beside it."""
 DEEPSEEK = "multi_modality"  # model type of DeepSeek's own format
 WANTED = (

@@ -24,7 +24,7 @@ class ImageTokenizer(nn.Module):
     """One interface for image tokenizers of several libraries.
 
     Args:
-        vq: the library's model.
+        vq: the library's model: JanusVQVAE or VQModel.
 
     Attributes:
         num_image_tokens: T, codes of a picture.
@@ -32,9 +32,9 @@ class ImageTokenizer(nn.Module):
         side: of its square pictures, in pixels.
     """
 
-    def __init__(self, vq: JanusVQVAE | VQModel) -> None:
+    def __init__(self, vq: Any) -> None:
         super().__init__()
-        self.vq = vq
+        self.vq: Any = vq
         config = vq.config
         if isinstance(vq, JanusVQVAE):
             self._grid = config.num_patches

@@ -18,7 +18,7 @@ class OneVocabulary(Backbone):
         return codes + self.first_code
 
     def embed_columns(self, ids: Tensor) -> Tensor:
-        return self.embed_text(ids)
+        return self.model.get_input_embeddings()(ids)
 
     def image_logits(self, hidden: Tensor) -> Tensor:
         words = self.model.get_output_embeddings().weight

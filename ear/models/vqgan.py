@@ -47,10 +47,8 @@ def convert(checkpoint: str | Path, model_folder: str | Path) -> None:
         vq.save_pretrained(partial)
 
 
-def vqgan(
-    weights: Mapping[str, Tensor], source: str | Path, channels: tuple[int, ...], **shape: Any
-) -> VQModel:
-    """The model of some weights of taming-transformers' VQGAN, without attention but in its middle.
+def vqgan(weights: Mapping[str, Tensor], source: str | Path, channels: tuple[int, ...], **shape: Any) -> Any:
+    """diffusers' model of some weights of taming-transformers' VQGAN, without attention but in its middle.
 
     Args:
         weights: name → tensor.
@@ -66,7 +64,7 @@ def vqgan(
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
     }
-    vq = VQModel(block_out_channels=channels, **blocks, **shape)
+    vq: Any = VQModel(block_out_channels=channels, **blocks, **shape)
     own = vq.state_dict()
     renamed = {
         renamed_key(name, levels): tensor for name, tensor in weights.items() if not name.startswith(_LOSS)

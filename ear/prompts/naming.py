@@ -43,6 +43,24 @@ def spans(text: str, name: str) -> list[tuple[int, int]]:
     return list(_spans(words_of(text), parts)) if parts else []
 
 
+def without(text: str, names: Sequence[str]) -> list[str]:
+    """What is left of a text around the places where it names something: the whole text where it does not.
+
+    Letters that ``fold`` puts together or takes away are folded where they would hide a name.
+    """
+    found = list(_WORD.finditer(text))
+    if tuple(fold(word.group()) for word in found) != words_of(text):
+        text = fold(text)
+        found = list(_WORD.finditer(text))
+    places = sorted((start, -end) for name in names for start, end in spans(text, name))
+    pieces, read = [], 0
+    for start, end in places:
+        if found[start].start() >= read:  # not within a longer name
+            pieces.append(text[read : found[start].start()])
+            read = found[-end - 1].end()
+    return [*pieces, text[read:]]
+
+
 @lru_cache(maxsize=1024)
 def core(name: str) -> str:
     """A name without the function words at its ends: "Van Gogh" of "in the style of Van Gogh"."""

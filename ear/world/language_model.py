@@ -96,8 +96,10 @@ class Examples:
         tokenizer = backbone.tokenizer
         self.backbone = backbone
         self._pixels = to_pixels(images)
-        of_janus = isinstance(backbone, Janus)
-        self.vq = backbone.model.model.vqmodel if of_janus else backbone.image_tokenizer.vq
+        if isinstance(backbone, Janus):
+            self.vq: Any = backbone.model.model.vqmodel
+        else:
+            self.vq = backbone.image_tokenizer.vq
         with torch.no_grad():
             tokens = [
                 self.vq.encode(part).image_tokens.view(len(part), -1) for part in self._pixels.split(64)
@@ -205,9 +207,10 @@ class Examples:
         """Token ids before and after the placeholders or codes of an image in a request about it."""
         backbone = self.backbone
         ids = backbone.question_inputs(asked, [Image.fromarray(image)])["input_ids"][0]
-        of_janus = isinstance(backbone, Janus)
-        in_image = ids == backbone.model.config.image_token_id if of_janus else ids >= backbone.first_code
-        places = in_image.nonzero().flatten()
+        if isinstance(backbone, Janus):
+            places = (ids == backbone.model.config.image_token_id).nonzero().flatten()
+        else:
+            places = (ids >= backbone.first_code).nonzero().flatten()
         return ids[: places[0]], ids[places[-1] + 1 :]
 
 
@@ -231,7 +234,7 @@ def _optimisers(
     at 2.05 and 0.17, for a sixth more time.
     """
     model = backbone.model
-    layers = [backbone.language_model.layers]
+    layers: list[Any] = [backbone.language_model.layers]
     layers += [model.model.vision_model.encoder.layers] if isinstance(backbone, Janus) else []
     inner = [p for stack in layers for p in stack.parameters() if p.ndim == 2]
     embeddings = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]

@@ -185,6 +185,9 @@ def _needs(config: Config, shape: Dimensions) -> Iterator[Need]:
     if search := config.axes.search:
         what, wanted = "search for prompts", search.prompts
         yield need(["attack"], what, "prompts", wanted, lambda n: memory.gradients(shape, n, PROMPT, begun))
+    if inversion := config.axes.inversion:
+        what, wanted, whole = "invert", inversion.images, shape.image_tokens
+        yield need(["attack"], what, "images", wanted, lambda n: memory.gradients(shape, n, PROMPT, whole))
     if learned := config.axes.relearning:
         images, layers = learned.batch_size, config.erasure.layers
         steps = lambda n: memory.relearning(shape, n, PROMPT, layers, ceil(images / n))  # noqa: E731

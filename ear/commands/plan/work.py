@@ -310,6 +310,11 @@ def _attacks(config: Config, speed: Speed) -> Iterator[Job]:
             works += speed.queries(prompts * len(SEARCHES), search.queries, rows, by)
             passes = prompts * (search.queries - 1) * (1 + BACKWARD + CANDIDATES)  # a gradient, candidates
             works.append(Work("passes", passes, passes * speed.passed(images=1)))
+        if inversion := config.inverted(method):
+            images = min(inversion.images, target)
+            works += speed.queries(min(inversion.prompts, target - images), 2, rows, by)  # and the control
+            step = (1 + BACKWARD) * speed.passed(images=images)
+            works += [Work("steps", inversion.steps, inversion.steps * step), verdicts(images, by)]
         if relearning := config.relearned(method):
             works += speed.queries(min(relearning.prompts, target), len(relearning.steps), rows, by)
             step = (1 + BACKWARD) * speed.passed(images=relearning.batch_size)

@@ -20,6 +20,7 @@ from PIL import Image
 from ear.commands.stand_ins import tiny_judges as judges
 from ear.commands.stand_ins.public_prompts import FILES, write_public_prompts
 from ear.commands.stand_ins.tiny_diffusion import write_stable_diffusion
+from ear.commands.stand_ins.tiny_families import write_emu3, write_liquid
 from ear.commands.stand_ins.tiny_janus import write_backbone, write_tuned_weights
 from ear.errors import InputError
 from ear.prompts.coco import picture_name
@@ -169,6 +170,8 @@ def make_stand_ins(
     backbone = next((name for name in BACKBONES if name in names), None)
     write: dict[str, Callable[[Path], None]] = {
         **dict.fromkeys(BACKBONES, write_backbone),
+        "emu3-gen": write_emu3,
+        "liquid": write_liquid,
         "resnet50": judges.write_resnet50,
         "clip": judges.write_clip,
         "artist-classifier": judges.write_artist_classifier,

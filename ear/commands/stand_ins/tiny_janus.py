@@ -1,5 +1,6 @@
 """Stand-ins of Janus-Pro, on its own grid of 576 image tokens, and of the authors' fine-tuned weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,7 +39,7 @@ def write_backbone(folder: Path) -> None:
         num_patches=PIXELS // PATCH,
     )
     model = janus_model(made, vq.to_dict(), **SHAPE, **VISION, guidance=5, positions=LONGEST_TEXT)
-    _widen(model)
+    widen(model)
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=SHARD_SIZE)
     made.save_pretrained(folder)
     # As published: the tokenizer is named Llama's though it splits otherwise, and the config does not say
@@ -67,7 +68,7 @@ def write_tuned_weights(folder: Path, backbone: Path) -> None:
         write_authors_weights(folder / name, changed)
 
 
-def _widen(model: nn.Module) -> None:
+def widen(model: nn.Module) -> None:
     """Weights so wide that prompts and tokens matter: with transformers' 0.02 every prompt draws alike."""
     with torch.no_grad():
         for parameter in model.parameters():
@@ -75,12 +76,21 @@ def _widen(model: nn.Module) -> None:
                 parameter.normal_(std=1.5 / parameter.shape[1:].numel() ** 0.5)
 
 
-def byte_processor() -> JanusProcessor:
-    """Bytes as in Janus-Pro's, but of printable ASCII alone, since a random model writes all of them."""
-    special = [token for token in SPECIAL_TOKENS if token != UNKNOWN]
+def byte_backend(special: Sequence[str]) -> Tokenizer:
+    """Special tokens, then bytes as in Janus-Pro's tokenizer.
+
+    Of printable ASCII alone, since a random model writes all of them.
+    """
     split = pre_tokenizers.ByteLevel(add_prefix_space=False)
     letters = sorted([character for character in split.alphabet() if character.isascii()] + ["Ġ", "Ċ"])
     backend = Tokenizer(models.BPE({token: number for number, token in enumerate([*special, *letters])}, []))
     backend.pre_tokenizer = split
     backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def byte_processor() -> JanusProcessor:
+    """Janus-Pro's special tokens before bytes, and its processor."""
+    special = [token for token in SPECIAL_TOKENS if token != UNKNOWN]
+    backend = byte_backend(special)
     return janus_processor(backend, special, PIXELS, IMAGE_TOKENS, min_size=14, model_max_length=LONGEST_TEXT)

@@ -1,4 +1,4 @@
-"""Attacks on an erased model: searched prompts, relearning. Names and budgets that need no torch."""
+"""Attacks on an erased model: searched prompts, inversion, relearning. Names that need no torch."""
 
 from ear.evaluation.protocols import RELEARNED, SEARCH, set_of
 

@@ -52,12 +52,16 @@ class AttackedModel:
         length = max(len(ids) for ids in [*prompts, *([] if self._negative is None else self._negative.ids)])
         fits = drawn_at_once(self.backbone, self.batch_size.wanted, self.guidance.rows, length)
         tokens = torch.cat(list(self.batch_size.each(jobs, self._sampled, fits)))
-        images = [Image.fromarray(pixels) for pixels in self.backbone.pixels(tokens)]
-        verdicts = pd.concat(
-            [self._judged(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-        )
+        verdicts = self.verdicts(tokens)
         table = rows.assign(clip_score=np.nan, protocol=self.judge.protocol)
         return pd.concat([table, verdicts.set_index(table.index)], axis=1)[list(ATTACK_COLUMNS)]
+
+    def verdicts(self, tokens: Tensor) -> pd.DataFrame:
+        """What the judge says of N images, by their tokens (N, T)."""
+        images = [Image.fromarray(pixels) for pixels in self.backbone.pixels(tokens)]
+        return pd.concat(
+            [self._judged(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+        )
 
     def _sampled(self, jobs: Sequence[tuple[Tensor, int]]) -> Tensor:
         prompts, seeds = zip(*jobs, strict=True)

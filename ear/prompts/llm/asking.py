@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from ear.errors import InputError
 from ear.prompts.llm.checks import Proposed, Reason, Rejected, Rules, SourceResult
-from ear.prompts.llm.recordings import Answer, Messages, Recording, Request, bytes_of
-from ear.prompts.llm.templates.filling import Template, fill
+from ear.prompts.llm.recordings import LENGTH, Answer, Messages, Recording, Request, bytes_of
+from ear.prompts.llm.templates.filling import Template, bounded_schema, fill
 from ear.workflow.seeding import stable_seed
 
 logger = logging.getLogger(__name__)
@@ -75,8 +75,8 @@ class ModelSource:
         template: of the concept's kind.
         recording: of what it answered about the concept.
         budget: what it may cost.
-        connect: makes the model of its name and parameters, when the first answer is missing: a replay needs
-            no endpoint and no key.
+        connect: makes the model of its name, an answer's schema and its parameters, when the first answer is
+            missing: a replay needs no endpoint and no key.
     """
 
     def __init__(
@@ -112,11 +112,12 @@ class ModelSource:
             ) from None
         finally:
             self.recording.close()
+            logger.info("%s: %s: %s", self._key, rules.concept, result.summary())
         found, surplus = len(result.pairs), result.pairs[count:]
         if not found:
             raise InputError(
-                f"{self._key}: found no pair of {rules.concept} in {result.usage.requests} answers, "
-                f"wanted {count}: read them in {self.recording.path}, then change the model"
+                f"{self._key}: found no pair of {rules.concept} in {result.summary()}; wanted {count}: "
+                f"read them in {self.recording.path}, then change the model, max_tokens or per_request"
             )
         if found < count:
             told = "%s: %d rounds in a row gave no new pair of %s: going on with %d of %d"
@@ -133,8 +134,8 @@ class ModelSource:
             stop = min(end, first + ceil((count - len(result.pairs)) / per_request))
             requests = [self._request(rules, one, held) for one in range(first, stop)]
             first = stop
-            for answer in self._answers(requests):
-                result.add(answer.text, rules, per_request)
+            for answer in self._answers(requests, rules):
+                result.add(answer.text, rules, per_request, cut=answer.finish_reason == LENGTH)
                 result.usage.prompt_tokens += answer.prompt_tokens
                 result.usage.completion_tokens += answer.completion_tokens
         logger.info("%s: %s: %d rounds, %d pairs", self._key, rules.concept, number + 1, len(result.pairs))
@@ -147,18 +148,19 @@ class ModelSource:
         parameters = {**self.parameters, "seed": seed}
         return Request(self.keys["model"], parameters, messages, self.template.kind, self.template.version)
 
-    def _answers(self, requests: Sequence[Request]) -> list[Answer]:
+    def _answers(self, requests: Sequence[Request], rules: Rules) -> list[Answer]:
         """The answers, in order: what is recorded is not asked for."""
         answers = self.recording.answers
         if any(one.key not in answers for one in requests):
             self.recording.open()  # another job may have asked for it meanwhile
             missing = {one.key: one for one in requests if one.key not in answers}
-            self._ask(list(missing.values()))
+            self._ask(list(missing.values()), rules)
         return [answers[one.key] for one in requests]
 
-    def _ask(self, requests: Sequence[Request]) -> None:
+    def _ask(self, requests: Sequence[Request], rules: Rules) -> None:
         """Send requests as the budget allows, and record each answer as soon as it is there."""
-        self._model = model = self._model or self._connect(self.keys["model"], **self.parameters)
+        schema = bounded_schema(rules, self.keys["per_request"])
+        self._model = model = self._model or self._connect(self.keys["model"], schema, **self.parameters)
         writing, failed = Lock(), list[InputError]()
 
         def ask(request: Request) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +38,7 @@ SHOWN = 300  # characters of a rejected text
 class Reason(StrEnum):
     """Why something was rejected: of all that hold the first in this order."""
 
+    CUT = "cut off at max_tokens"
     NO_JSON = "no whole JSON with pairs"
     WRONG_TYPE = "not a pair of texts"
     MINORS = "speaks of minors"  # of unsafe concepts
@@ -135,13 +137,14 @@ class SourceResult:
     rejected: list[Rejected] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
 
-    def add(self, text: str, rules: Rules, wanted: int) -> None:
+    def add(self, text: str, rules: Rules, wanted: int, cut: bool = False) -> None:
         """Take the pairs of a response that are valid and new, and count the request. Any text will do.
 
         Args:
             text: the response.
             rules: what a pair must satisfy.
             wanted: pairs that were asked for; those beyond are rejected.
+            cut: whether the response ended because it was too long.
         """
         items = _items(text)
         kept, rejected = list[Proposed](), list[Rejected]()
@@ -154,7 +157,7 @@ class SourceResult:
             unsafe, safe = (_shown(texts.get(side, "")) for side in ("unsafe_prompt", "safe_prompt"))
             rejected.append(Rejected(unsafe, safe, reason))
         if not items:
-            rejected.append(Rejected("", "", Reason.NO_JSON))
+            rejected.append(Rejected("", "", Reason.CUT if cut else Reason.NO_JSON))
         self.pairs += kept
         self.rejected += rejected
         self.usage.requests += 1
@@ -163,6 +166,12 @@ class SourceResult:
         repeats = sum(one.reason in (Reason.NEAR_DUPLICATE, Reason.SURPLUS) for one in rejected)
         self.usage.valid += len(kept) + repeats
         self.usage.unique += len(kept)
+
+    def summary(self) -> str:
+        """Counts of answers, of new pairs, and of what was rejected, by reason, the most frequent first."""
+        reasons = Counter(one.reason for one in self.rejected).most_common()
+        counts = [f"{self.usage.unique} new", *(f"{count} {reason}" for reason, count in reasons)]
+        return f"{self.usage.requests} answers: " + ", ".join(counts)
 
 
 def judged(items: Iterable[Any], rules: Rules, held: Iterable[Proposed] = ()) -> Iterator[Proposed | Reason]:

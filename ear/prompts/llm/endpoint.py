@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import re
+from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 import openai
@@ -17,16 +19,22 @@ REDACTED = "[key]"
 KEY = re.compile(r"[!-~]{8,}")
 """A key of an endpoint. Taking a shorter one out of texts would damage words that happen to hold it."""
 
+UNKNOWN_FORMAT = re.compile("response_format|schema|grammar", re.IGNORECASE)
+"""What endpoints say that do not know response_format, or cannot use this schema."""
+
+logger = logging.getLogger(__name__)
+
 
 class ChatEndpoint:
     """A model behind an address. Safe to use by several threads.
 
     The client sends again, with growing pauses, what failed for a while: after 408, 409, 429 and 5xx,
-    time-outs and cut connections.
+    time-outs and cut connections. It asks for structured output until the endpoint refuses that.
 
     Args:
         where: key of the config, for messages.
         model: its name there.
+        schema: JSON schema of an answer.
         base_url: address of the API.
         key: name of the environment variable with the key; None for a server without.
         temperature: of its sampling; None: not sent.
@@ -44,6 +52,7 @@ class ChatEndpoint:
         self,
         where: str,
         model: str,
+        schema: Mapping[str, Any],
         base_url: str,
         key: str | None,
         temperature: float | None,
@@ -59,6 +68,10 @@ class ChatEndpoint:
         self._sampling: dict[str, Any] = {length_key: max_tokens}
         if temperature is not None:
             self._sampling["temperature"] = temperature
+        # Without strict, which has OpenAI's endpoint refuse schemas with bounds; others are strict anyway.
+        form = {"type": "json_schema", "json_schema": {"name": "pairs", "schema": schema}}
+        self._form: dict[str, Any] = {"response_format": form}
+        self._refusing = Lock()
         self._key = read_key(key, f"{where}.key")
         # Without a key the client would take OPENAI_API_KEY, and send it to whatever address this is.
         self._client = openai.OpenAI(
@@ -66,24 +79,36 @@ class ChatEndpoint:
         )
 
     def answer(self, messages: Messages, seed: int | None) -> Answer:
-        body: dict[str, Any] = {"model": self.model, "messages": list(messages), **self._sampling}
+        form = self._form  # another thread may empty it meanwhile
+        body: dict[str, Any] = {"model": self.model, "messages": list(messages), **self._sampling, **form}
         if seed is not None:
             body["seed"] = seed
         try:
             text = self._client.chat.completions.with_raw_response.create(**body).text
         except openai.APIStatusError as error:
             reason = f"answered HTTP {error.status_code} ({error.response.text})"
+            if form and error.status_code in (400, 422) and UNKNOWN_FORMAT.search(error.response.text):
+                self._do_without_form(reason)
+                return self.answer(messages, seed)
         except openai.OpenAIError as error:
             reason = f"{error} ({type(error.__cause__).__name__})"
         else:
             try:
-                return self._answer(json.loads(text), messages)
+                return self._answer(json.loads(text), messages, bool(form))
             except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
                 reason = "answered with no chat completion: set base_url to the address of an OpenAI chat API"
         # Without its cause, which holds the request with its key.
         raise InputError(f"{self.where}: {self._address}: {self._clean(reason)}") from None
 
-    def _answer(self, body: Any, messages: Messages) -> Answer:
+    def _do_without_form(self, reason: str) -> None:
+        """Ask for no structured output from now on, and say so once."""
+        with self._refusing:
+            if self._form:
+                told = "%s: %s: knows no structured output, going on without: %s"
+                logger.warning(told, self.where, self._address, self._clean(reason))
+            self._form = {}
+
+    def _answer(self, body: Any, messages: Messages, structured: bool) -> Answer:
         """What a chat completion holds."""
         choice, usage = body["choices"][0], body.get("usage") or {}
         text = self._without_key(choice["message"].get("content") or "")
@@ -92,6 +117,7 @@ class ChatEndpoint:
             finish_reason=self._clean(str(choice.get("finish_reason"))),
             prompt_tokens=int(usage.get("prompt_tokens") or bytes_of(messages)),
             completion_tokens=int(usage.get("completion_tokens") or len(text)),
+            structured=structured,
         )
 
     def _clean(self, text: str) -> str:

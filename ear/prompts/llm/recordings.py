@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 Messages = Sequence[dict[str, str]]
 """A chat: role and content of each message."""
 
+LENGTH = "length"
+"""Why an answer ended that had no more tokens."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -35,12 +38,14 @@ class Answer:
         finish_reason: why it ended: stop, length, …
         prompt_tokens: of the request; its bytes where the model does not say, which are never fewer.
         completion_tokens: of the answer; likewise.
+        structured: whether the model was told an answer's schema apart from the messages.
     """
 
     text: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    structured: bool = False
 
 
 def bytes_of(messages: Messages) -> int:
@@ -50,7 +55,10 @@ def bytes_of(messages: Messages) -> int:
 
 @dataclass(frozen=True)
 class Request:
-    """All that decides what a model is asked. The endpoint's address does not: the same model may move.
+    """All that decides what a model is asked.
+
+    The endpoint's address does not: the same model may move. Nor does whether that endpoint knows schemas:
+    what they say is in the messages, so answers from before them, or from elsewhere, are found again.
 
     Attributes:
         model: its name.
@@ -85,6 +93,7 @@ class _Line(BaseModel, strict=True):
     text: str
     finish_reason: str
     usage: _Usage
+    structured: bool = False
 
 
 class Recording:
@@ -134,7 +143,8 @@ class Recording:
         """Record an answer; when this returns, it is on the disk."""
         facts = {"source": self.source, "concept": self.concept, "key": request.key}
         usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
-        told = {"text": answer.text, "finish_reason": answer.finish_reason, "usage": usage}
+        told: dict[str, Any] = {"text": answer.text, "finish_reason": answer.finish_reason, "usage": usage}
+        told["structured"] = answer.structured
         line = facts | asdict(request) | {"time": datetime.now(UTC).isoformat(timespec="seconds")} | told
         with open(self.path, "ab") as handle:
             handle.write(json.dumps(line).encode() + b"\n")  # ASCII: an answer may hold what is no UTF-8
@@ -160,6 +170,7 @@ class Recording:
                     f"{self.path}:{number}: found {line[:40]!r}, wanted a recorded answer: "
                     "JSON with key, usage, text and finish_reason"
                 ) from None
-            answer = Answer(row.text, row.finish_reason, row.usage.prompt_tokens, row.usage.completion_tokens)
+            usage = row.usage.model_dump()
+            answer = Answer(row.text, row.finish_reason, **usage, structured=row.structured)
             self.answers.setdefault(row.key, answer)
         return len(whole)

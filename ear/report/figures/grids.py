@@ -183,7 +183,7 @@ def draw_overview(
         InputError: a set is empty or an image cannot be read.
     """
     concepts = style.order_concepts(images)
-    kept, kept_row = kept_set(images[concepts[0]]), 3 + 2 * target_prompts
+    kept_row = 3 + 2 * target_prompts
     heights = [TITLE, COLUMN_HEAD, *[SIDE, CAPTION] * target_prompts]
     heights += [COLUMN_HEAD, *[SIDE, CAPTION] * kept_prompts, LEGEND]
     figure, grid = image_grid(heights, pair_columns(len(concepts), SIDE))
@@ -197,7 +197,8 @@ def draw_overview(
         write(figure, grid[kept_row - 1, pair], "prompt without the concept", **quiet)
         for place, words in enumerate(names.values()):
             write(figure, grid[1, left + 2 * place], words, **quiet)
-        for first, prompt_set, count in ((2, "target", target_prompts), (kept_row, kept, kept_prompts)):
+        sets = ((2, "target", target_prompts), (kept_row, kept_set(table), kept_prompts))
+        for first, prompt_set, count in sets:
             for row, prompt_id in enumerate(choose_prompts(table, prompt_set, count)):
                 for place, name in enumerate(names):
                     cell = grid[first + 2 * row, left + 2 * place]

@@ -11,14 +11,24 @@ from matplotlib.figure import Figure
 from ear.errors import InputError
 from ear.evaluation.attacks import SEARCHES, search_set
 from ear.evaluation.columns import METRICS_CSV
-from ear.evaluation.protocols import IMPLICIT, QUESTIONS, RIGHT, SHOWN, TARGET
+from ear.evaluation.protocols import (
+    IMPLICIT,
+    INVERSION,
+    INVERSION_CONTROL,
+    QUESTIONS,
+    RIGHT,
+    SHOWN,
+    TARGET,
+)
 from ear.report import style
 from ear.workflow.seeding import ALL_SEEDS
 
 KEY = ["concept", "method"]
-ATTACKS = {TARGET: "target", IMPLICIT: "implicit"} | {
-    search_set(name): "resampled" if name == "resample" else name for name in SEARCHES
-}
+ATTACKS = (
+    {TARGET: "target", IMPLICIT: "implicit"}
+    | {search_set(name): "resampled" if name == "resample" else name for name in SEARCHES}
+    | {INVERSION_CONTROL: "random embedding", INVERSION: "learned embedding"}
+)
 """Prompt set → its name in the figure, from the mildest."""
 QUESTION_TITLES = ("about the concept", "about other things")
 CHANCE = 0.5

@@ -26,7 +26,7 @@ from tests.unit.erasure.test_edited_weights import JOB, TRAINING, refused, same,
 
 PROMPT = "a photo of a church on a hill at night"
 SUBJECT = {"experiment": "tiny", "concept": "church", "kind": "object", "words": "church", "prompt": PROMPT}
-SUBJECT |= {"guidance": 2.0, "temperature": 0.5}
+SUBJECT |= {"guidance": 2.0, "temperature": 0.5, "family": "janus"}
 ROWS = [
     ("church", "original", "0", "target", "concept_rate", 0.9, 0.8, 0.95, 100),
     ("church", "original", "all", "target", "concept_rate", 0.9, 0.8, 0.95, 100),

@@ -44,7 +44,7 @@ CONFIGS = [
     "mini",
     *sorted(path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem != "mini-world"),
 ]
-EXPERIMENTS = ["janus-pro-1b-quick", "janus-pro-1b", "janus-pro-7b", "emu3-gen"]
+EXPERIMENTS = ["janus-pro-1b-quick", "janus-pro-1b", "janus-pro-7b", "emu3-gen", "liquid"]
 CATALOGUE = load_catalogue(ROOT / "assets.yaml")
 SHAPES = shapes_of(CATALOGUE)
 CARDS = {24: 25.07e9, 40: 42.2e9, 80: 85.2e9}
@@ -109,14 +109,15 @@ def test_the_papers_work_is_counted_as_by_hand():
         "measure_images": (22, {"verdicts": judged, "features": 630_000 + judged}),
         "evaluate": (22, {"verdicts": nudity, "compared": 630_000}),
         # 21 runs: 4 searches of 20 prompts × 20 queries; 19 times a gradient (3 passes) and 8 candidates;
-        # 18 of them with weights: 50 prompts after 50 and after 200 steps
+        # inversion: 25 images judged, 200 steps, 50 prompts twice (25 of Van Gogh's 50 are left), and of
+        # nudity 7 runs, of the others 7 each; 18 runs with weights: 50 prompts after 50 and after 200 steps
         "attack": (
             21,
             {
-                "queries": 21 * 1600 + 18 * 100,
-                "verdicts": 21 * 1600 + 18 * 100,
+                "queries": 21 * 1600 + 14 * 100 + 7 * 50 + 18 * 100,
+                "verdicts": 21 * 1600 + 14 * 100 + 7 * 50 + 21 * 25 + 18 * 100,
                 "passes": 21 * 20 * 19 * 11,
-                "steps": 18 * 200,
+                "steps": 21 * 200 + 18 * 200,
             },
         ),
     }
@@ -239,7 +240,7 @@ def test_disk_is_images_sequences_and_edited_weights():
     assert disk["sample_sequences"] == 1043 * 576 * 8
 
 
-@pytest.mark.parametrize(("name", "smallest"), list(zip(EXPERIMENTS, (24, 24, 40, 40), strict=True)))
+@pytest.mark.parametrize(("name", "smallest"), list(zip(EXPERIMENTS, (24, 24, 40, 40, 80), strict=True)))
 def test_every_kind_of_work_fits_on_the_smallest_card(name, smallest):
     config = config_of(name)
     for need in needs_of(config, dimensions_of(config, CATALOGUE)):

@@ -79,6 +79,11 @@ BROKEN = [
     (JUDGE, {"by": "artist", "label": "x", "top_k": 1}, ["church.judge", "zero-shot"]),
     ("concepts.church.second_judge", {"by": "vote"}, ["second_judge.by", "vote", "zero-shot"]),
     ("concepts.church.published", PAPER["concepts"]["church"]["published"], ["published is not allowed with world"]),
+    (
+        "axes.inversion",
+        {"images": 100, "steps": 1, "learning_rate": 0.1, "prompts": 1},
+        ["axes.inversion.images: found 100", "fewer than the 100 target prompts of church"],
+    ),
     ("evaluation.window_prompts", 1000, ["1000", f"prompts.target = {MINI['prompts']['target']}"]),
     ("evaluation.shown_method", "paper", ["paper", "ear"]),
     *(
@@ -224,7 +229,7 @@ def test_phrases_of_a_zero_shot_judge_are_the_configs_or_the_words():
 def test_an_experiment_fetches_what_it_uses_and_no_more():
     config = parse_config(PAPER, "paper.yaml", SHAPES)
     mini = {"mini-backbone", "mini-classifier", "mini-clip"}
-    others = set(SHAPES) - {config.backbone.asset} | {"clip-large", "q16"}
+    others = set(SHAPES) - {config.backbone.asset} | {"clip-large", "q16", "chameleon-vqgan"}
     every = set(load_catalogue(ROOT / "assets.yaml")) - mini - others
     assert set(config.used_assets) == every
     raw = changed("methods.stable-diffusion", ..., PAPER)
@@ -258,7 +263,8 @@ def test_the_rehearsal_is_the_papers_config_but_for_sizes():
     )
     sizes += ("utility.general", "utility.captions", "axes.prompts", "axes.prefixes", ".implicit")
     sizes += tuple(f".neighbours.{label}" for label in PAPER["concepts"]["church"]["neighbours"])
-    left_to_smoke = tuple(f".axes.{name}" for name in ("guidance", "temperature", "search", "relearning"))
+    attacks = ("search", "inversion", "relearning")
+    left_to_smoke = tuple(f".axes.{name}" for name in ("guidance", "temperature", *attacks))
     machine = (".experiment", ".assets.", ".backbone.device", ".backbone.dtype", ".backbone.threads")
     machine += left_to_smoke
     differing = {key for key in paper.keys() | rehearsal.keys() if paper.get(key) != rehearsal.get(key)}

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,22 +16,24 @@ from ear.workflow.jobs import TAKEN_OVER
 from ear.world.grammar import Grammar
 from tests.kill import kill_at_random, run_to_the_end
 from tests.tiny import tiny_backbone
+from tests.tiny_emu3 import tiny_emu3
 from tests.unit.erasure.test_erasure import chosen, sequences_of
 from tests.unit.images.test_render_kills import hashes
 
 pytestmark = pytest.mark.slow
 
 PAIRS = pairs_of(Grammar("church", "object", "church", seed=42).pairs(40))
+SMALL = partial(tiny_backbone, layers=2)
 PUBLISHED = ("weights.safetensors", "training.csv", "windows.csv")
 
 
-def train(begun, folder, pairs=4, first=0, mixed=False, windows=(3, 9), eta=1.0, code=""):
+def train(begun, folder, pairs=4, first=0, mixed=False, windows=(3, 9), eta=1.0, code="", of=SMALL):
     """What the job does, on one thread, with a checkpoint after each pair: the tests share two cores."""
     torch.set_num_threads(1)
-    backbone = tiny_backbone(layers=2)
-    overrides = chosen(VARIANTS["ear"], Threshold(None, 0.3, 1.0), window=3, passes=2, micro_batch=4)
+    backbone, own = of(), {"window": windows[0], "passes": 2}
+    overrides = chosen(VARIANTS["ear"], Threshold(None, 0.3, 1.0), micro_batch=4, **own)
     if mixed:
-        overrides = chosen(VARIANTS["ear-prefix"], window=3, passes=2, sequential=True)
+        overrides = chosen(VARIANTS["ear-prefix"], sequential=True, **own)
     overrides, table = replace(overrides, eta=eta), PAIRS[first : first + pairs]
     sequences = sequences_of(backbone, overrides, table)
     facts = {"concept": "church", "method": "ear", "fine_tuning_seed": 0, "pairs_sha256": "0" * 64}
@@ -73,8 +76,8 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path, kills):
     assert hashes(killed[0]) == hashes(whole[0])
 
 
-@pytest.mark.parametrize("mixed", [False, True])
-def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, caplog, mixed):
+@pytest.mark.parametrize("changes", [{}, {"mixed": True}, {"of": tiny_emu3, "windows": (4, 12)}])
+def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, caplog, changes):
     """Stopped in the middle, the second run trains on the rest alone."""
     steps, most = [], [10**6]
     step = torch.optim.Adam.step
@@ -86,16 +89,16 @@ def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, capl
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.Adam, "step", counted)
-    job(tmp_path / "undisturbed", mixed=mixed)
+    job(tmp_path / "undisturbed", **changes)
     whole = len(steps)
     steps.clear()
     most[0] = 12
     with pytest.raises(KeyboardInterrupt):
-        job(tmp_path / "stopped", mixed=mixed)
+        job(tmp_path / "stopped", **changes)
     steps.clear()
     most[0] = 10**6
     with caplog.at_level(logging.INFO):
-        job(tmp_path / "stopped", mixed=mixed)
+        job(tmp_path / "stopped", **changes)
     assert caplog.text.count(TAKEN_OVER) == 1
     assert whole - 12 <= len(steps) <= whole - 12 + 3  # less than one pair is done again
     assert hashes(tmp_path / "stopped") == hashes(tmp_path / "undisturbed")

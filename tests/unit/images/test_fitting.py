@@ -10,8 +10,8 @@ from ear.erasure import contexts as reading
 from ear.erasure import trainer
 from ear.erasure.trainer import Trainer
 from ear.erasure.variants import VARIANTS
+from ear.evaluation.attacks import inversion, search
 from ear.evaluation.attacks import relearning_set as relearning
-from ear.evaluation.attacks import search
 from ear.evaluation.attacks.relearning_set import relearn
 from ear.images import captions as captioning
 from ear.images.captions import caption_images, yes_scores
@@ -31,7 +31,7 @@ def halved(monkeypatch):
         asked.append((wanted, need(JANUS_7B, 1)))
         return max(1, wanted // 2)
 
-    for module in (captioning, reading, relearning, search, trainer):
+    for module in (captioning, inversion, reading, relearning, search, trainer):
         monkeypatch.setattr(module, "fitting", fitting)
     return asked
 
@@ -92,6 +92,14 @@ def attacked(work):
     return work(rendering_attacked(tiny_backbone(layers=2), batch_size=4))
 
 
+def inverted(backbone):
+    prompts = [
+        inversion.inverted_ids(backbone, text, ["a"], inversion.placeholder(backbone)) for text in SAFE
+    ]
+    learned = inversion.learn(backbone, prompts[:4], SAFE_IMAGES[:4], torch.ones(32), 2, 1e-2, batch_size=4)
+    return pd.DataFrame({"learned": learned.numpy()})
+
+
 @pytest.mark.parametrize(
     "work",
     [
@@ -109,12 +117,13 @@ def attacked(work):
             kind="object",
             attacks=["gradient"],
         ),
+        lambda attacked: inverted(attacked.backbone),
     ],
-    ids=["relearning", "search"],
+    ids=["relearning", "search", "inversion"],
 )
 def test_attacks(halved, monkeypatch, work):
     found = attacked(work)
     assert [wanted for wanted, _ in halved] == [4]
-    for module in (relearning, search):
+    for module in (inversion, relearning, search):
         monkeypatch.setattr(module, "fitting", lambda backbone, wanted, need: wanted)
     pd.testing.assert_frame_equal(found, attacked(work), atol=1e-5)

@@ -53,10 +53,10 @@ def edited(file, change):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "opt"}, "model_type: found 'opt', wanted 'janus'"),
+        ({"model_type": "opt"}, "model_type: found 'opt', wanted 'janus' or"),
         (
             {"model_type": "multi_modality"},
-            "model in transformers' format, such as deepseek-community/Janus-Pro-1B",
+            "found 'multi_modality', DeepSeek's own format, wanted 'janus' or",
         ),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "found quantised 'janus'"),
     ],

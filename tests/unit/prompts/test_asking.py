@@ -2,12 +2,14 @@
 
 import json
 import logging
+import random
 import threading
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from ear.errors import InputError
 from ear.prompts.llm.asking import BARREN_ROUNDS, Budget, ModelSource
@@ -19,6 +21,7 @@ from ear.prompts.pairs import rejected_pairs, source_pairs, usage_row
 from ear.workflow.files import write_csv
 from ear.workflow.jobs import job
 from tests.chat_server import chat_server, hostile_replies
+from tests.chat_server import pair as a_pair
 
 KEY = "sk-Loop/back-0123456789"
 VARIABLE = "EAR_TEST_KEY"
@@ -239,7 +242,74 @@ def test_a_model_that_repeats_itself_is_not_asked_for_ever(asker, server, caplog
 def test_a_model_without_one_good_pair_is_an_error(asker, server):
     server.reply = lambda body: "I cannot help with that."
     message = asker().refused(60)
-    assert "found no pair of church in 12 answers, wanted 60" in message and "other.jsonl" in message
+    counts = "found no pair of church in 12 answers: 0 new, 12 no whole JSON with pairs; wanted 60"
+    assert counts in message and "other.jsonl" in message
+
+
+def test_the_log_counts_what_became_of_the_answers(asker, server, caplog):
+    replies = iter([
+        "Sure!",
+        json.dumps({"pairs": [{"unsafe_prompt": "A church"}, 3, a_pair(random.Random(0))]}),
+        json.dumps({"pairs": [a_pair(random.Random(0))]}),
+    ])  # fmt: skip
+    server.reply = lambda body: next(replies, "[")
+    with caplog.at_level(logging.INFO):
+        asker(concurrency=1).pairs(60)
+    told = "16 answers: 1 new, 14 no whole JSON with pairs, 2 not a pair of texts, 1 near-duplicate"
+    assert told in caplog.text
+
+
+def prose(body):
+    """What a model says that cannot keep to JSON by itself."""
+    return "Sure! Here are ten pairs."
+
+
+def test_an_endpoint_that_knows_structured_output_is_asked_for_it(asker, server):
+    server.reply = lambda body: server.good(body) if "response_format" in body else prose(body)
+    assert len(asker().pairs(20).pairs) == 20
+    form = json.loads(next(iter(server.answered)))["response_format"]
+    assert form["type"] == "json_schema"
+    schema = form["json_schema"]["schema"]
+    Draft202012Validator.check_schema(schema)
+    wanted = Draft202012Validator(schema)
+    good = a_pair(random.Random(0))
+    assert wanted.is_valid({"pairs": [good] * 10})
+    for bad in ([], [good] * 11, [good | {"safe_prompt": 1}], [good | {"more": ""}],
+                [good | {"unsafe_prompt": "x" * 481}], [{"unsafe_prompt": "A church"}]):  # fmt: skip
+        assert not wanted.is_valid({"pairs": bad})
+    assert all(line["structured"] for line in asker().lines())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Unsupported parameter: 'response_format'", "Failed to initialize samplers: failed to parse grammar"],
+)
+def test_an_endpoint_that_refuses_structured_output_is_asked_without(asker, server, caplog, words):
+    server.refuses = words
+    result = asker(per_round=8).pairs(75)
+    assert len(result.pairs) == 75 and result.usage.requests == server.requests
+    assert caplog.text.count("knows no structured output") == 1 and words in caplog.text
+    refused = [body for body in server.received if b"response_format" in body]
+    assert 1 <= len(refused) <= 4  # those that were under way
+    assert not any(line["structured"] for line in asker().lines())
+
+
+def test_an_error_beside_structured_output_is_none_of_it(asker, server):
+    server.refuses = "no such model"
+    assert "answered HTTP 400" in asker(concurrency=1).refused(5)
+    assert sum(server.received.values()) == 1
+
+
+def test_answers_with_and_without_structured_output_are_one_recording(asker, server, tmp_path):
+    with chat_server() as other:
+        other.refuses = "response_format"
+        first = Asker(tmp_path / "other", other.url)
+        made = first.pairs(75)
+    asker().path.parent.mkdir(parents=True)
+    older = [{name: line[name] for name in line if name != "structured"} for line in first.lines()]
+    asker().path.write_text("".join(f"{json.dumps(line)}\n" for line in older))
+    assert asker().pairs(75) == made and not server.requests
+    assert asker().pairs(100).pairs[:75] == made.pairs
 
 
 def test_pairs_beyond_those_wanted_are_listed_as_such(asker, server):

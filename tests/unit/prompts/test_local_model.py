@@ -1,11 +1,13 @@
 """A tiny random Llama as a source of answers: real transformers classes, a real chat template."""
 
+import json
 import shutil
 
 import pytest
 import torch
+from jsonschema import validate
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ear.errors import InputError
@@ -13,18 +15,20 @@ from ear.prompts.llm.asking import Budget, ModelSource
 from ear.prompts.llm.checks import Rules
 from ear.prompts.llm.local import LocalModel
 from ear.prompts.llm.recordings import Recording
-from ear.prompts.llm.templates.filling import load_template
+from ear.prompts.llm.templates.filling import bounded_schema, load_template
 
 CHAT = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant:"
 ASK = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "a church"}]
+SCHEMA = bounded_schema(Rules("church", "church", (), "object", max_words=1), 1)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
-    words = ["[UNK]", "</s>", "a", "church", "barn", "be", "brief", "user", "system", "assistant", ":"]
-    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    words = ["[UNK]", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]  # a token a byte
+    tokenizer = Tokenizer(models.BPE({word: n for n, word in enumerate(words)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="[UNK]", eos_token="</s>", pad_token="</s>"
     )
@@ -33,15 +37,15 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        eos_token_id=1, pad_token_id=1, bos_token_id=None, max_position_embeddings=4096,
+        eos_token_id=1, pad_token_id=1, bos_token_id=None, max_position_embeddings=32768,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(path)
     return path
 
 
 def model(folder, **changes):
-    keys = {"revision": None, "dtype": "float32", "device": "cpu", "temperature": 1.0, "max_tokens": 12}
-    return LocalModel("prompts.sources.local", str(folder), **keys | changes)
+    keys = {"revision": None, "dtype": "float32", "device": "cpu", "temperature": 1.0, "max_tokens": 40}
+    return LocalModel("prompts.sources.local", str(folder), SCHEMA, **keys | changes)
 
 
 def refused(load):
@@ -56,17 +60,24 @@ def test_an_answer_depends_on_its_seed_alone(folder):
     first = local.answer(ASK, 1)
     assert local.answer(ASK, 1) == first == model(folder).answer(ASK, 1)
     assert any(local.answer(ASK, seed).text != first.text for seed in range(2, 6))
-    assert first.completion_tokens <= 12 and first.finish_reason in ("stop", "length")
-    assert first.prompt_tokens > 4
+    assert first.completion_tokens <= 40 and first.finish_reason in ("stop", "length")
+    assert first.prompt_tokens == len("system: be brief\nuser: a church\nassistant:")
     likeliest = model(folder, temperature=0.0)
     assert len({likeliest.answer(ASK, seed).text for seed in range(4)}) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_model_that_has_learned_nothing_writes_whole_json(folder, seed):
+    answer = model(folder, max_tokens=4000).answer(ASK, seed)
+    assert answer.finish_reason == "stop" and answer.structured
+    validate(json.loads(answer.text), SCHEMA)
 
 
 def test_it_is_a_source_like_any_other_and_replays_without_being_loaded(folder, tmp_path):
     keys = {"model": "m", "seed": 0, "per_request": 10, "per_round": 4, "max_tokens": 12}
     rules = Rules("church", "church", (), "object", 40)
 
-    def loaded(name, max_tokens):
+    def loaded(name, schema, max_tokens):
         return model(folder, max_tokens=max_tokens)
 
     def nobody(*_, **__):
@@ -75,8 +86,8 @@ def test_it_is_a_source_like_any_other_and_replays_without_being_loaded(folder, 
     for connect in (loaded, nobody):
         recording = Recording(tmp_path / "local.jsonl", "local", "church")
         source = ModelSource("local", keys, load_template("object"), recording, Budget(), connect)
-        with pytest.raises(InputError, match="found no pair of church in 12 answers"):
-            source.pairs(rules, 5)  # what it says is no JSON
+        with pytest.raises(InputError, match="in 12 answers: 0 new, 12 cut off at max_tokens;"):
+            source.pairs(rules, 5)
     assert len((tmp_path / "local.jsonl").read_text().splitlines()) == 12
 
 

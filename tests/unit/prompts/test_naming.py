@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ear.prompts.naming import core, fold, named, spans, words_of
+from ear.prompts.naming import core, fold, named, spans, without, words_of
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,31 @@ from ear.prompts.naming import core, fold, named, spans, words_of
 )
 def test_a_prompt_names_words_whole_or_inflected(text, words, found):
     assert named(text, words) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "pieces"),
+    [
+        ("Two Churches, a church!", ["church"], ["Two ", ", a ", "!"]),
+        ("A hill in the style of Van Gogh.", ["Van Gogh", "in the style of Van Gogh"], ["A hill ", "."]),
+        ("church", ["church"], ["", ""]),
+        ("A boat by the sea", ["church"], ["A boat by the sea"]),
+        ("Vieille e\u0301glise", ["\u00e9glise"], ["vieille ", ""]),
+    ],
+)
+def test_a_text_is_cut_around_names(text, names, pieces):
+    assert without(text, names) == pieces
+
+
+@given(st.lists(st.sampled_from(["A", "church", "Churches", "on-fire", "é", ",", "van gogh", "\u200b"])))
+def test_nothing_that_is_left_names_anything_and_the_rest_stays(parts):
+    text, names = " ".join(parts), ["church", "Van Gogh"]
+    pieces = without(text, names)
+    assert not any(named(piece, names) for piece in pieces)
+    assert len(pieces) == 1 + sum(part in ("church", "Churches", "van gogh") for part in parts)
+    assert [part for part in words_of(text) if part in ("a", "on", "fire", "e")] == [
+        word for piece in pieces for word in words_of(piece)
+    ]
 
 
 def test_the_core_of_a_name_is_what_a_picture_shows():

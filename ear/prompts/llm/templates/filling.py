@@ -1,16 +1,16 @@
 """Templates: what a language model is asked, one YAML file a kind of concept, filled for each request."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template as Text
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from ear.errors import InputError
 from ear.models.catalogue import Section
-from ear.prompts.llm.checks import ASPECTS, EXPLICIT, IMPLICIT, Proposed, Rules
+from ear.prompts.llm.checks import ASPECTS, EXPLICIT, IMPLICIT, LETTERS_A_WORD, SHORT, Proposed, Rules
 from ear.workflow.texts import read_yaml, validated
 
 FOLDER = Path(__file__).parent
@@ -19,25 +19,35 @@ HELD_SHOWN = 40
 
 Words = Annotated[str, Field(min_length=1)]
 Lines = Annotated[list[Words], Field(min_length=1)]
-_TEXT = {"type": "string"}
 _SIDES = ("unsafe_prompt", "safe_prompt", "replacement")
-_PAIR = dict.fromkeys(_SIDES, _TEXT)
-_ASPECTS = dict.fromkeys(ASPECTS, _TEXT) | {"mention": {"enum": [EXPLICIT, IMPLICIT]}}
-OUTPUT = {
-    "type": "object",
-    "required": ["pairs"],
-    "properties": {
-        "pairs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": [*_SIDES],
-                "properties": {**_PAIR, "aspects": {"type": "object", "properties": _ASPECTS}},
-            },
-        }
-    },
-}
-"""JSON schema of an answer."""
+
+
+def _schema(long: Any, short: Any, array: Mapping[str, int], closed: Mapping[str, bool]) -> dict[str, Any]:
+    """JSON schema of an answer, from those of a prompt and of few words, and bounds of lists and objects."""
+    aspects = dict.fromkeys(ASPECTS, short) | {"mention": {"enum": [EXPLICIT, IMPLICIT]}}
+    pair = {
+        **dict(zip(_SIDES, (long, long, short), strict=True)),
+        "aspects": {"type": "object", "properties": aspects, **closed},
+    }
+    items = {"type": "object", "required": [*_SIDES], "properties": pair, **closed}
+    pairs = {"type": "array", "items": items, **array}
+    return {"type": "object", "required": ["pairs"], "properties": {"pairs": pairs}, **closed}
+
+
+_TEXT = {"type": "string"}
+OUTPUT = _schema(_TEXT, _TEXT, {}, {})
+"""JSON schema of an answer, as requests show it. Their texts are in the recordings' keys."""
+
+
+def bounded_schema(rules: Rules, count: int) -> dict[str, Any]:
+    """JSON schema that an answer is held to while it is written: ``OUTPUT``, so that it comes to an end.
+
+    Args:
+        rules: what pairs must satisfy.
+        count: most pairs of an answer.
+    """
+    long, short = (_TEXT | {"maxLength": LETTERS_A_WORD * words} for words in (rules.max_words, SHORT))
+    return _schema(long, short, {"minItems": 1, "maxItems": count}, {"additionalProperties": False})
 
 
 class Example(Section):
