@@ -242,7 +242,7 @@ class Config(Section):
 
     def inverted(self, method: str) -> Inversion | None:
         """The attack by an embedding; None where it is not asked for, or the backbone does not draw."""
-        return None if self.methods[method].diffusion else self.axes.inversion
+        return self.axes.inversion if self.methods[method].draws else None
 
     def relearned(self, method: str) -> Relearning | None:
         """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
