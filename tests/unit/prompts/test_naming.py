@@ -46,13 +46,13 @@ def test_a_text_is_cut_around_names(text, names, pieces):
     assert without(text, names) == pieces
 
 
-@given(st.lists(st.sampled_from(["A", "church", "Churches", "on-fire", "é", ",", "van gogh", "\u200b"])))
+@given(st.lists(st.sampled_from(["A", "church", "Churches", "on-fire", "été", ",", "van gogh", "\u200b"])))
 def test_nothing_that_is_left_names_anything_and_the_rest_stays(parts):
     text, names = " ".join(parts), ["church", "Van Gogh"]
     pieces = without(text, names)
     assert not any(named(piece, names) for piece in pieces)
     assert len(pieces) == 1 + sum(part in ("church", "Churches", "van gogh") for part in parts)
-    assert [part for part in words_of(text) if part in ("a", "on", "fire", "e")] == [
+    assert [part for part in words_of(text) if part in ("a", "on", "fire", "ete")] == [
         word for piece in pieces for word in words_of(piece)
     ]
 
