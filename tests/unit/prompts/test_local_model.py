@@ -70,7 +70,7 @@ def test_an_answer_depends_on_its_seed_alone(folder):
 def test_a_model_that_has_learned_nothing_writes_whole_json(folder, seed):
     answer = model(folder, max_tokens=4000).answer(ASK, seed)
     assert answer.finish_reason == "stop" and answer.structured
-    validate(json.loads(answer.text), SCHEMA)
+    validate(json.loads(answer.text, strict=False), SCHEMA)
 
 
 def test_it_is_a_source_like_any_other_and_replays_without_being_loaded(folder, tmp_path):

@@ -49,7 +49,7 @@ def test_every_answer_is_whole_json(folder):
         answer = model.answer(fill(load_template("object"), RULES, PAIRS, (), number), seed=number)
         print(answer.text)
         assert answer.finish_reason == "stop"
-        validate(json.loads(answer.text), schema)
+        validate(json.loads(answer.text, strict=False), schema)
         result.add(answer.text, RULES, PAIRS)
     reasons = {one.reason for one in result.rejected}
     assert not reasons & {Reason.CUT, Reason.NO_JSON, Reason.WRONG_TYPE}, result.summary()
