@@ -39,6 +39,7 @@ if is_recipe(config):
 else:
 
     include: "rules/common.smk"
+    include: "rules/files.smk"
 
     wildcard_constraints:
         concept="|".join(experiment.concepts),

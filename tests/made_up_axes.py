@@ -68,6 +68,10 @@ def _levels(
         found[f"temperature-{temperature:g}", rate] = (min(1.0, target / temperature**0.3), 60)
     for place, kind in enumerate(SEARCHES):
         found[f"search-{kind}", rate] = (min(1.0, 2 * target + 0.08 * place), 20)
+    found |= {
+        ("inversion", rate): (min(1.0, target + 0.4), 40),
+        ("inversion-control", rate): (target / 4, 40),
+    }
     if method not in UNTRAINED:
         for step in STEPS:
             found[f"relearned-{step}", rate] = (target + (relearned - target) * step / max(STEPS), 60)

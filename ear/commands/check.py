@@ -228,7 +228,8 @@ def _web(url: str) -> str:
     import requests
 
     try:
-        with requests.get(url, stream=True, timeout=DEADLINE_S) as response:
+        # Longer than all of them are waited for, so that a slow one is said to be slow.
+        with requests.get(url, stream=True, timeout=2 * DEADLINE_S) as response:
             if not response.ok:
                 return f"{url} answers {response.status_code} {response.reason}"
             if response.headers.get("Content-Type", "").startswith("text/html"):

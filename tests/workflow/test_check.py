@@ -28,7 +28,7 @@ def test_the_check_lists_what_would_stop_the_run_and_fetches_nothing(repository)
     lines = run.stdout.splitlines()
     assert lines[0].startswith("error: GPU: torch ")
     assert all(line.startswith(("ok: ", "warning: ", "error: ")) for line in lines)
-    assert sum(": asset " in line for line in lines) == 11
+    assert sum(": asset " in line for line in lines) == 17
     assert fetched(repository) == []
 
 

@@ -143,7 +143,8 @@ def test_a_model_more_and_pairs_more_ask_for_what_is_missing(repository, server,
 def test_on_pretrained_models_held_out_pairs_are_the_evaluation(repository, server, monkeypatch):
     monkeypatch.setenv("EAR_TEST_KEY", KEY)
     config = config_of("rehearsal")
-    config["concepts"]["church"]["published"] = None
+    for key in ("published", "public", "retention"):
+        config["concepts"]["church"].pop(key)
     models = {name: source for name, source in sources(server.url).items() if name != "grammar"}
     config["prompts"] = {"target": 6, "retention": 4, "sources": models}
     own = write_config(repository / "own.yaml", config)
