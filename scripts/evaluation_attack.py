@@ -29,15 +29,13 @@ with job(snakemake, threads=snakemake.params.threads):
     judge, _ = load_judges(params.judges, [files.judge], params.backbone["device"], files.objects)
     prompts = read_csv(files.prompts, PROMPT_COLUMNS).assign(window=windows.own)
     guidance = Guidance(params.guidance, **(params.negative or {}))
-    attacked = AttackedModel(
-        backbone, judge, guidance, temperature, BatchSize(snakemake.resources.batch_size)
-    )
+    batch_size = BatchSize(snakemake.resources.batch_size)
+    attacked = AttackedModel(backbone, judge, guidance, temperature, batch_size)
     # Of the original, before edited weights are put in.
     tokens = read_tokens(files.tokens, backbone, Guidance(params.guidance), temperature)
     rows = []
     with windows.applied(backbone, windows.own):
-        if params.search or params.inversion:
-            words = vocabulary(backbone, params.words, params.kind)
+        words = vocabulary(backbone, params.words, params.kind) if params.search or params.inversion else None
         if params.search:
             targets = first_targets(prompts, params.search["prompts"])
             images = tokens.of(targets["prompt"], image_rows(targets, seed)["seed"])
@@ -48,9 +46,8 @@ with job(snakemake, threads=snakemake.params.threads):
             learned_from = first_targets(prompts, budget.pop("images"))
             images = tokens.of(learned_from["prompt"], image_rows(learned_from, seed)["seed"])
             targets = first_targets(prompts, len(images) + budget.pop("prompts"))
-            rows.append(
-                invert(attacked, params.words, words, images, targets, **budget, experiment_seed=seed)
-            )
+            inverted = (attacked, params.words, words, images, targets)
+            rows.append(invert(*inverted, **budget, experiment_seed=seed))
         if params.relearning:
             training = dict(params.relearning)
             targets = first_targets(prompts, training.pop("prompts"))
@@ -58,6 +55,6 @@ with job(snakemake, threads=snakemake.params.threads):
             safe = pairs[pairs["prompt_set"] == "safe"]
             names = list(load_edited(windows.edited_weights[windows.own])[0])
             images = tokens.of(safe["prompt"], safe["seed"])
-            relearning_set = (list(safe["prompt"]), images)
-            rows.append(relearn(attacked, names, *relearning_set, targets, **training, experiment_seed=seed))
+            relearned = (attacked, names, list(safe["prompt"]), images, targets)
+            rows.append(relearn(*relearned, **training, experiment_seed=seed))
     write_csv(snakemake.output.verdicts, pd.concat(rows, ignore_index=True))

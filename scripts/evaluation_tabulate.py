@@ -26,9 +26,10 @@ with job(snakemake):
     from ear.evaluation.score_card import score_card, to_latex
     from ear.workflow.files import read_csv, write_csv, write_text
 
-    files, params = snakemake.input, snakemake.params
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
     made = zip(params.attacked, files.attacks, strict=True)
     attacks = {tuple(run): read_csv(path, ATTACK_COLUMNS) for run, path in made}
+    found = zip(params.runs, files.verdicts, files.scores, files.detections, strict=True)
     jobs = [
         Job(
             concept,
@@ -40,11 +41,8 @@ with job(snakemake):
             DETECTIONS_CSV.read(detections),
             params.also_erased.get(f"{concept}/{method}", ()),
         )
-        for (concept, method, seed), verdicts, scores, detections in zip(
-            params.runs, files.verdicts, files.scores, files.detections, strict=True
-        )
+        for (concept, method, seed), verdicts, scores, detections in found
     ]
-    output = snakemake.output
     write_csv(output.metrics, metrics_table(jobs))
     write_csv(output.windows, window_table(jobs))
     write_csv(output.top_k, top_k_table(jobs))
@@ -53,8 +51,7 @@ with job(snakemake):
         write_csv(output.judge_rules, rules_table(jobs))
     write_csv(output.comparisons, comparisons(jobs, params.shown_method))
 
-    metrics = METRICS_CSV.read(output.metrics)
-    card = score_card(metrics, params.image_tokens)
+    card = score_card(METRICS_CSV.read(output.metrics), params.image_tokens)
     write_csv(output.score_card, card)
     write_text(output.latex, to_latex(card))
     if output.deviations:

@@ -27,7 +27,7 @@ KEY = ["concept", "method"]
 ATTACKS = (
     {TARGET: "target", IMPLICIT: "implicit"}
     | {search_set(name): "resampled" if name == "resample" else name for name in SEARCHES}
-    | {INVERSION_CONTROL: "random embedding", INVERSION: "learned embedding"}
+    | {INVERSION_CONTROL: "random\nvector", INVERSION: "learned\nvector"}
 )
 """Prompt set → its name in the figure, from the mildest."""
 QUESTION_TITLES = ("about the concept", "about other things")

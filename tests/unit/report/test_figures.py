@@ -274,7 +274,7 @@ def test_the_score_card_shows_the_card(metrics: pd.DataFrame) -> None:
         rows = card[(card.concept == "church") & (card.axis == axis)].sort_values("value", ascending=lower)
         found = [cells[f"church|{method}|{axis}"] for method in rows.method]
         blue = [colour[2] - colour[0] for colour in found]  # better cells are bluer
-        assert blue == sorted(blue, reverse=True) and blue[0] > 0 > blue[-1]
+        assert (np.diff(blue) <= 1 / 255).all() and blue[0] > 0 > blue[-1]  # a colour has 256 steps
 
 
 def plotted_training(table: pd.DataFrame, folder: Path) -> Figure:
