@@ -95,7 +95,7 @@ def test_an_experiment_takes_the_new_models_from_root_and_notices_newer_ones(tra
     )
     snakemake(trained, "assets", *own)
     models, used = trained / "results/mini-world/models", trained / "results/smoke/models"
-    for name in LIBRARIES:
+    for name in LIBRARIES.keys() - {"mini-liquid"}:  # the smoke experiment draws with the Janus
         record = json.loads((used / name / "asset.json").read_text())
         assert record["source"].startswith("assets.root, in place of this repository")
         for file, one in record["files"].items():

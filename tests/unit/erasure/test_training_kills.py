@@ -99,7 +99,7 @@ def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, capl
     most[0] = 10**6
     with caplog.at_level(logging.INFO):
         job(tmp_path / "stopped", **changes)
-    assert caplog.text.count(TAKEN_OVER) == 1
+    assert TAKEN_OVER in caplog.text
     assert whole - 12 <= len(steps) <= whole - 12 + 3  # less than one pair is done again
     assert hashes(tmp_path / "stopped") == hashes(tmp_path / "undisturbed")
 
