@@ -66,7 +66,7 @@ class ImageTokenizer(nn.Module):
             found = settings.get("model_type") or settings.get("_class_name")
             raise InputError(f"{folder}/config.json: found {found!r}, wanted {WANTED}")
         library: Any = JanusVQVAE if of_janus else VQModel
-        options = {"dtype": dtype} if of_janus else {"torch_dtype": dtype}
+        options = {"dtype": dtype} if of_janus else {"torch_dtype": dtype, "low_cpu_mem_usage": False}
         with loading(folder, WANTED):
             vq, report = library.from_pretrained(
                 folder, output_loading_info=True, ignore_mismatched_sizes=True, **options
