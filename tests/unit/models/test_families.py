@@ -72,6 +72,15 @@ def test_greedy_drawing_equals_generate(name, dtype):
     assert len(found.unique(dim=0)) >= 7, "a dull model: most prompts draw alike"
 
 
+@pytest.mark.parametrize("name", ["emu3", "emu3-tall"])
+def test_prompts_of_any_length_leave_room_for_forced_tokens(name):
+    """The cache grows in blocks, which hide one that is too narrow for most lengths."""
+    one = backbone(name)
+    for length in range(1, 17):
+        prompts = [" ".join(["tree"] * length)]
+        assert drawn(one, prompts, temperature=0).shape == (1, one.num_image_tokens)
+
+
 @pytest.mark.parametrize(
     ("negative", "given"), [("a tree", 0), (LONG, 2), (LONG, 3), ("a tree", 4), (LONG, 5), (LONG, 8)]
 )
