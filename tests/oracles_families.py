@@ -101,7 +101,26 @@ class Emu3Told(JanusTold):
         return [numpy.asarray(picture) for picture in found["pixel_values"]]
 
 
-TOLD = {"janus": JanusTold, "emu3": Emu3Told}
+class LiquidTold(JanusTold):
+    """Codes are the last words of the vocabulary; one unconditional row for all prompts."""
+
+    def __init__(self, backbone):
+        self.backbone, self.model = backbone, backbone.model
+        self.language_model = backbone.model.model
+        self.first = backbone.model.config.vocab_size - backbone.codebook_size
+
+    def rows(self, prompt, encoding="chat"):
+        texts = f"{prompt} Generate an image based on this description.<boi>", "<unconditional><boi>"
+        return tuple(self.backbone.tokenizer(text).input_ids for text in texts)
+
+    def columns(self, code, step):
+        return self.embed([self.first + int(code)])
+
+    def head(self, hidden):
+        return (hidden @ self.model.get_output_embeddings().weight.T)[..., self.first :]
+
+
+TOLD = {"janus": JanusTold, "emu3": Emu3Told, "liquid": LiquidTold}
 
 
 def told(backbone):

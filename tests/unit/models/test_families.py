@@ -22,17 +22,19 @@ from tests import oracles
 from tests.oracles_families import told
 from tests.tiny import tiny_backbone
 from tests.tiny_emu3 import tiny_emu3
+from tests.tiny_liquid import tiny_liquid
 from tests.unit.erasure.test_erasure import chosen
 
 LONG = "a photo of a red church on a hill at night in the style of van gogh"
 """Longer than all that is drawn here."""
 FACTORIES = {
     "janus": tiny_backbone,
+    "liquid": tiny_liquid,
     "emu3": tiny_emu3,
     "emu3-tall": partial(tiny_emu3, grid=(4, 3), frames=4, negative_prompt=LONG),
 }
 """Name → a tiny random backbone; drawn by ``generate`` are those whose oracle has a ``generated``."""
-GENERATED = [name for name in FACTORIES if name != "janus"]
+GENERATED = [name for name in FACTORIES if name.startswith("emu3")]
 families = pytest.mark.parametrize("name", FACTORIES)
 
 PROMPTS = [
@@ -113,7 +115,7 @@ def test_sampled_codes_equal_the_naive_loop(name, negative, given):
         ("ear-prefix", 4, {"micro_batch": 3, "cuts": 2}),
     ],
 )
-@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("name", [*GENERATED, "liquid"])
 def test_edited_weights_equal_the_naive_loop(name, method, window, changes):
     """Rows end before, at and after the bounds of windows and micro-batches."""
     one = deepcopy(backbone(name))
@@ -161,7 +163,8 @@ def test_likelihoods_and_gradients_of_attacks_equal_a_naive_pass(name):
         for row, opened in enumerate(open_prompts(one, [PROMPTS[0], PROMPTS[7]]))
     ]
     losses, gradients = case_losses(one, cases), token_gradients(one, cases, words)
-    matrix = one.model.get_input_embeddings().weight
+    words_known = one.model.get_input_embeddings().num_embeddings
+    matrix = family.embed(list(range(words_known)))  # Gemma's are scaled
     for row, (opened, appended, image) in enumerate(cases):
         one_hot = torch.nn.functional.one_hot(appended, len(matrix)).double().requires_grad_()
         text = torch.cat([matrix[opened.head], one_hot @ matrix, matrix[opened.tail]])
