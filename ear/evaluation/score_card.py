@@ -172,7 +172,7 @@ def _tabular(card: pd.DataFrame, axes: Sequence[Axis]) -> str:
     tabular: str = styled.to_latex(
         hrules=True, multirow_align="naive", column_format="@{}ll" + "c" * frame.shape[1] + "@{}"
     )
-    style = r"\footnotesize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.3}%"
+    style = r"\footnotesize\setlength{\tabcolsep}{1.4pt}\renewcommand{\arraystretch}{1.3}%"
     return f"{{{style}\n{tabular.rstrip()}}}\n"
 
 

@@ -63,8 +63,8 @@ def test_a_number_is_the_worst_row_of_its_axis_with_the_highest_of_the_upper_end
         every, found = pd.concat(rates), row(card, concept, method, "worst")
         assert (found.value, found.ci_high) == (every.value.max(), every.ci_high.max())
         assert found.measured == len(every)
-    assert row(card, concept, "negative-prompt", "worst").measured == 15  # without relearning
-    assert row(card, concept, "negative-prompt", "worst").of == 18
+    assert row(card, concept, "negative-prompt", "worst").measured == 16  # without relearning
+    assert row(card, concept, "negative-prompt", "worst").of == 19
 
 
 def test_long_prefixes_are_no_attack(metrics, card):
