@@ -5,6 +5,7 @@ is a subclass of it, and ``ear.models.families`` loads the one that a checkpoint
 """
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from ear.errors import InputError
-from ear.models.chat_format import control_tokens, text_pieces
+from ear.models.chat_format import any_of, control_tokens, text_pieces
 from ear.models.finite import WANTED as FINITE_WANTED
 from ear.models.memory import DECODERS
 from ear.models.weights import check_folder, check_names, check_report, dtypes, loading
@@ -233,9 +234,9 @@ class Backbone(ABC):
         """Text before and after a prompt, up to where code 0 is drawn."""
 
     @cached_property
-    def controls(self) -> list[str]:
-        """Tokens of the tokenizer that are no text."""
-        return control_tokens(self.tokenizer)
+    def controls(self) -> re.Pattern[str]:
+        """What finds tokens of the tokenizer that are no text."""
+        return any_of(control_tokens(self.tokenizer))
 
     def text_ids(self, before: str, text: str, after: str) -> list[int]:
         """Ids of a text that is text throughout, whatever it spells, between two parts of a template."""

@@ -261,11 +261,10 @@ def train_backbone(
     images, table = load_training_set(world_folder)
     vq = load_vq(vq_file)
     processor = build_processor(vq.config.num_patches**2)
-    model = build_backbone(vq, processor, **architecture, seed=seed)
-    metrics, curve = train_language_model(Janus(model, processor), images, table, training, seed)
+    backbone = Janus(build_backbone(vq, processor, **architecture, seed=seed), processor)
+    metrics, curve = train_language_model(backbone, images, table, training, seed)
     with atomic_path(out_folder) as partial:
-        model.save_pretrained(partial)
-        processor.save_pretrained(partial)
+        backbone.save(partial)
     return metrics, curve
 
 

@@ -38,7 +38,7 @@ def as_transformers_does(backbone, prompts, encoding):
 
 def controls_in(backbone, ids):
     tokenizer = backbone.processor.tokenizer
-    controls = {*tokenizer.convert_tokens_to_ids(backbone.controls)} - {tokenizer.unk_token_id}
+    controls = {*tokenizer.convert_tokens_to_ids(control_tokens(tokenizer))} - {tokenizer.unk_token_id}
     return [one for one in ids.tolist() if one in controls]
 
 
