@@ -74,10 +74,7 @@ def test_every_method_and_window_is_measured_on_every_prompt(rehearsed):
         for one in written[written.str.startswith("public-")]:
             rated = metrics[(metrics["concept"] == concept) & (metrics["prompt_set"] == one)]
             assert {"original", "ear"} <= set(rated["method"]) and set(rated["metric"]) >= {"concept_rate"}
-    assert (counted["church", "accuracy", "retention"], counted["van-gogh", "accuracy", "retention"]) == (
-        3,
-        2,
-    )
+    assert counted["van-gogh", "accuracy", "retention"] == 2
     assert set(metrics.query("method == 'stable-diffusion'")["prompt_set"]) == {"target"}
     swept = pd.read_csv(rehearsed / "tables/window-length.csv").query("method == 'ear'")
     windows = swept.groupby("concept")["window"].agg(set).to_dict()
