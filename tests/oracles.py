@@ -112,7 +112,7 @@ def sample_one_without_context(backbone, prompt, unsafe, random_numbers, guidanc
 def train(backbone, pairs, sequences, settings, window, threshold):
     """Fine-tune step by step, as the equations read. Returns (final weights, [(loss, skipped), …]).
 
-    In context mixed ``sequences`` holds each pair's "cuts" too.
+    In contexts mixed and anchored ``sequences`` holds each pair's "cuts" too.
     """
     variant = settings.variant
     lm = told(backbone).language_model
@@ -121,7 +121,8 @@ def train(backbone, pairs, sequences, settings, window, threshold):
         for index in range(settings.layers)
         for name in "qkvo"
     ]
-    make = {"none": _context_free_steps, "mixed": _safe_steps}.get(variant.context, _context_steps)
+    mixed = variant.context in ("mixed", "anchored")
+    make = _kept_steps if mixed else {"none": _context_free_steps}.get(variant.context, _context_steps)
     with torch.no_grad():
         teacher = [
             make(backbone, pair, {k: v[row] for k, v in sequences.items()}, settings)
@@ -134,14 +135,14 @@ def train(backbone, pairs, sequences, settings, window, threshold):
     )
     history = []
     prepared = list(zip(pairs, teacher, sequences["unsafe"].tolist(), range(len(pairs)), strict=True))
-    for (_, unsafe, safe), targets, sequence, row in prepared * settings.passes:
+    for (_, unsafe, safe, *_), targets, sequence, row in prepared * settings.passes:
         for start in range(0, len(sequence), window):
             stop = min(start + window, len(sequence))
             if stop - start < window and variant.tail == "drop":
                 break
-            if variant.context == "mixed":
+            if mixed:
                 of_pair = {name: rows[row].tolist() for name, rows in sequences.items()}
-                losses = _mixed_losses(backbone, (unsafe, safe), of_pair, targets, start, stop, variant)
+                losses = _mixed_losses(backbone, pairs[row], of_pair, targets, start, stop, variant)
             else:
                 losses = _window_losses(backbone, (unsafe, safe), sequence, targets, start, stop, variant)
             counted = _counted(losses, variant.threshold, threshold)
@@ -173,24 +174,32 @@ def _window_losses(backbone, pair, sequence, targets, start, stop, variant):
     ]
 
 
-def _safe_steps(backbone, pair, sequences, settings):
-    """What the frozen model would draw next of the safe prompt, along its own sequence: T distributions."""
-    _, unsafe, safe = pair
-    ids = prompt_rows(backbone, safe, settings.variant.encoding)[0]
-    missing = _length(backbone, (unsafe, safe), settings.variant) - len(ids)
-    states = hidden_states(backbone, ids, sequences["safe"].tolist()[:-1], missing)[len(ids) - 1 :]
-    return list(torch.softmax(told(backbone).head(states), dim=-1))
+def _kept_steps(backbone, pair, sequences, settings):
+    """What the frozen model would draw next of each kept prompt, along its own sequence: T distributions."""
+    texts, steps = _texts(pair, sequences), {}
+    length = _length(backbone, list(texts.values()), settings.variant)
+    for name in texts.keys() - {"unsafe"}:
+        ids = prompt_rows(backbone, texts[name], settings.variant.encoding)[0]
+        read = hidden_states(backbone, ids, sequences[name].tolist()[:-1], length - len(ids))
+        steps[name] = torch.softmax(told(backbone).head(read[len(ids) - 1 :]), dim=-1)
+    return steps
 
 
-def _mixed_losses(backbone, pair, sequences, targets, start, stop, variant):
-    """L_t of a window's tokens: the unsafe prompt after each beginning, and the safe prompt, one by one."""
-    head, losses = told(backbone).head, [0.0] * (stop - start)
-    length = _length(backbone, pair, variant)
-    reads = [(pair[0], cut, 1 / len(sequences["cuts"])) for cut in sequences["cuts"]] + [
-        (pair[1], 0, variant.retain)
-    ]
-    for prompt, cut, weight in reads:
-        tokens = sequences["unsafe"][:cut] + sequences["safe"][cut:]
+def _texts(pair, sequences):
+    """The prompts that are read of a pair, by the name of their sequence."""
+    prompts = dict(zip(("unsafe", "safe", "anchor"), pair[1:], strict=False))
+    return {name: text for name, text in prompts.items() if name in sequences}
+
+
+def _mixed_losses(backbone, pair, sequences, kept, start, stop, variant):
+    """L_t of a window's tokens: the unsafe prompt after each beginning, and each kept prompt, one by one."""
+    head, losses, texts = told(backbone).head, [0.0] * (stop - start), _texts(pair, sequences)
+    length = _length(backbone, list(texts.values()), variant)
+    goal = "anchor" if "anchor" in kept else "safe"
+    reads = [(texts["unsafe"], goal, cut, 1 / len(sequences["cuts"])) for cut in sequences["cuts"]]
+    reads += [(texts[name], name, 0, variant.retain) for name in kept]
+    for prompt, name, cut, weight in reads:
+        targets, tokens = kept[name], sequences["unsafe"][:cut] + sequences[name][cut:]
         states = _states_with_cache(backbone, prompt, variant.encoding, tokens, start, stop, length)
         for i, state in enumerate(states):
             if start + i >= cut:
@@ -229,7 +238,7 @@ def _state_alone(backbone, prompt, sequence, step, encoding):
 
 
 def _context_free_steps(backbone, pair, sequences, settings):
-    _, unsafe, safe = pair
+    _, unsafe, safe, *_ = pair
     encoding, eta = settings.variant.encoding, settings.eta
     rows = prompt_rows(backbone, unsafe, encoding)
     length, pad = len(rows[0]), backbone.processor.tokenizer.pad_token_id
@@ -254,7 +263,7 @@ def _trained_rows(targets, settings):
 
 
 def _context_steps(backbone, pair, sequences, settings):
-    _, unsafe, safe = pair
+    _, unsafe, safe, *_ = pair
     variant, eta = settings.variant, settings.eta
     sequence = {name: sequences[name].tolist() for name in sequences}
     read = [("unsafe", unsafe), ("unsafe", safe), ("unsafe", safe)]

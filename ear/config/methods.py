@@ -56,10 +56,10 @@ class Overrides(TypedDict, total=False):
     order: Annotated[presets.Order, Field(description="pairs as in the file, or shuffled by the seed")]
     window: Annotated[Positive | Literal["image"], Field(description="W in image tokens, or all of an image")]
     max_grad_norm: Annotated[Rate | None, Field(description="norm that gradients are scaled down to")]
-    cuts: Annotated[Positive, Field(description="context mixed: mixed sequences that a step reads")]
-    retain: Annotated[
-        NotNegative, Field(description="λ of context mixed: weight of what the safe prompt gives")
+    cuts: Annotated[
+        Positive, Field(description="contexts mixed and anchored: mixed sequences that a step reads")
     ]
+    retain: Annotated[NotNegative, Field(description="λ of these contexts: weight of what is kept")]
     layers: Annotated[Positive, Field(description="K, as in the section erasure")]
     eta: Annotated[NotNegative, Field(description="η, as in the section erasure")]
     learning_rate: Annotated[Rate, Field(description="learning rate, as in the section erasure")]

@@ -137,10 +137,11 @@ class Trainer:
         self.modules = trained_modules(backbone, settings.layers)
         objective = OBJECTIVES[variant.objective](backbone.image_logits, settings.eta)
         length = backbone.encode([text for pair in pairs for text in pair[1:]], variant.encoding).length
-        rows = variant.cuts + 1 if variant.context == "mixed" else 1 if variant.rows == "conditional" else 2
         held = (length, settings.layers, settings.optimiser == "adam")
         micro_batch = fitting(
-            backbone, settings.micro_batch, lambda shape, size: memory.training(shape, rows, size, *held)
+            backbone,
+            settings.micro_batch,
+            lambda shape, size: memory.training(shape, variant.rows_read, size, *held),
         )
         self.halves = backbone.device.type != "cpu"  # there a smaller micro-batch would be other bytes
         self.reader = READERS[variant.context](backbone, variant, objective, micro_batch)

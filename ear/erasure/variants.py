@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Objective = Literal["mse", "kl", "ascent", "redirect"]
-Context = Literal["none", "independent", "aligned", "mixed"]
+Context = Literal["none", "independent", "aligned", "mixed", "anchored"]
 Encoding = Literal["raw", "chat"]
 Rows = Literal["both", "conditional"]
 ThresholdOn = Literal["off", "window-sum", "window-mean", "token"]
@@ -22,8 +22,12 @@ SEQUENCE_NAMES: dict[Context, tuple[str, ...]] = {
     "independent": ("unsafe", "safe", "safe-2"),
     "aligned": ("unsafe",),
     "mixed": ("unsafe", "safe"),
+    "anchored": ("unsafe", "anchor", "safe"),
 }
-"""Token sequences that a context samples: one of the unsafe prompt, the others of the safe one."""
+"""Token sequences that a context samples: of the unsafe prompt, and of the safe one or the anchor."""
+ANCHORED: Context = "anchored"
+MIXED: tuple[Context, ...] = ("mixed", ANCHORED)
+"""Contexts in which an unsafe sequence goes on as another."""
 
 JOINT = "+"
 """Between the names of concepts that are erased together."""
@@ -39,11 +43,13 @@ class Variant:
         objective: L_t of an image token. "mse": squared distance of hidden states to the paper's target;
             "kl": divergence from the frozen model's distribution pushed away from the prompt (Obliviate);
             "ascent": log-likelihood of the unsafe sequence, to be lowered; "redirect": divergence from what
-            the frozen model draws of the safe prompt, after beginnings of the unsafe sequence too (ours).
+            the frozen model draws of the safe prompt or the anchor, after beginnings of the unsafe sequence
+            too (ours).
         context: what a training step sees. "none": each image token alone at position 0, as the authors'
             scripts run; "independent": the true autoregressive context, with three sequences sampled
             independently, as the paper's text reads; "aligned": the true context, both prompts read along the
-            same unsafe sequence; "mixed": the true context, an unsafe sequence that goes on as a safe one.
+            same unsafe sequence; "mixed": the true context, an unsafe sequence that goes on as a safe one;
+            "anchored": the same, and it goes on as one of the anchor, a neighbour in the concept's place.
         encoding: "raw" trains on the prompt's tokens alone, "chat" on the prompt as it stands at inference.
         rows: rows of classifier-free guidance in the loss, "both" or the "conditional" one.
         threshold: what has to exceed μ, or else is left out (thresholded loss masking, TLM): the
@@ -54,8 +60,8 @@ class Variant:
         window: W, image tokens a window (windowed gradient accumulation, WGA); "image" is all of them, None
             leaves it to the concept.
         max_grad_norm: gradients are scaled down to this norm; None leaves them as they are.
-        cuts: number of mixed sequences that a step of context "mixed" reads of each pair.
-        retain: λ, the weight in context "mixed" of keeping what the safe prompt gives.
+        cuts: number of mixed sequences that a step of a mixed context reads of each pair.
+        retain: λ, the weight in a mixed context of keeping what the safe prompt and the anchor give.
     """
 
     objective: Objective
@@ -73,6 +79,13 @@ class Variant:
     def with_window(self, window: int, tokens: int) -> "Variant":
         """With a number for W: all of an image's tokens, the variant's own, or the given one."""
         return replace(self, window=tokens if self.window == "image" else self.window or window)
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of a pair that a step reads: mixed sequences and those that are kept, or rows of guidance."""
+        if self.context in MIXED:
+            return self.cuts + len(SEQUENCE_NAMES[self.context]) - 1
+        return 1 if self.rows == "conditional" else 2
 
 
 def _ear(
@@ -93,12 +106,12 @@ VARIANTS: dict[str, Variant] = {
     "single-step": _ear("aligned", threshold="off", window=1),
     "obliviate": Variant("kl", "aligned", "chat", "conditional", "off", "keep", "seed", "image", 0.5),
     "gradient-ascent": Variant("ascent", "aligned", "chat", "conditional", "off", "keep", "seed", None, None),
-    "ear-prefix": Variant(
-        "redirect", "mixed", "chat", "conditional", "off", "keep", "seed", "image", None, cuts=4, retain=2.0
+    "prefix-redirect": Variant(
+        "redirect", "anchored", "chat", "conditional", "off", "keep", "seed", "image", None, 4, retain=2.0
     ),
 }
 """Sources: arXiv 2506.20151 and the authors' `train_*.py` (the first five), Obliviate (arXiv 2606.28643),
-gradient ascent as unlearning (arXiv 2210.01504); "ear-prefix" is our own."""
+gradient ascent as unlearning (arXiv 2210.01504); "prefix-redirect" is our own."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +156,12 @@ class Settings:
     threshold: Threshold | None
     micro_batch: int
     sequential: bool = False
+
+    def without_anchors(self) -> "Settings":
+        """The same where no concept has an anchor: the safe prompt is one."""
+        if self.variant.context != ANCHORED:
+            return self
+        return replace(self, variant=replace(self.variant, context="mixed"))
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Settings":

@@ -157,7 +157,8 @@ class Training:
     @property
     def rows(self) -> int:
         """Rows that are trained on at once."""
-        return {"none": 1, "mixed": self.settings.variant.cuts + 1}.get(self.settings.variant.context, 2)
+        variant = self.settings.variant
+        return 1 if variant.context == "none" else variant.rows_read
 
     def work(self, speed: Speed) -> Work:
         """What it takes; reading the frozen states of its pairs is little beside it."""

@@ -68,7 +68,7 @@ BROKEN = [
     (MINE, {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
     (MINE, NEGATIVE | {"overrides": {"eta": 1.0}}, ["mine.overrides", "trains nothing"]),
     (MINE, {"variant": "obliviate", "overrides": {"context": "none"}}, ["mine.overrides.context", "aligned"]),
-    (MINE, {"variant": "ear-prefix", "overrides": {"rows": "both"}}, ["overrides.rows: found both", "conditional"]),
+    (MINE, {"variant": "prefix-redirect", "overrides": {"rows": "both"}}, ["overrides.rows: found both", "conditional"]),
     (MINE, {"variant": "ear", "overrides": {"context": "mixed"}}, ["overrides.context: found mixed", "none or"]),
     (MINE, {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts is not allowed", "context"]),
     (MINE, {"variant": "ear", "sequential": True}, ["mine.sequential is not allowed without erase"]),

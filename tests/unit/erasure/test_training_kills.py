@@ -22,7 +22,7 @@ from tests.unit.images.test_render_kills import hashes
 
 pytestmark = pytest.mark.slow
 
-PAIRS = pairs_of(Grammar("church", "object", "church", seed=42).pairs(40))
+PAIRS = pairs_of(Grammar("church", "object", "church", seed=42).pairs(40), "anchored", ["church"], ["barn"])
 SMALL = partial(tiny_backbone, layers=2)
 PUBLISHED = ("weights.safetensors", "training.csv", "windows.csv")
 
@@ -33,7 +33,7 @@ def train(begun, folder, pairs=4, first=0, mixed=False, windows=(3, 9), eta=1.0,
     backbone, own = of(), {"window": windows[0], "passes": 2}
     overrides = chosen(VARIANTS["ear"], Threshold(None, 0.3, 1.0), micro_batch=4, **own)
     if mixed:
-        overrides = chosen(VARIANTS["ear-prefix"], sequential=True, **own)
+        overrides = chosen(VARIANTS["prefix-redirect"], sequential=True, **own)
     overrides, table = replace(overrides, eta=eta), PAIRS[first : first + pairs]
     sequences = sequences_of(backbone, overrides, table)
     facts = {"concept": "church", "method": "ear", "fine_tuning_seed": 0, "pairs_sha256": "0" * 64}
