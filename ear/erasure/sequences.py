@@ -55,7 +55,8 @@ def pairs_of(
     plain = table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None)
     if context != ANCHORED:
         return list(plain)
-    pairs, phrases = [], cycle(anchors)
+    pairs: list[Pair] = []
+    phrases = cycle(anchors)
     for pair_id, unsafe, safe in plain:
         phrase, pieces = next(phrases, ""), without(unsafe, names)
         anchor = phrase.join(pieces) if phrase and len(pieces) > 1 else safe
