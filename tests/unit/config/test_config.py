@@ -69,6 +69,7 @@ BROKEN = [
     (MINE, NEGATIVE | {"overrides": {"eta": 1.0}}, ["mine.overrides", "trains nothing"]),
     (MINE, {"variant": "obliviate", "overrides": {"context": "none"}}, ["mine.overrides.context", "aligned"]),
     (MINE, {"variant": "prefix-redirect", "overrides": {"rows": "both"}}, ["overrides.rows: found both", "conditional"]),
+    ("concepts.church.anchors", ["a barn", "old Churches"], ["church.anchors[1]: found 'church'", "none of its names"]),
     (MINE, {"variant": "ear", "overrides": {"context": "mixed"}}, ["overrides.context: found mixed", "none or"]),
     (MINE, {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts is not allowed", "context"]),
     (MINE, {"variant": "ear", "sequential": True}, ["mine.sequential is not allowed without erase"]),
@@ -332,6 +333,24 @@ def test_configs_of_the_repository_are_valid():
     for path in CONFIGS:
         config = parse_config(read_config(path), path.name, SHAPES)
         assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
+
+
+def test_a_context_with_anchors_is_one_of_safe_prompts_where_no_concept_has_any():
+    raw = changed(
+        "methods.mine", {"variant": "prefix-redirect"}, changed("concepts.fire.anchors", ["at dusk"])
+    )
+    both = {"variant": "prefix-redirect", "erase": ["church", "fire"]}
+    config = parse_config(changed("methods.both", both, raw), "config.yaml", SHAPES)
+    found = {
+        (concept, method): config.settings(concept, method).variant.context
+        for concept, method in (("church", "mine"), ("fire", "mine"), ("church", "both"))
+    }
+    assert list(found.values()) == ["mixed", "anchored", "anchored"]
+    read = {(concept, context) for concept, _, context, _ in config.sequences()}
+    assert read >= {("church", "mixed"), ("fire", "anchored"), ("church", "anchored")}
+    fire = {"context": "anchored", "names": ["on fire"], "anchors": ["at dusk"]}
+    assert config.pairing("fire", "anchored") == fire
+    assert config.pairing("fire", "aligned") == {"context": "aligned"}
 
 
 def test_a_method_is_its_variant_the_experiment_and_its_own_choices():

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.sequences import cuts, sample_sequences
+from ear.erasure.sequences import cuts, pairs_of, prompts_of, sample_sequences
 from ear.erasure.trainer import Trainer, window_bounds
 from ear.erasure.variants import MIXED, VARIANTS, Settings, Threshold, Variant
 from ear.errors import InputError
@@ -135,6 +136,29 @@ def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, step
     assert drawn == cuts(pair_id, count, steps).tolist()
     assert drawn[0] == 0 and all(1 <= cut <= steps / 2 for cut in drawn[1:])
     assert drawn == sorted(drawn) and len(drawn) == count
+
+
+def test_anchors_take_the_place_of_every_name_in_turns():
+    """Where an unsafe prompt holds no name, or the concept has no anchor, the safe prompt is the anchor."""
+    rows = [
+        ("a", "a church by two CHURCHES", "a house"),
+        ("b", "a minster on a hill", "a hill"),
+        ("c", "a spire", "a tree"),
+        ("d", "the church", "the tree"),
+    ]
+    table = pd.DataFrame(rows, columns=["pair_id", "unsafe_prompt", "safe_prompt"])
+    names, phrases = ["church", "minster"], ["barn", "castle"]
+    anchors = ["a barn by two barn", "a castle on a hill", "a tree", "the castle"]
+    found = pairs_of(table, "anchored", names, phrases)
+    assert found == [(*row, anchor) for row, anchor in zip(rows, anchors, strict=True)]
+    assert pairs_of(table, "anchored", names) == [(*row, row[2]) for row in rows]
+    assert pairs_of(table, "mixed", names, phrases) == rows
+    assert prompts_of(found[0]) == {
+        "unsafe": rows[0][1],
+        "safe": "a house",
+        "safe-2": "a house",
+        "anchor": anchors[0],
+    }
 
 
 def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
