@@ -107,7 +107,7 @@ VARIANTS: dict[str, Variant] = {
     "obliviate": Variant("kl", "aligned", "chat", "conditional", "off", "keep", "seed", "image", 0.5),
     "gradient-ascent": Variant("ascent", "aligned", "chat", "conditional", "off", "keep", "seed", None, None),
     "prefix-redirect": Variant(
-        "redirect", "anchored", "chat", "conditional", "off", "keep", "seed", "image", None, 4, retain=2.0
+        "redirect", "anchored", "chat", "conditional", "off", "keep", "seed", "image", None, 4, retain=4.0
     ),
 }
 """Sources: arXiv 2506.20151 and the authors' `train_*.py` (the first five), Obliviate (arXiv 2606.28643),

@@ -171,7 +171,7 @@ def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
     for mine, theirs in zip(one.teacher, two.teacher, strict=True):
         assert torch.equal(mine, theirs)
     assert not torch.equal(one.sequence, two.sequence)
-    assert one.shares[-2:].tolist() == [[2.0] * 9] * 2
+    assert one.shares[-2:].tolist() == [[4.0] * 9] * 2
     assert one.initial_losses[0] > 0  # of the unsafe prompt, before any image token
 
 
