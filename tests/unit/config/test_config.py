@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -347,4 +347,4 @@ def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     assert ear.variant.window == MINI["concepts"]["church"]["window"]
     assert config.settings("church", "wga").threshold is None
     assert config.trained_windows("church", "wga") == [MINI["concepts"]["church"]["window"]]
-    assert Settings.from_dict(json.loads(json.dumps(asdict(mine)))) == mine
+    assert Settings.from_dict(json.loads(json.dumps(mine.to_dict()))) == mine
