@@ -153,3 +153,9 @@ def test_activations_are_what_autograd_keeps(dtype, heads, key_value_heads, grid
     assert counted(backbone, run) <= formula
     with sdpa_kernel(SDPBackend.MATH):
         assert formula / 1.5 <= counted(backbone, run) <= formula
+        # With low-rank factors of all layers, one layer's passes more, which torch frees again.
+        backbone.model.requires_grad_(False)
+        lora, modules = Lora(4, 8.0), trained_modules(backbone, layers, linears=True)
+        factors = initial_factors(modules, lora.rank, seed=0)
+        assert sum(factor.nbytes for factor in factors.values()) == shape.trained_bytes(layers, lora.rank)
+        held = [training(shape, images, 1, length, layers, rank) for rank in (0, lora.rank)]
