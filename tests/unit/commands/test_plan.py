@@ -236,7 +236,9 @@ def test_disk_is_images_sequences_and_edited_weights():
     config = config_of("janus-pro-7b")
     disk = disk_of(config, dimensions_of(config, CATALOGUE))
     factors = 30 * 32 * (4 * (4096 + 4096) + 3 * (4096 + 11008)) * 4  # in float32, of all layers
-    assert disk["erase"] == (24 + 3) * 5 * 4 * 4096**2 * 2 + 3 * factors  # trained here, and the authors' three
+    assert (
+        disk["erase"] == (24 + 3) * 5 * 4 * 4096**2 * 2 + 3 * factors
+    )  # trained here, and the authors' three
     assert disk["render_images"] == pytest.approx(582_848 * 384**2 * 1.6)
     assert disk["render_diffusion"] == pytest.approx(1539 * 512**2 * 1.6)
     assert disk["sample_sequences"] == 1043 * 576 * 8
