@@ -46,7 +46,7 @@ rule erase:
     params:
         code=code("erasure_erase"),
         backbone=BACKBONE,
-        settings=lambda wildcards: asdict(experiment.settings(first_erased(wildcards), wildcards.method)),
+        settings=lambda wildcards: experiment.settings(first_erased(wildcards), wildcards.method).to_dict(),
         windows=lambda wildcards: experiment.trained_windows(first_erased(wildcards), wildcards.method),
         pairings=lambda wildcards: [
             experiment.pairing(

@@ -1,6 +1,7 @@
 """Naive loops from the equations: one prompt, one token at a time, nothing shared with the tested code."""
 
 import torch
+from torch.nn.utils import parametrize
 from transformers import DynamicCache
 
 from tests.oracles_families import told
@@ -109,18 +110,50 @@ def sample_one_without_context(backbone, prompt, unsafe, random_numbers, guidanc
     return tokens
 
 
+class LowRank(torch.nn.Module):
+    """W + α/r · B A in place of a weight W."""
+
+    def __init__(self, a, rows, alpha):
+        super().__init__()
+        self.a, self.b = torch.nn.Parameter(a.clone()), torch.nn.Parameter(a.new_zeros(rows, len(a)))
+        self.scale = alpha / len(a)
+
+    def forward(self, weight):
+        return weight + self.scale * self.b @ self.a
+
+
 def train(backbone, pairs, sequences, settings, window, threshold):
     """Fine-tune step by step, as the equations read. Returns (final weights, [(loss, skipped), …]).
 
     In contexts mixed and anchored ``sequences`` holds each pair's "cuts" too.
     """
-    variant = settings.variant
     lm = told(backbone).language_model
     parameters = [
         getattr(lm.layers[index].self_attn, f"{name}_proj").weight
         for index in range(settings.layers)
         for name in "qkvo"
     ]
+    history = stepped(backbone, pairs, sequences, settings, window, threshold, parameters)
+    return [parameter.detach().clone() for parameter in parameters], history
+
+
+def train_low_rank(backbone, pairs, sequences, settings, window, first):
+    """As :func:`train`, of factors whose A begins as ``first``. Returns ({module: W + α/r · B A}, history)."""
+    lm, changes = told(backbone).language_model, {}
+    for index in range(settings.layers):
+        for part, names in (("self_attn", "qkvo"), ("mlp", ("gate", "up", "down"))):
+            for name in (f"layers.{index}.{part}.{letter}_proj" for letter in names):
+                module = lm.get_submodule(name)
+                changes[name] = LowRank(first[f"{name}.lora_A"], len(module.weight), settings.lora.alpha)
+                parametrize.register_parametrization(module, "weight", changes[name])
+    parameters = [factor for change in changes.values() for factor in change.parameters()]
+    history = stepped(backbone, pairs, sequences, settings, window, None, parameters)
+    return {name: lm.get_submodule(name).weight.detach().clone() for name in changes}, history
+
+
+def stepped(backbone, pairs, sequences, settings, window, threshold, parameters):
+    """Train some parameters: [(loss, skipped), …] of all windows."""
+    variant = settings.variant
     mixed = variant.context in ("mixed", "anchored")
     make = _kept_steps if mixed else {"none": _context_free_steps}.get(variant.context, _context_steps)
     with torch.no_grad():
@@ -130,9 +163,8 @@ def train(backbone, pairs, sequences, settings, window, threshold):
         ]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimiser = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[settings.optimiser](
-        parameters, lr=settings.learning_rate
-    )
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    optimiser = kinds[settings.optimiser](parameters, lr=settings.learning_rate)
     history = []
     prepared = list(zip(pairs, teacher, sequences["unsafe"].tolist(), range(len(pairs)), strict=True))
     for (_, unsafe, safe, *_), targets, sequence, row in prepared * settings.passes:
@@ -153,7 +185,7 @@ def train(backbone, pairs, sequences, settings, window, threshold):
                 if variant.max_grad_norm is not None:
                     torch.nn.utils.clip_grad_norm_(parameters, variant.max_grad_norm)
                 optimiser.step()
-    return [parameter.detach().clone() for parameter in parameters], history
+    return history
 
 
 def _window_losses(backbone, pair, sequence, targets, start, stop, variant):

@@ -254,6 +254,11 @@ class Config(Section):
         """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
         return self.axes.relearning if self.methods[method].adapts else None
 
+    def relearned_layers(self, method: str) -> int | None:
+        """Layers whose attention is attacked in place of a LoRA, which would be nearly all weights."""
+        lora = self.methods[method].overrides.get("lora", self.erasure.lora)
+        return self.erasure.layers if lora and self.methods[method].trains else None
+
     def things(self) -> list[str]:
         """Names of things that pictures are asked for beside the concept; none are known beyond the world."""
         return [words for names in CONCEPTS.values() for words in names] if self.world else []

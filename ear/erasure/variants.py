@@ -5,7 +5,7 @@ learning rate, optimiser, passes, μ) belongs to the experiment.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Objective = Literal["mse", "kl", "ascent", "redirect"]
@@ -15,7 +15,7 @@ Rows = Literal["both", "conditional"]
 ThresholdOn = Literal["off", "window-sum", "window-mean", "token"]
 Tail = Literal["drop", "keep"]
 Order = Literal["file", "seed"]
-Optimiser = Literal["adam", "sgd"]
+Optimiser = Literal["adam", "adamw", "sgd"]
 
 SEQUENCE_NAMES: dict[Context, tuple[str, ...]] = {
     "none": ("unsafe", "safe", "safe-2"),
@@ -130,21 +130,37 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Lora:
+    """Low-rank adaptation: to a frozen weight W, α/r · B A is added, and B and A are trained.
+
+    Attributes:
+        rank: r.
+        alpha: α.
+    """
+
+    rank: int
+    alpha: float
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one fine-tuning.
 
     Attributes:
         variant: what the method binds; its window is a number here.
-        layers: K, decoder layers whose attention projections are trained, from the first.
+        layers: K, decoder layers that are trained, from the first: their attention projections or, with
+            ``lora``, all of their linear layers.
         eta: η of the objectives "mse" and "kl".
         learning_rate: learning rate of the optimiser.
-        optimiser: "adam" (β 0.9 and 0.999, ε 1e-8, no weight decay) or "sgd" (no momentum).
+        optimiser: "adam" (β 0.9 and 0.999, ε 1e-8, no weight decay), "adamw" (the same, weight decay 0.01) or
+            "sgd" (no momentum).
         passes: passes over the pairs.
         threshold: μ, None for variants without a threshold.
         micro_batch: image tokens of a window whose activations are in memory at once; bounds memory whatever
             W is, and changes results by rounding alone.
         sequential: train several concepts one after the other, all passes over each; else their
             pairs alternate.
+        lora: train low-rank factors; None: whole weights.
     """
 
     variant: Variant
@@ -156,6 +172,19 @@ class Settings:
     threshold: Threshold | None
     micro_batch: int
     sequential: bool = False
+    lora: Lora | None = None
+
+    @property
+    def rank(self) -> int:
+        """Rank of the trained factors; 0 where whole weights are trained."""
+        return self.lora.rank if self.lora else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts and numbers, for params and metadata; ``lora`` is left out where there is none."""
+        plain = asdict(self)
+        if self.lora is None:
+            del plain["lora"]
+        return plain
 
     def without_anchors(self) -> "Settings":
         """The same where no concept has an anchor: the safe prompt is one."""
@@ -165,6 +194,8 @@ class Settings:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Settings":
-        """From what :func:`dataclasses.asdict` makes of it."""
+        """From what :meth:`to_dict` makes of it."""
         threshold = plain["threshold"] and Threshold(**plain["threshold"])
-        return cls(**{**plain, "variant": Variant(**plain["variant"]), "threshold": threshold})
+        parts = {"variant": Variant(**plain["variant"]), "threshold": threshold}
+        lora = plain.get("lora") and Lora(**plain["lora"])
+        return cls(**{**plain, **parts, "lora": lora})

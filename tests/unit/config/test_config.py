@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import yaml
 
 from ear.config import parse_config
 from ear.config.parsing import read_config
-from ear.erasure.variants import Settings
+from ear.erasure.variants import Lora, Settings
 from ear.errors import InputError
 from ear.models.catalogue import load_catalogue, shapes_of
 
@@ -72,6 +72,10 @@ BROKEN = [
     ("concepts.church.anchors", ["a barn", "old Churches"], ["church.anchors[1]: found 'church'", "none of its names"]),
     (MINE, {"variant": "ear", "overrides": {"context": "mixed"}}, ["overrides.context: found mixed", "none or"]),
     (MINE, {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts is not allowed", "context"]),
+    (MINE, {"variant": "ear", "overrides": {"lora": {"rank": 0, "alpha": 16}}}, ["lora.rank", "0", "than or equal to 1"]),
+    (MINE, {"variant": "ear", "overrides": {"lora": {"rank": 4}}}, ["overrides.lora.alpha is required"]),
+    (MINE, {"variant": "ear", "overrides": {"lora": {"rank": 4, "alpha": 0.0}}}, ["lora.alpha", "0.0", "than 0"]),
+    ("erasure.lora", {"rank": 4, "alpha": 8.0, "dropout": 0.1}, ["unknown key", "dropout", "alpha, rank"]),
     (MINE, {"variant": "ear", "sequential": True}, ["mine.sequential is not allowed without erase"]),
     (MINE, {"variant": "ear", "erase": ["church", "owl"]}, ["mine.erase", "owl", "church, van-gogh"]),
     (MINE, {"variant": "ear", "erase": ["fire", "fire"]}, ["mine.erase", "fire, fire", "once"]),
@@ -366,4 +370,9 @@ def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     assert ear.variant.window == MINI["concepts"]["church"]["window"]
     assert config.settings("church", "wga").threshold is None
     assert config.trained_windows("church", "wga") == [MINI["concepts"]["church"]["window"]]
-    assert Settings.from_dict(json.loads(json.dumps(asdict(mine)))) == mine
+    assert Settings.from_dict(json.loads(json.dumps(mine.to_dict()))) == mine
+    assert "lora" not in mine.to_dict()  # edited weights of before there was LoRA keep their bytes
+    raw = changed("methods.mine", {"variant": "ear", "overrides": {"lora": {"rank": 4, "alpha": 8}}})
+    low = parse_config(raw, "config.yaml", SHAPES).settings("church", "mine")
+    assert low == replace(ear, lora=Lora(4, 8.0))
+    assert Settings.from_dict(json.loads(json.dumps(low.to_dict()))) == low

@@ -105,7 +105,7 @@ def test_weights_equal_the_naive_loop(name, data):
         threshold=draw("μ", None, 0.3, 2.0, 30.0),
         layers=draw("layers", 1, 2, 3),
         eta=draw("eta", 0.0, 0.5, 2.0),
-        optimiser=draw("optimiser", "adam", "sgd"),
+        optimiser=draw("optimiser", "adam", "adamw", "sgd"),
         passes=draw("passes", 1, 2),
         micro_batch=draw("micro_batch", 1, 2, 3, 64),
         rows="conditional" if baseline else draw("rows", "both", "conditional"),
