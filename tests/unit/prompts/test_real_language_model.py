@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: see the command in the file"),
 ]
-RULES = Rules("church", "church", (), "object", max_words=20)
+RULES = Rules("church", "church", (), "object", max_words=10)
 PAIRS = 2
 
 
