@@ -1,7 +1,6 @@
 # What all stages of an experiment share: the typed config, the paths, and what jobs are made of.
 
 import re
-from dataclasses import asdict
 from hashlib import sha256
 
 from ear.models.catalogue import Repository, load_catalogue, shapes_of

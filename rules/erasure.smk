@@ -11,6 +11,7 @@ rule sample_sequences:
     params:
         code=code("erasure_sample_sequences"),
         backbone=BACKBONE,
+        pairing=lambda wildcards: experiment.pairing(wildcards.concept, wildcards.context),
         guidance=experiment.sampling.guidance,
         temperature=experiment.sampling.temperature,
         seed=experiment.seed,
@@ -25,7 +26,7 @@ rule sample_sequences:
     conda:
         "../envs/ear.yaml"
     wildcard_constraints:
-        context="none|independent|aligned|mixed",
+        context="none|independent|aligned|mixed|anchored",
         encoding="raw|chat",
     message:
         "sample token sequences of {wildcards.concept} · {wildcards.encoding} prompts · {wildcards.context} context · seed {wildcards.seed}"
@@ -45,8 +46,14 @@ rule erase:
     params:
         code=code("erasure_erase"),
         backbone=BACKBONE,
-        settings=lambda wildcards: asdict(experiment.settings(first_erased(wildcards), wildcards.method)),
+        settings=lambda wildcards: experiment.settings(first_erased(wildcards), wildcards.method).to_dict(),
         windows=lambda wildcards: experiment.trained_windows(first_erased(wildcards), wildcards.method),
+        pairings=lambda wildcards: [
+            experiment.pairing(
+                concept, experiment.settings(first_erased(wildcards), wildcards.method).variant.context
+            )
+            for concept in wildcards.erased.split(JOINT)
+        ],
         others=lambda wildcards: [
             experiment.also_erased(concept, wildcards.method) for concept in wildcards.erased.split(JOINT)
         ],

@@ -173,6 +173,7 @@ rule attack:
         search=lambda wildcards: dumped(experiment.searched(wildcards.method)),
         inversion=lambda wildcards: dumped(experiment.inverted(wildcards.method)),
         relearning=lambda wildcards: dumped(experiment.relearned(wildcards.method)),
+        relearned_layers=lambda wildcards: experiment.relearned_layers(wildcards.method),
         judges=lambda wildcards: judges_of(wildcards)[:1],
         threads=experiment.backbone.threads,
     log:

@@ -17,8 +17,9 @@ with job(snakemake, threads=snakemake.params.threads):
     files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     backbone = load(Path(files.backbone).parent, **params.backbone)
     settings, parts = Settings.from_dict(params.settings), []
-    for pairs_file, sequences_file, others in zip(files.pairs, files.sequences, params.others, strict=True):
-        pairs = pairs_of(read_csv(pairs_file, PAIR_COLUMNS))
+    listed = zip(files.pairs, files.sequences, params.pairings, params.others, strict=True)
+    for pairs_file, sequences_file, pairing, others in listed:
+        pairs = pairs_of(read_csv(pairs_file, PAIR_COLUMNS), **pairing)
         sequences = load_sequences(sequences_file, made_from(backbone, pairs), settings.variant.context)
         parts.append(without_others(pairs, sequences, others))
     erase(

@@ -12,7 +12,7 @@ with job(snakemake, threads=snakemake.params.threads):
     from ear.workflow.seeding import stable_seed
 
     params, wildcards = snakemake.params, snakemake.wildcards
-    pairs = pairs_of(read_csv(snakemake.input.pairs, PAIR_COLUMNS))
+    pairs = pairs_of(read_csv(snakemake.input.pairs, PAIR_COLUMNS), **params.pairing)
     backbone = load(Path(snakemake.input.backbone).parent, **params.backbone)
     sequences = sample_sequences(
         backbone,

@@ -9,6 +9,7 @@ with job(snakemake, threads=snakemake.params.threads):
 
     from ear import load
     from ear.erasure.edited_weights import load_edited, read_windows
+    from ear.erasure.trainer import trained_modules
     from ear.evaluation.attacks.attacked_model import AttackedModel
     from ear.evaluation.attacks.inversion import invert
     from ear.evaluation.attacks.relearning_set import relearn
@@ -53,8 +54,10 @@ with job(snakemake, threads=snakemake.params.threads):
             targets = first_targets(prompts, training.pop("prompts"))
             pairs = image_rows(pair_prompts(read_csv(files.pairs, PAIR_COLUMNS)), seed)
             safe = pairs[pairs["prompt_set"] == "safe"]
-            names = list(load_edited(windows.edited_weights[windows.own])[0])
+            names = load_edited(windows.edited_weights[windows.own])[0]
+            if params.relearned_layers:
+                names = trained_modules(backbone, params.relearned_layers)
             images = tokens.of(safe["prompt"], safe["seed"])
-            relearned = (attacked, names, list(safe["prompt"]), images, targets)
+            relearned = (attacked, list(names), list(safe["prompt"]), images, targets)
             rows.append(relearn(*relearned, **training, experiment_seed=seed))
     write_csv(snakemake.output.verdicts, pd.concat(rows, ignore_index=True))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -84,7 +83,7 @@ def _train(config: Config, paths: Paths, erased: str, method: str, seed: int) ->
             "method": method,
             "fine_tuning_seed": seed,
             "pairs_sha256": hash_of_pairs([sha256_file(path) for path in pairs]),
-            "settings": json.loads(json.dumps(asdict(config.settings(concepts[0], method)))),
+            "settings": json.loads(json.dumps(config.settings(concepts[0], method).to_dict())),
             "seed": stable_seed(config.seed, seed),
             "versions": {"torch": "2.0"},
             "window": window,

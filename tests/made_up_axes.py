@@ -19,7 +19,7 @@ METHODS: dict[str, tuple[float, float, float, float]] = {
     "obliviate": (0.02, 0.85, 0.55, 0.97),
     "gradient-ascent": (0.0, 0.25, 0.02, 0.15),
     "negative-prompt": (0.20, 0.80, 0.25, 0.97),
-    "ear-prefix": (0.015, 0.28, 0.30, 0.965),
+    "prefix-redirect": (0.015, 0.28, 0.30, 0.965),
 }
 UNTRAINED = ("original", "negative-prompt")
 IMAGE_TOKENS = 256

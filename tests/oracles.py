@@ -1,6 +1,7 @@
 """Naive loops from the equations: one prompt, one token at a time, nothing shared with the tested code."""
 
 import torch
+from torch.nn.utils import parametrize
 from transformers import DynamicCache
 
 from tests.oracles_families import told
@@ -109,19 +110,52 @@ def sample_one_without_context(backbone, prompt, unsafe, random_numbers, guidanc
     return tokens
 
 
+class LowRank(torch.nn.Module):
+    """W + α/r · B A in place of a weight W."""
+
+    def __init__(self, a, rows, alpha):
+        super().__init__()
+        self.a, self.b = torch.nn.Parameter(a.clone()), torch.nn.Parameter(a.new_zeros(rows, len(a)))
+        self.scale = alpha / len(a)
+
+    def forward(self, weight):
+        return weight + self.scale * self.b @ self.a
+
+
 def train(backbone, pairs, sequences, settings, window, threshold):
     """Fine-tune step by step, as the equations read. Returns (final weights, [(loss, skipped), …]).
 
-    In context mixed ``sequences`` holds each pair's "cuts" too.
+    In contexts mixed and anchored ``sequences`` holds each pair's "cuts" too.
     """
-    variant = settings.variant
     lm = told(backbone).language_model
     parameters = [
         getattr(lm.layers[index].self_attn, f"{name}_proj").weight
         for index in range(settings.layers)
         for name in "qkvo"
     ]
-    make = {"none": _context_free_steps, "mixed": _safe_steps}.get(variant.context, _context_steps)
+    history = stepped(backbone, pairs, sequences, settings, window, threshold, parameters)
+    return [parameter.detach().clone() for parameter in parameters], history
+
+
+def train_low_rank(backbone, pairs, sequences, settings, window, first):
+    """As :func:`train`, of factors whose A begins as ``first``. Returns ({module: W + α/r · B A}, history)."""
+    lm, changes = told(backbone).language_model, {}
+    for index in range(settings.layers):
+        for part, names in (("self_attn", "qkvo"), ("mlp", ("gate", "up", "down"))):
+            for name in (f"layers.{index}.{part}.{letter}_proj" for letter in names):
+                module = lm.get_submodule(name)
+                changes[name] = LowRank(first[f"{name}.lora_A"], len(module.weight), settings.lora.alpha)
+                parametrize.register_parametrization(module, "weight", changes[name])
+    parameters = [factor for change in changes.values() for factor in change.parameters()]
+    history = stepped(backbone, pairs, sequences, settings, window, None, parameters)
+    return {name: lm.get_submodule(name).weight.detach().clone() for name in changes}, history
+
+
+def stepped(backbone, pairs, sequences, settings, window, threshold, parameters):
+    """Train some parameters: [(loss, skipped), …] of all windows."""
+    variant = settings.variant
+    mixed = variant.context in ("mixed", "anchored")
+    make = _kept_steps if mixed else {"none": _context_free_steps}.get(variant.context, _context_steps)
     with torch.no_grad():
         teacher = [
             make(backbone, pair, {k: v[row] for k, v in sequences.items()}, settings)
@@ -129,19 +163,18 @@ def train(backbone, pairs, sequences, settings, window, threshold):
         ]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimiser = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[settings.optimiser](
-        parameters, lr=settings.learning_rate
-    )
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    optimiser = kinds[settings.optimiser](parameters, lr=settings.learning_rate)
     history = []
     prepared = list(zip(pairs, teacher, sequences["unsafe"].tolist(), range(len(pairs)), strict=True))
-    for (_, unsafe, safe), targets, sequence, row in prepared * settings.passes:
+    for (_, unsafe, safe, *_), targets, sequence, row in prepared * settings.passes:
         for start in range(0, len(sequence), window):
             stop = min(start + window, len(sequence))
             if stop - start < window and variant.tail == "drop":
                 break
-            if variant.context == "mixed":
+            if mixed:
                 of_pair = {name: rows[row].tolist() for name, rows in sequences.items()}
-                losses = _mixed_losses(backbone, (unsafe, safe), of_pair, targets, start, stop, variant)
+                losses = _mixed_losses(backbone, pairs[row], of_pair, targets, start, stop, variant)
             else:
                 losses = _window_losses(backbone, (unsafe, safe), sequence, targets, start, stop, variant)
             counted = _counted(losses, variant.threshold, threshold)
@@ -152,7 +185,7 @@ def train(backbone, pairs, sequences, settings, window, threshold):
                 if variant.max_grad_norm is not None:
                     torch.nn.utils.clip_grad_norm_(parameters, variant.max_grad_norm)
                 optimiser.step()
-    return [parameter.detach().clone() for parameter in parameters], history
+    return history
 
 
 def _window_losses(backbone, pair, sequence, targets, start, stop, variant):
@@ -173,24 +206,32 @@ def _window_losses(backbone, pair, sequence, targets, start, stop, variant):
     ]
 
 
-def _safe_steps(backbone, pair, sequences, settings):
-    """What the frozen model would draw next of the safe prompt, along its own sequence: T distributions."""
-    _, unsafe, safe = pair
-    ids = prompt_rows(backbone, safe, settings.variant.encoding)[0]
-    missing = _length(backbone, (unsafe, safe), settings.variant) - len(ids)
-    states = hidden_states(backbone, ids, sequences["safe"].tolist()[:-1], missing)[len(ids) - 1 :]
-    return list(torch.softmax(told(backbone).head(states), dim=-1))
+def _kept_steps(backbone, pair, sequences, settings):
+    """What the frozen model would draw next of each kept prompt, along its own sequence: T distributions."""
+    texts, steps = _texts(pair, sequences), {}
+    length = _length(backbone, list(texts.values()), settings.variant)
+    for name in texts.keys() - {"unsafe"}:
+        ids = prompt_rows(backbone, texts[name], settings.variant.encoding)[0]
+        read = hidden_states(backbone, ids, sequences[name].tolist()[:-1], length - len(ids))
+        steps[name] = torch.softmax(told(backbone).head(read[len(ids) - 1 :]), dim=-1)
+    return steps
 
 
-def _mixed_losses(backbone, pair, sequences, targets, start, stop, variant):
-    """L_t of a window's tokens: the unsafe prompt after each beginning, and the safe prompt, one by one."""
-    head, losses = told(backbone).head, [0.0] * (stop - start)
-    length = _length(backbone, pair, variant)
-    reads = [(pair[0], cut, 1 / len(sequences["cuts"])) for cut in sequences["cuts"]] + [
-        (pair[1], 0, variant.retain)
-    ]
-    for prompt, cut, weight in reads:
-        tokens = sequences["unsafe"][:cut] + sequences["safe"][cut:]
+def _texts(pair, sequences):
+    """The prompts that are read of a pair, by the name of their sequence."""
+    prompts = dict(zip(("unsafe", "safe", "anchor"), pair[1:], strict=False))
+    return {name: text for name, text in prompts.items() if name in sequences}
+
+
+def _mixed_losses(backbone, pair, sequences, kept, start, stop, variant):
+    """L_t of a window's tokens: the unsafe prompt after each beginning, and each kept prompt, one by one."""
+    head, losses, texts = told(backbone).head, [0.0] * (stop - start), _texts(pair, sequences)
+    length = _length(backbone, list(texts.values()), variant)
+    goal = "anchor" if "anchor" in kept else "safe"
+    reads = [(texts["unsafe"], goal, cut, 1 / len(sequences["cuts"])) for cut in sequences["cuts"]]
+    reads += [(texts[name], name, 0, variant.retain) for name in kept]
+    for prompt, name, cut, weight in reads:
+        targets, tokens = kept[name], sequences["unsafe"][:cut] + sequences[name][cut:]
         states = _states_with_cache(backbone, prompt, variant.encoding, tokens, start, stop, length)
         for i, state in enumerate(states):
             if start + i >= cut:
@@ -229,7 +270,7 @@ def _state_alone(backbone, prompt, sequence, step, encoding):
 
 
 def _context_free_steps(backbone, pair, sequences, settings):
-    _, unsafe, safe = pair
+    _, unsafe, safe, *_ = pair
     encoding, eta = settings.variant.encoding, settings.eta
     rows = prompt_rows(backbone, unsafe, encoding)
     length, pad = len(rows[0]), backbone.processor.tokenizer.pad_token_id
@@ -254,7 +295,7 @@ def _trained_rows(targets, settings):
 
 
 def _context_steps(backbone, pair, sequences, settings):
-    _, unsafe, safe = pair
+    _, unsafe, safe, *_ = pair
     variant, eta = settings.variant, settings.eta
     sequence = {name: sequences[name].tolist() for name in sequences}
     read = [("unsafe", unsafe), ("unsafe", safe), ("unsafe", safe)]

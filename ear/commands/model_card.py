@@ -19,7 +19,7 @@ from ear.workflow.seeding import ALL_SEEDS, ORIGINAL
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = "README.md"
-AUTHORS_FILE = "erased_attention.pt"
+AUTHORS_FILE, ADAPTER = "erased_attention.pt", "adapter"
 
 
 def model_card(
@@ -58,6 +58,7 @@ def model_card(
         weights_sha256=weights_sha256,
         lines=list(_lines(table, own, facts.method)),
         settings=list(flat(facts.settings)),
+        lora="lora" in facts.settings,
     )
 
 
@@ -89,6 +90,7 @@ def _filled(
         layers=len({name.split(".")[1] for name in modules}),
         unmeasured=[axis.measures for axis in AXES if axis not in known and axis.score],
         authors_file=AUTHORS_FILE,
+        adapter=ADAPTER,
         **more,
     )
     return str(card)

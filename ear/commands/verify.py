@@ -10,7 +10,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +250,7 @@ def _wanted_facts(
     return facts | {
         "fine_tuning_seed": seed,
         "seed": stable_seed(config.seed, seed),
-        "settings": asdict(config.settings(concepts[0], method)),
+        "settings": config.settings(concepts[0], method).to_dict(),
     }
 
 

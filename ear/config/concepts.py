@@ -143,6 +143,10 @@ class Concept(Section):
     neighbours: dict[str, Phrase] = Field(
         default_factory=dict, description="what is close to it: the judge's label → how prompts name it"
     )
+    anchors: list[Phrase] = Field(
+        default_factory=list,
+        description="what stands in its words' place in context anchored, in turns; none: the safe prompts",
+    )
     published: PublishedPrompts | None = Field(None, description="published prompts; none: prompts.sources")
     public: dict[Name, PublicPrompts] = Field(
         default_factory=dict,

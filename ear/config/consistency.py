@@ -9,7 +9,7 @@ from ear.config.concepts import Concept
 from ear.config.experiment import Config
 from ear.config.methods import BOUND, IMAGES, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_DIFFUSION, Method
 from ear.config.paths import Paths
-from ear.erasure.variants import VARIANTS
+from ear.erasure.variants import MIXED, VARIANTS
 from ear.judges.imagenet import imagenet_labels
 from ear.models.catalogue import Shape
 from ear.models.chat_format import DESCRIBE, LOOKS_SPECIAL, SPECIAL_TOKENS
@@ -138,7 +138,7 @@ def _check_photographs(config: Config, shape: Shape) -> None:
 
 
 def _check_texts(config: Config) -> None:
-    """Texts are plain, names differ, implicit prompts hold none, and nothing unsafe speaks of minors."""
+    """Texts are plain, names differ, what stands for them holds none, nothing unsafe speaks of minors."""
     _check_text("utility.question", config.utility.question)
     names: dict[str, str] = {}
     for name, concept in config.concepts.items():
@@ -146,9 +146,10 @@ def _check_texts(config: Config) -> None:
             _check_text(key, text)
             if concept.kind == UNSAFE and speaks_of_minors(text):
                 raise _wrong(key, "a text that speaks of minors", f"none with kind: {UNSAFE}")
-        for row, text in enumerate(concept.implicit):
-            if found := named(text, concept.names):
-                raise _wrong(f"concepts.{name}.implicit[{row}]", repr(found[0]), "none of its names")
+        for key in ("implicit", "anchors"):
+            for row, text in enumerate(getattr(concept, key)):
+                if found := named(text, concept.names):
+                    raise _wrong(f"concepts.{name}.{key}[{row}]", repr(found[0]), "none of its names")
         for word in map(fold, concept.names):
             if (other := names.setdefault(word, name)) != name:
                 raise _wrong(f"concepts.{name}", f"{word!r}, a name of {other}", "other names")
@@ -167,7 +168,9 @@ def _texts(key: str, concept: Concept) -> Iterator[tuple[str, str]]:
     yield f"{key}.words", concept.words
     for label, text in concept.neighbours.items():
         yield f"{key}.neighbours.{label}", text
-    lists: dict[str, Sequence[str]] = {"also_named": concept.also_named, "implicit": concept.implicit}
+    lists: dict[str, Sequence[str]] = {
+        name: getattr(concept, name) for name in ("also_named", "implicit", "anchors")
+    }
     for which, judge in concept.judges.items():
         lists |= {f"{which}.{side}": getattr(judge, side, None) or () for side in ("positive", "negative")}
     for name, texts in lists.items():
@@ -252,9 +255,9 @@ def _check_method(key: str, name: str, method: Method) -> None:
 
 def _check_variant(key: str, method: Method) -> None:
     """Objectives other than the paper's have one context and read the conditional row alone."""
-    variant, mixed = method.own_variant, method.own_variant.context == "mixed"
+    variant, mixed = method.own_variant, method.own_variant.context in MIXED
     objective = f"with objective {variant.objective}"
-    contexts = {"mse": ("none", "independent", "aligned"), "redirect": ("mixed",)}
+    contexts = {"mse": ("none", "independent", "aligned"), "redirect": MIXED}
     allowed = contexts.get(variant.objective, ("aligned",))
     if variant.context not in allowed:
         raise _wrong(f"{key}.context", variant.context, f"{' or '.join(allowed)} {objective}")
@@ -264,7 +267,7 @@ def _check_variant(key: str, method: Method) -> None:
         if getattr(variant, own) and not mixed:
             raise _refused(f"{key}.{own}", f"with context {variant.context}")
     if mixed and not variant.cuts:
-        raise _required(f"{key}.cuts", "with context mixed")
+        raise _required(f"{key}.cuts", f"with context {variant.context}")
 
 
 def _check_family(config: Config, shape: Shape) -> None:

@@ -26,7 +26,7 @@ from ear.config.sections import (
     World,
 )
 from ear.config.sources import Prompts
-from ear.erasure.variants import JOINT, Settings
+from ear.erasure.variants import ANCHORED, JOINT, Settings
 from ear.models.catalogue import Shape
 from ear.models.chat_format import DESCRIBE
 from ear.world.sentences import CONCEPTS
@@ -211,6 +211,12 @@ class Config(Section):
         together = self.erased_with(concept, method)
         return [self.concepts[other].words for other in together if other != concept]
 
+    def pairing(self, concept: str, context: str) -> dict[str, Any]:
+        """How a concept's pairs are read for a context: keys of ``ear.erasure.sequences.pairs_of``."""
+        chosen = self.concepts[concept]
+        anchored = {"names": chosen.names, "anchors": chosen.anchors} if context == ANCHORED else {}
+        return {"context": context, **anchored}
+
     def edited(self, run: Run) -> Run:
         """The run that edited weights belong to: concepts that are erased together are joined by "+"."""
         concept, method, seed = run
@@ -248,6 +254,11 @@ class Config(Section):
         """The attack on a method's weights; None where it is not asked for, or no weights were changed."""
         return self.axes.relearning if self.methods[method].adapts else None
 
+    def relearned_layers(self, method: str) -> int | None:
+        """Layers whose attention is attacked in place of a LoRA, which would be nearly all weights."""
+        lora = self.methods[method].overrides.get("lora", self.erasure.lora)
+        return self.erasure.layers if lora and self.methods[method].trains else None
+
     def things(self) -> list[str]:
         """Names of things that pictures are asked for beside the concept; none are known beyond the world."""
         return [words for names in CONCEPTS.values() for words in names] if self.world else []
@@ -267,7 +278,12 @@ class Config(Section):
 
     def settings(self, concept: str, method: str) -> Settings:
         """All settings of a method's fine-tuning for a concept."""
-        return self.methods[method].settings(self.erasure, self.concepts[concept].window, self.image_tokens)
+        settings = self.methods[method].settings(
+            self.erasure, self.concepts[concept].window, self.image_tokens
+        )
+        if any(self.concepts[name].anchors for name in self.erased_with(concept, method)):
+            return settings
+        return settings.without_anchors()
 
     def method_window(self, concept: str, method: str) -> int | None:
         """The method's own window length for a concept; None for methods without edited weights."""

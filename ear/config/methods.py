@@ -29,13 +29,26 @@ class Threshold(Section):
         return self
 
 
+class Lora(Section):
+    """Low-rank adaptation (LoRA): α/r · B A is added to frozen weights W, and the factors are trained."""
+
+    rank: Positive = Field(description="r, rank of the factors")
+    alpha: Rate = Field(description="α, by which the factors' product is scaled")
+
+
 class Erasure(Section):
     """Settings of fine-tuning that all methods share."""
 
-    layers: Positive = Field(description="K, decoder layers whose attention is trained, from the first")
+    layers: Positive = Field(
+        description="K, decoder layers that are trained, from the first: their attention or, with lora, all "
+        "of their linear layers"
+    )
     eta: NotNegative = Field(description="η, how far states are pushed away from the unsafe prompt's")
     learning_rate: Rate = Field(description="learning rate of the fine-tuning")
-    optimiser: presets.Optimiser = Field(description="adam (β 0.9, 0.999) or sgd (no momentum)")
+    optimiser: presets.Optimiser = Field(
+        description="adam (β 0.9, 0.999), adamw (the same, weight decay 0.01) or sgd (no momentum)"
+    )
+    lora: Lora | None = Field(None, description="train low-rank factors; none: whole weights")
     passes: Positive = Field(description="passes over the prompt pairs")
     threshold: Threshold = Field(description="μ, for the methods that have a threshold")
     windows: list[Positive] = Field(description="window lengths of the ablation, in image tokens")
@@ -56,14 +69,15 @@ class Overrides(TypedDict, total=False):
     order: Annotated[presets.Order, Field(description="pairs as in the file, or shuffled by the seed")]
     window: Annotated[Positive | Literal["image"], Field(description="W in image tokens, or all of an image")]
     max_grad_norm: Annotated[Rate | None, Field(description="norm that gradients are scaled down to")]
-    cuts: Annotated[Positive, Field(description="context mixed: mixed sequences that a step reads")]
-    retain: Annotated[
-        NotNegative, Field(description="λ of context mixed: weight of what the safe prompt gives")
+    cuts: Annotated[
+        Positive, Field(description="contexts mixed and anchored: mixed sequences that a step reads")
     ]
+    retain: Annotated[NotNegative, Field(description="λ of these contexts: weight of what is kept")]
     layers: Annotated[Positive, Field(description="K, as in the section erasure")]
     eta: Annotated[NotNegative, Field(description="η, as in the section erasure")]
     learning_rate: Annotated[Rate, Field(description="learning rate, as in the section erasure")]
     optimiser: Annotated[presets.Optimiser, Field(description="optimiser, as in the section erasure")]
+    lora: Annotated[Lora | None, Field(description="low-rank factors, as in the section erasure")]
     passes: Annotated[Positive, Field(description="passes over the prompt pairs")]
 
 
@@ -137,5 +151,8 @@ class Method(Section):
         masked = variant.threshold != "off"
         free = {key: value for key, value in self.overrides.items() if key not in BOUND}
         shared = {name: getattr(erasure, name) for name in Erasure.model_fields if name != "windows"}
-        chosen = {"threshold": presets.Threshold(**erasure.threshold.model_dump()) if masked else None}
-        return Settings(**shared | free | chosen, variant=variant, sequential=self.sequential)
+        found = shared | free
+        lora = presets.Lora(**found["lora"].model_dump()) if found["lora"] else None
+        threshold = presets.Threshold(**erasure.threshold.model_dump()) if masked else None
+        found |= {"lora": lora, "threshold": threshold}
+        return Settings(**found, variant=variant, sequential=self.sequential)

@@ -104,7 +104,10 @@ class Relearning(Section):
         description="optimiser steps after which the model is measured, ascending", min_length=1
     )
     batch_size: Positive = Field(description="images of each step")
-    learning_rate: Rate = Field(description="learning rate of Adam, on the weights that the erasure trained")
+    learning_rate: Rate = Field(
+        description="learning rate of Adam, on the weights that the erasure trained; of methods with lora on "
+        "the attention of the first erasure.layers layers"
+    )
     prompts: Positive = Field(description="number of target prompts rendered afterwards, the first ones")
 
     @field_validator("steps")

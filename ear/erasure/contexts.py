@@ -16,8 +16,8 @@ from transformers import DynamicCache
 
 from ear.erasure.cost import TEACHER
 from ear.erasure.objectives import Example, Objective, States
-from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, read_alone, read_prompt
-from ear.erasure.variants import Variant
+from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, prompts_of, read_alone, read_prompt
+from ear.erasure.variants import SEQUENCE_NAMES, Variant
 from ear.images.batching import BatchSize, fitting
 from ear.images.decoding import onednn_linears
 from ear.models.backbone import Backbone, Tokens, left_padded, unpadded
@@ -305,27 +305,31 @@ class WithContext(Reader):
 
 
 class MixedContext(WithContext):
-    """With the true context, along unsafe sequences that go on as safe ones (context "mixed").
+    """With the true context, along unsafe sequences that go on as the anchor's (context "mixed", "anchored").
 
-    Rows of an example: the unsafe prompt along each of the pair's mixed sequences, and the safe prompt along
-    its own. Only the conditional rows: guidance subtracts the unconditional one, which goes on with whatever
-    has been drawn so far and so pushes away from it.
+    Rows of an example: the unsafe prompt along each of the pair's mixed sequences, then the anchor and the
+    safe prompt along their own; in context "mixed" these two are one. Only the conditional rows: guidance
+    subtracts the unconditional one, which goes on with whatever has been drawn so far and so pushes away from
+    it.
     """
 
     def _examples(self, pairs: Sequence[Pair], sequences: Mapping[str, Tensor]) -> Iterator[Example]:
         count, steps = self.variant.cuts, self.backbone.num_image_tokens
         dtype, device = self.backbone.model.dtype, self.backbone.device
-        for (pair_id, *texts), unsafe, safe in zip(
-            pairs, sequences["unsafe"], sequences["safe"], strict=True
-        ):
-            unsafe_ids, safe_ids = unpadded(self.backbone.encode(texts, self.variant.encoding))
-            prompt = left_padded([*[unsafe_ids] * count, safe_ids], self.backbone.pad_id)
-            cut = cuts(pair_id, count, steps).to(device)
+        unsafe_name, *kept_names = SEQUENCE_NAMES[self.variant.context]
+        kept_sequences = torch.stack([sequences[name] for name in kept_names], dim=1)  # (P, 1 or 2, T)
+        for pair, unsafe, kept in zip(pairs, sequences[unsafe_name], kept_sequences, strict=True):
+            texts = [prompts_of(pair)[name] for name in (unsafe_name, *kept_names)]
+            unsafe_ids, *kept_ids = unpadded(self.backbone.encode(texts, self.variant.encoding))
+            prompt = left_padded([*[unsafe_ids] * count, *kept_ids], self.backbone.pad_id)
+            cut = cuts(pair[0], count, steps).to(device)
             begun = torch.arange(steps, device=device) < cut[:, None]  # (J, T), as the unsafe sequence does
-            along = torch.cat([torch.where(begun, unsafe, safe), safe[None]])  # (J + 1, T)
-            retained = torch.full((1, steps), self.variant.retain, dtype=dtype, device=device)
-            shares = torch.cat([(~begun).to(dtype) / count, retained])  # (J + 1, T)
-            yield self._example(prompt, along, {"unsafe": self._along(prompt, along)}, shares)
+            along = torch.cat([torch.where(begun, unsafe, kept[0]), kept])  # (R, T)
+            retained = torch.full((len(kept), steps), self.variant.retain, dtype=dtype, device=device)
+            shares = torch.cat([(~begun).to(dtype) / count, retained])  # (R, T)
+            states = self._along(prompt, along)
+            frozen = {"unsafe": states, "kept": states.rows(slice(-len(kept), None))}
+            yield self._example(prompt, along, frozen, shares)
 
 
 def _cut(tokens: Tokens, rows: slice, columns: slice = slice(None)) -> Tokens:
@@ -337,5 +341,6 @@ READERS: dict[str, type[NoContext | WithContext]] = {
     "independent": WithContext,
     "aligned": WithContext,
     "mixed": MixedContext,
+    "anchored": MixedContext,
 }
 """Context → its reader."""

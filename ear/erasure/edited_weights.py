@@ -1,7 +1,8 @@
 """The saved result of a fine-tuning: the replaced weights, and what they were made from.
 
 Edited weights are a safetensors file. Its tensors are named by the module of the language model whose
-weight they replace ("layers.0.self_attn.q_proj.weight"); its metadata hold, under the key "ear", the JSON of
+weight they replace ("layers.0.self_attn.q_proj.weight") or, of a method with LoRA, change by low-rank factors
+("layers.0.self_attn.q_proj.lora_A.weight"); its metadata hold, under the key "ear", the JSON of
 :class:`EditedFacts`. Equal training gives equal bytes: no times, no places on a machine. A job's windows.csv
 lists its edited weights, one for each window length.
 """
@@ -19,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ear.erasure.lora import LowRank, factor_dtype, paired
 from ear.errors import InputError
 from ear.models.backbone import Backbone
 from ear.models.weights import check_dtypes, check_file, check_finite, loading
@@ -29,6 +31,8 @@ FORMAT = "ear-edited-weights/3"
 KEY = "ear"
 SUFFIX = ".weight"
 WANTED = f"edited weights ({FORMAT}, safetensors)"
+Weight = Tensor | LowRank
+"""A weight in place of a module's own, or the change of it."""
 WINDOW_COLUMNS = ["window", "own", "file", "sha256", "threshold", "skipped_share"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -98,7 +102,8 @@ def save_edited(
 
     Args:
         path: a .safetensors file.
-        weights: module name in the language model ("layers.0.self_attn.q_proj") → new weight.
+        weights: module name in the language model ("layers.0.self_attn.q_proj") → new weight, or with a
+            factor's name behind it ("….q_proj.lora_A") → factor.
         frozen: the :class:`BackboneFacts` of θ*, taken before training.
         metadata: the other fields of :class:`EditedFacts`, and further ones that JSON can hold.
 
@@ -113,7 +118,7 @@ def save_edited(
         save_file(tensors, partial, metadata={KEY: text})
 
 
-def load_edited(path: str | Path) -> tuple[dict[str, Tensor], EditedFacts]:
+def load_edited(path: str | Path) -> tuple[dict[str, Weight], EditedFacts]:
     """Read edited weights: (weights by module name, what they were made from). Never runs code from the file.
 
     Raises:
@@ -135,7 +140,8 @@ def load_edited(path: str | Path) -> tuple[dict[str, Tensor], EditedFacts]:
     weights = {name.removesuffix(SUFFIX): tensor for name, tensor in tensors.items()}
     check_dtypes(path, {name: str(tensor.dtype) for name, tensor in tensors.items()})
     check_finite(path, tensors)
-    return weights, facts
+    lora = facts.settings.get("lora")
+    return dict(weights if lora is None else paired(path, weights, lora)), facts
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -147,22 +153,23 @@ def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{name}", value
 
 
-def check_weights(source: str | Path, weights: Mapping[str, Tensor], backbone: Backbone) -> None:
+def check_weights(source: str | Path, weights: Mapping[str, Weight], backbone: Backbone) -> None:
     """Check that weights could take the place of a backbone's own: modules, shapes and dtypes."""
     modules = dict(backbone.language_model.named_modules())
     for name, tensor in weights.items():
         module = modules.get(name)
         if not isinstance(module, nn.Linear):
             raise InputError(f"{source}: found module {name!r}, wanted a linear layer of the language model")
+        dtype = module.weight.dtype
         for what, found, wanted in (
             ("shape", tuple(tensor.shape), tuple(module.weight.shape)),
-            ("dtype", tensor.dtype, module.weight.dtype),
+            ("dtype", tensor.dtype, factor_dtype(dtype) if isinstance(tensor, LowRank) else dtype),
         ):
             if found != wanted:
                 raise InputError(f"{source}: {name}{SUFFIX}: found {what} {found}, wanted {wanted}")
 
 
-def load_edited_for(backbone: Backbone, path: str | Path) -> tuple[dict[str, Tensor], EditedFacts]:
+def load_edited_for(backbone: Backbone, path: str | Path) -> tuple[dict[str, Weight], EditedFacts]:
     """Read edited weights (:func:`load_edited`) that were made from a backbone.
 
     Raises:
@@ -180,10 +187,11 @@ def load_edited_for(backbone: Backbone, path: str | Path) -> tuple[dict[str, Ten
 
 
 @contextmanager
-def edited(backbone: Backbone, weights: Mapping[str, Tensor]) -> Iterator[None]:
+def edited(backbone: Backbone, weights: Mapping[str, Weight]) -> Iterator[None]:
     """The backbone has these weights, by module name, inside of the block, and its own after it."""
     modules = backbone.language_model.get_submodule
-    replaced = {name: modules(name).get_parameter("weight").detach().clone() for name in weights}
+    # In the machine's own memory: with LoRA these are nearly all weights.
+    replaced = {name: modules(name).get_parameter("weight").detach().to("cpu", copy=True) for name in weights}
     put_weights(backbone, weights)
     try:
         yield
@@ -192,10 +200,11 @@ def edited(backbone: Backbone, weights: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 @torch.no_grad()
-def put_weights(backbone: Backbone, weights: Mapping[str, Tensor]) -> None:
-    """Copy weights into the language model's modules of those names."""
-    for name, tensor in weights.items():
-        backbone.language_model.get_submodule(name).get_parameter("weight").copy_(tensor)
+def put_weights(backbone: Backbone, weights: Mapping[str, Weight]) -> None:
+    """Copy weights into the language model's modules of those names, or add low-rank changes to them."""
+    for name, new in weights.items():
+        weight = backbone.language_model.get_submodule(name).get_parameter("weight")
+        weight.copy_(new.added_to(weight) if isinstance(new, LowRank) else new)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def training_order(
 def without_others(
     pairs: Sequence[Pair], sequences: Mapping[str, Tensor], others: Sequence[str]
 ) -> tuple[list[Pair], dict[str, Tensor]]:
-    """The pairs of a concept whose safe prompt names none of the other concepts, with their sequences.
+    """The pairs of a concept of which only the unsafe prompt names another concept, with their sequences.
 
     Args:
         pairs: P prompt pairs.
@@ -57,7 +57,7 @@ def without_others(
     Raises:
         InputError: no pair is left.
     """
-    rows = [row for row, (_, _, safe) in enumerate(pairs) if not named(safe, others)]
+    rows = [row for row, pair in enumerate(pairs) if not any(named(text, others) for text in pair[2:])]
     if not rows:
         words = " and ".join(map(repr, others))
         raise InputError(

@@ -44,10 +44,10 @@ class Example:
 
     Attributes:
         prompt: R rows that are trained on: of the unsafe prompt [conditional; unconditional] or
-            [conditional]; in context "mixed" the unsafe prompt, once for each cut, and the safe prompt.
-        sequence: (T,) int64, the unsafe sequence; in context "mixed" (R, T), each row's own.
+            [conditional]; in a mixed context the unsafe prompt, once for each cut, and the prompts kept.
+        sequence: (T,) int64, the unsafe sequence; in a mixed context (R, T), each row's own.
         teacher: what the objective made of the frozen states, for all T steps. It waits on the CPU.
-        shares: (R, T) weight of each row in L_t, in context "mixed"; elsewhere None.
+        shares: (R, T) weight of each row in L_t, in a mixed context; elsewhere None.
         initial_losses: (T,) L_t of the frozen model itself, before any training.
     """
 
@@ -149,26 +149,28 @@ class Ascent(Objective):
 
 
 class Redirect(Objective):
-    """Our own: whatever has been drawn so far, go on as the frozen model does with the safe prompt.
+    """Our own: whatever has been drawn so far, go on as the frozen model does with the anchor a.
 
-    With x the unsafe sequence, y the safe prompt's and m(k) = [x_0 … x_(k−1), y_k … y_(T−1)] the mixed
-    sequence of a cut k, of which J are drawn for a pair (``ear.erasure.sequences.cuts``):
+    With x the unsafe sequence, y(c) the sequence of a prompt c, p_t(c) = p_θ*(· | c, y(c)_<t) and
+    m(k) = [x_0 … x_(k−1), y(a)_k … y(a)_(T−1)] the mixed sequence of a cut k, of which J are drawn for a
+    pair (``ear.erasure.sequences.cuts``):
 
-    L_t = 1/J Σ_k [t ≥ k] KL( p_t ‖ p_θ(· | c_u, m(k)_<t) ) + λ KL( p_t ‖ p_θ(· | c_s, y_<t) ),
-    p_t = p_θ*(· | c_s, y_<t).
+    L_t = 1/J Σ_k [t ≥ k] KL( p_t(a) ‖ p_θ(· | c_u, m(k)_<t) )
+          + λ Σ_c KL( p_t(c) ‖ p_θ(· | c, y(c)_<t) ),  c the anchor and the safe prompt.
 
-    The frozen model never sees the beginning that shows the concept, so its teacher is free of it; the last
-    term keeps the safe prompt as it was.
+    In context "mixed" the safe prompt is the anchor. The frozen model never sees the beginning that shows the
+    concept, so its teacher is free of it; the last term keeps the anchor and the safe prompt as they were.
     """
 
     def teacher(self, frozen: Mapping[str, States]) -> States:
-        return frozen["unsafe"].rows(slice(-1, None))  # of the safe prompt, whose row is the last
+        return frozen["kept"]
 
     def losses(self, states: States, example: Example, start: int, stop: int) -> Tensor:
-        assert example.shares is not None, "context mixed says which rows count"
+        assert example.shares is not None, "a mixed context says which rows count"
         frozen = _steps(example, start, stop)
-        teacher = self.image_logits(frozen.joined()).log_softmax(dim=-1)  # (1, w, V)
+        kept = self.image_logits(frozen.joined()).log_softmax(dim=-1)  # (1 or 2, w, V)
         student = self.image_logits(states.joined()).log_softmax(dim=-1)  # (R, w, V)
+        teacher = torch.cat([kept[:1].expand(len(student) - len(kept), -1, -1), kept])
         divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)
         return (example.shares[:, start:stop] * divergence).sum(dim=0)
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ear.erasure.edited_weights import (
     WINDOW_COLUMNS,
+    Weight,
     backbone_facts,
     check_weights,
     load_edited,
@@ -88,6 +89,11 @@ def read_authors_weights(path: str | Path) -> dict[str, Tensor]:
     check_dtypes(path, {name: str(tensor.dtype) for name, tensor in weights.items()})
     check_finite(path, weights)
     return weights
+
+
+def whole_weights(weights: Mapping[str, Weight]) -> dict[str, Tensor]:
+    """Edited weights that take the place of a module's own: all of them, or none of a method with LoRA."""
+    return {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
 
 
 def write_authors_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
@@ -195,7 +201,10 @@ def main(arguments: list[str] | None = None) -> int:
             import_authors_weights(options.weights, backbone, facts, options.edited)
             print(f"{options.edited}: edited weights of {backbone_facts(backbone)}")
         else:
-            weights, edited = load_edited(options.edited)
+            found, edited = load_edited(options.edited)
+            if not (weights := whole_weights(found)):
+                wanted = "whole weights, which the authors' format holds"
+                raise InputError(f"{options.edited}: found low-rank factors, wanted {wanted}")
             write_authors_weights(options.weights, weights)
             print(f"{options.weights}: {len(weights)} modules, made from {edited.backbone}")
     except InputError as error:

@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,7 @@ def erase(
     folder = Path(folder)
     frozen = backbone_facts(backbone).model_dump()
     versions = {name: importlib.metadata.version(name) for name in VERSIONED}
-    made_from = {**facts, "settings": asdict(settings), "seed": seed, "versions": versions}
+    made_from = {**facts, "settings": settings.to_dict(), "seed": seed, "versions": versions}
     of = {
         **made_from,
         "pairs": list(pairs),

@@ -8,6 +8,7 @@ inside of the training loop.
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,54 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ear.erasure.variants import SEQUENCE_NAMES, Context, Encoding
+from ear.erasure.variants import ANCHORED, SEQUENCE_NAMES, Context, Encoding
 from ear.errors import InputError
 from ear.images.batching import BatchSize, drawn_at_once
 from ear.images.sampling import Guidance, choose, guided, image_words, random_numbers, sample
 from ear.models.backbone import Backbone, Tokens, left_padded, unpadded
 from ear.models.finite import FiniteWatch
 from ear.models.weights import check_file, loading
+from ear.prompts.naming import without
 from ear.workflow.files import atomic_path
 from ear.workflow.seeding import stable_seed
 
 # Words of the seeds are fixed: with others, the same settings would give other weights.
-SEEDED_BY = {"unsafe": "unsafe", "safe": "target", "safe-2": "neutral"}
+SEEDED_BY = {"unsafe": "unsafe", "safe": "target", "safe-2": "neutral", "anchor": "anchor"}
 
-Pair = tuple[str, str, str]
-"""(pair id, unsafe prompt, safe prompt)"""
+Pair = tuple[str, ...]
+"""(pair id, unsafe prompt, safe prompt), and the anchor in context "anchored"."""
 
 
-def pairs_of(table: pd.DataFrame) -> list[Pair]:
-    """Pairs of a table with columns ``ear.prompts.tables.PAIR_COLUMNS``."""
-    return list(table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None))
+def pairs_of(
+    table: pd.DataFrame, context: Context, names: Sequence[str] = (), anchors: Sequence[str] = ()
+) -> list[Pair]:
+    """Pairs of a table, in context "anchored" with their anchors.
+
+    The anchor of a pair is its unsafe prompt with a phrase in place of each of the concept's names; phrases
+    take turns. Without phrases, or where the unsafe prompt holds no name, it is the safe prompt.
+
+    Args:
+        table: columns ``ear.prompts.tables.PAIR_COLUMNS``.
+        context: context that the pairs are trained in.
+        names: names of the concept.
+        anchors: phrases that can stand in a name's place.
+    """
+    plain = table[["pair_id", "unsafe_prompt", "safe_prompt"]].itertuples(index=False, name=None)
+    if context != ANCHORED:
+        return list(plain)
+    pairs: list[Pair] = []
+    phrases = cycle(anchors)
+    for pair_id, unsafe, safe in plain:
+        phrase, pieces = next(phrases, ""), without(unsafe, names)
+        anchor = phrase.join(pieces) if phrase and len(pieces) > 1 else safe
+        pairs.append((pair_id, unsafe, safe, anchor))
+    return pairs
+
+
+def prompts_of(pair: Pair) -> dict[str, str]:
+    """The prompt of each token sequence of a pair, by the sequence's name."""
+    _, unsafe, safe, *anchor = pair
+    return {"unsafe": unsafe, "safe": safe, "safe-2": safe, "anchor": anchor[0] if anchor else safe}
 
 
 def sample_sequences(
@@ -68,17 +97,15 @@ def sample_sequences(
         For each name of ``SEQUENCE_NAMES[context]`` a (P, T) int64 tensor, rows in the order of ``pairs``.
     """
     names, steps = SEQUENCE_NAMES[context], backbone.num_image_tokens
-    texts = {"unsafe": [unsafe for _, unsafe, _ in pairs], "safe": [safe for _, _, safe in pairs]}
-    ids = {side: unpadded(backbone.encode(prompts, encoding)) for side, prompts in texts.items()}
-    if context == "none":
-        ids["safe"] = [
-            fitted(safe, len(unsafe), backbone.pad_id) for unsafe, safe in zip(*ids.values(), strict=True)
-        ]
-    jobs = [
-        (prompt, stable_seed(seed, pair_id, SEEDED_BY[name]))
-        for name in names
-        for (pair_id, _, _), prompt in zip(pairs, ids["unsafe" if name == "unsafe" else "safe"], strict=True)
-    ]
+    jobs: list[tuple[Tensor, int]] = []
+    for name in names:
+        ids = unpadded(backbone.encode([prompts_of(pair)[name] for pair in pairs], encoding))
+        if name == "unsafe":
+            lengths = [len(prompt) for prompt in ids]
+        elif context == "none":
+            ids = [fitted(safe, size, backbone.pad_id) for safe, size in zip(ids, lengths, strict=True)]
+        seeds = [stable_seed(seed, pair_id, SEEDED_BY[name]) for pair_id, *_ in pairs]
+        jobs += zip(ids, seeds, strict=True)
     scale = Guidance(guidance)
     way: Callable[..., Tensor] = sample
     fits = None

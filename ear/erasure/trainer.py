@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from ear.erasure.contexts import READERS
-from ear.erasure.edited_weights import put_weights
 from ear.erasure.joint import training_order
+from ear.erasure.lora import hooked, initial_factors
 from ear.erasure.objectives import OBJECTIVES, Example
 from ear.erasure.sequences import Pair
 from ear.erasure.variants import LOG_COLUMNS, Optimiser, Settings, Tail, ThresholdOn
@@ -82,8 +83,12 @@ class Checkpoint:
         return state if state.get("of") == self._key else {}
 
 
-def trained_modules(backbone: Backbone, layers: int) -> dict[str, nn.Linear]:
-    """Attention projections of the first K decoder layers, by their name in the language model."""
+def trained_modules(backbone: Backbone, layers: int, linears: bool = False) -> dict[str, nn.Linear]:
+    """Attention projections, or all linear layers, of the first K decoder layers, by their name."""
+    if linears:
+        starts = tuple(f"layers.{index}." for index in range(layers))
+        every = backbone.language_model.named_modules()
+        return {name: one for name, one in every if name.startswith(starts) and isinstance(one, nn.Linear)}
     names = [f"layers.{index}.self_attn.{name}" for index in range(layers) for name in PROJECTIONS]
     return {name: backbone.language_model.get_submodule(name) for name in names}  # type: ignore[misc]
 
@@ -114,11 +119,11 @@ class Trainer:
 
     Args:
         backbone: the frozen model θ*; its trained modules change during :meth:`run` and are put back by
-            :meth:`restore`.
+            :meth:`restore`. With LoRA they do not change.
         pairs: P prompt pairs.
         sequences: name → (P, T) int64, rows in the order of ``pairs``.
         settings: settings of the fine-tuning.
-        seed: shuffles the pairs where the variant says so.
+        seed: shuffles the pairs where the variant says so, and draws the factors of LoRA.
         sizes: number of pairs of each concept, whose pairs follow each other; None: they are all of one.
     """
 
@@ -134,13 +139,19 @@ class Trainer:
         self.backbone = backbone
         self.settings = settings
         self.variant = variant = settings.variant
-        self.modules = trained_modules(backbone, settings.layers)
+        self.modules = trained_modules(backbone, settings.layers, linears=settings.lora is not None)
+        self.trained: dict[str, Tensor]
+        if settings.lora:
+            self.trained = initial_factors(self.modules, settings.lora.rank, seed)
+        else:
+            self.trained = {name: module.weight for name, module in self.modules.items()}
         objective = OBJECTIVES[variant.objective](backbone.image_logits, settings.eta)
         length = backbone.encode([text for pair in pairs for text in pair[1:]], variant.encoding).length
-        rows = variant.cuts + 1 if variant.context == "mixed" else 1 if variant.rows == "conditional" else 2
-        held = (length, settings.layers, settings.optimiser == "adam")
+        held = (length, settings.layers, settings.rank, settings.optimiser != "sgd")
         micro_batch = fitting(
-            backbone, settings.micro_batch, lambda shape, size: memory.training(shape, rows, size, *held)
+            backbone,
+            settings.micro_batch,
+            lambda shape, size: memory.training(shape, variant.rows_read, size, *held),
         )
         self.halves = backbone.device.type != "cpu"  # there a smaller micro-batch would be other bytes
         self.reader = READERS[variant.context](backbone, variant, objective, micro_batch)
@@ -169,8 +180,13 @@ class Trainer:
         return chosen.factor * float(np.quantile(torch.cat(found).cpu().numpy(), chosen.quantile))
 
     def restore(self) -> None:
-        """Put the weights of θ* back."""
-        put_weights(self.backbone, self._frozen)
+        """Put the weights of θ* back, or the factors of before training."""
+        self._put(self._frozen)
+
+    @torch.no_grad()
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        for name, tensor in weights.items():
+            self.trained[name].copy_(tensor)
 
     def run(self, window: int, desc: str, checkpoint: Checkpoint | None = None) -> pd.DataFrame:
         """Train over the pairs with one window length, from θ*.
@@ -189,7 +205,7 @@ class Trainer:
             InputError: a loss is not finite.
         """
         self.restore()
-        parameters = [module.weight for module in self.modules.values()]
+        parameters = list(self.trained.values())
         for parameter in parameters:
             # Zero, not none, where a window has no gradient for it (q and k without context): the moments of
             # Adam move it all the same, as in the release.
@@ -199,7 +215,7 @@ class Trainer:
         records: list[list[Any]] = []
         done = 0
         if checkpoint and (state := checkpoint.load()):
-            put_weights(self.backbone, state["weights"])
+            self._put(state["weights"])
             optimiser.load_state_dict(state["optimiser"])
             done, records = state["done"], state["records"]
             logger.info("W = %d: %d of %d pairs %s", window, done, len(self.order), TAKEN_OVER)
@@ -235,12 +251,14 @@ class Trainer:
         threshold: float | None,
     ) -> tuple[Tensor, Tensor | None]:
         """A window's losses and factors, and its gradient; on a GPU with less at once where memory ends."""
+        lora = self.settings.lora
         while True:
             optimiser.zero_grad(set_to_none=False)
             try:
-                return self.reader.accumulate(
-                    example, *bound, lambda losses: kept(losses, self.variant.threshold, threshold)
-                )
+                with hooked(self.modules, self.trained, lora) if lora else nullcontext():
+                    return self.reader.accumulate(
+                        example, *bound, lambda losses: kept(losses, self.variant.threshold, threshold)
+                    )
             except Exception as error:
                 if not (self.halves and ran_out_of_memory(error)):
                     raise
@@ -258,16 +276,17 @@ class Trainer:
         return norm.item()
 
     def weights(self) -> dict[str, Tensor]:
-        """The trained modules' weights as they stand, by module name, copied."""
-        return {name: module.weight.detach().clone() for name, module in self.modules.items()}
+        """The trained weights as they stand, by module name, or factors (``ear.erasure.lora``), copied."""
+        return {name: tensor.detach().clone() for name, tensor in self.trained.items()}
 
 
 def make_optimiser(
     name: Optimiser, parameters: Sequence[Tensor], learning_rate: float
 ) -> torch.optim.Optimizer:
     """The optimiser of a name, as :class:`~ear.erasure.variants.Settings` defines it."""
-    if name == "adam":
-        # On a GPU torch's own default, whose roundings in bfloat16 are the release's.
-        fused = True if parameters[0].device.type == "cpu" else None
-        return torch.optim.Adam(parameters, lr=learning_rate, fused=fused)
-    return torch.optim.SGD(parameters, lr=learning_rate)
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr=learning_rate)
+    # On a GPU torch's own default, whose roundings in bfloat16 are the release's.
+    fused = True if parameters[0].device.type == "cpu" else None
+    kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=learning_rate, fused=fused)

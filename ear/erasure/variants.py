@@ -5,25 +5,29 @@ learning rate, optimiser, passes, μ) belongs to the experiment.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Objective = Literal["mse", "kl", "ascent", "redirect"]
-Context = Literal["none", "independent", "aligned", "mixed"]
+Context = Literal["none", "independent", "aligned", "mixed", "anchored"]
 Encoding = Literal["raw", "chat"]
 Rows = Literal["both", "conditional"]
 ThresholdOn = Literal["off", "window-sum", "window-mean", "token"]
 Tail = Literal["drop", "keep"]
 Order = Literal["file", "seed"]
-Optimiser = Literal["adam", "sgd"]
+Optimiser = Literal["adam", "adamw", "sgd"]
 
 SEQUENCE_NAMES: dict[Context, tuple[str, ...]] = {
     "none": ("unsafe", "safe", "safe-2"),
     "independent": ("unsafe", "safe", "safe-2"),
     "aligned": ("unsafe",),
     "mixed": ("unsafe", "safe"),
+    "anchored": ("unsafe", "anchor", "safe"),
 }
-"""Token sequences that a context samples: one of the unsafe prompt, the others of the safe one."""
+"""Token sequences that a context samples: of the unsafe prompt, and of the safe one or the anchor."""
+ANCHORED: Context = "anchored"
+MIXED: tuple[Context, ...] = ("mixed", ANCHORED)
+"""Contexts in which an unsafe sequence goes on as another."""
 
 JOINT = "+"
 """Between the names of concepts that are erased together."""
@@ -39,11 +43,13 @@ class Variant:
         objective: L_t of an image token. "mse": squared distance of hidden states to the paper's target;
             "kl": divergence from the frozen model's distribution pushed away from the prompt (Obliviate);
             "ascent": log-likelihood of the unsafe sequence, to be lowered; "redirect": divergence from what
-            the frozen model draws of the safe prompt, after beginnings of the unsafe sequence too (ours).
+            the frozen model draws of the safe prompt or the anchor, after beginnings of the unsafe sequence
+            too (ours).
         context: what a training step sees. "none": each image token alone at position 0, as the authors'
             scripts run; "independent": the true autoregressive context, with three sequences sampled
             independently, as the paper's text reads; "aligned": the true context, both prompts read along the
-            same unsafe sequence; "mixed": the true context, an unsafe sequence that goes on as a safe one.
+            same unsafe sequence; "mixed": the true context, an unsafe sequence that goes on as a safe one;
+            "anchored": the same, and it goes on as one of the anchor, a neighbour in the concept's place.
         encoding: "raw" trains on the prompt's tokens alone, "chat" on the prompt as it stands at inference.
         rows: rows of classifier-free guidance in the loss, "both" or the "conditional" one.
         threshold: what has to exceed μ, or else is left out (thresholded loss masking, TLM): the
@@ -54,8 +60,8 @@ class Variant:
         window: W, image tokens a window (windowed gradient accumulation, WGA); "image" is all of them, None
             leaves it to the concept.
         max_grad_norm: gradients are scaled down to this norm; None leaves them as they are.
-        cuts: number of mixed sequences that a step of context "mixed" reads of each pair.
-        retain: λ, the weight in context "mixed" of keeping what the safe prompt gives.
+        cuts: number of mixed sequences that a step of a mixed context reads of each pair.
+        retain: λ, the weight in a mixed context of keeping what the safe prompt and the anchor give.
     """
 
     objective: Objective
@@ -73,6 +79,13 @@ class Variant:
     def with_window(self, window: int, tokens: int) -> "Variant":
         """With a number for W: all of an image's tokens, the variant's own, or the given one."""
         return replace(self, window=tokens if self.window == "image" else self.window or window)
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of a pair that a step reads: mixed sequences and those that are kept, or rows of guidance."""
+        if self.context in MIXED:
+            return self.cuts + len(SEQUENCE_NAMES[self.context]) - 1
+        return 1 if self.rows == "conditional" else 2
 
 
 def _ear(
@@ -93,12 +106,12 @@ VARIANTS: dict[str, Variant] = {
     "single-step": _ear("aligned", threshold="off", window=1),
     "obliviate": Variant("kl", "aligned", "chat", "conditional", "off", "keep", "seed", "image", 0.5),
     "gradient-ascent": Variant("ascent", "aligned", "chat", "conditional", "off", "keep", "seed", None, None),
-    "ear-prefix": Variant(
-        "redirect", "mixed", "chat", "conditional", "off", "keep", "seed", "image", None, cuts=4, retain=2.0
+    "prefix-redirect": Variant(
+        "redirect", "anchored", "chat", "conditional", "off", "keep", "seed", "image", None, 4, retain=4.0
     ),
 }
 """Sources: arXiv 2506.20151 and the authors' `train_*.py` (the first five), Obliviate (arXiv 2606.28643),
-gradient ascent as unlearning (arXiv 2210.01504); "ear-prefix" is our own."""
+gradient ascent as unlearning (arXiv 2210.01504); "prefix-redirect" is our own."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +130,37 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Lora:
+    """Low-rank adaptation: to a frozen weight W, α/r · B A is added, and B and A are trained.
+
+    Attributes:
+        rank: r.
+        alpha: α.
+    """
+
+    rank: int
+    alpha: float
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one fine-tuning.
 
     Attributes:
         variant: what the method binds; its window is a number here.
-        layers: K, decoder layers whose attention projections are trained, from the first.
+        layers: K, decoder layers that are trained, from the first: their attention projections or, with
+            ``lora``, all of their linear layers.
         eta: η of the objectives "mse" and "kl".
         learning_rate: learning rate of the optimiser.
-        optimiser: "adam" (β 0.9 and 0.999, ε 1e-8, no weight decay) or "sgd" (no momentum).
+        optimiser: "adam" (β 0.9 and 0.999, ε 1e-8, no weight decay), "adamw" (the same, weight decay 0.01) or
+            "sgd" (no momentum).
         passes: passes over the pairs.
         threshold: μ, None for variants without a threshold.
         micro_batch: image tokens of a window whose activations are in memory at once; bounds memory whatever
             W is, and changes results by rounding alone.
         sequential: train several concepts one after the other, all passes over each; else their
             pairs alternate.
+        lora: train low-rank factors; None: whole weights.
     """
 
     variant: Variant
@@ -143,9 +172,30 @@ class Settings:
     threshold: Threshold | None
     micro_batch: int
     sequential: bool = False
+    lora: Lora | None = None
+
+    @property
+    def rank(self) -> int:
+        """Rank of the trained factors; 0 where whole weights are trained."""
+        return self.lora.rank if self.lora else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts and numbers, for params and metadata; ``lora`` is left out where there is none."""
+        plain = asdict(self)
+        if self.lora is None:
+            del plain["lora"]
+        return plain
+
+    def without_anchors(self) -> "Settings":
+        """The same where no concept has an anchor: the safe prompt is one."""
+        if self.variant.context != ANCHORED:
+            return self
+        return replace(self, variant=replace(self.variant, context="mixed"))
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Settings":
-        """From what :func:`dataclasses.asdict` makes of it."""
+        """From what :meth:`to_dict` makes of it."""
         threshold = plain["threshold"] and Threshold(**plain["threshold"])
-        return cls(**{**plain, "variant": Variant(**plain["variant"]), "threshold": threshold})
+        parts = {"variant": Variant(**plain["variant"]), "threshold": threshold}
+        lora = plain.get("lora") and Lora(**plain["lora"])
+        return cls(**{**plain, **parts, "lora": lora})

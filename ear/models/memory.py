@@ -5,7 +5,8 @@ bytes beside the weights. They are upper estimates for a GPU: attention without 
 fused kernel runs it, attention with one as plain matrix products in float32, which torch falls back to.
 
 Arguments are alike throughout: ``shape`` of the backbone; ``length``, tokens of the longest prompt;
-``layers``, whose attention is trained; ``rows``, of guidance or of a pair, that go through at once.
+``layers``, whose attention is trained or, where ``rank`` is not 0, low-rank factors of all linear layers;
+``rows``, of guidance or of a pair, that go through at once.
 """
 
 from collections.abc import Callable
@@ -83,9 +84,13 @@ class Dimensions:
         """Keys and values of one token of one row, in all layers."""
         return 2 * self.layers * self.key_value_heads * self.head_size * self.value_bytes
 
-    def trained_bytes(self, layers: int) -> int:
-        """Attention projections of so many layers: the edited weights."""
-        return layers * self.projections * self.value_bytes
+    def trained_bytes(self, layers: int, rank: int = 0) -> int:
+        """The edited weights: attention projections of so many layers, or factors, in float32, of a rank."""
+        if not rank:
+            return layers * self.projections * self.value_bytes
+        attention = self.head_size * (self.heads + self.key_value_heads)
+        ends = 2 * (2 * self.hidden + attention) + 3 * (self.hidden + self.intermediate)
+        return layers * rank * ends * FLOAT
 
 
 def padded_images(images: int) -> int:
@@ -118,19 +123,27 @@ def frozen_states(shape: Dimensions, rows: int, length: int) -> float:
 
 
 def training(
-    shape: Dimensions, rows: int, micro_batch: int, length: int, layers: int, adam: bool = True
+    shape: Dimensions,
+    rows: int,
+    micro_batch: int,
+    length: int,
+    layers: int,
+    rank: int = 0,
+    moments: bool = True,
 ) -> float:
     """Erasing: the activations of ``micro_batch`` image tokens of a window, and all that is held beside them.
 
-    With ``adam``, that is two moments of each weight too. Teacher states wait in the machine's own memory.
+    Of Adam that is two ``moments`` of each weight too. Teacher states wait in the machine's own memory.
     """
     columns = length + shape.image_columns
     tokens = min(micro_batch, shape.image_tokens) + length  # the first one reads the prompt too
-    # θ*, the gradient, a temporary of the optimiser's step, and the moments.
-    weights = (5 if adam else 3) * shape.trained_bytes(layers)
+    # θ*, the gradient, a temporary of the optimiser's step, and the moments; of factors themselves too, and a
+    # copy in the model's dtype.
+    copies = 3 + 2 * moments + 2 * (rank > 0)
+    weights = copies * shape.trained_bytes(layers, rank)
     caches = 3 * rows * columns * shape.cached_bytes  # what a window reads, its gradient, and a copy
     logits = 4 * rows * tokens * shape.codebook * FLOAT
-    return _saved(shape, rows, tokens, columns, layers) + weights + caches + logits
+    return _saved(shape, rows, tokens, columns, layers, rank) + weights + caches + logits
 
 
 def answering(shape: Dimensions, images: int, length: int, answer: int) -> float:
@@ -177,16 +190,18 @@ def _passed(shape: Dimensions, rows: int, tokens: int, columns: int) -> float:
     return rows * tokens * (sequence + layer + mask)
 
 
-def _saved(shape: Dimensions, rows: int, tokens: int, columns: int, trained: int) -> float:
+def _saved(shape: Dimensions, rows: int, tokens: int, columns: int, trained: int, rank: int = 0) -> float:
     """What all layers save for the backward pass, and one layer more for its temporaries.
 
     A layer saves, in float32, the inputs of its two norms, its attention's queries, keys and values and the
     weights of the attention; in the model's dtype the three inner tensors of its MLP and, where its
-    projections are trained, their inputs.
+    projections are trained, their inputs: with LoRA those of all its linear layers, and what A makes of them.
     """
     width = shape.heads * shape.head_size
     in_float = FLOAT * (2 * shape.hidden + 2 + width + shape.heads * (columns + 1))
     in_dtype = shape.value_bytes * (3 * shape.intermediate + columns / shape.layers)  # and the mask
     layer = rows * (tokens * (in_float + in_dtype) + columns * 2 * FLOAT * width)
     inputs = rows * tokens * (shape.hidden + width) * shape.value_bytes
+    if rank:
+        inputs += rows * tokens * (shape.hidden + shape.intermediate + 7 * rank) * shape.value_bytes
     return (shape.layers + 1) * layer + trained * inputs + rows * tokens * FLOAT * 2 * shape.hidden

@@ -74,7 +74,7 @@ METHODS: dict[str, Look] = {
     "single-step": Look("Single step", "#56B4E9", "v", 5.0),
     "wga": Look("WGA", "#009E73", "^", 5.0),
     "ear": Look("EAR", "#0072B2", "*", 7.6),
-    "ear-prefix": Look("EAR-prefix", "#A6007D", "p", 5.2),
+    "prefix-redirect": Look("Prefix redirect", "#A6007D", "p", 5.2),
     "obliviate": Look("Obliviate (KL)", "#C1272D", "P", 5.0),
     "gradient-ascent": Look("Gradient ascent", "#332288", "X", 5.0),
     "negative-prompt": Look("Negative prompt", "#661100", "h", 5.0),

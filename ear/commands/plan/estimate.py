@@ -157,10 +157,10 @@ def disk_of(config: Config, shape: Dimensions) -> dict[str, float]:
         side = max(sides) if job.rule == "render_diffusion" else shape.image_size
         each = {"render": PNG_BYTES * side**2, "sample": TOKEN_BYTES * shape.image_tokens}
         found[job.rule] = found.get(job.rule, 0) + job.units * each.get(job.rule.split("_")[0], 0)
-    layers = [one.settings.layers for one in trainings_of(config)]
+    weights = [(one.settings.layers, one.settings.rank) for one in trainings_of(config)]
     imported = [run for run in config.edited_weights() if config.methods[run[1]].variant == PUBLISHED]
-    layers += [config.erasure.layers] * len(imported)  # as if they had as many as those trained here
-    return found | {"erase": sum(map(shape.trained_bytes, layers))}
+    weights += [(config.erasure.layers, 0)] * len(imported)  # as if they had as many as those trained here
+    return found | {"erase": sum(shape.trained_bytes(*one) for one in weights)}
 
 
 def needs_of(config: Config, shape: Dimensions) -> list[Need]:
@@ -173,7 +173,8 @@ def _needs(config: Config, shape: Dimensions) -> Iterator[Need]:
         return Need(rules, what, unit, wanted, lambda n: shape.loaded_bytes + beside(n))
 
     def trained(n: int) -> float:
-        sizes = [(one.rows, min(n, one.length), PROMPT, one.settings.layers) for one in trainings]
+        settings = [(one, one.settings) for one in trainings]
+        sizes = [(one.rows, min(n, one.length), PROMPT, to.layers, to.rank) for one, to in settings]
         return max(memory.training(shape, *size) for size in sizes)
 
     rows = 3 if any(method.strength for method in config.methods.values()) else 2

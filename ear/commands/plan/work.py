@@ -30,6 +30,8 @@ STEP_S = 1e-3
 """What surrounds a sampled token in a CUDA graph: drawing from the distribution, the mask, the launch."""
 LAUNCH_S = 0.8e-3
 """A decoder layer outside of a CUDA graph, bound by kernel launches: 24 ms for 30 layers."""
+LORA_LAUNCHES = 1.9
+"""Of a layer with low-rank factors, for one of a layer without; measured on a tiny model on a CPU."""
 BACKWARD = 2
 """A backward pass, in forward passes."""
 UNET_FLOP = 0.80e12
@@ -92,23 +94,24 @@ class Speed:
         steps = ceil(count / CAPTION_BATCH) * CAPTION_TOKENS
         return Work("captions", count, self.passed(images=count) + steps * self.passed(CAPTION_BATCH))
 
-    def windows(self, count: int, length: int, rows: int, micro_batch: int) -> Work:
+    def windows(self, count: int, length: int, rows: int, micro_batch: int, lora: bool = False) -> Work:
         """Windows of a fine-tuning: what lies before one is read, then its micro-batches with a gradient."""
+        passed = partial(self.passed, launches=LORA_LAUNCHES if lora else 1.0)
         parts = ceil(length / micro_batch)
         passes = 1 + BACKWARD + (parts > 1)  # of several parts, all are read without a gradient first
-        before = self.passed(rows * (PROMPT + self.shape.image_tokens // 2)) if rows > 1 else 0.0
-        window = before + parts * passes * self.passed(rows * min(length, micro_batch))
+        before = passed(rows * (PROMPT + self.shape.image_tokens // 2)) if rows > 1 else 0.0
+        window = before + parts * passes * passed(rows * min(length, micro_batch))
         return Work("windows", count, count * window)
 
     def diffused(self, count: int, steps: int, size: int) -> Work:
         """Images by Stable Diffusion, two guidance rows a step."""
         return Work("images", count, _roofline(0, count * 2 * steps * UNET_FLOP * (size / 512) ** 2))
 
-    def passed(self, tokens: int = 0, images: int = 0) -> float:
+    def passed(self, tokens: int = 0, images: int = 0, launches: float = 1.0) -> float:
         """Seconds of a forward pass over tokens and over prompts with their images, without a CUDA graph."""
         tokens += images * (PROMPT + self.shape.image_tokens)
         work = _roofline(self.shape.weight_bytes, 2 * self.shape.parameters * tokens)
-        return max(LAUNCH_S * self.shape.layers, work) if tokens else 0.0
+        return max(launches * LAUNCH_S * self.shape.layers, work) if tokens else 0.0
 
     def queries(self, at_once: int, rounds: int, rows: int, by: str) -> list[Work]:
         """Images that an attack samples, so many at once, and judges."""
@@ -157,11 +160,13 @@ class Training:
     @property
     def rows(self) -> int:
         """Rows that are trained on at once."""
-        return {"none": 1, "mixed": self.settings.variant.cuts + 1}.get(self.settings.variant.context, 2)
+        variant = self.settings.variant
+        return 1 if variant.context == "none" else variant.rows_read
 
     def work(self, speed: Speed) -> Work:
         """What it takes; reading the frozen states of its pairs is little beside it."""
-        return speed.windows(self.windows, self.length, self.rows, self.settings.micro_batch)
+        to = self.settings
+        return speed.windows(self.windows, self.length, self.rows, to.micro_batch, to.lora is not None)
 
 
 def pairs_of(config: Config, concept: str) -> int:

@@ -1,7 +1,8 @@
 """Relearning: benign fine-tuning of an erased model, and whether the concept comes back with it.
 
 The images are the original model's own of safe prompts, so that nothing in them shows the concept and nothing
-new is taught. Trained are the weights that the erasure trained.
+new is taught. Trained are the weights that the erasure trained; of methods with LoRA, which changes nearly
+all weights, those that methods without it train.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,7 +44,7 @@ def relearn(
 
     Args:
         attacked: the erased model.
-        names: modules of the language model that the erasure trained.
+        names: modules of the language model that are trained.
         safe: P prompts that are trained on.
         images: (P, T) int64, tokens of the original model's images of them.
         prompts: N rows with prompt_id, prompt, object and window, rendered with their usual random numbers.

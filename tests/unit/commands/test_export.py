@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard
@@ -15,7 +16,9 @@ from transformers import GenerationConfig, JanusForConditionalGeneration
 from ear.commands.export import export_model
 from ear.commands.model_card import AUTHORS_FILE, CARD, model_card
 from ear.erasure.edited_weights import FORMAT, EditedFacts, load_edited, put_weights
+from ear.erasure.lora import initial_factors
 from ear.erasure.release import read_authors_weights
+from ear.erasure.trainer import trained_modules
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.protocols import AXES
 from ear.models.chat_format import image_prompt
@@ -73,6 +76,17 @@ def exported(folder, backbone, **facts):
     return folder / "export", edited
 
 
+def low_rank(folder, backbone):
+    """Edited weights of a method with LoRA that was not trained: factors of noise."""
+    modules = trained_modules(backbone, 2, linears=True)
+    factors = initial_factors(modules, 3, seed=0)
+    generator = torch.Generator().manual_seed(3)
+    for factor in factors.values():
+        factor.copy_(torch.randn(factor.shape, generator=generator) * 0.1)
+    settings = {"layers": 2, "lora": {"rank": 3, "alpha": 6.0}}
+    return save(folder / "weights.safetensors", factors, backbone, settings=settings)
+
+
 def card_of(folder, table, prompt=PROMPT, reference="tiny", revision=None, **facts):
     """The card alone, of a table of metrics."""
     write_csv(folder / "metrics.csv", table)
@@ -87,6 +101,10 @@ def lines_of(text):
     """Lines of the card's table of measurements."""
     measured = text.split("## Measurements")[1].split("## Limits")[0]
     return [line for line in measured.splitlines() if line.startswith("| `")]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def code_of(card):
@@ -152,6 +170,33 @@ def test_the_folder_holds_the_adapted_weights_in_the_backbones_dtype(tmp_path):
     assert (folder / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("lora", [False, True], ids=["whole", "lora"])
+def test_peft_puts_the_adapter_on_the_frozen_model(tmp_path, lora):
+    """And the model is then the exported one: exactly with whole weights, up to rounding with factors."""
+    from peft import PeftModel  # takes seconds
+
+    backbone, tokens = tiny_backbone(), torch.arange(20)[None]
+    backbone.save(tmp_path / "frozen")
+    write_csv(tmp_path / "metrics.csv", METRICS_CSV.frame(ROWS))
+    if lora:
+        edited, folder = low_rank(tmp_path, backbone), tmp_path / "export"
+        export_model(folder, backbone, edited, tmp_path / "metrics.csv", SUBJECT)
+    else:
+        folder, _ = exported(tmp_path, backbone)
+    whole, base = (
+        JanusForConditionalGeneration.from_pretrained(path) for path in (folder, tmp_path / "frozen")
+    )
+    with torch.no_grad():
+        frozen, wanted = base(tokens).logits, whole(tokens).logits
+        found = PeftModel.from_pretrained(base, folder / "adapter")(tokens).logits
+    assert (found - wanted).abs().max() <= (1e-4 if lora else 0)
+    assert (found - frozen).abs().max() > 0.1
+    assert (folder / AUTHORS_FILE).exists() != lora
+    card = (folder / CARD).read_text()
+    assert ("14 linear layers, each by a product of low-rank factors" in card) == lora
+    assert (AUTHORS_FILE in card) != lora
+
+
 def test_generation_config_has_what_drawing_needs_even_where_the_backbone_had_it_not(tmp_path):
     backbone = tiny_backbone()
     backbone.model.generation_config = GenerationConfig()
@@ -214,15 +259,15 @@ def test_prompts_with_quotes_are_code_all_the_same(tmp_path):
 def test_an_export_that_fails_leaves_what_was_there(tmp_path):
     backbone = tiny_backbone()
     folder, _ = exported(tmp_path, backbone)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = contents(folder)
     other = tiny_backbone(seed=1)
     frozen = weights_of(other)
     arguments = (tmp_path / "weights.safetensors", tmp_path / "metrics.csv")
     refused(lambda: export_model(folder, other, *arguments, SUBJECT), "edited from backbone")
     no_guidance = SUBJECT | {"guidance": 1.0}
     refused(lambda: export_model(folder, backbone, *arguments, no_guidance), "found 1.0, wanted more than 1")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert contents(folder) == before
     assert same(weights_of(other), frozen)
     assert len(list(tmp_path.iterdir())) == 3
     exported(tmp_path, backbone)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before  # the same export again
+    assert contents(folder) == before  # the same export again

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import yaml
 
 from ear.config import parse_config
 from ear.config.parsing import read_config
-from ear.erasure.variants import Settings
+from ear.erasure.variants import Lora, Settings
 from ear.errors import InputError
 from ear.models.catalogue import load_catalogue, shapes_of
 
@@ -68,9 +68,14 @@ BROKEN = [
     (MINE, {"variant": "ear", "overrides": {"window": 65}}, ["overrides.window", "65", "64"]),
     (MINE, NEGATIVE | {"overrides": {"eta": 1.0}}, ["mine.overrides", "trains nothing"]),
     (MINE, {"variant": "obliviate", "overrides": {"context": "none"}}, ["mine.overrides.context", "aligned"]),
-    (MINE, {"variant": "ear-prefix", "overrides": {"rows": "both"}}, ["overrides.rows: found both", "conditional"]),
+    (MINE, {"variant": "prefix-redirect", "overrides": {"rows": "both"}}, ["overrides.rows: found both", "conditional"]),
+    ("concepts.church.anchors", ["a barn", "old Churches"], ["church.anchors[1]: found 'church'", "none of its names"]),
     (MINE, {"variant": "ear", "overrides": {"context": "mixed"}}, ["overrides.context: found mixed", "none or"]),
     (MINE, {"variant": "ear", "overrides": {"cuts": 4}}, ["mine.overrides.cuts is not allowed", "context"]),
+    (MINE, {"variant": "ear", "overrides": {"lora": {"rank": 0, "alpha": 16}}}, ["lora.rank", "0", "than or equal to 1"]),
+    (MINE, {"variant": "ear", "overrides": {"lora": {"rank": 4}}}, ["overrides.lora.alpha is required"]),
+    (MINE, {"variant": "ear", "overrides": {"lora": {"rank": 4, "alpha": 0.0}}}, ["lora.alpha", "0.0", "than 0"]),
+    ("erasure.lora", {"rank": 4, "alpha": 8.0, "dropout": 0.1}, ["unknown key", "dropout", "alpha, rank"]),
     (MINE, {"variant": "ear", "sequential": True}, ["mine.sequential is not allowed without erase"]),
     (MINE, {"variant": "ear", "erase": ["church", "owl"]}, ["mine.erase", "owl", "church, van-gogh"]),
     (MINE, {"variant": "ear", "erase": ["fire", "fire"]}, ["mine.erase", "fire, fire", "once"]),
@@ -339,6 +344,24 @@ def test_configs_of_the_repository_are_valid():
         assert config.experiment == ("mini" if path.name == "config.yaml" else path.stem)
 
 
+def test_a_context_with_anchors_is_one_of_safe_prompts_where_no_concept_has_any():
+    raw = changed(
+        "methods.mine", {"variant": "prefix-redirect"}, changed("concepts.fire.anchors", ["at dusk"])
+    )
+    both = {"variant": "prefix-redirect", "erase": ["church", "fire"]}
+    config = parse_config(changed("methods.both", both, raw), "config.yaml", SHAPES)
+    found = {
+        (concept, method): config.settings(concept, method).variant.context
+        for concept, method in (("church", "mine"), ("fire", "mine"), ("church", "both"))
+    }
+    assert list(found.values()) == ["mixed", "anchored", "anchored"]
+    read = {(concept, context) for concept, _, context, _ in config.sequences()}
+    assert read >= {("church", "mixed"), ("fire", "anchored"), ("church", "anchored")}
+    fire = {"context": "anchored", "names": ["on fire"], "anchors": ["at dusk"]}
+    assert config.pairing("fire", "anchored") == fire
+    assert config.pairing("fire", "aligned") == {"context": "aligned"}
+
+
 def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     raw = changed(
         "methods.mine",
@@ -352,4 +375,9 @@ def test_a_method_is_its_variant_the_experiment_and_its_own_choices():
     assert ear.variant.window == MINI["concepts"]["church"]["window"]
     assert config.settings("church", "wga").threshold is None
     assert config.trained_windows("church", "wga") == [MINI["concepts"]["church"]["window"]]
-    assert Settings.from_dict(json.loads(json.dumps(asdict(mine)))) == mine
+    assert Settings.from_dict(json.loads(json.dumps(mine.to_dict()))) == mine
+    assert "lora" not in mine.to_dict()  # edited weights of before there was LoRA keep their bytes
+    raw = changed("methods.mine", {"variant": "ear", "overrides": {"lora": {"rank": 4, "alpha": 8}}})
+    low = parse_config(raw, "config.yaml", SHAPES).settings("church", "mine")
+    assert low == replace(ear, lora=Lora(4, 8.0))
+    assert Settings.from_dict(json.loads(json.dumps(low.to_dict()))) == low

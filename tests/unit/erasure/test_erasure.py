@@ -2,23 +2,35 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ear.erasure.sequences import cuts, sample_sequences
+from ear.erasure.sequences import cuts, pairs_of, prompts_of, sample_sequences
 from ear.erasure.trainer import Trainer, window_bounds
-from ear.erasure.variants import VARIANTS, Settings, Threshold, Variant
+from ear.erasure.variants import MIXED, VARIANTS, Settings, Threshold, Variant
 from ear.errors import InputError
 from tests import oracles
 from tests.tiny import tiny_backbone
 
 PAIRS = [
-    ("a", "a photo of a church on a hill at night", "a photo of a red house on a hill at night"),
-    ("b", "there is a church in the snow", "there is a car in the snow"),
-    ("c", "a view of a blue tree by the sea on fire", "a view of a blue tree by the sea"),
+    (
+        "a",
+        "a photo of a church on a hill at night",
+        "a photo of a red house on a hill at night",
+        "a barn at night",
+    ),
+    (
+        "b",
+        "there is a church in the snow",
+        "there is a car in the snow",
+        "there is a very old barn in the snow",
+    ),
+    ("c", "a view of a blue tree by the sea on fire", "a view of a blue tree by the sea", "a tree in sepia"),
 ]
+"""Pairs with anchors, which context "anchored" alone reads."""
 
 
 def chosen(variant: Variant, threshold: float | Threshold | None = None, **changes) -> Settings:
@@ -49,9 +61,9 @@ def trained(overrides, window, **shape):
     ours = list(trainer.weights().values())
     trainer.restore()
     order = [[pair[0] for pair in PAIRS].index(pair_id) for pair_id, _ in trainer.order][: len(PAIRS)]
-    if overrides.variant.context == "mixed":
+    if overrides.variant.context in MIXED:
         count, steps = overrides.variant.cuts, backbone.num_image_tokens
-        sequences["cuts"] = torch.stack([cuts(pair_id, count, steps) for pair_id, _, _ in PAIRS])
+        sequences["cuts"] = torch.stack([cuts(pair_id, count, steps) for pair_id, *_ in PAIRS])
     naive, history = oracles.train(
         backbone,
         [PAIRS[row] for row in order],
@@ -70,28 +82,37 @@ def assert_equal_runs(ours, log, naive, history):
         assert (mine - theirs).abs().max() <= 1e-9
 
 
-@pytest.mark.parametrize("name", ["released", "paper", "ear", "obliviate", "gradient-ascent", "ear-prefix"])
+@pytest.mark.parametrize(
+    "name", ["released", "paper", "ear", "obliviate", "gradient-ascent", "prefix-redirect"]
+)
 @settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(data=st.data())
 def test_weights_equal_the_naive_loop(name, data):
     def draw(label, *values):
         return data.draw(st.sampled_from(values), label=label)
 
-    baseline = name in ("obliviate", "gradient-ascent", "ear-prefix")
+    mixed = {}
+    if name == "prefix-redirect":
+        mixed = {
+            "cuts": draw("cuts", 1, 4),
+            "retain": draw("λ", 0.0, 2.0),
+            "context": draw("context", *MIXED),
+        }
+    baseline = name in ("obliviate", "gradient-ascent", "prefix-redirect")
     grid = draw("grid", 2, 3)
     overrides = chosen(
         VARIANTS[name],
         threshold=draw("μ", None, 0.3, 2.0, 30.0),
         layers=draw("layers", 1, 2, 3),
         eta=draw("eta", 0.0, 0.5, 2.0),
-        optimiser=draw("optimiser", "adam", "sgd"),
+        optimiser=draw("optimiser", "adam", "adamw", "sgd"),
         passes=draw("passes", 1, 2),
         micro_batch=draw("micro_batch", 1, 2, 3, 64),
         rows="conditional" if baseline else draw("rows", "both", "conditional"),
         encoding=draw("encoding", "raw", "chat"),
         tail=draw("tail", "drop", "keep"),
         max_grad_norm=draw("max_grad_norm", None, 0.1),
-        **({"cuts": draw("cuts", 1, 4), "retain": draw("λ", 0.0, 2.0)} if name == "ear-prefix" else {}),
+        **mixed,
     )
     if overrides.threshold:
         on = draw("threshold", "window-sum", "window-mean", "token")
@@ -117,17 +138,40 @@ def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, step
     assert drawn == sorted(drawn) and len(drawn) == count
 
 
+def test_anchors_take_the_place_of_every_name_in_turns():
+    """Where an unsafe prompt holds no name, or the concept has no anchor, the safe prompt is the anchor."""
+    rows = [
+        ("a", "a church by two CHURCHES", "a house"),
+        ("b", "a minster on a hill", "a hill"),
+        ("c", "a spire", "a tree"),
+        ("d", "the church", "the tree"),
+    ]
+    table = pd.DataFrame(rows, columns=["pair_id", "unsafe_prompt", "safe_prompt"])
+    names, phrases = ["church", "minster"], ["barn", "castle"]
+    anchors = ["a barn by two barn", "a castle on a hill", "a tree", "the castle"]
+    found = pairs_of(table, "anchored", names, phrases)
+    assert found == [(*row, anchor) for row, anchor in zip(rows, anchors, strict=True)]
+    assert pairs_of(table, "anchored", names) == [(*row, row[2]) for row in rows]
+    assert pairs_of(table, "mixed", names, phrases) == rows
+    assert prompts_of(found[0]) == {
+        "unsafe": rows[0][1],
+        "safe": "a house",
+        "safe-2": "a house",
+        "anchor": anchors[0],
+    }
+
+
 def test_the_frozen_model_never_reads_the_beginning_that_shows_the_concept():
     """The teacher stays as it is, whatever the unsafe sequence is; what a step reads does not."""
     backbone = tiny_backbone(dtype="float64")
-    overrides = chosen(VARIANTS["ear-prefix"])
+    overrides = chosen(VARIANTS["prefix-redirect"])
     sequences = sequences_of(backbone, overrides)
     other = sequences | {"unsafe": sequences["unsafe"].roll(1, dims=1)}
     one, two = (Trainer(backbone, PAIRS, part, overrides, seed=1).examples[0] for part in (sequences, other))
     for mine, theirs in zip(one.teacher, two.teacher, strict=True):
         assert torch.equal(mine, theirs)
     assert not torch.equal(one.sequence, two.sequence)
-    assert one.shares[-1].tolist() == [2.0] * 9
+    assert one.shares[-2:].tolist() == [[4.0] * 9] * 2
     assert one.initial_losses[0] > 0  # of the unsafe prompt, before any image token
 
 
@@ -237,7 +281,7 @@ def test_pairs_are_shuffled_by_the_seed_only_where_the_variant_says_so():
     assert len(orders["ear"]) > 1
 
 
-@pytest.mark.parametrize("name", ["released", "ear", "obliviate", "ear-prefix"])
+@pytest.mark.parametrize("name", ["released", "ear", "obliviate", "prefix-redirect"])
 def test_bfloat16_stays_the_dtype_of_the_weights(name):
     backbone = tiny_backbone(dtype="bfloat16", layers=2)
     overrides = chosen(VARIANTS[name], window=3, micro_batch=2)

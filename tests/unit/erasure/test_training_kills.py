@@ -11,7 +11,7 @@ import torch
 from ear.erasure.run import erase
 from ear.erasure.sequences import pairs_of
 from ear.erasure.trainer import Checkpoint, Trainer
-from ear.erasure.variants import VARIANTS, Threshold
+from ear.erasure.variants import VARIANTS, Lora, Threshold
 from ear.workflow.jobs import TAKEN_OVER
 from ear.world.grammar import Grammar
 from tests.kill import kill_at_random, run_to_the_end
@@ -22,19 +22,20 @@ from tests.unit.images.test_render_kills import hashes
 
 pytestmark = pytest.mark.slow
 
-PAIRS = pairs_of(Grammar("church", "object", "church", seed=42).pairs(40))
+PAIRS = pairs_of(Grammar("church", "object", "church", seed=42).pairs(40), "anchored", ["church"], ["barn"])
 SMALL = partial(tiny_backbone, layers=2)
+LORA = {"lora": Lora(2, 4.0), "optimiser": "adamw"}
 PUBLISHED = ("weights.safetensors", "training.csv", "windows.csv")
 
 
-def train(begun, folder, pairs=4, first=0, mixed=False, windows=(3, 9), eta=1.0, code="", of=SMALL):
+def train(begun, folder, pairs=4, first=0, mixed=False, windows=(3, 9), eta=1.0, code="", of=SMALL, **more):
     """What the job does, on one thread, with a checkpoint after each pair: the tests share two cores."""
     torch.set_num_threads(1)
     backbone, own = of(), {"window": windows[0], "passes": 2}
     overrides = chosen(VARIANTS["ear"], Threshold(None, 0.3, 1.0), micro_batch=4, **own)
     if mixed:
-        overrides = chosen(VARIANTS["ear-prefix"], sequential=True, **own)
-    overrides, table = replace(overrides, eta=eta), PAIRS[first : first + pairs]
+        overrides = chosen(VARIANTS["prefix-redirect"], sequential=True, **own)
+    overrides, table = replace(overrides, eta=eta, **more), PAIRS[first : first + pairs]
     sequences = sequences_of(backbone, overrides, table)
     facts = {"concept": "church", "method": "ear", "fine_tuning_seed": 0, "pairs_sha256": "0" * 64}
     sizes = [pairs - 1, 1] if mixed else None
@@ -76,7 +77,7 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path, kills):
     assert hashes(killed[0]) == hashes(whole[0])
 
 
-@pytest.mark.parametrize("changes", [{}, {"mixed": True}, {"of": tiny_emu3, "windows": (4, 12)}])
+@pytest.mark.parametrize("changes", [{}, {"mixed": True}, {"of": tiny_emu3, "windows": (4, 12)}, LORA])
 def test_a_checkpoint_is_taken_up_and_saves_the_work(tmp_path, monkeypatch, caplog, changes):
     """Stopped in the middle, the second run trains on the rest alone."""
     steps, most = [], [10**6]

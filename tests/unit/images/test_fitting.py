@@ -56,7 +56,7 @@ def test_training(halved, monkeypatch):
 
 
 def test_training_goes_on_where_memory_runs_out(monkeypatch, caplog):
-    wanted = trained(chosen(VARIANTS["ear-prefix"], micro_batch=2))
+    wanted = trained(chosen(VARIANTS["prefix-redirect"], micro_batch=2))
     losses = reading.Reader._losses
 
     def scarce(self, example, start, stop, cache):
@@ -65,7 +65,7 @@ def test_training_goes_on_where_memory_runs_out(monkeypatch, caplog):
         return losses(self, example, start, stop, cache)
 
     monkeypatch.setattr(reading.Reader, "_losses", scarce)
-    wide = chosen(VARIANTS["ear-prefix"], micro_batch=64)
+    wide = chosen(VARIANTS["prefix-redirect"], micro_batch=64)
     with pytest.raises(torch.OutOfMemoryError):  # on the CPU, where bytes are promised
         trained(wide)
     for mine, theirs in zip(trained(wide, on_gpu=True), wanted, strict=True):

@@ -11,7 +11,7 @@ import torch
 
 from ear.erasure.sequences import cuts, load_sequences, made_from, sample_sequences, save_sequences
 from ear.erasure.trainer import Trainer
-from ear.erasure.variants import VARIANTS
+from ear.erasure.variants import MIXED, VARIANTS
 from ear.errors import InputError
 from ear.evaluation.attacks.search import case_losses, open_prompts, token_gradients
 from ear.images.batching import BatchSize
@@ -48,8 +48,8 @@ PROMPTS = [
     "a photo of a red church on a hill at night",
 ]
 PAIRS = [
-    ("a", "a photo of a church on a hill at night", "a photo of a red house on a hill"),
-    ("b", "a church", "a tree at night"),
+    ("a", "a photo of a church on a hill at night", "a photo of a red house on a hill", "a red tree"),
+    ("b", "a church", "a tree at night", "a photo of a house at night"),
 ]
 
 
@@ -111,8 +111,8 @@ def test_sampled_codes_equal_the_naive_loop(name, negative, given):
         ("single-step", 1, {"layers": 1}),
         ("obliviate", 12, {"micro_batch": 5}),
         ("gradient-ascent", 7, {"micro_batch": 4, "passes": 2}),
-        ("ear-prefix", 12, {"micro_batch": 4}),
-        ("ear-prefix", 4, {"micro_batch": 3, "cuts": 2}),
+        ("prefix-redirect", 12, {"micro_batch": 4}),
+        ("prefix-redirect", 4, {"micro_batch": 3, "cuts": 2, "context": "mixed"}),
     ],
 )
 @pytest.mark.parametrize("name", [*GENERATED, "liquid"])
@@ -126,7 +126,7 @@ def test_edited_weights_equal_the_naive_loop(name, method, window, changes):
     log = trainer.run(window, desc="test")
     found, before = trainer.weights(), trainer._frozen
     trainer.restore()
-    if variant.context == "mixed":
+    if variant.context in MIXED:
         steps = one.num_image_tokens
         sequences["cuts"] = torch.stack([cuts(pair_id, variant.cuts, steps) for pair_id, *_ in PAIRS])
     threshold = settings.threshold and settings.threshold.value

@@ -97,7 +97,7 @@ def test_no_sequences_are_sampled_of_a_broken_model(finish):
     assert "a photo of a church on a hill at night" in line
 
 
-@pytest.mark.parametrize("method", ["released", "ear", "ear-prefix"])
+@pytest.mark.parametrize("method", ["released", "ear", "prefix-redirect"])
 def test_no_teacher_is_a_broken_model(finish, method):
     settings = chosen(METHODS[method])
     sequences = sequences_of(tiny_backbone(), settings)

@@ -7,9 +7,13 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ear.erasure.lora import hooked, initial_factors
+from ear.erasure.trainer import trained_modules
+from ear.erasure.variants import Lora
 from ear.evaluation.attacks.attacked_model import image_losses
 from ear.models.memory import (
     Dimensions,
+    _saved,
     answering,
     drawing,
     frozen_states,
@@ -88,6 +92,7 @@ def test_needs_grow_with_the_batch():
         lambda size: drawing(JANUS_7B, size, 2, 40),
         lambda size: frozen_states(JANUS_7B, size, 40),
         lambda size: training(JANUS_7B, 2, size, 40, 5),
+        lambda size: training(JANUS_7B, 1, size, 40, 30, rank=32),
         lambda size: answering(JANUS_7B, size, 676, 48),
         lambda size: relearning(JANUS_7B, size, 40, 5, 1),
         lambda size: gradients(JANUS_7B, size, 40, 144),
@@ -152,4 +157,15 @@ def test_activations_are_what_autograd_keeps(dtype, heads, key_value_heads, grid
     formula = gradients(shape, images, length, grid**2, layers=2)
     assert counted(backbone, run) <= formula
     with sdpa_kernel(SDPBackend.MATH):
+        assert formula / 1.5 <= counted(backbone, run) <= formula
+
+    backbone.model.requires_grad_(False)
+    modules, lora = trained_modules(backbone, layers, linears=True), Lora(4, 8.0)
+    factors = initial_factors(modules, lora.rank, seed=0)
+    size = sum(factor.requires_grad_(True).nbytes for factor in factors.values())
+    assert size == shape.trained_bytes(layers, lora.rank)
+    columns = length + grid**2 - 1
+    formula += _saved(shape, images, columns, columns, layers, lora.rank)
+    formula += size - _saved(shape, images, columns, columns, 2)
+    with hooked(modules, factors, lora), sdpa_kernel(SDPBackend.MATH):
         assert formula / 1.5 <= counted(backbone, run) <= formula
