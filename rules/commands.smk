@@ -46,11 +46,7 @@ rule plan:
 
 rule cost:
     params:
-        trained=[
-            (*run, len(experiment.trained_windows(run[0].split(JOINT)[0], run[1])))
-            for run in experiment.edited_weights()
-            if experiment.methods[run[1]].trains
-        ],
+        trained=trained_jobs(),
         logs=paths("logs"),
         record=paths.table("cost.csv"),
     log:

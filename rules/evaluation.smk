@@ -123,6 +123,8 @@ rule tabulate:
         code=code("evaluation_tabulate"),
         shown_method=experiment.evaluation.shown_method,
         image_tokens=experiment.image_tokens,
+        trained=trained_jobs(),
+        logs=paths("logs"),
         runs=experiment.runs(),
         attacked=experiment.attacked_runs(),
         windows={

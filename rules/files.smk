@@ -177,6 +177,16 @@ def trained_for(concept):
     return [name for name in experiment.methods_of(concept) if experiment.methods[name].trains]
 
 
+def trained_jobs():
+    """(concept, method, seed) of all jobs that train, each with its own window length and the number of all."""
+    firsts = [(run, (run[0].split(JOINT)[0], run[1])) for run in experiment.edited_weights()]
+    return [
+        (*run, experiment.method_window(*first), len(experiment.trained_windows(*first)))
+        for run, first in firsts
+        if experiment.methods[run[1]].trains
+    ]
+
+
 def manifests_of(runs):
     """Manifests of some runs, run by run and shard by shard."""
     return [paths.run("images", *run, f"shard{shard}/manifest.csv") for run in runs for shard in SHARDS]

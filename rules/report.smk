@@ -148,6 +148,7 @@ rule write_report:
         shown=SHOWN,
         captions_sha256=fingerprints([caption for *_, caption, _ in SHOWN]),
         logs=paths("logs"),
+        trained=trained_jobs(),
         runs=described(gallery_runs()),
         config=experiment.model_dump(),
         stand_ins=REHEARSED,

@@ -3,6 +3,7 @@
 from ear.workflow.jobs import job
 
 with job(snakemake):
+    from ear.erasure.cost import cost_of_methods, cost_table
     from ear.evaluation.attacks import ATTACK_COLUMNS
     from ear.evaluation.columns import (
         DETECTION_COUNTS_CSV,
@@ -53,7 +54,8 @@ with job(snakemake):
 
     card = score_card(METRICS_CSV.read(output.metrics), params.image_tokens)
     write_csv(output.score_card, card)
-    write_text(output.latex, to_latex(card))
+    costs = cost_of_methods(cost_table(params.trained, params.logs))
+    write_text(output.latex, to_latex(card, costs))
     if output.deviations:
         windows = WINDOW_LENGTH_CSV.read(output.windows)
         counts = DETECTION_COUNTS_CSV.read(output.detections)

@@ -7,6 +7,7 @@ from ear.workflow.jobs import job
 STAND_INS = "Every model behind this page is a tiny random stand-in: its numbers and images mean nothing."
 
 with job(snakemake):
+    from ear.erasure.cost import cost_of_methods, cost_table
     from ear.report.figures.images import image_sources
     from ear.report.page import collect_provenance, provenance_sections, render_report
     from ear.workflow.files import write_json
@@ -24,6 +25,7 @@ with job(snakemake):
         warning=STAND_INS if params.stand_ins else "",
         metrics=Path(source.metrics),
         score_card=Path(source.score_card),
+        costs=cost_of_methods(cost_table(params.trained, params.logs)),
         deviations=Path(source.deviations) if source.deviations else None,
         figures=[
             (section, Path(path), Path(caption), concept) for section, path, caption, concept in params.shown

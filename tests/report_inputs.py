@@ -20,6 +20,7 @@ METHODS = ("original", "wga", "ear")
 RUNS = (("original", 0), ("wga", 0), ("ear", 0), ("ear", 1))
 SETS = ("retention", "target", "prefix-16", "prefix-4")
 SENSITIVE = "fire"
+COSTS = {("church", "ear"): (12.345, 70123.0), ("church", "wga"): (3456.7, 950.0)}
 FID = {"original": 1.2, "wga": 9.9}
 SECTIONS = {"tradeoff": "Erased and kept", "prefix": "Attacks", "concept-rate": "More figures"}
 PROMPTS = 4
@@ -74,6 +75,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         "warning": f"Stand-ins {HOSTILE}",
         "metrics": folder / "metrics.csv",
         "score_card": folder / "score-card.csv",
+        "costs": COSTS,
         "figures": figures,
         "galleries": galleries,
         "provenance": {"Run": {"seed": 42, "note": HOSTILE}, "Config": f"title: {HOSTILE}\nseed: 42\n"},

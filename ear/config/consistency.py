@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from ear.config.concepts import Concept
 from ear.config.experiment import Config
 from ear.config.methods import BOUND, IMAGES, NEGATIVE_PROMPT, NONE, PUBLISHED, STABLE_DIFFUSION, Method
+from ear.config.paths import Paths
 from ear.erasure.variants import MIXED, VARIANTS
 from ear.judges.imagenet import imagenet_labels
 from ear.models.catalogue import Shape
@@ -34,6 +36,7 @@ def check(config: Config) -> None:
         ValueError: the first thing that is wrong.
     """
     shape = config.shape
+    _check_assets(config)
     _check_prompts(config)
     (_check_drawn if config.world else _check_photographs)(config, shape)
     _check_texts(config)
@@ -58,6 +61,13 @@ def _required(key: str, why: str) -> ValueError:
 
 def _refused(key: str, why: str, remedy: str = "remove it") -> ValueError:
     return ValueError(f"{key} is not allowed {why}; {remedy}")
+
+
+def _check_assets(config: Config) -> None:
+    """What is fetched is linked into a folder of the results, which is none to fetch from."""
+    links = Path(Paths(config.experiment)("models"))
+    if config.assets.root is not None and Path(config.assets.root).resolve() == links.resolve():
+        raise _wrong("assets.root", config.assets.root, "another folder: this one gets links to the assets")
 
 
 def _check_prompts(config: Config) -> None:

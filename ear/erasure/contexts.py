@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from ear.erasure.cost import TEACHER
 from ear.erasure.objectives import Example, Objective, States
 from ear.erasure.sequences import Pair, context_free_states, cuts, fitted, prompts_of, read_alone, read_prompt
 from ear.erasure.variants import SEQUENCE_NAMES, Variant
@@ -58,7 +59,7 @@ class Reader(ABC):
         )
         batches = BatchSize(size).each(range(len(pairs)), read)
         total = -(-len(pairs) // size)
-        shown = progress(batches, desc="teacher's states", unit=f"{size} pairs", total=total)
+        shown = progress(batches, desc=TEACHER, unit=f"{size} pairs", total=total)
         examples = list(chain.from_iterable(shown))
         for (pair_id, *_), example in zip(pairs, examples, strict=True):
             require_losses(example.initial_losses, partial("pair {}, image token {}".format, pair_id))

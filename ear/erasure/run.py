@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from ear.erasure.cost import TRAINING
 from ear.erasure.edited_weights import WINDOW_COLUMNS, backbone_facts, save_edited
 from ear.erasure.sequences import Pair
 from ear.erasure.trainer import SECONDS_BETWEEN, Checkpoint, Trainer, key_of
@@ -124,7 +125,7 @@ def erase(
         else:
             trainer = trainer or Trainer(backbone, pairs, sequences, settings, seed, sizes)
             checkpoint = Checkpoint(folder / f".training-W{window}.pt", of, seconds_between_checkpoints)
-            log = trainer.run(window, desc=f"erasing with W = {window}", checkpoint=checkpoint)
+            log = trainer.run(window, desc=TRAINING.format(window), checkpoint=checkpoint)
             metadata = {**made_from, "window": window, "threshold": trainer.threshold(window)}
             save_edited(kept.edited, trainer.weights(), frozen, metadata)
             kept.save(log)

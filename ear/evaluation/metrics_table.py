@@ -88,7 +88,7 @@ OF_IMAGES: dict[str, Callable[[pd.DataFrame], Interval]] = {
 
 def with_attacks(verdicts: pd.DataFrame, attacks: pd.DataFrame | None) -> pd.DataFrame:
     """Verdicts on the images of prompts, then those on attacks, of which nothing but the verdict is known."""
-    if attacks is None:
+    if attacks is None or attacks.empty:
         return verdicts
     known = [name for name in VERDICTS_CSV.columns if name in attacks]
     return pd.concat([verdicts, attacks[known].dropna(axis="columns", how="all")], ignore_index=True)

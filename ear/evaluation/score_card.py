@@ -1,5 +1,6 @@
 """The score card: each axis of the evaluation as one number a method, and the Pareto front."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,14 @@ PREFIX_SHARE = 1 / 4
 """Of the image's tokens: longer prefixes are most of what is to be seen, and count as no attack."""
 WORST = Axis("worst", (), SHOWN, "Worst", "the highest of all rates of the concept")
 """The column after those of the concept: made of them, so no entry of the registry."""
+
+Costs = Mapping[tuple[str, str], tuple[float, float]]
+"""(concept, method) → seconds and peak memory in MB of erasing (``ear.erasure.cost.cost_of_methods``)."""
+COST = {
+    "Time (s)": "seconds of fine-tuning with the own window length, teacher included; mean over seeds",
+    "Memory (GB)": "peak memory of the fine-tuning job: the GPU's where it used one",
+}
+"""Heading → meaning of the columns of costs. They differ from run to run: score-card.csv has none."""
 
 Cells = Mapping[str, Mapping[str, Any]]
 """Axis → its row of the card; those of one method."""
@@ -147,18 +156,31 @@ def fewer_mark(row: Mapping[str, Any]) -> str:
     return "*" if row["measured"] < row["of"] else ""
 
 
-def to_latex(card: pd.DataFrame) -> str:
-    r"""Two LaTeX ``tabular`` with booktabs: what is left of the concept, with the front, and what is kept.
+def cost_texts(costs: Costs, concept: str, method: str) -> list[str]:
+    """Seconds and GB of erasing; dashes where nothing was trained or no time is known."""
+    seconds, memory = costs.get((concept, method), (math.nan, math.nan))
+    return [short(seconds), short(memory / 1000)]
+
+
+def short(value: float) -> str:
+    """A number with three digits, or with all before the point; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def to_latex(card: pd.DataFrame, costs: Costs) -> str:
+    r"""Three LaTeX ``tabular`` with booktabs: what is left of the concept, and the front; what is kept; cost.
 
     ``\input`` them in a ``table*``. Rates are rounded to whole percent; ends of intervals stand above and
     below. A circle: on the Pareto front.
     """
     axes = columns_of(card)
     parts = [[axis for axis in axes if axis.of_concept == left] for left in (True, False)]
-    return "\\par\\medskip\n".join(_tabular(card, part) for part in parts if part)
+    rows = [_latex_rows(card, part) for part in parts if part]
+    rows.append({name: dict(zip(COST, cost_texts(costs, *name), strict=True)) for name in rows[0]})
+    return "\\par\\medskip\n".join(map(_tabular, rows)).replace("–", "--")
 
 
-def _tabular(card: pd.DataFrame, axes: Sequence[Axis]) -> str:
+def _latex_rows(card: pd.DataFrame, axes: Sequence[Axis]) -> dict[tuple[str, str], dict[str, str]]:
     rows = {}
     for concept in card["concept"].unique():
         for method, cells in card_rows(card, concept):
@@ -166,7 +188,11 @@ def _tabular(card: pd.DataFrame, axes: Sequence[Axis]) -> str:
             if axes[0].of_concept:
                 row["Front"] = r"$\circ$" if on_front(cells) else ""
             rows[concept, method] = row
-    frame = pd.DataFrame.from_dict(rows, orient="index")
+    return rows
+
+
+def _tabular(rows: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
+    frame = pd.DataFrame.from_dict(dict(rows), orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=["Concept", "Method"])
     styled = frame.style.format_index(escape="latex", axis="index")
     tabular: str = styled.to_latex(

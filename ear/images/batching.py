@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import TypeVar
 
+import torch
+
 from ear.errors import InputError
 from ear.images.decoding import forget_compiled, free_memory, kept_bytes
 from ear.models import memory
@@ -107,10 +109,11 @@ def fitting(backbone: Backbone, wanted: int, need: Callable[[Dimensions, int], f
 def drawn_at_once(backbone: Backbone, wanted: int, per_image: int, length: int) -> int:
     """As :func:`fitting`, for images of ``per_image`` guidance rows and prompts of up to ``length`` tokens.
 
-    The last cache stays: it is used again where its shape is asked for.
+    Unconditional rows may be longer. The last cache stays: it is used again where its shape is asked for.
     """
     if backbone.device.type != "cuda":
         return wanted
     shape = dimensions(backbone)
     free = free_bytes(backbone.device) + kept_bytes(backbone)
-    return memory.largest(wanted, free, lambda size: memory.drawing(shape, size, per_image, length))
+    longest = max(length, len(backbone.unconditional(torch.zeros(length, dtype=torch.long))))
+    return memory.largest(wanted, free, lambda size: memory.drawing(shape, size, per_image, longest))

@@ -85,7 +85,14 @@ class Emu3(OneVocabulary):
     ) -> "Emu3":
         classes = Emu3ForConditionalGeneration, Emu3Processor
         model, processor = load_transformers(*classes, reference, settings, dtype, revision, cls.wanted)
-        return cls(model, processor, reference, revision, **own)
+        made = cls(model, processor, reference, revision, **own)
+        tokens, context = made.layout.columns[-2] + 1, model.config.text_config.max_position_embeddings
+        if tokens >= context:
+            raise InputError(
+                f"{reference}: image_size: found {made.image_size[0]}, whose images have {tokens} tokens, "
+                f"wanted fewer tokens than the model's context of {context}"
+            )
+        return made
 
     def check_tokenizer(self) -> None:
         known = self.model.config.vocabulary_map

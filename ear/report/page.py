@@ -16,7 +16,16 @@ from PIL import Image
 from ear.evaluation.cautions import cautions, measures_of_table
 from ear.evaluation.columns import DEVIATIONS_CSV, METRICS_CSV, SCORE_CARD_CSV
 from ear.evaluation.protocols import Axis
-from ear.evaluation.score_card import card_rows, columns_of, fewer_mark, on_front
+from ear.evaluation.score_card import (
+    COST,
+    Costs,
+    card_rows,
+    columns_of,
+    cost_texts,
+    fewer_mark,
+    on_front,
+    short,
+)
 from ear.report.before_after import before_after
 from ear.report.figures.card import cell_colour
 from ear.report.figures.images import ImageSource
@@ -42,6 +51,7 @@ def render_report(
     sample_rows: int,
     metrics: Path,
     score_card: Path,
+    costs: Costs,
     figures: Sequence[tuple[str, Path, Path, str]],
     galleries: Mapping[str, Sequence[ImageSource]],
     provenance: Mapping[str, str | Mapping[str, object]],
@@ -58,6 +68,7 @@ def render_report(
         sample_rows: target prompts a concept for which the images of all methods stand side by side.
         metrics: tables/metrics.csv.
         score_card: tables/score-card.csv.
+        costs: of erasing, by concept and method.
         figures: in the order of the page; its section, PNG file, caption in reStructuredText (as Snakemake's
             own report shows), and the concept that it is of, "" where it is of all. Figures of one caption
             stand next to each other.
@@ -70,7 +81,7 @@ def render_report(
         InputError: a file is missing, unreadable or does not fit the others.
     """
     card = SCORE_CARD_CSV.read(score_card)
-    columns, lines = results_table(card)
+    columns, lines = results_table(card, costs)
     gallery = make_gallery(galleries)
     page = load_template(TEMPLATE, {"script_json": _script_json}, autoescape=True).render(
         title=title,
@@ -81,6 +92,7 @@ def render_report(
         ],
         headline=headline(columns, lines, method),
         columns=columns,
+        cost=COST,
         groups=[list(group) for _, group in groupby(lines, key=lambda line: line["concept"])],
         cautions=_cautions(METRICS_CSV.read(metrics)),
         deviations=[] if deviations is None else _published_lines(DEVIATIONS_CSV.read(deviations)),
@@ -102,22 +114,24 @@ def _script_json(value: object) -> Markup:
     return Markup(script_json(value))
 
 
-def results_table(card: pd.DataFrame) -> tuple[list[Axis], list[dict[str, Any]]]:
+def results_table(card: pd.DataFrame, costs: Costs) -> tuple[list[Axis], list[dict[str, Any]]]:
     """The score card: its columns, and lines (concept and method) with a cell for each, None for no number.
 
     Args:
         card: ``ear.evaluation.score_card.score_card``.
+        costs: of erasing, texts of which are each line's ``cost``.
     """
     columns, lines = columns_of(card), []
     for concept in order_concepts(card["concept"]):
         rows = dict(card_rows(card, concept))
         for method in order_methods(rows):
             cells = [rows[method].get(column.name) for column in columns]
-            line = {"concept": concept, "concept_label": concept_title(concept), "method": method}
-            line["method_label"] = method_style(method).label
+            line: dict[str, Any] = {"concept": concept, "concept_label": concept_title(concept)}
+            line |= {"method": method, "method_label": method_style(method).label}
             seeds = next(int(row["seeds"]) for row in rows[method].values())
             shown = [row and _cell(row, column, card) for row, column in zip(cells, columns, strict=True)]
-            lines.append(line | {"cells": shown, "seeds": seeds, "front": on_front(rows[method])})
+            line |= {"cells": shown, "seeds": seeds, "front": on_front(rows[method])}
+            lines.append(line | {"cost": cost_texts(costs, concept, method)})
     return columns, lines
 
 
@@ -155,20 +169,16 @@ def _published_lines(deviations: pd.DataFrame) -> list[dict[str, str]]:
             "concept": concept_title(str(row["concept"])),
             "method": method_style(str(row["method"])).label,
             "quantity": str(row["quantity"]).replace("_", " "),
-            "published": ("< " if math.isnan(row["tolerance"]) else "") + _short(row["published"]),
-            "reproduced": _short(row["reproduced"]),
+            "published": ("< " if math.isnan(row["tolerance"]) else "") + short(row["published"]),
+            "reproduced": short(row["reproduced"]),
             "interval": ""
             if math.isnan(row["ci_low"])
-            else f"[{_short(row['ci_low'])}, {_short(row['ci_high'])}]",
+            else f"[{short(row['ci_low'])}, {short(row['ci_high'])}]",
             "verdict": str(row["verdict"]),
             "note": "" if pd.isna(row["note"]) else str(row["note"]),
         }
         for row in deviations.to_dict(orient="records")
     ]
-
-
-def _short(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def _cautions(metrics: pd.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ Methods for Text-to-Image Generative Models" (arXiv 2308.01508). There the loss 
 is the cross-entropy of image tokens.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ear.errors import InputError
+from ear.evaluation.attacks import ATTACK_COLUMNS
 from ear.evaluation.attacks.attacked_model import AttackedModel, image_losses
 from ear.evaluation.protocols import INVERSION, INVERSION_CONTROL
 from ear.images.batching import BatchSize, fitting
@@ -25,6 +27,8 @@ from ear.models.memory import Dimensions, gradients
 from ear.prompts.naming import without
 from ear.workflow.progress import progress
 from ear.workflow.seeding import stable_seed
+
+logger = logging.getLogger(__name__)
 
 SIGN = "*"  # the embedding, where prompts are written down
 
@@ -143,10 +147,11 @@ def invert(
         experiment_seed: of all random numbers.
 
     Returns:
-        One row for each of these N − n prompts and for each in the control, ``ATTACK_COLUMNS``.
+        One row for each of these N − n prompts and for each in the control, ``ATTACK_COLUMNS``; none where no
+        image shows the concept.
 
     Raises:
-        InputError: there is no prompt to render, no image shows the concept, or a loss is not finite.
+        InputError: there is no prompt to render, or a loss is not finite.
     """
     backbone = attacked.backbone
     if len(prompts) <= len(images):
@@ -157,10 +162,11 @@ def invert(
     images = images.to(backbone.device)
     shown = np.flatnonzero(attacked.verdicts(images)["shown"]).tolist()
     if not shown:
-        raise InputError(
-            f"inversion: found none of the original's first {len(images)} images with the concept, wanted "
-            "some: raise axes.inversion.images"
+        told = (
+            "inversion: none of the original's first %d images shows the concept: raise axes.inversion.images"
         )
+        logger.warning(told, len(images))
+        return pd.DataFrame(columns=ATTACK_COLUMNS)
     ids = [inverted_ids(backbone, prompt, names, placeholder(backbone)) for prompt in prompts["prompt"]]
     start = backbone.embed_text(vocabulary).float().mean(dim=0)
     learned_from = [ids[row] for row in shown]

@@ -161,6 +161,11 @@ def test_only_what_decides_an_answer_is_asked_by():
 BROKEN_ON_PRETRAINED = [
     ("prompts", MINI["prompts"], ["prompts is not allowed because all concepts have published prompts"]),
     ("assets.stand_ins", {"pairs": 4, "targets": 4, "general": 4}, ["assets", "root"]),
+    (
+        "assets.root",
+        f"./results/x/../{PAPER['experiment']}/models/",
+        ["root: found ./results", "links to the"],
+    ),
     ("concepts.church.published", ..., ["prompts is required", "church"]),
     (f"{JUDGE}.group", "object", ["group is not allowed without world: drawn"]),
     (f"{JUDGE}.by", "resnet", ["judge.by", "resnet", "classifier", "nudenet"]),

@@ -1,15 +1,18 @@
 """Concept inversion against a naive loop, on small random backbones with a judge made for the test."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from ear.errors import InputError
 from ear.evaluation.attacks import ATTACK_COLUMNS
 from ear.evaluation.attacks.inversion import embedded, invert, inverted_ids, learn, placeholder
+from ear.evaluation.metrics_table import with_attacks
 from ear.images.rendering import image_seed
 from ear.images.sampling import sample_prompts
 from ear.judges.base import Verdicts
+from ear.workflow.files import read_csv, write_csv
 from tests.oracles import naive_inversion, prompt_rows, sample_one
 from tests.tiny import tiny_backbone
 from tests.unit.evaluation.test_attacks import GUIDANCE, rendering_attacked, targets, token_id
@@ -100,12 +103,21 @@ def test_images_with_the_concept_are_learned_from_and_the_other_prompts_rendered
     assert any((a != b).any() for a, b in zip(attacked.judge.seen[2:4], attacked.judge.seen[4:], strict=True))
 
 
-@pytest.mark.parametrize(
-    ("shown", "rows", "words"),
-    [((False, False), 4, "found none of the original's first 2 images"), ((True, True), 2, "found 2 target")],
-)
-def test_nothing_to_learn_from_and_nothing_to_render_are_errors(shown, rows, words):
+def invert_with(*shown, rows):
     attacked = rendering_attacked(tiny_backbone(layers=1))
     attacked.judge = Scripted(*shown)
-    with pytest.raises(InputError, match=words):
-        invert(attacked, ["church"], torch.arange(20, 30), IMAGES, targets()[:rows], 1, 0.05, 42)
+    return invert(attacked, ["church"], torch.arange(20, 30), IMAGES, targets()[:rows], 1, 0.05, 42)
+
+
+def test_nothing_to_render_is_an_error():
+    with pytest.raises(InputError, match="found 2 target"):
+        invert_with(True, True, rows=2)
+
+
+def test_of_a_concept_that_the_original_does_not_draw_there_are_no_rows_and_one_warning(caplog, tmp_path):
+    found = invert_with(False, False, rows=4)
+    (record,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert "first 2 images shows the concept: raise axes.inversion.images" in record.getMessage()
+    write_csv(tmp_path / "verdicts.csv", pd.concat([found], ignore_index=True))
+    read = read_csv(tmp_path / "verdicts.csv", ATTACK_COLUMNS)
+    assert read.empty and with_attacks(targets(), read).equals(targets())

@@ -49,11 +49,11 @@ def test_an_axis_is_added_by_one_entry(monkeypatch, tmp_path):
     assert set(added["metric"]) == {SHOWN}
     assert "paraphrase-german" in set(comparisons(jobs, "ear")["prompt_set"])
     card = score_card(metrics, 64)
-    assert "Paraphrase" in to_latex(card)
+    assert "Paraphrase" in to_latex(card, {})
     write_csv(tmp_path / "card.csv", card)
     drawn = figure(SimpleNamespace(table=tmp_path / "card.csv"), None)
     assert "Paraphrase (%) ↓" in [text.get_text() for text in drawn.axes[0].texts]
-    found, lines = results_table(card)
+    found, lines = results_table(card, {})
     assert MADE_UP in found and all(line["cells"][found.index(MADE_UP)] for line in lines)
     assert asks_for_concept("paraphrase-german")
 

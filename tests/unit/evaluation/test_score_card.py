@@ -84,7 +84,7 @@ def test_the_table_read_back_is_the_same(card, tmp_path):
     write_csv(tmp_path / "score-card.csv", card)
     read = SCORE_CARD_CSV.read(tmp_path / "score-card.csv")
     pd.testing.assert_frame_equal(read.drop(columns="front"), card.drop(columns="front"), check_dtype=False)
-    assert to_latex(read) == to_latex(card)
+    assert to_latex(read, {}) == to_latex(card, {})
     assert card.loc[card.method == "original", "front"].isna().all()
     assert set(card.loc[card.method != "original", "front"]) <= {True, False}
 
@@ -146,9 +146,10 @@ def test_the_latex_table_compiles_and_fits_on_a_page_of_two_columns(metrics, tmp
     scores = metrics[metrics.metric == "kid"]
     every = pd.concat([metrics, rows, scores.assign(metric="fid"), scores.assign(metric="clip_score")])
     odd = every[every.concept == "church"].replace({"method": {"wga": "my_50%-method"}})
-    (tmp_path / "score-card.tex").write_text(
-        to_latex(score_card(odd[list(METRICS_CSV.columns)], IMAGE_TOKENS))
-    )
+    card = score_card(odd[list(METRICS_CSV.columns)], IMAGE_TOKENS)
+    latex = to_latex(card, {("church", "my_50%-method"): (12345.6, 76543.0)})
+    assert r"my\_50\%-method & 12346 & 76.5 \\" in latex and r"original & -- & -- \\" in latex
+    (tmp_path / "score-card.tex").write_text(latex)
     (tmp_path / "page.tex").write_text(DOCUMENT)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)

@@ -119,6 +119,10 @@ class OnGpu:
     """A backbone of Janus-Pro-7B's shape, on a GPU that is not there."""
 
     device = torch.device("cuda")
+    twin = 0  # tokens of the unconditional row; of most families as many as of the prompt
+
+    def unconditional(self, ids):
+        return ids.new_zeros(self.twin or len(ids))
 
 
 @pytest.fixture
@@ -145,6 +149,9 @@ def test_as_many_are_drawn_as_the_gpu_has_room_for(card, free, images):
     card(free / 3, kept=free * 2 / 3)  # the last batch's cache makes room for the next
     assert drawn_at_once(OnGpu(), 64, 2, length=65) == images
     assert events == []
+    longer = OnGpu()
+    longer.twin = 65
+    assert drawn_at_once(longer, 64, 2, length=6) == images
 
 
 def test_other_work_gives_up_the_cache_of_the_last_drawing(card):

@@ -50,6 +50,13 @@ def test_a_size_that_is_no_multiple_of_a_codes_pixels_is_one_line(folder, size):
         load(folder, image_size=size)
 
 
+def test_a_size_beyond_the_models_context_is_one_line(folder):
+    tokens = 16 * 16 + 15  # codes and the ends of rows but for the last
+    words = f"image_size: found 32, whose images have {tokens} tokens, wanted fewer .* context of 128$"
+    with pytest.raises(InputError, match=words):
+        load(folder, image_size=32)
+
+
 def test_janus_has_no_size_to_set(tmp_path):
     made = tiny_backbone()
     made.model.save_pretrained(tmp_path)

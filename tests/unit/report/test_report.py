@@ -35,7 +35,7 @@ class Page(HTMLParser):
         if tag == "tr" and self._table == "metrics" and "data-concept" in found:
             self._row = (str(found["data-concept"]), str(found["data-method"]))
             self.values[self._row] = []
-        if tag == "td" and self._table == "metrics":
+        if tag == "td" and self._table == "metrics" and found.get("class") != "cost":
             value = found.get("data-value")
             self.values[self._row].append(None if value is None else float(value))
 
@@ -77,6 +77,17 @@ def test_numbers_equal_the_table(page: Page, report: Path) -> None:
     wanted = f'title="prefix-4, n = 40">{100 * worst.value:.1f}* %<small>[{100 * worst.ci_low:.1f}, '
     assert wanted in text and "Retention\u00a0↑" in text
     assert page.text.count("2 seeds") == 2  # EAR's
+
+
+def test_costs_of_erasing_stand_beside_the_scores_where_they_are_known(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    table = text[text.index('id="metrics"') :].split("</table>")[0]
+    rows = re.findall(r'<tr data-concept="(\w+)" data-method="([\w-]+)">(.*?)</tr>', table, re.DOTALL)
+    found = {row[:2]: re.findall(r'<td class="cost">(.*?)</td>', row[2]) for row in rows}
+    known = {("church", "ear"): ["12.3", "70.1"], ("church", "wga"): ["3457", "0.95"]}
+    assert len(found) == 2 * len(METHODS)
+    assert found == {row: ["–", "–"] for row in found} | known
+    assert "Time\u00a0(s)" in table and "Memory\u00a0(GB)" in table
 
 
 def test_a_method_whose_images_no_judge_has_seen_has_a_caution(page: Page) -> None:
