@@ -54,9 +54,7 @@ with job(snakemake):
 
     card = score_card(METRICS_CSV.read(output.metrics), params.image_tokens)
     write_csv(output.score_card, card)
-    costs = cost_of_methods(cost_table(params.trained, params.logs))
-    write_text(output.latex, to_latex(card, costs))
+    write_text(output.latex, to_latex(card, cost_of_methods(cost_table(params.trained, params.logs))))
     if output.deviations:
-        windows = WINDOW_LENGTH_CSV.read(output.windows)
-        counts = DETECTION_COUNTS_CSV.read(output.detections)
-        write_csv(output.deviations, deviations(windows, counts))
+        read = WINDOW_LENGTH_CSV.read(output.windows), DETECTION_COUNTS_CSV.read(output.detections)
+        write_csv(output.deviations, deviations(*read))
