@@ -268,7 +268,6 @@ def test_the_rehearsal_is_the_papers_config_but_for_sizes():
         ".overrides.layers",
         ".size",
         ".steps",
-        ".overrides.layers",
         "rendering.shards",
         "rendering.batch_size",
         "window_prompts",
