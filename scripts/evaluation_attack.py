@@ -29,11 +29,9 @@ with job(snakemake, threads=snakemake.params.threads):
     windows = read_windows(files.edited_weights or None)
     judge, _ = load_judges(params.judges, [files.judge], params.backbone["device"], files.objects)
     prompts = read_csv(files.prompts, PROMPT_COLUMNS).assign(window=windows.own)
-    guidance = Guidance(params.guidance, **(params.negative or {}))
-    batch_size = BatchSize(snakemake.resources.batch_size)
-    attacked = AttackedModel(backbone, judge, guidance, temperature, batch_size)
-    # Of the original, before edited weights are put in.
-    tokens = read_tokens(files.tokens, backbone, Guidance(params.guidance), temperature)
+    sampling = Guidance(params.guidance, **(params.negative or {})), temperature
+    attacked = AttackedModel(backbone, judge, *sampling, BatchSize(snakemake.resources.batch_size))
+    tokens = read_tokens(files.tokens, backbone, Guidance(params.guidance), temperature)  # of the original
     rows = []
     with windows.applied(backbone, windows.own):
         words = vocabulary(backbone, params.words, params.kind) if params.search or params.inversion else None
@@ -54,9 +52,8 @@ with job(snakemake, threads=snakemake.params.threads):
             targets = first_targets(prompts, training.pop("prompts"))
             pairs = image_rows(pair_prompts(read_csv(files.pairs, PAIR_COLUMNS)), seed)
             safe = pairs[pairs["prompt_set"] == "safe"]
-            names = load_edited(windows.edited_weights[windows.own])[0]
-            if params.relearned_layers:
-                names = trained_modules(backbone, params.relearned_layers)
+            layers, own = params.relearned_layers, windows.edited_weights[windows.own]
+            names = trained_modules(backbone, layers) if layers else load_edited(own)[0]
             images = tokens.of(safe["prompt"], safe["seed"])
             relearned = (attacked, list(names), list(safe["prompt"]), images, targets)
             rows.append(relearn(*relearned, **training, experiment_seed=seed))
