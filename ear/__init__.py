@@ -211,7 +211,8 @@ def erase(
     chosen = VARIANTS[variant].with_window(window, model.num_image_tokens)
     bound = None if chosen.threshold == "off" else Threshold(threshold, quantile=None, factor=1.0)
     settings = Settings(chosen, layers, eta, learning_rate, "adam", passes, bound, micro_batch=128)
-    window = cast(int, chosen.window)
+    settings = settings.without_anchors()
+    chosen, window = settings.variant, cast(int, chosen.window)
     numbered = [(f"{number:04d}", *pair) for number, pair in enumerate(pairs)]
     sampling = (chosen.context, chosen.encoding, seed, guidance, temperature, _AT_ONCE)
     trainer = Trainer(model, numbered, sample_sequences(model, numbered, *sampling), settings, seed)

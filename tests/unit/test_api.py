@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,13 @@ def test_every_variant_erases(model, variant):
     own = trained_modules(model, 2)
     assert any(not torch.equal(weights[name], own[name].weight) for name in own)
     assert model.fingerprint() == frozen
+
+
+def test_pairs_without_anchors_are_trained_as_the_workflow_trains_them(model, monkeypatch):
+    mixed = replace(VARIANTS["prefix-redirect"], context="mixed")
+    monkeypatch.setitem(VARIANTS, "safe-prompts", mixed)
+    one, two = (ear.erase(model, PAIRS, name, **TRAINING) for name in ("prefix-redirect", "safe-prompts"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 @pytest.mark.parametrize(
