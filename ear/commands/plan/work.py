@@ -94,13 +94,15 @@ class Speed:
         steps = ceil(count / CAPTION_BATCH) * CAPTION_TOKENS
         return Work("captions", count, self.passed(images=count) + steps * self.passed(CAPTION_BATCH))
 
-    def windows(self, count: int, length: int, rows: int, micro_batch: int, lora: bool = False) -> Work:
+    def windows(
+        self, count: int, length: int, rows: int, micro_batch: int, context: bool = True, lora: bool = False
+    ) -> Work:
         """Windows of a fine-tuning: what lies before one is read, then its micro-batches with a gradient."""
         passed = partial(self.passed, launches=LORA_LAUNCHES if lora else 1.0)
         parts = ceil(length / micro_batch)
         passes = 1 + BACKWARD + (parts > 1)  # of several parts, all are read without a gradient first
-        before = passed(rows * (PROMPT + self.shape.image_tokens // 2)) if rows > 1 else 0.0
-        window = before + parts * passes * passed(rows * min(length, micro_batch))
+        read = rows * (PROMPT + self.shape.image_tokens // 2) * (context and length < self.shape.image_tokens)
+        window = passed(read) + parts * passes * passed(rows * min(length, micro_batch))
         return Work("windows", count, count * window)
 
     def diffused(self, count: int, steps: int, size: int) -> Work:
@@ -166,7 +168,8 @@ class Training:
     def work(self, speed: Speed) -> Work:
         """What it takes; reading the frozen states of its pairs is little beside it."""
         to = self.settings
-        return speed.windows(self.windows, self.length, self.rows, to.micro_batch, to.lora is not None)
+        kind = {"context": to.variant.context != "none", "lora": to.lora is not None}
+        return speed.windows(self.windows, self.length, self.rows, to.micro_batch, **kind)
 
 
 def pairs_of(config: Config, concept: str) -> int:

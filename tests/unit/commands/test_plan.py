@@ -198,6 +198,24 @@ def test_a_step_of_drawing_reads_weights_and_cache():
     assert 1.5 * at_once < speed.windows(1, 256, 2, 256, lora=True).seconds < 2 * at_once  # more launches
 
 
+def test_what_lies_before_a_window_is_read_where_there_is_context():
+    """Of one row too; nothing lies before a window that is the whole image."""
+    ascent = {"variant": "gradient-ascent"}
+    methods = {
+        "released": {"variant": "released"},
+        "ascent": ascent,
+        "whole": ascent | {"overrides": {"window": "image"}},
+    }
+    config = config_of("janus-pro-1b-quick", methods=methods)
+    speed, one_pass = speed_of(config), 0.8e-3 * 24  # bound by kernel launches
+    trainings = {one.run[1]: one for one in trainings_of(config)}
+    found = {name: trainings[name].work(speed).seconds / trainings[name].windows for name in methods}
+    whole = 5 * (1 + 3)  # micro-batches of 128 tokens, first read without a gradient
+    assert found == pytest.approx(
+        {"released": 3 * one_pass, "ascent": 4 * one_pass, "whole": whole * one_pass}
+    )
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_job_may_take_twice_as_long_or_have_prompts_of_any_length(name):
     config = config_of(name)
