@@ -1,8 +1,8 @@
 """Several concepts erased together: their pairs alternate, so that none is forgotten over the others.
 
-Or one concept after the other, to see what comes back of the first. Pairs of which the safe prompt names
-another of the concepts are left out: they would teach what is to be forgotten ("a church in the style of Van
-Gogh" to be read as "a church").
+Or one concept after the other, to see what comes back of the first. Pairs of which the safe prompt or the
+anchor names another of the concepts are left out: they would teach what is to be forgotten ("a church in the
+style of Van Gogh" to be read as "a church").
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def without_others(
     if not rows:
         words = " and ".join(map(repr, others))
         raise InputError(
-            f"pairs: found none of {len(pairs)} whose safe prompt avoids {words}, wanted at least one"
+            f"pairs: found none of {len(pairs)} whose safe prompt and anchor avoid {words}, wanted some"
         )
     return [pairs[row] for row in rows], {name: sequence[rows] for name, sequence in sequences.items()}
 

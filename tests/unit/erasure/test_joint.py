@@ -115,7 +115,7 @@ def test_pairs_that_teach_another_concept_are_left_out_with_their_sequences():
     kept, theirs = without_others(pairs, sequences, ["church", "on fire"])
     assert kept == pairs[1:] and theirs["unsafe"].tolist() == [[2, 3], [4, 5]]
     assert without_others([(*pairs[1], "a boat on fire")], sequences, ["church"])[0]
-    with pytest.raises(InputError, match="found none of 1 whose safe prompt avoids 'on fire'"):
+    with pytest.raises(InputError, match="found none of 1 whose safe prompt and anchor avoid 'on fire'"):
         without_others([(*pairs[1], "a boat on fire")], {"unsafe": sequences["unsafe"][:1]}, ["on fire"])
-    with pytest.raises(InputError, match="found none of 1 whose safe prompt avoids 'church'"):
+    with pytest.raises(InputError, match="found none of 1 whose safe prompt and anchor avoid 'church'"):
         without_others(pairs[:1], {"unsafe": sequences["unsafe"][:1]}, ["church"])
