@@ -6,6 +6,7 @@ inside of the training loop.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import cycle
@@ -30,6 +31,8 @@ from ear.models.weights import check_file, loading
 from ear.prompts.naming import without
 from ear.workflow.files import atomic_path
 from ear.workflow.seeding import stable_seed
+
+logger = logging.getLogger(__name__)
 
 # Words of the seeds are fixed: with others, the same settings would give other weights.
 SEEDED_BY = {"unsafe": "unsafe", "safe": "target", "safe-2": "neutral", "anchor": "anchor"}
@@ -56,11 +59,15 @@ def pairs_of(
     if context != ANCHORED:
         return list(plain)
     pairs: list[Pair] = []
-    phrases = cycle(anchors)
+    phrases, nameless = cycle(anchors), 0
     for pair_id, unsafe, safe in plain:
         phrase, pieces = next(phrases, ""), without(unsafe, names)
         anchor = phrase.join(pieces) if phrase and len(pieces) > 1 else safe
         pairs.append((pair_id, unsafe, safe, anchor))
+        nameless += len(pieces) == 1
+    if anchors and nameless:
+        told = "%d of %d unsafe prompts hold none of %s: their safe prompts are their anchors"
+        logger.warning(told, nameless, len(pairs), ", ".join(map(repr, names)))
     return pairs
 
 

@@ -138,7 +138,7 @@ def test_a_pairs_cuts_are_its_own_and_lie_in_the_first_half(pair_id, count, step
     assert drawn == sorted(drawn) and len(drawn) == count
 
 
-def test_anchors_take_the_place_of_every_name_in_turns():
+def test_anchors_take_the_place_of_every_name_in_turns(caplog):
     """Where an unsafe prompt holds no name, or the concept has no anchor, the safe prompt is the anchor."""
     rows = [
         ("a", "a church by two CHURCHES", "a house"),
@@ -151,8 +151,11 @@ def test_anchors_take_the_place_of_every_name_in_turns():
     anchors = ["a barn by two barn", "a castle on a hill", "a tree", "the castle"]
     found = pairs_of(table, "anchored", names, phrases)
     assert found == [(*row, anchor) for row, anchor in zip(rows, anchors, strict=True)]
+    assert caplog.messages == [
+        "1 of 4 unsafe prompts hold none of 'church', 'minster': their safe prompts are their anchors"
+    ]
     assert pairs_of(table, "anchored", names) == [(*row, row[2]) for row in rows]
-    assert pairs_of(table, "mixed", names, phrases) == rows
+    assert pairs_of(table, "mixed", names, phrases) == rows and len(caplog.messages) == 1
     assert prompts_of(found[0]) == {
         "unsafe": rows[0][1],
         "safe": "a house",
