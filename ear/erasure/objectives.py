@@ -119,8 +119,7 @@ class KullbackLeibler(Objective):
 
     L_t = KL( softmax(u_t − η · (c_t − u_t)) ‖ p_θ(· | c_u, x_<t) ), with c and u the conditional and the
     unconditional image logits of θ*. Source: arXiv 2606.28643, which trains LoRA of rank 32 (α 16, lr 1e-4,
-    1 000 steps of one sequence, gradient norm 0.5, η = 2) where we train the same attention projections as
-    all other methods do.
+    1 000 steps, gradient norm 0.5, η = 2); docs/explanation/method.md says what differs here.
     """
 
     rows = "both"
