@@ -18,8 +18,9 @@ import torch
 from benchmarks.measure import compare, report, seconds, take_turns
 from benchmarks.naive import aligned_loop, released_loop
 from benchmarks.shapes import SHAPES, random_backbone
+from ear.erasure.edited_weights import trained_modules
 from ear.erasure.sequences import Pair, sample_sequences
-from ear.erasure.trainer import Trainer, trained_modules
+from ear.erasure.trainer import Trainer
 from ear.erasure.variants import VARIANTS, Settings
 from ear.models.backbone import DTYPES, Backbone
 from ear.world.grammar import Grammar

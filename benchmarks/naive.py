@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from ear.erasure.edited_weights import trained_modules
 from ear.erasure.sequences import SEEDED_BY, Pair, fitted, read_prompt
-from ear.erasure.trainer import make_optimiser, trained_modules, window_bounds
+from ear.erasure.trainer import make_optimiser, window_bounds
 from ear.erasure.variants import Settings
 from ear.images.sampling import Guidance, choose, guided, random_numbers
 from ear.models.backbone import Backbone, Tokens, left_padded
@@ -43,7 +44,7 @@ def released_loop(
         stream_seed: of the sequences' random numbers.
     """
     optimiser, scale = _optimiser(backbone, settings), Guidance(guidance)
-    for pair_id, unsafe_text, safe_text in pairs:
+    for pair_id, unsafe_text, safe_text, *_ in pairs:
         unsafe, safe = (backbone.encode([text], "raw") for text in (unsafe_text, safe_text))
         safe = left_padded([fitted(safe.ids[0], unsafe.length, backbone.pad_id)], backbone.pad_id)
         prompts = {name: backbone.with_unconditional(safe) for name in SEQUENCES}
@@ -82,7 +83,7 @@ def aligned_loop(
     :func:`released_loop`.
     """
     optimiser, scale = _optimiser(backbone, settings), Guidance(guidance)
-    for pair_id, unsafe_text, safe_text in pairs:
+    for pair_id, unsafe_text, safe_text, *_ in pairs:
         both = backbone.encode([unsafe_text, safe_text], "chat")
         unsafe, safe = (
             backbone.with_unconditional(Tokens(both.ids[row : row + 1], both.mask[row : row + 1]))

@@ -309,4 +309,4 @@ def export(
     check_weights("weights", weights, model)
     subject = {"words": words, "prompt": prompt, "guidance": guidance, "temperature": temperature}
     subject["family"] = model.family
-    write_model(folder, model, weights, guidance, short_card(backbone_facts(model), list(weights), subject))
+    write_model(folder, model, weights, guidance, short_card(backbone_facts(model), weights, subject))

@@ -8,8 +8,7 @@ with job(snakemake, threads=snakemake.params.threads):
     import pandas as pd
 
     from ear import load
-    from ear.erasure.edited_weights import load_edited, read_windows
-    from ear.erasure.trainer import trained_modules
+    from ear.erasure.edited_weights import load_edited, read_windows, trained_modules
     from ear.evaluation.attacks.attacked_model import AttackedModel
     from ear.evaluation.attacks.inversion import invert
     from ear.evaluation.attacks.relearning_set import relearn

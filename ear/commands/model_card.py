@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
-from ear.erasure.edited_weights import BackboneFacts, EditedFacts, flat
+from ear.erasure.edited_weights import BackboneFacts, EditedFacts, Weight, flat
+from ear.erasure.lora import LowRank
 from ear.erasure.variants import JOINT
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.protocols import AXES, SHOWN, Axis, axis_of
@@ -62,16 +63,17 @@ def model_card(
     )
 
 
-def short_card(backbone: BackboneFacts, modules: Sequence[str], subject: Mapping[str, Any]) -> str:
+def short_card(backbone: BackboneFacts, weights: Mapping[str, Weight], subject: Mapping[str, Any]) -> str:
     """The text of a card that states no numbers and no settings.
 
     Args:
         backbone: the frozen model.
-        modules: names of the modules whose weights were replaced.
+        weights: what was replaced or changed, by module name.
         subject: words of what was erased; family of the model; prompt, guidance and temperature of the sample
             image.
     """
-    return _filled(backbone, modules, subject, known=(), title=subject["words"])
+    lora = any(isinstance(weight, LowRank) for weight in weights.values())
+    return _filled(backbone, list(weights), subject, known=(), title=subject["words"], lora=lora)
 
 
 def _filled(

@@ -33,6 +33,7 @@ SUFFIX = ".weight"
 WANTED = f"edited weights ({FORMAT}, safetensors)"
 Weight = Tensor | LowRank
 """A weight in place of a module's own, or the change of it."""
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 WINDOW_COLUMNS = ["window", "own", "file", "sha256", "threshold", "skipped_share"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -90,6 +91,16 @@ def backbone_facts(backbone: Backbone) -> BackboneFacts:
         revision=backbone.revision,
         sha256=backbone.fingerprint(),
     )
+
+
+def trained_modules(backbone: Backbone, layers: int, linears: bool = False) -> dict[str, nn.Linear]:
+    """Attention projections, or all linear layers, of the first K decoder layers, by their name."""
+    if linears:
+        starts = tuple(f"layers.{index}." for index in range(layers))
+        every = backbone.language_model.named_modules()
+        return {name: one for name, one in every if name.startswith(starts) and isinstance(one, nn.Linear)}
+    names = [f"layers.{index}.self_attn.{name}" for index in range(layers) for name in PROJECTIONS]
+    return {name: backbone.language_model.get_submodule(name) for name in names}  # type: ignore[misc]
 
 
 def save_edited(

@@ -117,7 +117,12 @@ def paired(source: str | Path, factors: Mapping[str, Tensor], lora: Any) -> dict
     changes = {}
     for module, found in by_module.items():
         shapes = {factor: tuple(tensor.shape) for factor, tensor in sorted(found.items())}
+        dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in found.values()})
         match list(shapes.items()):
+            case [("lora_A", (facts.rank, _)), ("lora_B", (_, facts.rank))] if len(dtypes) > 1:
+                raise InputError(
+                    f"{source}: {module}: found factors in {' and '.join(dtypes)}, wanted one dtype"
+                )
             case [("lora_A", (facts.rank, _)), ("lora_B", (_, facts.rank))]:
                 changes[module] = LowRank(found[A], found[B], facts.alpha)
             case _:

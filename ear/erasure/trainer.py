@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ear.erasure.contexts import READERS
+from ear.erasure.edited_weights import trained_modules
 from ear.erasure.joint import training_order
 from ear.erasure.lora import hooked, initial_factors
 from ear.erasure.objectives import OBJECTIVES, Example
@@ -39,7 +40,6 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN = 60.0
 """A checkpoint of Janus-Pro-7B holds 2 GB (five layers' attention and two Adam moments): seconds to write."""
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 def key_of(parts: Mapping[str, Any]) -> str:
@@ -81,16 +81,6 @@ class Checkpoint:
         except Exception:  # none yet, or damaged, which torch's reader says in many ways
             return {}
         return state if state.get("of") == self._key else {}
-
-
-def trained_modules(backbone: Backbone, layers: int, linears: bool = False) -> dict[str, nn.Linear]:
-    """Attention projections, or all linear layers, of the first K decoder layers, by their name."""
-    if linears:
-        starts = tuple(f"layers.{index}." for index in range(layers))
-        every = backbone.language_model.named_modules()
-        return {name: one for name, one in every if name.startswith(starts) and isinstance(one, nn.Linear)}
-    names = [f"layers.{index}.self_attn.{name}" for index in range(layers) for name in PROJECTIONS]
-    return {name: backbone.language_model.get_submodule(name) for name in names}  # type: ignore[misc]
 
 
 def window_bounds(steps: int, window: int, tail: Tail) -> list[tuple[int, int]]:

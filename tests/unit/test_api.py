@@ -11,8 +11,9 @@ from PIL import Image
 from transformers import JanusForConditionalGeneration
 
 import ear
+from ear.erasure.edited_weights import trained_modules
 from ear.erasure.sequences import sample_sequences
-from ear.erasure.trainer import Trainer, trained_modules
+from ear.erasure.trainer import Trainer
 from ear.erasure.variants import VARIANTS, Settings, Threshold
 from ear.errors import InputError
 from ear.judges.base import Judge, Verdicts

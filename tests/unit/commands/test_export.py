@@ -15,10 +15,9 @@ from transformers import GenerationConfig, JanusForConditionalGeneration
 
 from ear.commands.export import export_model
 from ear.commands.model_card import AUTHORS_FILE, CARD, model_card
-from ear.erasure.edited_weights import FORMAT, EditedFacts, load_edited, put_weights
+from ear.erasure.edited_weights import FORMAT, EditedFacts, load_edited, put_weights, trained_modules
 from ear.erasure.lora import initial_factors
 from ear.erasure.release import read_authors_weights
-from ear.erasure.trainer import trained_modules
 from ear.evaluation.columns import METRICS_CSV
 from ear.evaluation.protocols import AXES
 from ear.models.chat_format import image_prompt

@@ -15,10 +15,10 @@ from ear.erasure.edited_weights import (
     load_edited_for,
     read_windows,
     save_edited,
+    trained_modules,
 )
 from ear.erasure.run import erase
 from ear.erasure.sequences import load_sequences, made_from, save_sequences
-from ear.erasure.trainer import trained_modules
 from ear.erasure.variants import VARIANTS, Threshold
 from ear.errors import InputError
 from tests.tiny import tiny_backbone

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ear.erasure.edited_weights import edited, load_edited, load_edited_for
+from ear.erasure.edited_weights import edited, load_edited, load_edited_for, trained_modules
 from ear.erasure.lora import initial_factors
 from ear.erasure.release import main
 from ear.erasure.run import erase
 from ear.erasure.sequences import cuts
-from ear.erasure.trainer import Trainer, trained_modules
+from ear.erasure.trainer import Trainer
 from ear.erasure.variants import VARIANTS, Lora
 from tests import oracles
 from tests.tiny import tiny_backbone
@@ -132,6 +132,10 @@ def test_factors_in_float32_are_added_to_weights_in_bfloat16(tmp_path):
         ),
         (lambda t: t.update({f"{QUERY}.lora_A.weight": torch.zeros(3, 32)}), ["(3, 32)", "lora_A (2, in)"]),
         (lambda t: t.update({f"{QUERY}.lora_C.weight": torch.zeros(1)}), [QUERY, "lora_C"]),
+        (
+            lambda t: t.update({f"{QUERY}.lora_B.weight": t[f"{QUERY}.lora_B.weight"].bfloat16()}),
+            [QUERY, "bfloat16 and float32", "wanted one dtype"],
+        ),
         (
             lambda t: t.update({f"{QUERY}.lora_A.weight": torch.zeros(2, 9)}),
             ["shape (32, 9), wanted (32, 32)"],

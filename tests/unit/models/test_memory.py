@@ -7,8 +7,8 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ear.erasure.edited_weights import trained_modules
 from ear.erasure.lora import hooked, initial_factors
-from ear.erasure.trainer import trained_modules
 from ear.erasure.variants import Lora
 from ear.evaluation.attacks.attacked_model import image_losses
 from ear.models.memory import (

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.erasure import NAIVE
+from ear.erasure.edited_weights import trained_modules
 from ear.erasure.sequences import sample_sequences
-from ear.erasure.trainer import Trainer, trained_modules
+from ear.erasure.trainer import Trainer
 from ear.erasure.variants import VARIANTS, Settings
 from tests.tiny import tiny_backbone
 from tests.unit.erasure.test_erasure import PAIRS
