@@ -48,12 +48,7 @@ rule erase:
         backbone=BACKBONE,
         settings=lambda wildcards: experiment.settings(first_erased(wildcards), wildcards.method).to_dict(),
         windows=lambda wildcards: experiment.trained_windows(first_erased(wildcards), wildcards.method),
-        pairings=lambda wildcards: [
-            experiment.pairing(
-                concept, experiment.settings(first_erased(wildcards), wildcards.method).variant.context
-            )
-            for concept in wildcards.erased.split(JOINT)
-        ],
+        pairings=pairings_of,
         others=lambda wildcards: [
             experiment.also_erased(concept, wildcards.method) for concept in wildcards.erased.split(JOINT)
         ],

@@ -92,8 +92,14 @@ def sequences_of(wildcards):
     ]
 
 
+def pairings_of(wildcards):
+    """How the method's variant reads the pairs of these concepts."""
+    context = experiment.settings(first_erased(wildcards), wildcards.method).variant.context
+    return [experiment.pairing(concept, context) for concept in wildcards.erased.split(JOINT)]
+
+
 def dumped(section):
-    """A section of the config as plain values; None where there is none."""
+    """A section of the config as plain values, or None for a missing section."""
     return section and section.model_dump()
 
 

@@ -64,7 +64,7 @@ def _refused(key: str, why: str, remedy: str = "remove it") -> ValueError:
 
 
 def _check_assets(config: Config) -> None:
-    """What is fetched is linked into a folder of the results, which is none to fetch from."""
+    """The root of the assets is another folder than the one in the results that gets links to them."""
     links = Path(Paths(config.experiment)("models"))
     if config.assets.root is not None and Path(config.assets.root).resolve() == links.resolve():
         raise _wrong("assets.root", config.assets.root, "another folder: this one gets links to the assets")

@@ -117,15 +117,13 @@ def paired(source: str | Path, factors: Mapping[str, Tensor], lora: Any) -> dict
     changes = {}
     for module, found in by_module.items():
         shapes = {factor: tuple(tensor.shape) for factor, tensor in sorted(found.items())}
-        dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in found.values()})
         match list(shapes.items()):
-            case [("lora_A", (facts.rank, _)), ("lora_B", (_, facts.rank))] if len(dtypes) > 1:
-                raise InputError(
-                    f"{source}: {module}: found factors in {' and '.join(dtypes)}, wanted one dtype"
-                )
             case [("lora_A", (facts.rank, _)), ("lora_B", (_, facts.rank))]:
                 changes[module] = LowRank(found[A], found[B], facts.alpha)
             case _:
                 wanted = f"{A} ({facts.rank}, in) and {B} (out, {facts.rank})"
                 raise InputError(f"{source}: {module}: found {shapes}, wanted {wanted}")
+        dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in found.values()})
+        if len(dtypes) > 1:
+            raise InputError(f"{source}: {module}: found factors in {' and '.join(dtypes)}, wanted one dtype")
     return changes

@@ -66,8 +66,8 @@ def pairs_of(
         pairs.append((pair_id, unsafe, safe, anchor))
         nameless += len(pieces) == 1
     if anchors and nameless:
-        told = "%d of %d unsafe prompts hold none of %s: their safe prompts are their anchors"
-        logger.warning(told, nameless, len(pairs), ", ".join(map(repr, names)))
+        message = "%d of %d unsafe prompts hold none of %s: their safe prompts are their anchors"
+        logger.warning(message, nameless, len(pairs), ", ".join(map(repr, names)))
     return pairs
 
 

@@ -180,7 +180,7 @@ class Settings:
         return self.lora.rank if self.lora else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and numbers, for params and metadata; ``lora`` is left out where there is none."""
+        """As JSON can hold it, for params and metadata. Only methods with LoRA have the key ``lora``."""
         plain = asdict(self)
         if self.lora is None:
             del plain["lora"]

@@ -173,9 +173,12 @@ def _needs(config: Config, shape: Dimensions) -> Iterator[Need]:
         return Need(rules, what, unit, wanted, lambda n: shape.loaded_bytes + beside(n))
 
     def trained(n: int) -> float:
-        settings = [(one, one.settings) for one in trainings]
-        sizes = [(one.rows, min(n, one.length), PROMPT, to.layers, to.rank) for one, to in settings]
-        return max(memory.training(shape, *size) for size in sizes)
+        return max(
+            memory.training(
+                shape, one.rows, min(n, one.length), PROMPT, one.settings.layers, one.settings.rank
+            )
+            for one in trainings
+        )
 
     rows = 3 if any(method.strength for method in config.methods.values()) else 2
     batch, begun = config.rendering.batch_size, ceil(shape.image_tokens / BEGINNING)

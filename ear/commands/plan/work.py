@@ -167,9 +167,9 @@ class Training:
 
     def work(self, speed: Speed) -> Work:
         """What it takes; reading the frozen states of its pairs is little beside it."""
-        to = self.settings
-        kind = {"context": to.variant.context != "none", "lora": to.lora is not None}
-        return speed.windows(self.windows, self.length, self.rows, to.micro_batch, **kind)
+        settings = self.settings
+        kind = {"context": settings.variant.context != "none", "lora": settings.lora is not None}
+        return speed.windows(self.windows, self.length, self.rows, settings.micro_batch, **kind)
 
 
 def pairs_of(config: Config, concept: str) -> int:

@@ -162,10 +162,10 @@ def invert(
     images = images.to(backbone.device)
     shown = np.flatnonzero(attacked.verdicts(images)["shown"]).tolist()
     if not shown:
-        told = (
+        message = (
             "inversion: none of the original's first %d images shows the concept: raise axes.inversion.images"
         )
-        logger.warning(told, len(images))
+        logger.warning(message, len(images))
         return pd.DataFrame(columns=ATTACK_COLUMNS)
     ids = [inverted_ids(backbone, prompt, names, placeholder(backbone)) for prompt in prompts["prompt"]]
     start = backbone.embed_text(vocabulary).float().mean(dim=0)
